@@ -1,0 +1,1 @@
+"""Alerts: what is said to the authority, and until when it is said again. Pure."""

@@ -1,0 +1,105 @@
+"""The command `harmattan`: run a post, look at it, identify spectra in files."""
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from gateway import identify as identification
+from gateway import post, settings
+from gateway.errors import GatewayError
+from gateway.observe import log as logging
+from gateway.observe import status as observing
+
+app = typer.Typer(
+    help="Sensor system of a border post: reads instruments, recognises precursors, alerts people.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
+EXIT_UNWELL = 1  # `status`: somebody should look
+
+SettingsPath = Annotated[
+    Path, typer.Option("--settings", "-s", help="The post's TOML file.", show_default=True)
+]
+
+
+class LogForm(StrEnum):
+    """How the log is written."""
+
+    console = "console"
+    json = "json"
+
+
+class Language(StrEnum):
+    """The languages of the sentences."""
+
+    en = "en"
+    fr = "fr"
+    ar = "ar"
+    es = "es"
+
+
+@app.command()
+def run(
+    settings_path: SettingsPath = Path("post.toml"),
+    log: Annotated[LogForm, typer.Option(help="Form of the log.")] = LogForm.console,
+) -> None:
+    """Run the gateway of a post until Ctrl-C or SIGTERM."""
+    asyncio.run(post.run(settings.load(settings_path), logging.start(log.value)))
+
+
+@app.command()
+def status(
+    settings_path: SettingsPath = Path("post.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Show what the post is doing. Exit status 1 when somebody should look."""
+    loaded = settings.load(settings_path)
+    directory = Path(loaded.directory)
+    found = observing.read(
+        loaded, directory / post.JOURNAL_NAME, running=post.is_running(directory)
+    )
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        observing.show(found, Console(), post.now_ms())
+    if not found.is_well:
+        raise typer.Exit(EXIT_UNWELL)
+
+
+@app.command()
+def identify(
+    files: Annotated[list[Path], typer.Argument(help="Two-column CSV or JCAMP-DX files.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,  # noqa: FBT002
+    language: Annotated[Language, typer.Option(help="Of the sentences.")] = Language.en,
+    axis_uncertainty_cm1: Annotated[
+        float, typer.Option(min=0.5, max=5.0, help="How far the files' axes may be off, in cm^-1.")
+    ] = 2.0,
+) -> None:
+    """Identify the substances in measured spectra and give a verdict for each file."""
+    raise typer.Exit(
+        identification.run(
+            files,
+            as_json=as_json,
+            language=language.value,
+            axis_uncertainty_cm1=axis_uncertainty_cm1,
+            console=Console(),
+        )
+    )
+
+
+def main() -> None:
+    """Run the command; a fault is one sentence on standard error, never a traceback."""
+    try:
+        app()
+    except GatewayError as error:
+        sys.stderr.write(f"harmattan: {error}\n")
+        raise SystemExit(EXIT_FAULT) from None

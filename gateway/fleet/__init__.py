@@ -1,0 +1,1 @@
+"""The nodes of the post: who they are, what they are told."""

@@ -1,0 +1,1 @@
+"""Alerts out, until the authority's receipt."""

@@ -1,0 +1,1 @@
+"""MQTT in: broker, link, intake, receipts, judgement."""

@@ -1,0 +1,1 @@
+"""What the post must not forget: SQLite, one writer, group commit."""

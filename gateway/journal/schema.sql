@@ -1,0 +1,72 @@
+-- Version 1. A record is a frame as the node sent it; everything else can be made from records again.
+
+CREATE TABLE records (
+    id          INTEGER PRIMARY KEY,
+    node        TEXT    NOT NULL,
+    journal_id  BLOB    NOT NULL,
+    seq         INTEGER NOT NULL,
+    kind        INTEGER NOT NULL,
+    received_ms INTEGER NOT NULL,           -- wall time of the gateway, a label
+    frame       BLOB    NOT NULL,
+    UNIQUE (node, journal_id, seq)          -- delivered twice, committed once
+) STRICT;
+
+-- What the ledger of a journal starts from: everything up to `seq` is committed or will never come.
+CREATE TABLE journals (
+    node        TEXT    NOT NULL,
+    journal_id  BLOB    NOT NULL,
+    seq         INTEGER NOT NULL,
+    PRIMARY KEY (node, journal_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE axes (
+    node        TEXT    NOT NULL,
+    axis_id     BLOB    NOT NULL,
+    birth       BLOB    NOT NULL,           -- the frame that brought the axis
+    PRIMARY KEY (node, axis_id)
+) STRICT, WITHOUT ROWID;
+
+-- The newest word of each node about itself.
+CREATE TABLE nodes (
+    node        TEXT    NOT NULL PRIMARY KEY,
+    birth       BLOB,
+    health      BLOB,
+    online      INTEGER NOT NULL DEFAULT 0,
+    seen_ms     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE configs (
+    node        TEXT    NOT NULL PRIMARY KEY,
+    frame       BLOB    NOT NULL            -- with its version; a change in the settings raises it
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pending (record_id INTEGER NOT NULL PRIMARY KEY REFERENCES records (id)) STRICT;
+
+CREATE TABLE verdicts (
+    record_id   INTEGER NOT NULL PRIMARY KEY REFERENCES records (id),
+    verdict     TEXT    NOT NULL CHECK (verdict IN ('alarm', 'inconclusive', 'clear')),
+    reason_id   TEXT    NOT NULL,
+    explanation BLOB    NOT NULL,           -- the whole verdict as JSON
+    judged_ms   INTEGER NOT NULL
+) STRICT;
+
+-- The outbox: an alert stays here, with its receipt once it has one.
+CREATE TABLE alerts (
+    alert_id    TEXT    NOT NULL PRIMARY KEY,
+    record_id   INTEGER NOT NULL UNIQUE REFERENCES records (id),
+    body        BLOB    NOT NULL,           -- the bytes that are sent, fixed once
+    created_ms  INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    fault       TEXT    NOT NULL DEFAULT '',
+    receipt     BLOB,                       -- the authority's receipt; NULL: not yet received
+    receipt_ms  INTEGER
+) STRICT;
+
+CREATE INDEX alerts_waiting ON alerts (created_ms) WHERE receipt IS NULL;
+
+CREATE TABLE counters (
+    name        TEXT    NOT NULL,
+    node        TEXT    NOT NULL,           -- empty: of the whole post
+    count       INTEGER NOT NULL,
+    PRIMARY KEY (name, node)
+) STRICT, WITHOUT ROWID;

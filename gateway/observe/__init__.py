@@ -1,0 +1,1 @@
+"""What the post says of itself: counters, status, log."""
