@@ -1,0 +1,245 @@
+"""`make demo`: one post, one node, eight samples, and a headquarters that acknowledges.
+
+The account is for a person; the last line is one JSON object for a program. Exit status 0 only if
+every sample got the verdict that its truth demands and every alarm reached headquarters exactly
+once; 1 if not; 2 if something is missing that the demo needs.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+import apsw
+from rich.console import Console
+from rich.table import Table
+
+from simulators.events import Event
+from simulators.lane import START_S_MAX, Lane, Stored
+from simulators.post import SOURCE
+from simulators.programs import ProgramError
+from simulators.world import Sample, Substance, WorldError, parse_sample
+
+RAMAN_VARIABLE = "HARMATTAN_RAMAN"
+COLOURS = {"alarm": "bold red", "inconclusive": "yellow", "clear": "green"}
+DELIVER_S_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One sample of the scenario and what its truth demands."""
+
+    title: str
+    sample: Sample
+    verdict: str
+    names: str
+    is_measured: bool
+
+
+def measured_folder() -> Path | None:
+    """Return the folder of measured spectra, or None where there is none."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "raman"
+    folder = Path(os.environ.get(RAMAN_VARIABLE, beside))
+    return folder if folder.is_dir() else None
+
+
+def load_acts(substances: dict[str, Substance]) -> list[Act]:
+    """Return the acts of the scenario.
+
+    Raises:
+        WorldError: a sample in it cannot be presented.
+    """
+    text = resources.files("simulators").joinpath("scenarios/demo.toml").read_text()
+    acts = []
+    for seed, table in enumerate(tomllib.loads(text)["sample"], start=1):
+        folder = measured_folder()
+        file = folder / table["measured"] if folder and "measured" in table else None
+        is_measured = file is not None and file.is_file()
+        line = f"measured {file}" if is_measured else table["sample"]
+        sample = replace(parse_sample(line, substances), seed=seed)
+        acts.append(
+            Act(table["title"], sample, table["verdict"], table.get("names", ""), is_measured)
+        )
+    return acts
+
+
+@dataclass(slots=True)
+class Seen:
+    """What became of one act."""
+
+    act: Act
+    reading: Stored
+    verdict: str
+    hits: list[str]
+
+    @property
+    def is_right(self) -> bool:
+        """Say whether the verdict is what the truth demands, naming what it has to name."""
+        named = not self.act.names or self.act.names in self.hits
+        return self.verdict == self.act.verdict and named
+
+
+async def play(lane: Lane, act: Act, console: Console) -> Seen:
+    """Present one sample and follow it to its verdict."""
+    note = " [dim](measured spectrum, replayed)[/dim]" if act.is_measured else ""
+    console.print(f"\n[bold]{act.title}[/bold]{note}")
+    reading = await lane.measure(act.sample)
+    console.print(f"  node     stored as record {reading.seq}, inspection {reading.inspection}")
+    await lane.receipted(reading)
+    console.print("  gateway  committed; the node has its receipt and frees its flash")
+    event = await lane.verdict(reading)
+    verdict = str(event.fields["verdict"])
+    hits = event.fields["hits"]
+    colour = COLOURS.get(verdict, "white")
+    console.print(f"  verdict  [{colour}]{verdict}[/{colour}]: {event.fields['text']}")
+    seen = Seen(act, reading, verdict, [str(hit) for hit in hits] if isinstance(hits, list) else [])
+    if verdict == "alarm":
+        await lane.events.wait(
+            SOURCE, "alert_delivered", deadline_s=DELIVER_S_MAX, alert=lane.alert_id(reading)
+        )
+        console.print("  alert    delivered; headquarters has acknowledged it")
+    if not seen.is_right:
+        console.print(f"  [bold red]wrong:[/bold red] the truth is {act.verdict} {act.names}")
+    return seen
+
+
+def committed(journal: Path) -> list[tuple[str, int]]:
+    """Return journal and sequence number of every record the gateway has committed."""
+    connection = apsw.Connection(str(journal), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        rows = connection.execute("SELECT lower(hex(journal_id)), seq FROM records").fetchall()
+    finally:
+        connection.close()
+    return [(str(journal_id), int(str(seq))) for journal_id, seq in rows]
+
+
+def summarise(lane: Lane, account: list[Seen]) -> tuple[dict[str, object], bool]:
+    """Return the closing JSON object and whether everything was right."""
+    records = committed(lane.post.journal_path)
+    sent = {event.fields["seq"] for event in lane.events.all(lane.node.name, "sent")}
+    alerts = [str(alert["alert_id"]) for alert in lane.headquarters.alerts()]
+    expected = sorted(lane.alert_id(seen.reading) for seen in account if seen.verdict == "alarm")
+    once = sorted(alerts) == expected
+    kept = all((seen.reading.journal, seen.reading.seq) in records for seen in account)
+    right = all(seen.is_right for seen in account)
+    summary: dict[str, object] = {
+        "samples_presented": len(account),
+        "records_committed": len(records),
+        "readings_committed": sum(
+            (seen.reading.journal, seen.reading.seq) in records for seen in account
+        ),
+        "receipts": len(sent),
+        "verdicts": [
+            {
+                "sample": seen.act.title,
+                "measured": seen.act.is_measured,
+                "truth": seen.act.verdict,
+                "verdict": seen.verdict,
+                "hits": seen.hits,
+                "right": seen.is_right,
+            }
+            for seen in account
+        ],
+        "alarms": len(expected),
+        "alerts_received": len(alerts),
+        "alerts_exactly_once": once,
+        "ok": right and once and kept,
+    }
+    return summary, right and once and kept
+
+
+def show(account: list[Seen], console: Console) -> None:
+    """Draw the closing table."""
+    table = Table(title="What the lane has seen", title_justify="left")
+    for column in ("sample", "truth", "verdict", "found", ""):
+        table.add_column(column)
+    for seen in account:
+        colour = COLOURS.get(seen.verdict, "white")
+        table.add_row(
+            seen.act.title,
+            seen.act.verdict,
+            f"[{colour}]{seen.verdict}[/{colour}]",
+            ", ".join(seen.hits) or "-",
+            "[green]right[/green]" if seen.is_right else "[bold red]wrong[/bold red]",
+        )
+    console.print()
+    console.print(table)
+
+
+def tell(event: Event, console: Console) -> None:
+    """Print what would otherwise stay in the log: faults and warnings."""
+    if event.fields.get("level") in {"warning", "error"} and event.name != "alert":
+        console.print(f"  [dim]gateway  {event.name}: {event.fields.get('text', '')}[/dim]")
+    if event.name == "fault":
+        console.print(f"  [dim]node     fault: {event.fields.get('text', '')}[/dim]")
+
+
+async def run(directory: Path, console: Console, *, forever: bool) -> bool:
+    """Run the demo in `directory`; return whether everything was right."""
+    lane = Lane(directory)
+    acts = load_acts(lane.substances)
+    if not any(act.is_measured for act in acts):
+        console.print(
+            f"[dim]no measured spectra here (set {RAMAN_VARIABLE} to their folder):"
+            " acetone comes from its band table instead[/dim]"
+        )
+    console.print(
+        "starting headquarters, spectrometer, gateway with mosquitto, node in MicroPython"
+    )
+    lane.events.listen(lambda event: tell(event, console))
+    account: list[Seen] = []
+    async with lane:
+        await lane.events.wait(SOURCE, "broker_connected", deadline_s=START_S_MAX)
+        await lane.ready()
+        for act in itertools.cycle(acts) if forever else acts:
+            seen = await play(lane, act, console)
+            account.append(seen)
+        for seen in account:
+            await lane.receipted(seen.reading)
+        summary, is_right = summarise(lane, account)
+    show(account, console)
+    console.print("everything that was started is stopped")
+    sys.stdout.flush()
+    print(json.dumps(summary), flush=True)
+    return is_right
+
+
+def main() -> int:
+    """Run the demo and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m simulators.demo", description=__doc__)
+    parser.add_argument(
+        "--forever", action="store_true", help="present the samples in turn, until Ctrl-C"
+    )
+    parser.add_argument("--directory", type=Path, help="where to keep everything that is written")
+    options = parser.parse_args()
+    console = Console(highlight=False, soft_wrap=True)
+    directory = options.directory or Path(tempfile.mkdtemp(prefix="harmattan-demo-"))
+    is_right = False
+    try:
+        is_right = asyncio.run(run(directory, console, forever=options.forever))
+    except (ProgramError, WorldError, TimeoutError, OSError) as error:
+        sys.stderr.write(f"demo: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        console.print("stopped")
+        is_right = True
+    finally:
+        if is_right and options.directory is None:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(directory)
+        elif options.directory is None:
+            sys.stderr.write(f"demo: logs and databases are kept in {directory}\n")
+    return 0 if is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What programs have said, as events that can be waited for. Nothing that was said is missed."""
+
+import asyncio
+import collections
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+EVENTS_MAX = 100_000  # of one lane's life; the oldest are forgotten, so a lane can run for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing said: its name and its fields."""
+
+    source: str
+    name: str
+    fields: dict[str, object] = field(default_factory=dict)
+
+
+class Events:
+    """All events of a lane in order; `wait` looks back before it waits."""
+
+    def __init__(self) -> None:
+        self._events: collections.deque[Event] = collections.deque(maxlen=EVENTS_MAX)
+        self._listeners: list[Callable[[Event], None]] = []
+        self._changed = asyncio.Condition()
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call `listener` with each event to come."""
+        self._listeners.append(listener)
+
+    async def add(self, event: Event) -> None:
+        """Note an event and wake who waits."""
+        self._events.append(event)
+        for listener in self._listeners:
+            listener(event)
+        async with self._changed:
+            self._changed.notify_all()
+
+    def all(self, source: str, name: str, **fields: object) -> list[Event]:
+        """Return the events so far with this source, name and these fields."""
+        return [event for event in self._events if _matches(event, source, name, fields)]
+
+    async def wait(
+        self, source: str, name: str, *, deadline_s: float, count: int = 1, **fields: object
+    ) -> Event:
+        """Return the `count`-th matching event, past or to come.
+
+        Raises:
+            TimeoutError: it did not come within `deadline_s` seconds.
+        """
+        try:
+            async with asyncio.timeout(deadline_s), self._changed:
+                while True:
+                    found = self.all(source, name, **fields)
+                    if len(found) >= count:
+                        return found[count - 1]
+                    await self._changed.wait()
+        except TimeoutError:
+            raise TimeoutError(
+                f"no {source} {name} {fields or ''} within {deadline_s:g} s"
+            ) from None
+
+
+def _matches(event: Event, source: str, name: str, fields: dict[str, object]) -> bool:
+    return (
+        event.source == source
+        and event.name == name
+        and all(event.fields.get(key) == value for key, value in fields.items())
+    )

@@ -1,0 +1,139 @@
+"""A node for the lane: the real firmware on a real MicroPython, with a folder as its flash."""
+
+import asyncio
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+from simulators.events import Event, Events
+from simulators.programs import Program, ProgramError
+
+FIRMWARE = Path(__file__).resolve().parent.parent / "firmware" / "main.py"
+HEAP = "512k"  # twice what an ESP32-S3 gives; 64-bit objects are twice as large
+
+
+def find_micropython() -> str:
+    """Return the path of MicroPython.
+
+    Raises:
+        ProgramError: there is none.
+    """
+    found = shutil.which("micropython")
+    if found is None:
+        raise ProgramError("micropython is not on PATH; run `make tools`, which puts 1.25 there")
+    return found
+
+
+def parse_signal(line: str) -> tuple[str, dict[str, object]] | None:
+    """Return name and fields of a line `signal NAME key=value ...`, None for any other line."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return None
+    if len(words) < 2 or words[0] != "signal":
+        return None
+    fields: dict[str, object] = {}
+    for word in words[2:]:
+        key, _, value = word.partition("=")
+        fields[key] = int(value) if value.isdigit() and key == "seq" else value
+    return words[1], fields
+
+
+class Node:
+    """One node; its signals become events with the node's name as their source.
+
+    Args:
+        directory: the node's flash; it survives `kill` and `start`.
+        name: the node's id at the post.
+        broker_port: on loopback.
+        serial_path: the spectrometer's device.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        post: str,
+        name: str,
+        broker_port: int,
+        serial_path: str,
+        events: Events,
+        baud: int = 115_200,
+        integration_ms: int,
+        scans: int,
+    ) -> None:
+        self.name = name
+        self.directory = directory
+        self._events = events
+        self._settings = {
+            "post": post,
+            "node": name,
+            "board": "unix",
+            "broker": {"host": "127.0.0.1", "port": broker_port},
+            "instrument": {
+                "driver": "obp",
+                "port": serial_path,
+                "baud": baud,
+                "excitation_pm": 785_000,
+                "resolution_mcm1": 8_000,
+                "laser_mw": 100,
+            },
+            "integration_us": integration_ms * 1_000,
+            "scans": scans,
+        }
+        self._program: Program | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def last(self) -> str:
+        """Return the node's last lines."""
+        return "\n".join(self._program.last) if self._program else ""
+
+    async def start(self) -> None:
+        """Switch the node on."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "node.json").write_text(json.dumps(self._settings))
+        self._program = Program(
+            self.name,
+            [find_micropython(), "-X", f"heapsize={HEAP}", str(FIRMWARE), str(self.directory)],
+        )
+        await self._program.start()
+        self._reader = asyncio.create_task(self._read(self._program), name=f"{self.name}-signals")
+
+    async def _read(self, program: Program) -> None:
+        async for line in program.lines():
+            signal = parse_signal(line)
+            if signal is not None:
+                await self._events.add(Event(self.name, *signal))
+
+    async def press(self) -> None:
+        """Push the button.
+
+        Raises:
+            ProgramError: the node is off.
+        """
+        if self._program is None:
+            raise ProgramError(f"{self.name} is off")
+        await self._program.write("button\n")
+
+    def kill_now(self) -> None:
+        """Cut the power before anything else happens; `kill` then cleans up."""
+        if self._program is not None:
+            self._program.kill_now()
+
+    async def kill(self) -> None:
+        """Cut the power."""
+        await self._end(graceful=False)
+
+    async def stop(self) -> None:
+        """Let the node say goodbye."""
+        await self._end(graceful=True)
+
+    async def _end(self, *, graceful: bool) -> None:
+        if self._program is None:
+            return
+        await (self._program.stop() if graceful else self._program.kill())
+        if self._reader is not None:
+            await self._reader
+        self._program = None
