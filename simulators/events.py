@@ -24,6 +24,7 @@ class Events:
         self._events: collections.deque[Event] = collections.deque(maxlen=EVENTS_MAX)
         self._listeners: list[Callable[[Event], None]] = []
         self._changed = asyncio.Condition()
+        self._failure: Exception | None = None
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener` with each event to come."""
@@ -34,6 +35,12 @@ class Events:
         self._events.append(event)
         for listener in self._listeners:
             listener(event)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def fail(self, error: Exception) -> None:
+        """Make every wait raise `error`: what it waits for cannot come any more."""
+        self._failure = error
         async with self._changed:
             self._changed.notify_all()
 
@@ -48,6 +55,7 @@ class Events:
 
         Raises:
             TimeoutError: it did not come within `deadline_s` seconds.
+            Exception: what `fail` was called with.
         """
         try:
             async with asyncio.timeout(deadline_s), self._changed:
@@ -55,6 +63,8 @@ class Events:
                     found = self.all(source, name, **fields)
                     if len(found) >= count:
                         return found[count - 1]
+                    if self._failure is not None:
+                        raise self._failure
                     await self._changed.wait()
         except TimeoutError:
             raise TimeoutError(

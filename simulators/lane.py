@@ -12,7 +12,7 @@ from typing import Self
 
 from simulators.events import Event, Events
 from simulators.headquarters import Headquarters
-from simulators.node import Node
+from simulators.node import Exposure, Node
 from simulators.post import SOURCE, Post
 from simulators.spectrometer.device import Spectrometer
 from simulators.spectrometer.line import SpectrometerLine
@@ -21,8 +21,7 @@ from simulators.world import Sample, load_substances
 
 BAUD = 115_200
 # A strong scatterer at 100 mW fills a third of the detector in 100 ms; four scans make it quiet.
-INTEGRATION_MS = 100
-SCANS = 4
+EXPOSURE = Exposure(integration_ms=100, scans=4)
 START_S_MAX = 60.0  # Python, numpy and scipy from a cold disk on a busy machine
 MEASURE_S_MAX = 60.0  # two frames at 115200 baud take a second; a reconnect may come between
 
@@ -52,8 +51,7 @@ class Lane:
         post: the post's name.
         node: the node's name.
         seed: of the spectrometer's noise.
-        integration_ms: of one scan, milliseconds.
-        scans: averaged into one reading.
+        exposure: how readings are taken.
 
     Attributes:
         events: what node and gateway say, in order.
@@ -66,14 +64,13 @@ class Lane:
         post: str = "demo",
         node: str = "lane-1",
         seed: int = 1,
-        integration_ms: int = INTEGRATION_MS,
-        scans: int = SCANS,
+        exposure: Exposure = EXPOSURE,
     ) -> None:
         self.directory = directory
         self.events = Events()
         self.substances = load_substances()
         self._names = (post, node)
-        self._exposure = (integration_ms, scans)
+        self._exposure = exposure
         self._device = Spectrometer(MODELS["ventana_785"], self.substances, seed=seed, baud=BAUD)
         self._stack = contextlib.AsyncExitStack()
         self.line: SpectrometerLine
@@ -99,8 +96,7 @@ class Lane:
                 broker_port=broker_port,
                 authority_url=self.headquarters.url,
                 events=self.events,
-                integration_ms=self._exposure[0],
-                scans=self._exposure[1],
+                exposure=self._exposure,
             )
             stack.push_async_callback(self._stop_post)
             await self.post.start()
@@ -111,9 +107,8 @@ class Lane:
                 broker_port=broker_port,
                 serial_path=str(self.directory / "spectrometer"),
                 events=self.events,
+                exposure=self._exposure,
                 baud=BAUD,
-                integration_ms=self._exposure[0],
-                scans=self._exposure[1],
             )
             stack.push_async_callback(self.node.stop)
             await self.node.start()

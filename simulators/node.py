@@ -4,6 +4,7 @@ import asyncio
 import json
 import shlex
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from simulators.events import Event, Events
@@ -11,6 +12,14 @@ from simulators.programs import Program, ProgramError
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware" / "main.py"
 HEAP = "512k"  # twice what an ESP32-S3 gives; 64-bit objects are twice as large
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How a reading is taken: milliseconds of one scan, and how many scans are averaged."""
+
+    integration_ms: int
+    scans: int
 
 
 def find_micropython() -> str:
@@ -48,6 +57,8 @@ class Node:
         name: the node's id at the post.
         broker_port: on loopback.
         serial_path: the spectrometer's device.
+        exposure: until the gateway's config says otherwise.
+        baud: of the serial line.
     """
 
     def __init__(
@@ -59,9 +70,8 @@ class Node:
         broker_port: int,
         serial_path: str,
         events: Events,
-        baud: int = 115_200,
-        integration_ms: int,
-        scans: int,
+        exposure: Exposure,
+        baud: int,
     ) -> None:
         self.name = name
         self.directory = directory
@@ -79,8 +89,8 @@ class Node:
                 "resolution_mcm1": 8_000,
                 "laser_mw": 100,
             },
-            "integration_us": integration_ms * 1_000,
-            "scans": scans,
+            "integration_us": exposure.integration_ms * 1_000,
+            "scans": exposure.scans,
         }
         self._program: Program | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -106,6 +116,8 @@ class Node:
             signal = parse_signal(line)
             if signal is not None:
                 await self._events.add(Event(self.name, *signal))
+        if not program.is_asked_to_end:
+            await self._events.fail(program.fault("ended by itself"))
 
     async def press(self) -> None:
         """Push the button.

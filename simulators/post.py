@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 from simulators.events import Event, Events
+from simulators.node import Exposure
 from simulators.programs import Program
 
+RESEND_MS = 1_000  # so that a demo or a story heals while somebody watches
 SOURCE = "gateway"  # of the events; their names are those of the gateway's log
 
 
@@ -18,6 +20,7 @@ class Post:
 
     Args:
         directory: settings, database and broker files; it survives `kill` and `start`.
+        exposure: that the nodes are told to use.
     """
 
     def __init__(
@@ -29,9 +32,7 @@ class Post:
         broker_port: int,
         authority_url: str,
         events: Events,
-        resend_ms: int = 1_000,
-        integration_ms: int,
-        scans: int,
+        exposure: Exposure,
     ) -> None:
         self.directory = directory
         self.settings_path = directory / "post.toml"
@@ -52,9 +53,9 @@ class Post:
             lines += [
                 "[[nodes]]",
                 f'id = "{node}"',
-                f"integration_ms = {integration_ms}",
-                f"scans = {scans}",
-                f"resend_ms = {resend_ms}",
+                f"integration_ms = {exposure.integration_ms}",
+                f"scans = {exposure.scans}",
+                f"resend_ms = {RESEND_MS}",
                 "health_s = 10",
             ]
         directory.mkdir(parents=True, exist_ok=True)
@@ -97,6 +98,8 @@ class Post:
                 continue  # a traceback or a warning of a library; it is kept in `last`
             if isinstance(fields, dict) and isinstance(fields.get("event"), str):
                 await self._events.add(Event(SOURCE, fields.pop("event"), fields))
+        if not program.is_asked_to_end:
+            await self._events.fail(program.fault("ended by itself"))
 
     def kill_broker(self) -> None:
         """End the broker as a crash would; the gateway has to notice."""

@@ -47,6 +47,7 @@ class Program:
         self._directory = directory
         self._child: asyncio.subprocess.Process | None = None
         self._rest: asyncio.Task[None] | None = None
+        self.is_asked_to_end = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -115,6 +116,7 @@ class Program:
 
     def kill_now(self) -> None:
         """End the process before anything else happens; `kill` or `stop` then cleans up."""
+        self.is_asked_to_end = True
         if self._child is not None and self._child.returncode is None:
             self._child.kill()
 
@@ -127,6 +129,7 @@ class Program:
         return await self._end(signal.SIGTERM)
 
     async def _end(self, number: signal.Signals) -> int | None:
+        self.is_asked_to_end = True
         if self._child is None:
             return None
         if self._child.returncode is None:

@@ -9,13 +9,13 @@ judged, and every alarm stored at headquarters exactly once.
 
 import asyncio
 
+import apsw
 import pytest
 
 from simulators.demo import committed
 from simulators.events import Event
 from simulators.lane import MEASURE_S_MAX, START_S_MAX, Lane, Stored, stored
 from simulators.post import SOURCE
-from simulators.programs import ProgramError
 from simulators.world import parse_sample
 
 NODE = "lane-1"
@@ -69,18 +69,6 @@ class Killer:
             await lane.events.wait(NODE, "ready", deadline_s=START_S_MAX, count=births + 1)
 
 
-async def press_until_stored(lane: Lane) -> None:
-    """Do what an officer does: press again when the node died before it said *stored*."""
-    before = len(lane.events.all(NODE, "stored"))
-    for _ in range(3):
-        try:
-            await lane.node.press()
-            await lane.events.wait(NODE, "stored", deadline_s=MEASURE_S_MAX / 3, count=before + 2)
-        except (TimeoutError, ProgramError):
-            continue
-        return
-
-
 async def tell_story(lane: Lane, victim: str) -> None:
     killer = Killer(lane, victim)
     lane.line.present(parse_sample("ammonium_nitrate in ldpe", lane.substances))
@@ -100,26 +88,43 @@ def samples_stored(lane: Lane) -> list[Stored]:
     return [stored(event) for event in lane.events.all(NODE, "stored")]
 
 
+def judged(lane: Lane) -> list[tuple[str, str]]:
+    """The identity of the alert each judged record would cause, and its verdict."""
+    connection = apsw.Connection(str(lane.post.journal_path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        rows = connection.execute(
+            "SELECT r.node, lower(hex(r.journal_id)), r.seq, v.verdict"
+            " FROM verdicts v JOIN records r ON r.id = v.record_id"
+        ).fetchall()
+    finally:
+        connection.close()
+    return [(f"demo.{node}.{journal}.{seq}", str(verdict)) for node, journal, seq, verdict in rows]
+
+
 async def check(lane: Lane) -> None:
-    promised = {(reading.journal, reading.seq) for reading in samples_stored(lane)}
+    readings = samples_stored(lane)
+    promised = {(reading.journal, reading.seq) for reading in readings}
+    wanted = sorted(
+        lane.alert_id(stored(event)) for event in lane.events.all(NODE, "stored", role="sample")
+    )
+    assert len(wanted) >= len(MOMENTS), "the story made too few readings to prove anything"
     async with asyncio.timeout(MEASURE_S_MAX):
-        while missing := promised - set(committed(lane.post.journal_path)):
-            await asyncio.sleep(0.1)  # polls a database file; the deadline is above
-    assert not missing
+        # Another process writes these files: there is nothing to wait on but the files themselves.
+        while not (  # noqa: ASYNC110
+            promised <= set(committed(lane.post.journal_path))
+            and set(wanted) <= {alert["alert_id"] for alert in lane.headquarters.alerts()}
+        ):
+            await asyncio.sleep(0.1)
     rows = committed(lane.post.journal_path)
     assert len(rows) == len(set(rows)), "a record is committed twice"
-    alarms = [
-        event for event in lane.events.all(SOURCE, "verdict") if event.fields["verdict"] == "alarm"
-    ]
-    wanted = {
-        f"demo.{NODE}.{event.fields['journal']}.{event.fields['seq']}" for event in alarms
-    }
-    assert len(wanted) >= len(MOMENTS), "the story made too few alarms to prove anything"
-    async with asyncio.timeout(MEASURE_S_MAX):
-        while {alert["alert_id"] for alert in lane.headquarters.alerts()} < wanted:
-            await asyncio.sleep(0.1)
-    received = [alert["alert_id"] for alert in lane.headquarters.alerts()]
-    assert sorted(received) == sorted(wanted), "an alert is missing, doubled or made up"
+    # Every sample is ammonium nitrate, also one whose *stored* the power cut swallowed.
+    verdicts = judged(lane)
+    assert {verdict for _, verdict in verdicts} == {"alarm"}
+    received = sorted(alert["alert_id"] for alert in lane.headquarters.alerts())
+    assert received == sorted(identity for identity, _ in verdicts), (
+        "an alert is missing or made up"
+    )
+    assert set(wanted) <= set(received)
 
 
 @pytest.mark.timeout(300)

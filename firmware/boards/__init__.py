@@ -1,0 +1,1 @@
+"""Boards: pins, ports, flash layout and budgets, one module each behind one interface (README.md)."""

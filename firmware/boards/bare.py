@@ -1,0 +1,157 @@
+"""What the boards without an operating system share; `machine` does the work.
+
+Not run by the tests: no such board was at hand. Therefore short, and only documented calls of
+MicroPython 1.25. A board module gives the data and what differs.
+"""
+
+import asyncio
+import gc
+import os
+import time
+
+import machine
+import network
+
+from node.errors import LinkLost, PortBusy, PortMissing
+
+WATCHDOG_MS = 8_000  # rp2 allows at most 8388 ms; erasing a flash block takes below 400 ms
+WIFI_MS_MAX = 20_000  # association and DHCP; then the link task waits and tries again
+BUTTON_POLL_MS = 20
+BUTTON_STEADY = 3  # equal readings in a row: 60 ms outlast the bouncing of a push button
+RECEIVE_BUFFER_BYTES = 2_560  # a frame of 1024 pixels; the loop may be busy with flash meanwhile
+
+
+class Port:
+    """An open UART.
+
+    Attributes:
+        name, baud: as opened.
+        stream: asyncio stream on it.
+    """
+
+    def __init__(self, board: "Board", name: str, baud: int, uart: object) -> None:
+        self.name = name
+        self.baud = baud
+        self._board = board
+        self._uart = uart
+        self.stream = asyncio.StreamReader(uart)
+
+    def close(self) -> None:
+        """Switch the UART off."""
+        self._uart.deinit()
+        self._board.open_ports.remove(self.name)
+
+
+class Board:
+    """A microcontroller as a board; see boards/README.md for the interface."""
+
+    NAME = ""
+    BUDGET: dict = {}
+    UARTS: dict = {}  # name: (number, tx pin, rx pin)
+    BUTTON_PIN = 0  # to ground when pressed
+    LAMP_PINS: dict = {}  # signal name: pin, lit while it is the newest signal
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.open_ports: list[str] = []
+        self._watchdog = None
+        self._button = machine.Pin(self.BUTTON_PIN, machine.Pin.IN, machine.Pin.PULL_UP)
+        self._lamps = {}
+        for name, pin in self.LAMP_PINS.items():
+            self._lamps[name] = machine.Pin(pin, machine.Pin.OUT, value=0)
+
+    def sync_folder(self, _path: str) -> None:
+        """Do nothing: littlefs makes new names durable by itself."""
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return `count` bytes of the hardware's noise source."""
+        return os.urandom(count)
+
+    def unique_id(self) -> str:
+        """Return the chip's identity, hexadecimal."""
+        return machine.unique_id().hex()
+
+    def reset_cause(self) -> int:
+        """Return why the board started, in MicroPython's numbers."""
+        return machine.reset_cause()
+
+    def heap_free(self) -> int:
+        """Return free bytes of the garbage-collected heap."""
+        return gc.mem_free()
+
+    def supply_mv(self) -> "int | None":
+        """Return None: no divider to the supply is wired on these boards."""
+        return None
+
+    def feed_watchdog(self) -> None:
+        """Start the watchdog the first time, feed it from then on."""
+        if self._watchdog is None:
+            self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
+        self._watchdog.feed()
+
+    async def connect_network(self, wifi: dict) -> None:
+        """Return when the board is in its Wi-Fi network.
+
+        Raises:
+            LinkLost: not within WIFI_MS_MAX.
+        """
+        station = network.WLAN(network.STA_IF)
+        station.active(True)
+        if station.isconnected():
+            return
+        station.connect(wifi["ssid"], wifi["password"])
+        deadline_ms = time.ticks_add(time.ticks_ms(), WIFI_MS_MAX)
+        while not station.isconnected():
+            if time.ticks_diff(deadline_ms, time.ticks_ms()) <= 0:
+                station.active(False)
+                raise LinkLost("Wi-Fi %s is not reached; check wifi in node.json" % wifi["ssid"])
+            await asyncio.sleep_ms(100)
+
+    def open_serial(self, name: str, baud: int) -> Port:
+        """Open a UART of this board.
+
+        Raises:
+            PortMissing, PortBusy: with the port and the remedy.
+        """
+        if name not in self.UARTS:
+            raise PortMissing(
+                "serial port %s does not exist on %s; use one of %s"
+                % (name, self.NAME, ", ".join(sorted(self.UARTS)))
+            )
+        if name in self.open_ports:
+            raise PortBusy("serial port %s is in use by another instrument" % name)
+        number, tx, rx = self.UARTS[name]
+        uart = machine.UART(
+            number,
+            baudrate=baud,
+            tx=machine.Pin(tx),
+            rx=machine.Pin(rx),
+            rxbuf=RECEIVE_BUFFER_BYTES,
+        )
+        self.open_ports.append(name)
+        return Port(self, name, baud, uart)
+
+    def signal(self, name: str, line: str, _word: str) -> None:
+        """Light the signal's lamp and print its line on the console."""
+        for lamp in self._lamps:
+            self._lamps[lamp].value(lamp == name)
+        print(line)
+
+    def log(self, line: str) -> None:
+        """Write a line to the console."""
+        print(line)
+
+    async def button(self) -> None:
+        """Return when the button is pressed, after it was released."""
+        for level in (1, 0):
+            steady = 0
+            while steady < BUTTON_STEADY:
+                steady = steady + 1 if self._button.value() == level else 0
+                await asyncio.sleep_ms(BUTTON_POLL_MS)
+
+    def hold_signals(self) -> None:
+        """Do nothing: nobody sends signals to a board."""
+
+    async def stop_requested(self) -> None:
+        """Never return: a board runs until its power goes."""
+        await asyncio.Event().wait()

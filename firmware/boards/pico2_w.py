@@ -1,0 +1,38 @@
+"""Board `pico2_w`: Raspberry Pi Pico 2 W, 4 MB flash, 520 kB RAM.
+
+Flash layout: MicroPython mounts one littlefs over its whole storage area, so the journal is a folder in
+it. MicroPython formats that file system by itself when it cannot be mounted; a partition of its own
+for the journal needs a build with another `_boot.py`.
+"""
+
+import machine
+
+from boards import bare
+
+_VOLT_PER_COUNT = 3.3 / 65_535
+_AT_27_C_V = 0.706  # RP2350 data sheet, temperature sensor
+_SLOPE_V_PER_C = 0.001_721
+
+
+class Board(bare.Board):
+    """Raspberry Pi Pico 2 W."""
+
+    NAME = "pico2_w"
+    BUDGET = {
+        "journal_bytes_max": 1_048_576,  # of 2.5 MB storage that programs and settings share
+        "segment_bytes": 32_768,
+        "record_bytes_max": 4_448,  # 2068 pixels and 256 bytes of head
+        "pixels_bytes_max": 4_136,
+    }
+    UARTS = {"uart0": (0, 0, 1), "uart1": (1, 4, 5)}
+    BUTTON_PIN = 15
+    LAMP_PINS = {"ready": 16, "measuring": 17, "fault": 18}
+
+    def mount(self) -> str:
+        """Return the path of the flash; it is mounted already."""
+        return self.folder
+
+    def temperature_mc(self) -> int:
+        """Return the chip's temperature in 1e-3 degree Celsius."""
+        volt = machine.ADC(machine.ADC.CORE_TEMP).read_u16() * _VOLT_PER_COUNT
+        return int((27 - (volt - _AT_27_C_V) / _SLOPE_V_PER_C) * 1000)

@@ -1,0 +1,191 @@
+"""Board `unix`: a MicroPython of the unix port, for desks, tests and the simulated post.
+
+Flash is a folder, the push button a line on standard input, signals are lines on standard output,
+the serial port is a device file. Needs libc through `ffi`; tried on Linux.
+"""
+
+import asyncio
+import gc
+import os
+import struct
+import sys
+import termios
+
+import ffi
+
+from node import limits
+from node.errors import PortBusy, PortMissing, PortRefused
+
+NAME = "unix"
+BUDGET = {
+    "journal_bytes_max": 4_194_304,  # about 1500 spectra of 1024 pixels
+    "segment_bytes": 65_536,  # one eviction costs at most 32 such spectra
+    "record_bytes_max": 8_448,  # 4096 pixels and 256 bytes of head
+    "pixels_bytes_max": 8_192,
+}
+
+_ENOENT, _EACCES, _EBUSY, _ENODEV, _ENXIO, _EAGAIN = 2, 13, 16, 19, 6, 11
+_O_RDWR, _O_NOCTTY, _O_NONBLOCK = 0x2, 0x100, 0x800  # Linux, all architectures we know
+_LOCK_EX_NB = 2 | 4
+_SIG_BLOCK, _SIG_UNBLOCK = 0, 1
+_SIGINT, _SIGTERM = 2, 15
+_SIGSET_BYTES = 128
+
+_libc = ffi.open(None)
+_open = _libc.func("i", "open", "sii")
+_close = _libc.func("i", "close", "i")
+_flock = _libc.func("i", "flock", "ii")
+_fsync = _libc.func("i", "fsync", "i")
+_sigprocmask = _libc.func("i", "sigprocmask", "ipp")
+
+
+class Port:
+    """An open serial port.
+
+    Attributes:
+        name, baud: as opened.
+        stream: asyncio stream on it.
+    """
+
+    def __init__(self, name: str, baud: int, file: object) -> None:
+        self.name = name
+        self.baud = baud
+        self._file = file
+        self.stream = asyncio.StreamReader(file)
+
+    def close(self) -> None:
+        """Close it; the lock goes with the descriptor."""
+        self._file.close()
+
+
+class Board:
+    """This machine as a board.
+
+    Args:
+        folder: of the node: node.json, config.bin, journal/.
+    """
+
+    NAME = NAME
+    BUDGET = BUDGET
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._signals = None
+
+    def mount(self) -> str:
+        """Return the folder that is this node's flash."""
+        return self.folder
+
+    def sync_folder(self, path: str) -> None:
+        """Make names created in `path` durable."""
+        descriptor = _open(path, 0, 0)
+        if descriptor >= 0:
+            _fsync(descriptor)
+            _close(descriptor)
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return `count` unpredictable bytes."""
+        return os.urandom(count)
+
+    def unique_id(self) -> str:
+        """Return a name for this machine; empty: node.json names the node."""
+        return ""
+
+    def reset_cause(self) -> int:
+        """Return 0: why a program was started is not known."""
+        return 0
+
+    def heap_free(self) -> int:
+        """Return free bytes of the garbage-collected heap."""
+        return gc.mem_free()
+
+    def temperature_mc(self) -> "int | None":
+        """Return the board's temperature in 1e-3 degree Celsius; this one has no sensor."""
+        return None
+
+    def supply_mv(self) -> "int | None":
+        """Return the supply voltage in millivolt; this one has no meter."""
+        return None
+
+    def feed_watchdog(self) -> None:
+        """Tell the watchdog that the node lives; this board has none."""
+
+    async def connect_network(self, _settings: dict) -> None:
+        """Return when there is a network; the host has one."""
+
+    def open_serial(self, name: str, baud: int) -> Port:
+        """Open and lock a serial port, raw, 8N1, non-blocking.
+
+        Raises:
+            PortMissing, PortBusy, PortRefused: with the port and the remedy.
+        """
+        speed = getattr(termios, "B%d" % baud, None)
+        if speed is None:
+            raise PortRefused(
+                "baud rate %d of port %s is not supported; use 9600 or 115200" % (baud, name)
+            )
+        descriptor = _open(name, _O_RDWR | _O_NOCTTY | _O_NONBLOCK, 0)
+        if descriptor < 0:
+            raise _cannot_open(name, os.errno())
+        if _flock(descriptor, _LOCK_EX_NB) < 0:
+            error = os.errno()
+            _close(descriptor)
+            raise _cannot_open(name, _EBUSY if error == _EAGAIN else error)
+        file = open(descriptor, "r+b")
+        try:
+            termios.setraw(descriptor)
+            attributes = termios.tcgetattr(descriptor)
+            attributes[4] = attributes[5] = speed
+            termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+        except OSError:
+            file.close()
+            raise PortRefused("%s is not a serial port; set instrument.port in node.json" % name)
+        return Port(name, baud, file)
+
+    def signal(self, _name: str, line: str, _word: str) -> None:
+        """Give a signal to whoever watches: a line on standard output."""
+        print(line)
+
+    def log(self, line: str) -> None:
+        """Write a line to the log: standard error."""
+        print(line, file=sys.stderr)
+
+    async def button(self) -> None:
+        """Return when the button is pressed: any line on standard input."""
+        reader = asyncio.StreamReader(sys.stdin.buffer)
+        length = 0
+        while True:
+            character = await reader.read(1)  # one at a time: readline() would block the loop
+            if not character:
+                await asyncio.Event().wait()  # standard input is closed: nobody presses any more
+            if character == b"\n" or length >= limits.LINE_CHARS_MAX:
+                return
+            length += 1
+
+    def hold_signals(self) -> None:
+        """Turn SIGTERM and SIGINT into something `stop_requested` can wait for."""
+        mask = bytearray(_SIGSET_BYTES)
+        struct.pack_into("<Q", mask, 0, 1 << (_SIGINT - 1) | 1 << (_SIGTERM - 1))
+        _sigprocmask(_SIG_BLOCK, mask, None)
+        descriptor = _libc.func("i", "signalfd", "ipi")(-1, mask, _O_NONBLOCK)
+        self._signals = open(descriptor, "rb")
+
+    async def stop_requested(self) -> None:
+        """Return at SIGTERM or SIGINT; the next SIGINT ends the program at once."""
+        await asyncio.StreamReader(self._signals).read(128)
+        mask = bytearray(_SIGSET_BYTES)
+        struct.pack_into("<Q", mask, 0, 1 << (_SIGINT - 1))
+        _sigprocmask(_SIG_UNBLOCK, mask, None)
+
+
+def _cannot_open(name: str, error: int) -> Exception:
+    if error in (_ENOENT, _ENODEV, _ENXIO):
+        return PortMissing(
+            "serial port %s does not exist; plug the instrument in or set instrument.port in "
+            "node.json" % name
+        )
+    if error == _EBUSY:
+        return PortBusy("serial port %s is in use; close the other program" % name)
+    if error == _EACCES:
+        return PortRefused("no permission for serial port %s; join its group (dialout)" % name)
+    return PortRefused("serial port %s cannot be opened: error %d" % (name, error))

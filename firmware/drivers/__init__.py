@@ -1,0 +1,1 @@
+"""Instrument families, one folder each, with the same inner names (README.md)."""

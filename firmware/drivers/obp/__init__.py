@@ -1,0 +1,1 @@
+"""Spectrometers that speak the Ocean Binary Protocol over a serial port."""

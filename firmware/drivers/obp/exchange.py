@@ -1,0 +1,191 @@
+"""One request, one answer over a serial port, each with its own deadline.
+
+Rules of the file
+- One exchange at a time; an answer counts only with the request's type and tag. Late answers to
+  requests given up earlier are passed over and counted.
+- Deadline = 2 x transfer time + what the instrument needs + LINE_SLACK_MS; "deferred" starts it anew.
+- A question or a setting is repeated once when noise ate it; an exposure never is.
+- Every failure is an InstrumentError that names the port and the remedy.
+"""
+
+import asyncio
+import time
+
+from drivers.obp import frames
+from node import limits
+from node.errors import (
+    InstrumentGarbled,
+    InstrumentRefused,
+    InstrumentSilent,
+    PortLost,
+)
+
+BAD_CHECKSUM, NOT_READY, RESET, DEFERRED = 3, 7, 9, 255
+ERRORS = {
+    1: "bad protocol version",
+    2: "unknown message type",
+    3: "bad checksum",
+    4: "message too large",
+    5: "payload length mismatch",
+    6: "argument invalid",
+    7: "not ready",
+    8: "unknown checksum type",
+    9: "it was reset unexpectedly",
+    10: "too many buses",
+    11: "out of memory",
+    12: "requested information does not exist",
+    13: "internal error",
+    100: "decrypt error",
+    101: "firmware layout invalid",
+    102: "packet of wrong size",
+    103: "hardware revision incompatible",
+    104: "flash map incompatible",
+    255: "answer deferred too often",
+}
+_WORTH_REPEATING = (BAD_CHECKSUM, RESET)
+
+
+class Exchange:
+    """Requests and answers on an open port.
+
+    Args:
+        port: of the board: `name`, `baud`, `stream` (asyncio stream).
+        payload_bytes_max: longest answer of the model, bytes.
+    Attributes:
+        unverified: an answer since the last `measure` came without a checksum.
+        stray_count: answers that belonged to no request of ours.
+    """
+
+    def __init__(self, port: object, payload_bytes_max: int) -> None:
+        self._port = port
+        self._chunk = bytearray(limits.CHUNK_BYTES)
+        self._parser = frames.Parser(payload_bytes_max, limits.CHUNK_BYTES)
+        self._regarding = 0
+        self.unverified = False
+        self.stray_count = 0
+
+    async def ask(
+        self, message_type: int, data: bytes = b"", answer_bytes: int = 0, setting: bool = False
+    ) -> memoryview:
+        """Exchange a question or a setting; repeat it once when the line was at fault.
+
+        Returns:
+            The answer's data, valid until the next exchange.
+        Raises:
+            InstrumentError: no usable answer.
+        """
+        try:
+            return await self.request(message_type, data, answer_bytes, setting=setting)
+        except (InstrumentSilent, InstrumentGarbled):
+            pass
+        except InstrumentRefused as error:
+            if error.number not in _WORTH_REPEATING:
+                raise
+        return await self.request(message_type, data, answer_bytes, setting=setting)
+
+    async def request(
+        self,
+        message_type: int,
+        data: bytes = b"",
+        answer_bytes: int = 0,
+        busy_ms: int = 0,
+        setting: bool = False,
+    ) -> memoryview:
+        """Send one request and return its answer's data, valid until the next exchange.
+
+        Args:
+            message_type: number of the message.
+            data: argument.
+            answer_bytes: payload expected, bytes; for the deadline.
+            busy_ms: how long the instrument needs, milliseconds.
+            setting: ask for an acknowledgement.
+        Raises:
+            InstrumentError: see `node.errors`.
+        """
+        self._regarding = (self._regarding + 1) & 0xFFFFFFFF
+        self._parser.reset()
+        dropped_bytes = self._parser.dropped_bytes
+        flags = frames.ACK_REQUESTED if setting else 0
+        frame = frames.build(message_type, self._regarding, data, flags)
+        line_ms = (len(frame) + frames.FRAME_BYTES_MIN + answer_bytes) * 10_000 // self._port.baud
+        wait_ms = 2 * line_ms + busy_ms + limits.LINE_SLACK_MS
+        deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
+        await self._send(frame, deadline_ms)
+        for _ in range(limits.DEFERRALS_MAX):
+            answer = await self._receive(message_type, deadline_ms, dropped_bytes)
+            if answer.error != DEFERRED:
+                break
+            deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
+        if answer.error or answer.flags & frames.NACK:
+            raise InstrumentRefused(
+                "instrument on %s refuses message 0x%08x: error %d, %s"
+                % (
+                    self._port.name,
+                    message_type,
+                    answer.error,
+                    ERRORS.get(answer.error, "unknown"),
+                ),
+                answer.error,
+            )
+        if not answer.verified:
+            self.unverified = True
+        return answer.data
+
+    async def _send(self, frame: bytes, deadline_ms: int) -> None:
+        try:
+            self._port.stream.write(frame)
+            await asyncio.wait_for_ms(self._port.stream.drain(), _left_ms(deadline_ms))
+        except OSError as error:
+            raise self._lost(error)
+        except asyncio.TimeoutError:
+            raise InstrumentSilent(
+                "serial port %s takes no bytes; check flow control and cable" % self._port.name
+            )
+
+    async def _receive(
+        self, message_type: int, deadline_ms: int, dropped_bytes: int
+    ) -> frames.Frame:
+        """Return the next frame that answers the request under way."""
+        while True:
+            frame = self._parser.next()
+            if frame is not None:
+                ours = frame.regarding == self._regarding and frame.message_type == message_type
+                if ours and frame.flags & frames.RESPONSE:
+                    return frame
+                self.stray_count += 1
+                continue
+            try:
+                count = await asyncio.wait_for_ms(
+                    self._port.stream.readinto(self._chunk), _left_ms(deadline_ms)
+                )
+            except asyncio.TimeoutError:
+                raise self._no_answer(dropped_bytes)
+            except OSError as error:
+                raise self._lost(error)
+            if count == 0:  # None is a spurious wake-up
+                raise self._lost("hung up")
+            if count:
+                self._parser.feed(self._chunk, count)
+
+    def _no_answer(self, dropped_bytes: int) -> InstrumentSilent:
+        noise_bytes = self._parser.dropped_bytes + self._parser.pending_bytes - dropped_bytes
+        if noise_bytes:
+            return InstrumentGarbled(
+                "instrument on %s: %d bytes at %d baud, none of them an answer; check baud rate, "
+                "cable and shield" % (self._port.name, noise_bytes, self._port.baud)
+            )
+        return InstrumentSilent(
+            "instrument on %s does not answer at %d baud; check its power, cable and baud rate"
+            % (self._port.name, self._port.baud)
+        )
+
+    def _lost(self, reason: object) -> PortLost:
+        return PortLost(
+            "serial port %s went away (%s); plug the instrument in again"
+            % (self._port.name, reason)
+        )
+
+
+def _left_ms(deadline_ms: int) -> int:
+    left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
+    return max(0, left_ms)

@@ -1,0 +1,40 @@
+"""What is known of the models; the protocol itself does not tell which one answers."""
+
+# Model: pixels, full scale in counts.
+MODELS = {
+    "ventana": (1024, 65_535),  # has its own laser behind the light source messages
+    "sts": (1024, 16_383),  # 14 bit; an external laser hangs on its lamp line
+    "hdx": (2068, 65_535),
+}
+UNKNOWN_FULL_SCALE_COUNTS = 65_535  # the word's: saturation of an unknown model shows late
+
+
+class Instrument:
+    """What the driver's `identify` learned.
+
+    Attributes:
+        model, serial: text for the birth.
+        pixel_count: pixels of one spectrum.
+        full_scale_counts: counts at which a pixel is saturated.
+        coefficients_f32le: pixel index -> wavelength in nm, as the instrument stores them.
+        has_laser_module: its laser obeys light source messages; otherwise the lamp line.
+    """
+
+    def __init__(
+        self, model: str, serial: str, pixel_count: int, coefficients_f32le: bytes, module: bool
+    ) -> None:
+        self.model = model
+        self.serial = serial
+        self.pixel_count = pixel_count
+        self.full_scale_counts = MODELS.get(model, (0, UNKNOWN_FULL_SCALE_COUNTS))[1]
+        self.coefficients_f32le = coefficients_f32le
+        self.has_laser_module = module
+
+
+def infer_model(pixel_count: int, has_laser_module: bool) -> str:
+    """Return the most likely model, `unknown` when none fits."""
+    if has_laser_module:
+        return "ventana"
+    if pixel_count == MODELS["sts"][0]:
+        return "sts"
+    return "hdx" if pixel_count == MODELS["hdx"][0] else "unknown"

@@ -1,0 +1,56 @@
+"""The node's program: `micropython main.py DIR` on a host, started by MicroPython itself on a board.
+
+DIR holds node.json; there too lie the saved config and the journal, unless the board has a partition
+for them. Exit status: 0 stopped as asked, 1 failed, 2 cannot start as told.
+"""
+
+import asyncio
+import sys
+import time
+
+_ON_HOST = sys.platform in ("linux", "darwin")
+if _ON_HOST:  # on a board protocol/ lies beside node/
+    sys.path.insert(1, (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/..")
+
+from node import boots, settings  # noqa: E402 - the path comes first
+from node.errors import NodeError, SettingsError  # noqa: E402
+from node.node import Node  # noqa: E402
+
+
+def load_board(name: str, folder: str) -> object:
+    """Return the Board of module `boards.NAME`.
+
+    Raises:
+        SettingsError: there is no such board.
+    """
+    try:
+        return __import__("boards.%s" % name, None, None, ("Board",)).Board(folder)
+    except ImportError:
+        raise SettingsError("node.json: board is %r; use unix, esp32_s3 or pico2_w" % name)
+
+
+def start(folder: str) -> int:
+    """Run the node that lies in `folder`; return the exit status."""
+    try:
+        given = settings.load(folder + "/node.json")
+        board = load_board(given["board"], folder)
+        node = Node(board, given)
+    except NodeError as error:
+        print("error: %s" % error, file=sys.stderr)
+        return 2
+    if boots.is_unsafe(node.boots_path):
+        board.log("boots ended badly: the node starts in %d s" % (boots.SAFE_MS // 1000))
+        time.sleep_ms(boots.SAFE_MS)
+    board.hold_signals()
+    asyncio.run(node.run())
+    return 0
+
+
+if __name__ == "__main__":
+    if not _ON_HOST:
+        start("")
+    elif len(sys.argv) == 2:
+        sys.exit(start(sys.argv[1]))
+    else:
+        print("usage: micropython main.py DIR", file=sys.stderr)
+        sys.exit(2)

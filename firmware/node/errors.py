@@ -1,0 +1,111 @@
+"""What can go wrong at a node; the text of each names the thing, its value and the remedy.
+
+NodeError
++-- SettingsError         node.json cannot be used: a person must correct it
++-- InstrumentError       one measurement failed; tried again with back-off
+|   +-- PortMissing         the serial device does not exist
+|   +-- PortBusy            another program holds the port
+|   +-- PortRefused         the port cannot be opened or is no serial port
+|   +-- PortLost            unplugged, or the line failed while in use
+|   +-- InstrumentSilent    no byte of an answer within the deadline
+|   +-- InstrumentGarbled   bytes came, but no whole frame answers the request
+|   +-- InstrumentRefused   the instrument answered with an error number (attribute `number`)
+|   +-- InstrumentUnsuited  it answers well, but this firmware cannot use it
+|   +-- LaserUncertain      "laser off" was not confirmed
++-- JournalError
+|   +-- JournalUnusable     the folder holds something else: it is set aside, a new one begins
+|   +-- JournalOutdated     the gateway has newer records: the flash is a restored copy
+|   +-- FlashRefused        a write failed: full even after eviction, or failing
++-- LinkError             this connection is over; another is tried with back-off
+    +-- MqttError           the broker's bytes are not MQTT 3.1.1
+    +-- LinkRefused         CONNACK or SUBACK says no
+    +-- LinkLost            closed, reset, or silent beyond the keep-alive
+"""
+
+
+class NodeError(Exception):
+    """Something went wrong that the node reports and lives with."""
+
+
+class SettingsError(NodeError):
+    """node.json is missing, unreadable or says something impossible."""
+
+
+class InstrumentError(NodeError):
+    """The instrument could not be used this time."""
+
+
+class PortMissing(InstrumentError):
+    """The serial device does not exist."""
+
+
+class PortBusy(InstrumentError):
+    """Another program holds the serial port."""
+
+
+class PortRefused(InstrumentError):
+    """The serial port cannot be opened, or the path is no serial port."""
+
+
+class PortLost(InstrumentError):
+    """The serial port went away while it was in use."""
+
+
+class InstrumentSilent(InstrumentError):
+    """No answer within the deadline."""
+
+
+class InstrumentGarbled(InstrumentError):
+    """Bytes arrived within the deadline, but no whole frame answers the request."""
+
+
+class InstrumentRefused(InstrumentError):
+    """The instrument answered with an error number.
+
+    Attributes:
+        number: error number of the instrument's protocol.
+    """
+
+    def __init__(self, text: str, number: int) -> None:
+        super().__init__(text)
+        self.number = number
+
+
+class InstrumentUnsuited(InstrumentError):
+    """The instrument cannot be used by this firmware."""
+
+
+class LaserUncertain(InstrumentError):
+    """The instrument did not confirm that its laser is off."""
+
+
+class JournalError(NodeError):
+    """The flash journal cannot do what was asked."""
+
+
+class JournalUnusable(JournalError):
+    """The journal's folder holds something that is no journal of this firmware."""
+
+
+class JournalOutdated(JournalError):
+    """The gateway has records of this journal that the journal never gave."""
+
+
+class FlashRefused(JournalError):
+    """The flash did not take a write: full even after eviction, read-only or failing."""
+
+
+class LinkError(NodeError):
+    """The connection to the broker is over."""
+
+
+class MqttError(LinkError):
+    """The broker sent what MQTT 3.1.1 does not allow, or more than this client takes."""
+
+
+class LinkRefused(LinkError):
+    """The broker answered and said no."""
+
+
+class LinkLost(LinkError):
+    """The connection was closed, reset, or fell silent."""

@@ -1,0 +1,54 @@
+"""Bounds of the node: value, unit, reason. What a board limits further stands in `boards/`."""
+
+# Serial line and instrument
+CHUNK_BYTES = 256  # read at once from the port: 22 ms at 115200 baud, so a deadline is met closely
+LINE_SLACK_MS = 200  # added to 2 x transfer time + exposure: the instrument's own turn-around
+LASER_OFF_ATTEMPTS = 3  # "off" is worth repeating; each attempt has its own deadline
+DEFERRALS_MAX = 8  # "response deferred" answers to one request before it is given up
+DARK_AGE_MS_MAX = 10 * 60 * 1000  # detector temperature drifts; ten minutes is usual practice
+INTEGRATION_US_MAX = 85_000_000  # the slowest listed instrument; a longer value is a slip
+EXPOSURE_MS_MAX = 10 * 60 * 1000  # integration x scans: longer than this nobody holds a sample
+
+# Tasks
+RESTART_MS_MIN = 500  # a task that fails at once does not fill the log
+RESTART_MS_MAX = 60_000  # a repaired cause is noticed within a minute
+INSTRUMENT_MS_MAX = 5_000  # an instrument plugged in again is ready within seconds
+HEALTHY_MS = 60_000  # a task that ran this long starts its back-off anew
+TRACEBACK_CHARS_MAX = 1_500  # what is kept of the last failure
+STOP_MS_MAX = 4_000  # for tasks to end by themselves: one laser-off exchange, one DISCONNECT
+FAREWELL_MS_MAX = 1_000  # for the offline status; without it the will says the same
+HEARTBEAT_MS = 1_000  # feeds the watchdog and keeps the 53-bit uptime ahead of the tick wrap
+TRIGGERS_MAX = 4  # presses waiting while a measurement runs; more are mistakes
+REPLIES_MAX = 8  # messages waiting for the link (results, health); the oldest goes first
+COMMANDS_REMEMBERED = 16  # answers kept for repeated command ids
+LINE_CHARS_MAX = 64  # of a line on the button input
+
+# Broker
+CONNECT_MS_MAX = 10_000  # TCP and CONNACK; a mobile link needs seconds
+KEEP_ALIVE_S = 30  # the broker publishes the will after 1.5 x this silence
+PING_MS = 10_000  # nothing heard for so long: ask
+SILENCE_MS_MAX = 20_000  # nothing heard for so long: the link is dead
+WRITE_MS_MAX = 15_000  # one packet of 12 kB at 9600 bit/s takes 13 s
+RECONNECT_MS_MIN = 500  # first wait, doubled after each failure
+RECONNECT_MS_MAX = 30_000  # with jitter; a restarted gateway is found within half a minute
+CALM_MS = 10_000  # a connection that lasted so long resets the back-off
+INBOUND_BYTES_MAX = 2_048  # the largest message towards a node is a receipt of about 350 bytes
+UNACKED_MAX = 64  # PUBLISH packets without PUBACK: twice the largest window; more is a fault
+
+# Time
+ROUND_TRIP_MS_MAX = 10_000  # an echo older than this says nothing about now
+DRIFT_PPM = 100  # crystal of a board, both ends of its temperature range
+CLOCK_STEP_MS = 2_000  # a difference above this is a corrected clock, not noise
+
+# Journal
+SKIP_SEQ_MAX = (
+    1 << 32
+)  # a receipt further ahead than a node can ever be is nonsense, not a newer copy
+FLASH_RETRY_MS = 5_000  # a journal that cannot be opened is tried again this often
+RECEIPT_WAIT_MS = 2_000  # after CONNECT: the retained receipt comes first, so less is sent twice
+
+# Reports
+HEALTH_S = 300  # the usual interval until a config says otherwise
+HEALTH_MS_MIN = 2_000  # state changes closer than this share one message
+FAULT_TEXT_CHARS_MAX = 240  # of the text in a `fault` signal
+SET_ASIDE_MAX = 2  # unusable journals kept for examination; older ones go

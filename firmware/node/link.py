@@ -1,0 +1,185 @@
+"""One TCP connection to the broker: packets out, packets in, every wait with its deadline.
+
+Rules of the file
+- A Link is used once. When anything fails it raises LinkError and its owner closes it; the next
+  connection is another Link, so nothing of an old one can leak into a new one.
+- One task sends, one receives. No packet is cut: a send that misses its deadline ends the link.
+- The broker's address should be an IP address: looking up a name blocks the whole node.
+"""
+
+import asyncio
+import select
+import socket
+import time
+
+from node import limits, mqtt
+from node.errors import LinkLost, LinkRefused
+
+_CONNACK_TEXTS = (
+    "accepted",
+    "it does not speak MQTT 3.1.1",
+    "it rejects the client identifier",
+    "it is not available now",
+    "user name or password are wrong",
+    "this node is not authorised",
+)
+_POLL_MS = 20
+
+
+class Link:
+    """A connection to the broker.
+
+    Args:
+        host, port: of the broker.
+    Attributes:
+        name: host and port, for messages.
+        unacked_count: PUBLISH packets without PUBACK.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.name = "%s:%d" % (host, port)
+        self._address = (host, port)
+        self._socket = None
+        self._stream = None
+        self._parser = mqtt.Parser(limits.INBOUND_BYTES_MAX)
+        self._chunk = bytearray(limits.CHUNK_BYTES)
+        self._packets: list[mqtt.Packet] = []
+        self._packet_id = 0
+        self._heard_ms = time.ticks_ms()
+        self._spoke_ms = time.ticks_ms()
+        self._asked = False
+        self.unacked_count = 0
+
+    async def open(self, connect: bytes) -> None:
+        """Connect, send CONNECT and wait for CONNACK.
+
+        Raises:
+            LinkLost: nobody there, or no answer within CONNECT_MS_MAX.
+            LinkRefused: the broker says no.
+        """
+        deadline_ms = time.ticks_add(time.ticks_ms(), limits.CONNECT_MS_MAX)
+        try:
+            address = socket.getaddrinfo(self._address[0], self._address[1], 0, socket.SOCK_STREAM)[
+                0
+            ]
+            self._socket = socket.socket(address[0], address[1], address[2])
+            self._socket.setblocking(False)
+            try:
+                self._socket.connect(address[-1])
+            except OSError as error:
+                if error.errno not in (115, 119):  # EINPROGRESS: Linux and RP2, ESP32
+                    raise
+            await self._wait_connected(deadline_ms)
+        except OSError as error:
+            raise self._lost("cannot be reached (%s); is the gateway running?" % error)
+        self._stream = asyncio.StreamReader(self._socket)
+        self._heard_ms = time.ticks_ms()
+        await self.send(connect)
+        packet = await self.receive(deadline_ms)
+        if packet.kind != mqtt.CONNACK:
+            raise self._lost("answered CONNECT with packet type %d" % packet.kind)
+        if packet.code:
+            text = _CONNACK_TEXTS[packet.code] if packet.code < len(_CONNACK_TEXTS) else "no reason"
+            raise LinkRefused("broker %s refuses: %s" % (self.name, text))
+
+    async def _wait_connected(self, deadline_ms: int) -> None:
+        poller = select.poll()
+        poller.register(self._socket, select.POLLOUT)
+        while True:
+            for _, event in poller.poll(0):
+                if event & (select.POLLERR | select.POLLHUP):
+                    raise OSError(111)  # ECONNREFUSED; the cause itself is not told
+                return
+            if time.ticks_diff(deadline_ms, time.ticks_ms()) <= 0:
+                raise OSError(110)  # ETIMEDOUT
+            await asyncio.sleep_ms(_POLL_MS)
+
+    def next_packet_id(self) -> int:
+        """Return a packet identifier, 1..65535."""
+        self._packet_id = self._packet_id % 0xFFFF + 1
+        return self._packet_id
+
+    async def send(self, *pieces: "bytes | memoryview") -> None:
+        """Send one packet, given in pieces.
+
+        Raises:
+            LinkLost: the connection is gone or takes nothing for WRITE_MS_MAX.
+        """
+        try:
+            for piece in pieces:
+                self._stream.write(piece)
+            await asyncio.wait_for_ms(self._stream.drain(), limits.WRITE_MS_MAX)
+        except OSError as error:
+            raise self._lost("hung up (%s)" % error)
+        except asyncio.TimeoutError:
+            raise self._lost("takes no bytes")
+        self._spoke_ms = time.ticks_ms()
+
+    async def publish(
+        self, topic: str, payload: "bytes | memoryview", retain: bool = False
+    ) -> None:
+        """Publish with QoS 1; what counts is the gateway's receipt, so PUBACK is only counted.
+
+        Raises:
+            LinkLost: the connection is gone, or the broker acknowledges nothing any more.
+        """
+        if self.unacked_count >= limits.UNACKED_MAX:
+            raise self._lost("leaves %d messages unacknowledged" % self.unacked_count)
+        self.unacked_count += 1
+        head = mqtt.publish_head(topic, len(payload), self.next_packet_id(), retain)
+        await self.send(head, payload)
+
+    async def ping(self) -> None:
+        """Ask for a sign of life if the link was quiet for PING_MS; call it at least that often.
+
+        Raises:
+            LinkLost: nothing was heard for SILENCE_MS_MAX: the link is half open.
+        """
+        now_ms = time.ticks_ms()
+        quiet_ms = time.ticks_diff(now_ms, self._heard_ms)
+        if quiet_ms >= limits.SILENCE_MS_MAX:
+            raise self._lost("is silent for %d s" % (quiet_ms // 1000))
+        mute_ms = time.ticks_diff(now_ms, self._spoke_ms)
+        if mute_ms >= limits.PING_MS or (quiet_ms >= limits.PING_MS and not self._asked):
+            self._asked = True
+            await self.send(mqtt.PINGREQ)
+
+    async def receive(self, deadline_ms: "int | None" = None) -> mqtt.Packet:
+        """Return the next packet.
+
+        Args:
+            deadline_ms: ticks; None waits as long as `ping` keeps the link alive.
+        Raises:
+            LinkError: the connection is gone, or what came is not MQTT.
+        """
+        while not self._packets:
+            wait = self._stream.readinto(self._chunk)
+            try:
+                if deadline_ms is None:
+                    count = await wait
+                else:
+                    left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
+                    count = await asyncio.wait_for_ms(wait, max(left_ms, 0))
+            except OSError as error:
+                raise self._lost("hung up (%s)" % error)
+            except asyncio.TimeoutError:
+                raise self._lost("does not answer")
+            if count == 0:  # None is a spurious wake-up
+                raise self._lost("closed the connection")
+            if count:
+                self._heard_ms = time.ticks_ms()
+                self._asked = False
+                self._packets = self._parser.feed(self._chunk, count)
+        packet = self._packets.pop(0)
+        if packet.kind == mqtt.PUBACK and self.unacked_count:
+            self.unacked_count -= 1
+        return packet
+
+    def _lost(self, what: str) -> LinkLost:
+        return LinkLost("broker %s %s" % (self.name, what))
+
+    def close(self) -> None:
+        """Close the socket; nothing is raised."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._stream = None

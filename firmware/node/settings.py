@@ -1,0 +1,101 @@
+"""node.json: who this node is and what hangs on it. Checked once, at the start.
+
+What can also be set from afar stands in `config.py`; this file is written by the person who installs
+the node, so every error names the key, its value and what would do.
+"""
+
+import json
+
+from node.config import check_exposure
+from node.errors import SettingsError
+from node.words import LANGUAGES
+from protocol.errors import ProtocolError
+from protocol.limits import RESEND_MS, U16_MAX, U32_MAX, WINDOW_RECORDS, WINDOW_RECORDS_MAX
+from protocol.topics import check_name
+
+_FILE_BYTES_MAX = 4_096
+
+# Section, key, type, lowest, highest, default (None: required). Text: bounds are characters.
+_KEYS = (
+    ("", "integration_us", int, 1, U32_MAX, 400_000),
+    ("", "scans", int, 1, U16_MAX, 1),
+    ("", "window", int, 1, WINDOW_RECORDS_MAX, WINDOW_RECORDS),
+    ("", "resend_ms", int, 100, U32_MAX, RESEND_MS),
+    ("", "board", str, 1, 16, "unix"),
+    ("", "language", str, 2, 2, "en"),
+    ("wifi", "ssid", str, 0, 32, ""),
+    ("wifi", "password", str, 0, 63, ""),
+    ("broker", "host", str, 1, 253, None),
+    ("broker", "port", int, 1, U16_MAX, 1883),
+    ("broker", "user", str, 0, 64, ""),
+    ("broker", "password", str, 0, 64, ""),
+    ("instrument", "driver", str, 1, 16, "obp"),
+    ("instrument", "port", str, 1, 128, None),
+    ("instrument", "baud", int, 300, 3_000_000, 9600),
+    ("instrument", "model", str, 0, 16, ""),
+    ("instrument", "excitation_pm", int, 1, U32_MAX, 785_000),
+    ("instrument", "resolution_mcm1", int, 0, U32_MAX, 0),
+    ("instrument", "laser_mw", int, 0, U16_MAX, 0),
+)
+
+
+def load(path: str) -> dict:
+    """Read and check node.json.
+
+    Returns:
+        The settings with every default filled in.
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_FILE_BYTES_MAX + 1)
+        settings = json.loads(text)
+    except OSError as error:
+        raise SettingsError("%s cannot be read (%s); write one, see docs/node.md" % (path, error))
+    except ValueError:
+        raise SettingsError("%s is not JSON; see docs/node.md" % path)
+    if len(text) > _FILE_BYTES_MAX:
+        raise SettingsError("%s has more than %d bytes" % (path, _FILE_BYTES_MAX))
+    if not isinstance(settings, dict):
+        raise SettingsError("%s must hold one object { ... }" % path)
+    return check(settings)
+
+
+def check(settings: dict) -> dict:
+    """Return `settings` with every default filled in.
+
+    Raises:
+        SettingsError: a key is missing, of the wrong type or out of range.
+    """
+    settings.setdefault("wifi", {})
+    for section in ("broker", "instrument", "wifi"):
+        if not isinstance(settings.get(section), dict):
+            raise SettingsError('node.json: "%s" must be an object { ... }' % section)
+    for section, key, form, low, high, default in _KEYS:
+        part = settings[section] if section else settings
+        name = "%s.%s" % (section, key) if section else key
+        value = part.setdefault(key, default)
+        if value is None:
+            raise SettingsError("node.json: %s is missing" % name)
+        if not isinstance(value, form) or isinstance(value, bool):
+            raise SettingsError("node.json: %s is %r; %s is needed" % (name, value, _kind(form)))
+        size = value if form is int else len(value)
+        if not low <= size <= high:
+            raise SettingsError("node.json: %s is %r; use %d to %d" % (name, value, low, high))
+    for key in ("post", "node"):
+        try:
+            check_name(settings.get(key) or "")
+        except (ProtocolError, TypeError) as error:
+            raise SettingsError("node.json: %s: %s" % (key, error))
+    if settings["language"] not in LANGUAGES:
+        raise SettingsError(
+            "node.json: language is %r; use one of %s"
+            % (settings["language"], ", ".join(LANGUAGES))
+        )
+    check_exposure(settings["integration_us"], settings["scans"])
+    return settings
+
+
+def _kind(form: type) -> str:
+    return "a whole number" if form is int else "text"

@@ -1,0 +1,89 @@
+"""What the node shows: one line per signal, one word for the display, and the faults that stand.
+
+A signal is `signal NAME key=value ...`. A fault is shown when it appears or changes, not at every
+attempt, and stands until it is cleared; the newest standing one goes into the health message.
+"""
+
+from node import limits
+from node.words import NAMES, word
+from protocol.limits import FAULT_CHARS_MAX
+
+
+class Signals:
+    """Signals of one node.
+
+    Args:
+        board: shows lines and words.
+        language: of the words.
+    Attributes:
+        changed: called without arguments when a fault appears, changes or is cleared.
+    """
+
+    def __init__(self, board: object, language: str) -> None:
+        self._board = board
+        self._language = language
+        self._faults: list[tuple[str, str]] = []  # oldest first; one per part of the node
+        self.changed = None
+
+    def show(self, name: str, *fields: "tuple[str, object]") -> None:
+        """Show signal `name` with its fields, in the order given."""
+        if name not in NAMES:
+            raise ValueError("signal %r does not exist" % name)
+        parts = ["signal", name]
+        for key, value in fields:
+            parts.append("%s=%s" % (key, _quoted(value)))
+        self._board.signal(name, " ".join(parts), word(name, self._language))
+
+    def fault(self, what: str, text: str, repeat: bool = False) -> None:
+        """Note that part `what` is at fault.
+
+        Args:
+            what: part of the node: instrument, broker, journal, config, or a task's name.
+            text: what is wrong and the remedy.
+            repeat: show it even if it stands already: somebody just pressed the button.
+        """
+        known = (what, text) in self._faults
+        if not known:
+            self._faults = [fault for fault in self._faults if fault[0] != what]
+            self._faults.append((what, text))
+        if repeat or not known:
+            self.show("fault", ("what", what), ("text", text[: limits.FAULT_TEXT_CHARS_MAX]))
+        if not known and self.changed is not None:
+            self.changed()
+
+    def clear(self, what: str) -> None:
+        """Note that part `what` works."""
+        count = len(self._faults)
+        self._faults = [fault for fault in self._faults if fault[0] != what]
+        if len(self._faults) != count and self.changed is not None:
+            self.changed()
+
+    def standing(self, what: str) -> str:
+        """Return the text of the fault of part `what`, empty when it works."""
+        for part, text in self._faults:
+            if part == what:
+                return text
+        return ""
+
+    def newest(self) -> str:
+        """Return the newest standing fault in short, printable ASCII, for the health message."""
+        if not self._faults:
+            return ""
+        return ascii_text("%s: %s" % self._faults[-1], FAULT_CHARS_MAX)
+
+
+def ascii_text(text: str, count_max: int) -> str:
+    """Return `text` as the wire takes it: printable ASCII, at most `count_max` characters."""
+    kept = [c if 0x20 <= ord(c) <= 0x7E else "?" for c in text[:count_max]]
+    return "".join(kept)
+
+
+def _quoted(value: object) -> str:
+    """Return the value as one word, in double quotes when it is text."""
+    if isinstance(value, bytes):
+        return value.hex()
+    text = str(value)
+    for c in text:
+        if not (c.isalpha() or c.isdigit() or c in "-_.:/"):
+            return '"%s"' % text.replace('"', "'").replace("\n", " ").replace("\r", " ")
+    return text or '""'

@@ -1,0 +1,115 @@
+"""The supervisor: named tasks that are started again, whatever they die of.
+
+Here stands the only broad `except` of the firmware. A task reports by raising; the supervisor counts,
+tells, waits (doubling from `restart_ms_min` to `restart_ms_max`, with jitter so that many nodes do not
+come back in step) and starts it anew. One task's failure never ends another.
+"""
+
+import asyncio
+import gc
+import io
+import sys
+import time
+
+from node import limits
+from node.errors import LinkError, NodeError
+
+
+class Entry:
+    """One supervised task.
+
+    Attributes:
+        name: of the task.
+        failures: times it ended with an error.
+        last_failure: traceback of the newest, at most TRACEBACK_CHARS_MAX characters.
+    """
+
+    def __init__(self, name: str, start: object, restart_ms_min: int, restart_ms_max: int) -> None:
+        self.name = name
+        self.start = start
+        self.restart_ms_min = restart_ms_min
+        self.restart_ms_max = restart_ms_max
+        self.failures = 0
+        self.last_failure = ""
+        self.task = None
+
+
+class Supervisor:
+    """Runs tasks.
+
+    Args:
+        log: function of one line.
+        failed: function of (name, error), called after each failure; None for none.
+        random_byte: function that returns 0..255, for the jitter.
+    """
+
+    def __init__(self, log: object, failed: object = None, random_byte: object = None) -> None:
+        self._log = log
+        self._failed = failed
+        self._random_byte = random_byte or (lambda: 128)
+        self._entries: list[Entry] = []
+
+    @property
+    def failure_count(self) -> int:
+        """Failures of all tasks, lost connections not counted."""
+        return sum([entry.failures for entry in self._entries])
+
+    def add(
+        self,
+        name: str,
+        start: object,
+        restart_ms_min: int = limits.RESTART_MS_MIN,
+        restart_ms_max: int = limits.RESTART_MS_MAX,
+    ) -> Entry:
+        """Supervise what the function `start` returns, a coroutine, from now on."""
+        entry = Entry(name, start, restart_ms_min, restart_ms_max)
+        self._entries.append(entry)
+        entry.task = asyncio.create_task(self._keep(entry))
+        return entry
+
+    async def _keep(self, entry: Entry) -> None:
+        wait_ms = entry.restart_ms_min
+        while True:
+            begun_ms = time.ticks_ms()
+            try:
+                await entry.start()
+            except Exception as error:  # noqa: BLE001 - the one place: see the rules of the file
+                self._note(entry, error)
+            else:
+                return  # it had nothing left to do
+            if time.ticks_diff(time.ticks_ms(), begun_ms) >= limits.HEALTHY_MS:
+                wait_ms = entry.restart_ms_min
+            await asyncio.sleep_ms(wait_ms * (192 + self._random_byte() // 2) // 256)
+            wait_ms = min(2 * wait_ms, entry.restart_ms_max)
+
+    def _note(self, entry: Entry, error: Exception) -> None:
+        gc.collect()  # first: the error may be that memory ran out
+        text = "%s: %s" % (error.__class__.__name__, error)
+        if isinstance(error, NodeError):
+            entry.last_failure = text[: limits.TRACEBACK_CHARS_MAX]
+        else:  # nobody foresaw it: whoever repairs it needs the place
+            trace = io.StringIO()
+            sys.print_exception(error, trace)
+            entry.last_failure = trace.getvalue()[-limits.TRACEBACK_CHARS_MAX :]
+        if not isinstance(error, LinkError):
+            entry.failures += 1
+        self._log("task %s failed: %s" % (entry.name, entry.last_failure))
+        if self._failed is not None:
+            self._failed(entry.name, error)
+
+    async def wait(self, entry: Entry, wait_ms: int) -> bool:
+        """Wait until a task ended by itself; False when it did not within `wait_ms`."""
+        deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
+        while not entry.task.done():
+            if time.ticks_diff(deadline_ms, time.ticks_ms()) <= 0:
+                return False
+            await asyncio.sleep_ms(5)
+        return True
+
+    async def stop(self) -> None:
+        """Cancel every task, the newest first, and wait until they ended, STOP_MS_MAX at most."""
+        for entry in reversed(self._entries):
+            entry.task.cancel()
+        for entry in self._entries:
+            if not await self.wait(entry, limits.STOP_MS_MAX):
+                self._log("task %s did not stop in time" % entry.name)

@@ -1,0 +1,186 @@
+"""`harmattan identify`: read spectra from files, print a verdict for each.
+
+Files are taken as calibrated to within the stated axis uncertainty. A file that cannot be read is
+reported and the others go on; the exit status then is 2. The verdict does not change the status:
+a script reads it from the output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.screening.explain import explain, name_of
+from gateway.screening.rules import screen
+from gateway.screening.verdict import HitRecord, Verdict
+from gateway.screening.watchlists import Watchlists, load_watchlists
+from gateway.spectra.columns import parse_columns
+from gateway.spectra.errors import FormatError, SpectraError
+from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
+from gateway.spectra.library import Library, load_library
+from gateway.spectra.match import identify
+from gateway.spectra.spectrum import Spectrum
+
+FILE_BYTES_MAX = 16 * 1024 * 1024
+"""A hundred times the largest laboratory file seen; bounds memory before anything is parsed."""
+
+STATUS_READ = 0
+STATUS_UNREADABLE = 2
+
+COLOURS = {"alarm": "bold white on red", "inconclusive": "bold black on yellow", "clear": "green"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file: a verdict or an error, never both."""
+
+    file: Path
+    verdict: Verdict | None
+    error: str
+
+
+def run(
+    files: list[Path],
+    *,
+    as_json: bool,
+    language: str,
+    axis_uncertainty_cm1: float = 2.0,
+    console: Console,
+) -> int:
+    """Identify each file and print one line of JSON or a table for it.
+
+    Args:
+        files: two-column CSV or JCAMP-DX files.
+        as_json: one JSON object per line instead of tables.
+        language: of the sentences: en, fr, ar or es.
+        axis_uncertainty_cm1: half-width of the axis error that may remain.
+        console: where to print.
+
+    Returns:
+        0 when every file was read, 2 when one was not.
+    """
+    library, watchlists = load_library(), load_watchlists()
+    status = STATUS_READ
+    for file in files:
+        outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1)
+        if outcome.verdict is None:
+            status = STATUS_UNREADABLE
+        if as_json:
+            line = msgspec.json.encode(as_record(outcome, language)).decode()
+            console.out(line, highlight=False)
+        else:
+            _show(outcome, language, library, console)
+    return status
+
+
+def identify_file(
+    file: Path, library: Library, watchlists: Watchlists, axis_uncertainty_cm1: float
+) -> Outcome:
+    """Read and judge one file; whatever is wrong with it becomes the outcome's error."""
+    try:
+        spectrum = read_spectrum(file, axis_uncertainty_cm1)
+        verdict = screen(identify(spectrum, library), watchlists, library)
+    except (SpectraError, OSError) as error:
+        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        return Outcome(file, None, f"{file}: {reason}")
+    return Outcome(file, verdict, "")
+
+
+def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
+    """Read a spectrum from a two-column text or a JCAMP-DX file.
+
+    Raises:
+        OSError: the file cannot be opened.
+        FormatError: it is no readable spectrum; names line, value and remedy.
+        SpectrumError: its numbers cannot be used.
+    """
+    if not file.is_file():
+        kind = "is not a file" if file.exists() else "does not exist"
+        raise FormatError(f"{kind}; give the path of a spectrum file")
+    with file.open("rb") as source:
+        content = source.read(FILE_BYTES_MAX + 1)
+    if len(content) > FILE_BYTES_MAX:
+        raise FormatError(
+            f"larger than {FILE_BYTES_MAX} bytes; export a single spectrum as two columns"
+        )
+    if not content.strip():
+        raise FormatError("is empty; export the spectrum again")
+    if b"\0" in content:
+        raise FormatError("is binary, not text; export as two-column CSV or JCAMP-DX")
+    # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
+    text = content.decode("utf-8", errors="replace")
+    axis, counts = parse_jcamp(text) if looks_like_jcamp(text) else parse_columns(text)
+    return Spectrum(axis, counts, axis_uncertainty_cm1=axis_uncertainty_cm1)
+
+
+def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
+    """One file's line of JSON."""
+    if outcome.verdict is None:
+        return {"file": str(outcome.file), "error": outcome.error}
+    verdict = outcome.verdict
+    return {
+        "file": str(outcome.file),
+        "verdict": verdict.verdict,
+        "hits": verdict.hits,
+        "reason": verdict.reason_id,
+        "parameters": verdict.parameters,
+        "sentence": explain(verdict, language),
+        "unexplained_cm1": verdict.unexplained_cm1,
+        "quality": verdict.quality,
+        "library_version": verdict.library_version,
+        "lists": verdict.lists,
+    }
+
+
+def _show(outcome: Outcome, language: str, library: Library, console: Console) -> None:
+    """Print one file for people."""
+    console.print()
+    if outcome.verdict is None:
+        console.print(Text(outcome.error, style="red"))
+        return
+    verdict = outcome.verdict
+    head = Text(str(outcome.file), style="bold")
+    console.print(
+        head.append("  ").append(f" {verdict.verdict} ", style=COLOURS[verdict.verdict])
+    )
+    console.print(Text(explain(verdict, language)))
+    if verdict.hits:
+        table = Table(box=None, pad_edge=False)
+        for title in ("substance", "CAS", "score", "found cm-1", "missing cm-1", "lists"):
+            table.add_column(title)
+        for hit in verdict.hits:
+            table.add_row(
+                Text(name_of(hit.substance_id, language, library)),
+                hit.cas,
+                f"{hit.score:.2f}",
+                _positions(hit, "found"),
+                _positions(hit, "missing"),
+                " ".join(hit.lists),
+            )
+        console.print(table)
+    quality = verdict.quality
+    if quality is not None:
+        console.print(
+            Text(
+                f"signal to noise {quality.snr:g}, {quality.low_cm1:g} to {quality.high_cm1:g} "
+                f"cm-1, {len(verdict.unexplained_cm1)} of {quality.band_count} bands unexplained; "
+                f"library {verdict.library_version}, lists "
+                + " ".join(f"{entry.list_id} {entry.date}" for entry in verdict.lists),
+                style="dim",
+            )
+        )
+
+
+def _positions(hit: HitRecord, state: str) -> str:
+    """Bands of a hit in one state: where they were found, else where they should be."""
+    return " ".join(
+        f"{band.shift_cm1 if band.measured_cm1 is None else band.measured_cm1:.0f}"
+        for band in hit.bands
+        if band.state == state
+    )

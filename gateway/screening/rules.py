@@ -1,0 +1,320 @@
+"""The rules that turn an identification into a verdict.
+
+In this order, the first that applies decides:
+
+1. A listed substance with alarm evidence and no harmless rival: alarm (alone or as a family).
+2. A listed substance that a harmless one explains as well: inconclusive, both named.
+3. A listed substance with some but not enough evidence: inconclusive.
+4. A drug or an unlisted relative of the precursors: inconclusive, refer.
+5. A measurement that cannot support "clear" (full detector, no bands, too weak, too short a range,
+   interrupted): inconclusive.
+6. Otherwise clear.
+
+Alarms stand before the quality rules: a bad measurement can hide bands, it cannot invent a pattern
+of them.
+"""
+
+from __future__ import annotations
+
+from gateway.screening.verdict import (
+    BandRecord,
+    HitRecord,
+    ListRecord,
+    Parameter,
+    QualityRecord,
+    Verdict,
+    VerdictName,
+)
+from gateway.screening.watchlists import Watchlists
+from gateway.spectra.library import Library
+from gateway.spectra.match import (
+    MARGIN_NATS,
+    BandEvidence,
+    Candidate,
+    Hit,
+    Identification,
+    Quality,
+)
+
+ALARM_NATS_MIN = 4.6
+"""Evidence for an alarm: 100 to 1 after counting all looks."""
+
+ALARM_NATS_HIDDEN_MIN = 7.0
+"""The same when every principal band lies beneath another substance: 1000 to 1, from the rest."""
+
+ALARM_FOUND_SHARE_MIN = 0.6
+"""Of the band intensity that is neither hidden nor too faint, the part that must be found."""
+
+ALARM_SEEN_SHARE_MIN = 0.25
+"""Of the band intensity that is not too faint, the part that must be found and not be hidden."""
+
+ALARM_SHARE_MIN = 0.05
+"""Smaller components drown in the bands that the tables leave out of the large ones."""
+
+PRINCIPAL_REL_MIN = 0.8
+"""Bands of at least this tabulated height are the principal ones."""
+
+POSSIBLE_NATS_MIN = 0.0
+"""A listed substance as likely as not keeps a measurement from being clear."""
+
+SNR_MIN = 10.0
+"""Strongest band over noise below which matching is not dependable (general practice)."""
+
+SATURATED_SHARE_MAX = 0.01
+"""A full detector hides the strongest bands, which are the ones that matter."""
+
+COVERAGE_MIN = 0.5
+"""A listed substance counts as covered when half its tabulated intensity lies in the range."""
+
+REFER_CATEGORIES = ("drug", "related")
+
+
+def screen(
+    identification: Identification,
+    watchlists: Watchlists,
+    library: Library,
+    *,
+    interrupted: bool = False,
+) -> Verdict:
+    """Judge one identification.
+
+    Args:
+        identification: what the spectrum says.
+        watchlists: lists in force.
+        library: for names and categories.
+        interrupted: the instrument reports that the measurement was cut short or damaged.
+    """
+    listed = watchlists.substance_ids
+
+    def decided(verdict: VerdictName, reason_id: str, **parameters: Parameter) -> Verdict:
+        return _verdict(identification, watchlists, library, verdict, reason_id, parameters)
+
+    alarms, shadows, doubtful = _split(identification, listed, library)
+    if alarms:
+        family = _family(identification, alarms, library, listed)
+        reason = "listed_found" if len(family) == len(alarms) else "listed_family"
+        return decided(
+            "alarm", reason, substance_ids=family, lists=_lists(watchlists, family)
+        )
+    if shadows:
+        return decided(
+            "inconclusive",
+            "not_separable",
+            substance_ids=tuple(dict.fromkeys(pair[0] for pair in shadows)),
+            lookalike_ids=tuple(dict.fromkeys(pair[1] for pair in shadows)),
+        )
+    possible = tuple(doubtful) + _possible(identification, listed)
+    if possible:
+        return decided(
+            "inconclusive", "listed_possible", substance_ids=tuple(dict.fromkeys(possible))
+        )
+    for category in REFER_CATEGORIES:
+        refer = tuple(
+            hit.substance_id
+            for hit in identification.hits
+            if library[hit.substance_id].category == category
+        )
+        if refer:
+            return decided("inconclusive", f"{category}_found", substance_ids=refer)
+    poor = _poor(identification, library, listed, interrupted)
+    if poor is not None:
+        return decided("inconclusive", poor[0], **poor[1])
+    if identification.hits:
+        found = tuple(hit.substance_id for hit in identification.hits)
+        return decided("clear", "harmless_found", substance_ids=found)
+    return decided("clear", "unknown_clear", band_count=identification.quality.band_count)
+
+
+def _split(
+    identification: Identification, listed: frozenset[str], library: Library
+) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+    """Sort out the listed substances.
+
+    Returns:
+        Those with alarm evidence; pairs (listed, harmless look-alike) that explain the same bands;
+        those accepted with less than alarm evidence.
+    """
+    alarms: list[str] = []
+    shadows: list[tuple[str, str]] = []
+    doubtful: list[str] = []
+    for hit in identification.hits:
+        rivals = [
+            entry
+            for entry in identification.candidates
+            if entry.instead_of == hit.substance_id and entry.deficit_nats < MARGIN_NATS
+        ]
+        if hit.substance_id not in listed:
+            if hit.share >= ALARM_SHARE_MIN:
+                shadows += [
+                    (entry.substance_id, hit.substance_id)
+                    for entry in rivals
+                    if entry.substance_id in listed and principal_found(entry.bands)
+                ]
+            continue
+        harmless = [
+            entry.substance_id
+            for entry in rivals
+            if entry.substance_id not in listed
+            and library[entry.substance_id].category not in REFER_CATEGORIES
+        ]
+        if not _convincing(hit, identification.quality):
+            doubtful.append(hit.substance_id)
+        elif harmless:
+            shadows += [(hit.substance_id, name) for name in harmless]
+        else:
+            alarms.append(hit.substance_id)
+    return alarms, shadows, doubtful
+
+
+def _convincing(hit: Hit, quality: Quality) -> bool:
+    """Whether the evidence for a listed hit is enough for an alarm."""
+    enough = ALARM_NATS_MIN if principal_found(hit.bands) else ALARM_NATS_HIDDEN_MIN
+    found, missing, hidden = (
+        sum(band.rel_intensity for band in hit.bands if band.state == state)
+        for state in ("found", "missing", "hidden")
+    )
+    return (
+        hit.nats >= enough
+        and hit.share >= ALARM_SHARE_MIN
+        and quality.snr >= SNR_MIN
+        and found >= ALARM_FOUND_SHARE_MIN * (found + missing)
+        and found >= ALARM_SEEN_SHARE_MIN * (found + missing + hidden)
+    )
+
+
+def principal_found(bands: tuple[BandEvidence, ...]) -> bool:
+    """Whether a principal band was found at its place, not only somewhere beneath others."""
+    return any(
+        band.state == "found" and band.rel_intensity >= PRINCIPAL_REL_MIN for band in bands
+    )
+
+
+def _close(candidate: Candidate) -> bool:
+    return candidate.instead_of is not None and candidate.deficit_nats < MARGIN_NATS
+
+
+def _family(
+    identification: Identification, alarms: list[str], library: Library, listed: frozenset[str]
+) -> tuple[str, ...]:
+    """The alarm hits and every substance of concern that could stand in their place."""
+    rivals = [
+        entry.substance_id
+        for entry in identification.candidates
+        if _close(entry)
+        and entry.instead_of in alarms
+        and (
+            entry.substance_id in listed
+            or library[entry.substance_id].category in REFER_CATEGORIES
+        )
+    ]
+    return tuple(dict.fromkeys(alarms + rivals))
+
+
+def _possible(identification: Identification, listed: frozenset[str]) -> tuple[str, ...]:
+    """Listed substances that would come on top, as likely as not."""
+    return tuple(
+        entry.substance_id
+        for entry in identification.candidates
+        if entry.instead_of is None
+        and entry.substance_id in listed
+        and entry.nats >= POSSIBLE_NATS_MIN
+        and principal_found(entry.bands)
+    )
+
+
+def _poor(
+    identification: Identification,
+    library: Library,
+    listed: frozenset[str],
+    interrupted: bool,
+) -> tuple[str, dict[str, Parameter]] | None:
+    """The first reason why this measurement cannot support "clear"."""
+    quality = identification.quality
+    if quality.saturated_share > SATURATED_SHARE_MAX:
+        return "saturated", {"share_percent": round(100.0 * quality.saturated_share)}
+    if quality.band_count == 0:
+        return "no_signal", {}
+    if quality.snr < SNR_MIN:
+        return "weak_signal", {"snr": round(quality.snr, 1), "snr_min": SNR_MIN}
+    if interrupted:
+        return "interrupted", {}
+    short = tuple(
+        key
+        for key in library.active_ids
+        if key in listed and identification.coverage[key] < COVERAGE_MIN
+    )
+    if short:
+        return "range_short", {
+            "low_cm1": round(quality.range_cm1[0]),
+            "high_cm1": round(quality.range_cm1[1]),
+            "substance_ids": short,
+        }
+    return None
+
+
+def _lists(watchlists: Watchlists, substance_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Titles and dates of the lists these substances stand on."""
+    wanted = {name for key in substance_ids for name in watchlists.lists_of(key)}
+    return tuple(
+        f"{entry.title} ({entry.date.isoformat()})"
+        for entry in watchlists.lists
+        if entry.list_id in wanted
+    )
+
+
+def _verdict(
+    identification: Identification,
+    watchlists: Watchlists,
+    library: Library,
+    verdict: VerdictName,
+    reason_id: str,
+    parameters: dict[str, Parameter],
+) -> Verdict:
+    rivals: dict[str, list[str]] = {}
+    for entry in identification.candidates:
+        if _close(entry) and entry.instead_of is not None:
+            rivals.setdefault(entry.instead_of, []).append(entry.substance_id)
+    quality = identification.quality
+    return Verdict(
+        verdict=verdict,
+        reason_id=reason_id,
+        parameters=parameters,
+        hits=tuple(
+            HitRecord(
+                substance_id=hit.substance_id,
+                cas=library[hit.substance_id].cas,
+                name=library[hit.substance_id].names["en"],
+                score=round(hit.score, 3),
+                share=round(hit.share, 3),
+                lists=watchlists.lists_of(hit.substance_id),
+                rivals=tuple(rivals.get(hit.substance_id, ())),
+                bands=tuple(_band(band) for band in hit.bands),
+            )
+            for hit in identification.hits
+        ),
+        unexplained_cm1=tuple(round(shift, 1) for shift in identification.unexplained_cm1),
+        quality=QualityRecord(
+            snr=round(quality.snr, 1),
+            low_cm1=round(quality.range_cm1[0], 1),
+            high_cm1=round(quality.range_cm1[1], 1),
+            resolution_cm1=round(quality.resolution_cm1, 1),
+            saturated_share=round(quality.saturated_share, 4),
+            fluorescence_share=round(quality.fluorescence_share, 4),
+            spike_count=quality.spike_count,
+            band_count=quality.band_count,
+        ),
+        library_version=identification.library_version,
+        lists=tuple(
+            ListRecord(entry.list_id, entry.date.isoformat()) for entry in watchlists.lists
+        ),
+    )
+
+
+def _band(band: BandEvidence) -> BandRecord:
+    return BandRecord(
+        shift_cm1=band.shift_cm1,
+        measured_cm1=None if band.measured_cm1 is None else round(band.measured_cm1, 1),
+        state=band.state,
+        snr=round(band.snr, 1),
+        grade=band.grade,
+    )

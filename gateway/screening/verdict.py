@@ -1,0 +1,98 @@
+"""The verdict on one measurement: a value that can be stored, sent and explained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+VerdictName = Literal["alarm", "inconclusive", "clear"]
+Parameter = str | int | float | tuple[str, ...]
+
+
+class BandRecord(msgspec.Struct, frozen=True):
+    """One tabulated band of a hit.
+
+    Attributes:
+        shift_cm1: tabulated position.
+        measured_cm1: position found, None when not found.
+        state: found, missing, hidden (beneath another substance), faint (too weak to be seen
+            here) or outside (not measured).
+        snr: height over noise of the band found.
+        grade: how well the tabulated position is known, A to D.
+    """
+
+    shift_cm1: float
+    measured_cm1: float | None
+    state: str
+    snr: float
+    grade: str
+
+
+class HitRecord(msgspec.Struct, frozen=True):
+    """One identified substance.
+
+    Attributes:
+        substance_id: id in the library.
+        cas: CAS registry number, empty when there is none.
+        name: English name.
+        score: 0 to 1: share of the visible tabulated band intensity found at its place, times
+            the certainty that the match is no coincidence. No concentration.
+        share: part of the explained signal height, 0 to 1. No concentration.
+        lists: ids of the watchlists it stands on.
+        rivals: substances that explain its bands as well.
+        bands: the bands with what became of each.
+    """
+
+    substance_id: str
+    cas: str
+    name: str
+    score: float
+    share: float
+    lists: tuple[str, ...]
+    rivals: tuple[str, ...]
+    bands: tuple[BandRecord, ...]
+
+
+class QualityRecord(msgspec.Struct, frozen=True):
+    """How good the measurement was; numbers as in `gateway.spectra.match.Quality`."""
+
+    snr: float
+    low_cm1: float
+    high_cm1: float
+    resolution_cm1: float
+    saturated_share: float
+    fluorescence_share: float
+    spike_count: int
+    band_count: int
+
+
+class ListRecord(msgspec.Struct, frozen=True):
+    """A watchlist consulted for the verdict and its date (ISO 8601)."""
+
+    list_id: str
+    date: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What one measurement means.
+
+    Attributes:
+        verdict: alarm, inconclusive or clear.
+        reason_id: why; a key of `gateway.screening.explain.REASONS`.
+        parameters: values for the sentence; names ending in `_ids` hold substance ids.
+        hits: identified substances, best first, also the harmless ones.
+        unexplained_cm1: bands nothing accounts for, strongest first.
+        quality: of the measurement; None when it could not be evaluated.
+        library_version: tables used.
+        lists: watchlists consulted.
+    """
+
+    verdict: VerdictName
+    reason_id: str
+    parameters: dict[str, Parameter]
+    hits: tuple[HitRecord, ...]
+    unexplained_cm1: tuple[float, ...]
+    quality: QualityRecord | None
+    library_version: str
+    lists: tuple[ListRecord, ...]

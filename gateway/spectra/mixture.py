@@ -1,0 +1,169 @@
+"""Render substances as spectra and find how much of each the measured light needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import nnls
+
+from gateway.spectra.baseline import BROAD_CM1, background
+from gateway.spectra.library import BandArrays, Library
+from gateway.spectra.prepare import STEP_CM1, WINDOW_CM1
+from gateway.spectra.spectrum import FloatArray
+
+LORENTZ_PART = 0.5
+"""Share of Lorentzian in a rendered band: molecular bands are Lorentzian, the instrument's line
+is Gaussian, and at hand-held resolution both are about equally wide."""
+
+SHAPES_CACHED_MAX = 16
+"""Libraries kept as rendered heights, one per tenth of a wavenumber of resolution in use."""
+
+MODEL_ERROR_SHARE = 0.1
+"""Error of a rendered band over the light around it (position, width and line shape), so that a
+strong band's flanks are not taken for another substance."""
+
+WING_ERROR_SHARE = 0.01
+"""Error far from a band over the strongest band: wings of the line shape, rest of background."""
+
+ENVELOPE_CM1 = 8.0
+"""Distance over which that error spreads."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedHeights:
+    """Heights of all tabulated bands at one resolution, arrays of shape (b,).
+
+    Attributes:
+        visible: tabulated height times what the background estimate leaves of a broad band.
+        merged: height of the whole rendered substance at the band's place.
+    """
+
+    visible: FloatArray
+    merged: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureFit:
+    """Non-negative least squares of the accepted substances; arrays over components (k,).
+
+    Attributes:
+        amount: factor of each component's template.
+        need: F statistic: rise of the misfit when the component is left out and the others are
+            fitted again, over the misfit that remains.
+        explained: share of the signal's area that the sum explains, 0 to 1.
+    """
+
+    amount: FloatArray
+    need: FloatArray
+    explained: float
+
+
+def band_shape(
+    grid_cm1: FloatArray, shift_cm1: FloatArray | float, width_cm1: FloatArray | float
+) -> FloatArray:
+    """Band of height 1 and full width at half height `width_cm1`; arguments broadcast."""
+    x = (grid_cm1 - shift_cm1) / width_cm1
+    square = 4.0 * x * x
+    shape: FloatArray = np.asarray(
+        LORENTZ_PART / (1.0 + square) + (1.0 - LORENTZ_PART) * np.exp(-np.log(2.0) * square)
+    )
+    return shape
+
+
+@lru_cache(maxsize=1)
+def _visibility() -> tuple[FloatArray, FloatArray]:
+    """Height that the background estimate leaves of a lone band, for a ladder of widths."""
+    grid = np.arange(WINDOW_CM1[0], WINDOW_CM1[1], STEP_CM1)
+    widths = np.array([BROAD_CM1, 80.0, 120.0, 160.0, 200.0, 250.0, 300.0])
+    kept = []
+    for width in widths:
+        band = band_shape(grid, float(grid[grid.size // 2]), float(width))
+        kept.append(float(np.clip((band - background(band)).max(), 0.0, 1.0)))
+    return widths, np.array(kept)
+
+
+def render_heights(library: Library, resolution_cm1: float) -> RenderedHeights:
+    """Heights of all bands at the instrument's resolution (cached).
+
+    Args:
+        library: the band tables.
+        resolution_cm1: instrument line width (FWHM) in cm^-1.
+    """
+    return _render_heights(library.version, library.arrays, round(resolution_cm1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """Cache key: the version names the tables, so the arrays need not be hashed."""
+
+    version: str
+    resolution_cm1: float
+
+
+_HEIGHTS: dict[_Key, RenderedHeights] = {}
+
+
+def _render_heights(version: str, bands: BandArrays, resolution_cm1: float) -> RenderedHeights:
+    key = _Key(version, resolution_cm1)
+    known = _HEIGHTS.get(key)
+    if known is not None:
+        return known
+    width = np.hypot(bands.fwhm_cm1, resolution_cm1)
+    ladder, kept = _visibility()
+    visible = bands.rel_intensity * np.where(
+        width > BROAD_CM1, np.interp(width, ladder, kept), 1.0
+    )
+    merged = np.zeros_like(visible)
+    for start, stop in _groups(bands):
+        rows = slice(start, stop)
+        shapes = band_shape(
+            bands.shift_cm1[rows, None], bands.shift_cm1[None, rows], width[None, rows]
+        )
+        merged[rows] = shapes @ visible[rows]
+    if len(_HEIGHTS) >= SHAPES_CACHED_MAX:
+        _HEIGHTS.pop(next(iter(_HEIGHTS)))
+    result = RenderedHeights(visible, merged)
+    _HEIGHTS[key] = result
+    return result
+
+
+def _groups(bands: BandArrays) -> list[tuple[int, int]]:
+    """Row ranges of the substances in the band arrays."""
+    cuts = np.flatnonzero(np.diff(bands.substance)) + 1
+    edges = [0, *cuts.tolist(), bands.substance.size]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def fit_mixture(
+    signal: FloatArray, noise: FloatArray, templates: FloatArray, resolution_cm1: float
+) -> MixtureFit:
+    """Fit the accepted substances together and ask of each whether the light needs it.
+
+    Args:
+        signal: shape (n,), background removed.
+        noise: shape (n,), its standard deviation.
+        templates: shape (k, n), one rendered substance each, k >= 1.
+        resolution_cm1: instrument line width; neighbouring points within it are one measurement.
+    Reference: C. L. Lawson, R. J. Hanson, Solving Least Squares Problems, 1974, chapter 23.
+    """
+    spread = gaussian_filter1d(np.maximum(signal, 0.0), ENVELOPE_CM1 / STEP_CM1)
+    model_error = np.hypot(MODEL_ERROR_SHARE * spread, WING_ERROR_SHARE * float(signal.max()))
+    weight = 1.0 / np.hypot(noise, model_error)
+    target = signal * weight
+    design = (templates * weight).T
+    amount, rest = nnls(design, target)
+    count = templates.shape[0]
+    points = max(signal.size * STEP_CM1 / max(resolution_cm1, STEP_CM1), count + 2.0)
+    misfit = max(rest**2 * points / signal.size, 1e-12) / (points - count)
+    need = np.zeros(count)
+    for index in range(count):
+        others = np.delete(design, index, axis=1)
+        without = nnls(others, target)[1] if others.shape[1] else float(np.linalg.norm(target))
+        need[index] = (without**2 - rest**2) * points / signal.size / max(misfit, 1.0)
+    model = amount @ templates
+    area = float(np.sum(np.maximum(signal, 0.0)))
+    told = float(np.sum(np.minimum(np.maximum(signal, 0.0), np.maximum(model, 0.0))))
+    return MixtureFit(amount, need, told / area if area > 0.0 else 0.0)

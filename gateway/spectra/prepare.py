@@ -1,0 +1,172 @@
+"""From raw counts to a clean spectrum on one common grid, with its noise.
+
+Order matters and is fixed here: spikes first (they are seen only at native sampling), then the
+grid, then the background, then the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from gateway.spectra.baseline import background
+from gateway.spectra.despike import difference_noise, remove_spikes
+from gateway.spectra.errors import SpectrumError
+from gateway.spectra.spectrum import BoolArray, FloatArray, Spectrum
+
+STEP_CM1 = 2.0
+"""Grid spacing: a quarter of a hand-held instrument's line width."""
+
+WINDOW_CM1 = (200.0, 2400.0)
+"""Fingerprint region and the C-N stretch; below lies the laser filter's edge, above C-H
+stretches are too alike to separate anything and the tables call them indicative only."""
+
+SPAN_CM1_MIN = 200.0
+"""Less measured range than this holds no pattern of bands."""
+
+GAP_CM1_MAX = 12.0
+"""Wider gaps between neighbouring points would invent data when interpolated."""
+
+RESOLUTION_DEFAULT_CM1 = 8.0
+"""Line width of the hand-held class, assumed when neither stated nor measurable."""
+
+FWHM_PER_SIGMA = 2.3548
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A spectrum ready to be searched for bands.
+
+    Attributes:
+        grid_cm1: shape (n,), evenly spaced by 2 cm^-1.
+        signal: shape (n,), intensity without background, in the input's unit.
+        smooth: shape (n,), `signal` filtered to the line width; band heights are read here.
+        noise: shape (n,), standard deviation of `smooth`.
+        lost: shape (n,), true where the detector was full.
+        background_share: background area over total area, 0 to 1.
+        saturated_share: share of the window's points that were full, 0 to 1.
+        spike_count: points replaced as cosmic rays.
+        resolution_cm1: line width in use (FWHM).
+    """
+
+    grid_cm1: FloatArray
+    signal: FloatArray
+    smooth: FloatArray
+    noise: FloatArray
+    lost: BoolArray
+    background_share: float
+    saturated_share: float
+    spike_count: int
+    resolution_cm1: float
+
+    @property
+    def span_cm1(self) -> float:
+        """Width of the evaluated range in cm^-1."""
+        return float(self.grid_cm1[-1] - self.grid_cm1[0])
+
+
+def prepare(spectrum: Spectrum) -> Prepared:
+    """Clean one spectrum and put it on the common grid.
+
+    Raises:
+        SpectrumError: less than 200 cm^-1 lie in the window, or the sampling has a gap in it.
+    """
+    axis, counts = spectrum.axis_cm1, spectrum.intensity_counts
+    clean, spikes = remove_spikes(axis, counts, spectrum.resolution_cm1)
+    grid = _grid(axis)
+    on_grid = _rebin(axis, clean, grid)
+    base = background(on_grid)
+    signal = on_grid - base
+    resolution = spectrum.resolution_cm1 or RESOLUTION_DEFAULT_CM1
+    sigma_points = 0.5 * max(resolution, 4.0) / FWHM_PER_SIGMA / STEP_CM1
+    smooth = gaussian_filter1d(signal, sigma_points, mode="nearest")
+    noise = _noise(spectrum, clean, on_grid, grid) * _filter_gain(sigma_points)
+    lost = np.zeros(grid.shape, dtype=np.bool_)
+    if spectrum.saturated is not None and spectrum.saturated.any():
+        full = axis[spectrum.saturated]
+        at = np.searchsorted(full, grid)
+        near = np.minimum(
+            np.abs(grid - full[np.minimum(at, full.size - 1)]),
+            np.abs(grid - full[np.maximum(at - 1, 0)]),
+        )
+        lost = near <= max(resolution, 2.0 * STEP_CM1)
+    floor = float(min(on_grid.min(), 0.0))
+    total = float(np.sum(on_grid - floor))
+    share = float(np.clip(np.sum(base - floor) / total, 0.0, 1.0)) if total > 0.0 else 1.0
+    return Prepared(
+        grid_cm1=grid,
+        signal=signal,
+        smooth=smooth,
+        noise=noise,
+        lost=lost,
+        background_share=share,
+        saturated_share=float(lost.mean()),
+        spike_count=int(spikes.sum()),
+        resolution_cm1=resolution,
+    )
+
+
+def _grid(axis_cm1: FloatArray) -> FloatArray:
+    """Even grid over the measured part of the window."""
+    low = max(WINDOW_CM1[0], float(axis_cm1[0]))
+    high = min(WINDOW_CM1[1], float(axis_cm1[-1]))
+    if high - low < SPAN_CM1_MIN:
+        raise SpectrumError(
+            f"the axis covers {axis_cm1[0]:g} to {axis_cm1[-1]:g} cm^-1, less than {SPAN_CM1_MIN:g} "
+            f"of them within {WINDOW_CM1[0]:g} to {WINDOW_CM1[1]:g}; "
+            "use an instrument that measures the fingerprint range"
+        )
+    inside = axis_cm1[(axis_cm1 >= low) & (axis_cm1 <= high)]
+    gap = np.diff(inside)
+    if inside.size < 2 or gap.max() > GAP_CM1_MAX:
+        at = float(inside[int(gap.argmax())]) if inside.size >= 2 else low
+        raise SpectrumError(
+            f"the axis has a gap of more than {GAP_CM1_MAX:g} cm^-1 after {at:g}; "
+            "export the spectrum at its native sampling"
+        )
+    first = STEP_CM1 * np.ceil(low / STEP_CM1)
+    grid: FloatArray = np.arange(first, high + 1e-9, STEP_CM1)
+    return grid
+
+
+def _rebin(axis_cm1: FloatArray, counts: FloatArray, grid_cm1: FloatArray) -> FloatArray:
+    """Average over each grid cell when the axis is finer than the grid, else interpolate."""
+    spacing = float(np.median(np.diff(axis_cm1)))
+    if spacing > 0.75 * STEP_CM1:
+        return np.asarray(np.interp(grid_cm1, axis_cm1, counts), dtype=np.float64)
+    area = np.concatenate(([0.0], np.cumsum(0.5 * (counts[1:] + counts[:-1]) * np.diff(axis_cm1))))
+    edges = np.concatenate((grid_cm1 - 0.5 * STEP_CM1, [grid_cm1[-1] + 0.5 * STEP_CM1]))
+    edges = np.clip(edges, axis_cm1[0], axis_cm1[-1])
+    cells: FloatArray = np.diff(np.interp(edges, axis_cm1, area)) / np.diff(edges)
+    return cells
+
+
+def _noise(
+    spectrum: Spectrum, clean: FloatArray, on_grid: FloatArray, grid_cm1: FloatArray
+) -> FloatArray:
+    """Standard deviation of `on_grid`, shape (n,).
+
+    Where counts are photon counts the noise follows their square root; its scale is still taken
+    from the spectrum, because the electrons per count are not on the wire.
+    """
+    axis = spectrum.axis_cm1
+    spacing = float(np.median(np.diff(axis)))
+    thinning = min(1.0, np.sqrt(spacing / STEP_CM1))
+    tiny = 1e-9 * float(np.ptp(on_grid)) + 1e-12
+    if not spectrum.shot_noise_known:
+        level = max(difference_noise(on_grid), difference_noise(clean) * thinning, tiny)
+        return np.full(grid_cm1.shape, level)
+    shape = np.sqrt(np.maximum(on_grid, 1.0))
+    native = np.sqrt(np.maximum(clean, 1.0))
+    scale = max(difference_noise(clean / native) * thinning, difference_noise(on_grid / shape))
+    return np.maximum(scale * shape, tiny)
+
+
+def _filter_gain(sigma_points: float) -> float:
+    """Factor by which a Gaussian filter lowers white noise."""
+    reach = np.arange(-40, 41)
+    kernel = np.exp(-0.5 * (reach / sigma_points) ** 2)
+    kernel /= kernel.sum()
+    return float(np.sqrt(np.sum(kernel**2)))

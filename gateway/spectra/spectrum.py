@@ -1,0 +1,126 @@
+"""The one type every spectrum has before anything is computed from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.spectra.errors import SpectrumError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+POINTS_MIN = 32
+"""Fewer points cannot hold even one band and its background on both sides."""
+
+POINTS_MAX = 200_000
+"""Ten times the finest laboratory file seen; bounds memory and time."""
+
+SHIFT_CM1_MIN = -5_000.0
+SHIFT_CM1_MAX = 20_000.0
+"""Outside these limits the column is not a Raman shift (nanometres, picometres, row numbers)."""
+
+INTENSITY_ABS_MAX = 1e15
+"""Larger numbers are corrupt; the bound keeps squares and sums far from overflow."""
+
+RESOLUTION_CM1_MIN = 0.5
+RESOLUTION_CM1_MAX = 40.0
+AXIS_UNCERTAINTY_CM1_MAX = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """One measured spectrum, checked on construction.
+
+    Attributes:
+        axis_cm1: shape (n,), Raman shift in cm^-1, strictly increasing.
+        intensity_counts: shape (n,), finite; counts or any unit linear in light.
+        saturated: shape (n,), true where the detector was full; None = nowhere known.
+        resolution_cm1: instrument line width (FWHM), 0.5 to 40 cm^-1; None = estimate it.
+        axis_uncertainty_cm1: half-width of the axis error that may remain, 0 to 20 cm^-1.
+        shot_noise_known: counts are raw photon counts, so noise grows with their square root.
+
+    Raises:
+        SpectrumError: naming what is wrong, its value and the remedy.
+    """
+
+    axis_cm1: FloatArray
+    intensity_counts: FloatArray
+    saturated: BoolArray | None = None
+    resolution_cm1: float | None = None
+    axis_uncertainty_cm1: float = 2.0
+    shot_noise_known: bool = False
+
+    def __post_init__(self) -> None:
+        axis = np.asarray(self.axis_cm1, dtype=np.float64)
+        counts = np.asarray(self.intensity_counts, dtype=np.float64)
+        object.__setattr__(self, "axis_cm1", axis)
+        object.__setattr__(self, "intensity_counts", counts)
+        _check_columns(axis, counts)
+        if self.saturated is not None:
+            saturated = np.asarray(self.saturated, dtype=np.bool_)
+            if saturated.shape != axis.shape:
+                raise SpectrumError(
+                    f"saturation marks have shape {saturated.shape}, the axis {axis.shape}; "
+                    "give one mark per point or none"
+                )
+            object.__setattr__(self, "saturated", saturated)
+        if self.resolution_cm1 is not None and not (
+            RESOLUTION_CM1_MIN <= self.resolution_cm1 <= RESOLUTION_CM1_MAX
+        ):
+            raise SpectrumError(
+                f"resolution {self.resolution_cm1} cm^-1 is outside {RESOLUTION_CM1_MIN} to "
+                f"{RESOLUTION_CM1_MAX}; give the instrument's line width or leave it out"
+            )
+        if not 0.0 <= self.axis_uncertainty_cm1 <= AXIS_UNCERTAINTY_CM1_MAX:
+            raise SpectrumError(
+                f"axis uncertainty {self.axis_uncertainty_cm1} cm^-1 is outside 0 to "
+                f"{AXIS_UNCERTAINTY_CM1_MAX}; calibrate the instrument with polystyrene"
+            )
+
+    @property
+    def point_count(self) -> int:
+        """Number of points of the spectrum."""
+        return int(self.axis_cm1.shape[0])
+
+
+def _check_columns(axis_cm1: FloatArray, counts: FloatArray) -> None:
+    """Raise SpectrumError unless both columns can be used."""
+    if axis_cm1.ndim != 1 or counts.shape != axis_cm1.shape:
+        raise SpectrumError(
+            f"axis has shape {axis_cm1.shape} and intensity {counts.shape}; "
+            "give two columns of equal length"
+        )
+    count = int(axis_cm1.shape[0])
+    if not POINTS_MIN <= count <= POINTS_MAX:
+        raise SpectrumError(
+            f"spectrum has {count} points, accepted are {POINTS_MIN} to {POINTS_MAX}; "
+            "export the full spectrum at its native sampling"
+        )
+    for name, column in (("Raman shift", axis_cm1), ("intensity", counts)):
+        bad = np.flatnonzero(~np.isfinite(column))
+        if bad.size:
+            raise SpectrumError(
+                f"{name} at point {bad[0] + 1} is {column[bad[0]]}; every value must be a finite "
+                "number, measure again"
+            )
+    if axis_cm1.min() < SHIFT_CM1_MIN or axis_cm1.max() > SHIFT_CM1_MAX:
+        raise SpectrumError(
+            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g}, a Raman shift lies within "
+            f"{SHIFT_CM1_MIN:g} to {SHIFT_CM1_MAX:g} cm^-1; convert the axis to Raman shift"
+        )
+    if np.abs(counts).max() > INTENSITY_ABS_MAX:
+        raise SpectrumError(
+            f"intensity reaches {np.abs(counts).max():g}, more than {INTENSITY_ABS_MAX:g}; "
+            "the file is damaged, measure again"
+        )
+    step = np.diff(axis_cm1)
+    if (step <= 0.0).any():
+        at = int(np.flatnonzero(step <= 0.0)[0]) + 1
+        raise SpectrumError(
+            f"Raman shift does not increase at point {at + 1}: {axis_cm1[at - 1]:g} is followed by "
+            f"{axis_cm1[at]:g} cm^-1; sort the axis and remove repeated points"
+        )

@@ -1,0 +1,213 @@
+"""What goes wrong, in words: one vocabulary for every simulator, seeded and counted.
+
+A fault is written `KIND[,key=value...]`, for example `stall,at=3,seconds=2` or
+`garbage,every=5,bytes=40,on=spectrum`. An *occasion* is one reply of an instrument or one request
+to an authority; a fault strikes on occasion `at`, for `times` occasions in a row, and again every
+`every` occasions if that is given. The plan is pure: it says what to do, others do it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+BYTES_MAX = 65_536  # of garbage at once: twenty seconds of a line at 38400 baud
+SECONDS_MAX = 3_600.0
+OCCASIONS_MAX = 1_000_000
+FAULTS_MAX = 16  # in one plan
+
+LINE_KINDS: Mapping[str, str] = {
+    "garbage": "random bytes before the reply",
+    "drop": "bytes missing from the reply",
+    "flip": "one bit of the reply inverted",
+    "checksum": "checksum field of the reply wrong",
+    "stall": "a pause in the middle of the reply",
+    "mute": "the reply never comes",
+    "reset": "the instrument loses power for a moment instead of answering",
+    "unplug": "the cable is pulled instead of the answer and put back later",
+}
+AUTHORITY_KINDS: Mapping[str, str] = {
+    "unavailable": "answers 503, stores nothing",
+    "lose_before": "drops the connection before storing",
+    "lose_after": "drops the connection after storing: the receipt is lost",
+    "digest": "receipt with another sha256",
+    "malformed": "receipt that is not JSON",
+    "delay": "answers late",
+}
+ON_KINDS = ("any", "spectrum")
+SHORT_REPLY_BYTES = 64  # a reply without payload; longer ones are spectra and lists
+
+
+class FaultError(ValueError):
+    """A fault that cannot be read; the message names it and what would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong, and when.
+
+    Attributes:
+        kind: key of `LINE_KINDS` or `AUTHORITY_KINDS`.
+        at: first occasion, from 1.
+        times: occasions in a row.
+        every: repeats after so many occasions; 0 = never.
+        bytes: how many are inserted or lost.
+        seconds: how long it lasts.
+        on: "spectrum" counts only replies with a payload.
+    """
+
+    kind: str
+    at: int = 1
+    times: int = 1
+    every: int = 0
+    bytes: int = 8
+    seconds: float = 1.0
+    on: str = "any"
+
+    def strikes(self, occasion: int) -> bool:
+        """Whether it strikes on an occasion, counted from 1."""
+        since = occasion - self.at
+        if self.every:
+            since = since % self.every if since >= 0 else since
+        return 0 <= since < self.times
+
+
+def parse_fault(text: str, kinds: Mapping[str, str]) -> Fault:
+    """Read one fault from its text.
+
+    Args:
+        text: `KIND[,key=value...]`.
+        kinds: what this simulator can do, `LINE_KINDS` or `AUTHORITY_KINDS`.
+
+    Raises:
+        FaultError: unknown kind or key, or a value out of range.
+    """
+    kind, *options = text.strip().split(",")
+    if kind not in kinds:
+        raise FaultError(f"unknown fault '{kind}': known are {', '.join(kinds)}")
+    names = {field.name: field.type for field in fields(Fault) if field.name != "kind"}
+    values: dict[str, str] = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        if name not in names:
+            raise FaultError(f"fault '{text}': unknown key '{name}': known are {', '.join(names)}")
+        values[name] = value
+    try:
+        fault = Fault(
+            kind=kind,
+            at=int(values.get("at", "1")),
+            times=int(values.get("times", "1")),
+            every=int(values.get("every", "0")),
+            bytes=int(values.get("bytes", "8")),
+            seconds=float(values.get("seconds", "1")),
+            on=values.get("on", "any"),
+        )
+    except ValueError:
+        raise FaultError(f"fault '{text}': {', '.join(values)} must be numbers") from None
+    return check_fault(fault)
+
+
+def check_fault(fault: Fault) -> Fault:
+    """Return the fault if its numbers make sense.
+
+    Raises:
+        FaultError: one is out of range.
+    """
+    bounds = {
+        "at": (fault.at, 1, OCCASIONS_MAX),
+        "times": (fault.times, 1, OCCASIONS_MAX),
+        "every": (fault.every, 0, OCCASIONS_MAX),
+        "bytes": (fault.bytes, 1, BYTES_MAX),
+        "seconds": (fault.seconds, 0, SECONDS_MAX),
+    }
+    for name, (value, least, most) in bounds.items():
+        if not least <= value <= most:
+            raise FaultError(f"fault {fault.kind}: {name}={value:g} is outside {least}..{most:g}")
+    if fault.on not in ON_KINDS:
+        raise FaultError(f"fault {fault.kind}: on={fault.on}: known are {', '.join(ON_KINDS)}")
+    return fault
+
+
+class FaultPlan:
+    """Several faults, each counting its own occasions.
+
+    Args:
+        faults: what goes wrong.
+        seed: of the randomness inside the faults.
+
+    Attributes:
+        struck: how often each kind has struck.
+    """
+
+    def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
+        if len(faults) > FAULTS_MAX:
+            raise FaultError(f"{len(faults)} faults in one plan; at most {FAULTS_MAX}")
+        self._faults = [check_fault(fault) for fault in faults]
+        self._occasions = [0] * len(faults)
+        self.rng = np.random.default_rng(seed)
+        self.struck: dict[str, int] = {}
+
+    def next(self, *, is_spectrum: bool = False) -> list[Fault]:
+        """Count one occasion and return what strikes on it."""
+        striking: list[Fault] = []
+        for index, fault in enumerate(self._faults):
+            if fault.on == "spectrum" and not is_spectrum:
+                continue
+            self._occasions[index] += 1
+            if fault.strikes(self._occasions[index]):
+                striking.append(fault)
+                self.struck[fault.kind] = self.struck.get(fault.kind, 0) + 1
+        return striking
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """What is left of a reply: pieces with the pause before each, and what else happens."""
+
+    pieces: tuple[tuple[float, bytes], ...]
+    is_reset: bool = False
+    unplug_s: float | None = None
+
+
+def disturb(reply: bytes, plan: FaultPlan) -> Disturbed:
+    """Apply a plan to one reply of an instrument.
+
+    Args:
+        reply: one whole frame.
+        plan: what goes wrong; counts this reply.
+    """
+    pieces: list[tuple[float, bytes]] = [(0.0, reply)]
+    is_reset, unplug_s = False, None
+    for fault in plan.next(is_spectrum=len(reply) > SHORT_REPLY_BYTES):
+        data = b"".join(piece for _, piece in pieces)
+        match fault.kind:
+            case "garbage":
+                pieces = [(0.0, plan.rng.bytes(fault.bytes)), *pieces]
+            case "drop":
+                start = int(plan.rng.integers(max(len(data) - fault.bytes, 0) + 1))
+                pieces = [(0.0, data[:start] + data[start + fault.bytes :])]
+            case "flip":
+                pieces = [(0.0, _invert_bit(data, int(plan.rng.integers(len(data) * 8 or 1))))]
+            case "checksum":
+                pieces = [(0.0, _invert_bit(data, (len(data) - 20) * 8))]
+            case "stall":
+                cut = int(plan.rng.integers(1, max(len(data), 2)))
+                pieces = [(0.0, data[:cut]), (fault.seconds, data[cut:])]
+            case "mute":
+                pieces = []
+            case "reset":
+                pieces, is_reset = [], True
+            case "unplug":
+                pieces, unplug_s = [], fault.seconds
+            case _:
+                raise FaultError(f"fault {fault.kind} is not one of a line")
+    return Disturbed(tuple(piece for piece in pieces if piece[1]), is_reset, unplug_s)
+
+
+def _invert_bit(data: bytes, bit: int) -> bytes:
+    """A copy with one bit inverted; unchanged when there is no such bit."""
+    if not 0 <= bit < len(data) * 8:
+        return data
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << (bit % 8)
+    return bytes(changed)

@@ -1,0 +1,439 @@
+"""The world before the instruments: samples, mixtures, containers, each described once.
+
+A `Sample` is what an officer holds to the probe. It can be written in one line
+(`potassium_chlorate=0.6 + sucrose=0.4 in ldpe`), as a TOML table, or be a measured spectrum to
+replay. `compose_scene` turns it into light at the pixels of one instrument, by the project's own
+band tables and with the deviations from them that a real sample has.
+"""
+
+import csv
+import difflib
+import math
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from gateway.spectra.library import load_library
+from simulators import photons
+from simulators.photons import Band, FloatArray, Optics
+
+EMPTY = "empty"
+FLUORESCENCE_DEFAULT = 0.03  # of the unit band: clean household and laboratory goods
+FLUORESCENCE_MAX = 20.0  # of the unit band; far beyond saturation
+FRACTION_TOLERANCE = 0.005  # fractions typed by people add up to 1 within this
+COMPONENTS_MAX = 8  # more than that, nobody can check the truth of a scene
+TEXT_CHARACTERS_MAX = 500  # one line typed by a person
+MEASURED_BYTES_MAX = 8 * 1024 * 1024  # a two-column spectrum of any instrument is far smaller
+MEASURED_POINTS_MIN = 8
+MEASURED_PEAK_RATE = 2500.0  # e-/s/mW at a replayed spectrum's top: 33 000 counts in 400 ms, 100 mW
+OPTICS_RATE = 20.0  # e-/s/mW, trace of the probe's own glass
+AMBIENT_RATE = 1500.0  # e-/s, stray light of a roofed inspection lane; chosen
+# Light returned by what the substance table calls strong, medium, ...; metals, simple halides and
+# articles without a substance of their own return none. Chosen.
+STRENGTHS = {"strong": 1.0, "medium": 0.4, "weak": 0.12, "inactive": 0.0, "not_applicable": 0.0}
+
+
+class WorldError(ValueError):
+    """A sample that cannot be presented; the message says what is wrong and what would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Substance:
+    """What the simulators know of a substance: its bands and how strongly it scatters."""
+
+    substance_id: str
+    name: str
+    strength: float
+    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A wall between probe and sample.
+
+    Attributes:
+        transmission: of laser light in and Raman light out together, 0..1.
+        substance_id: whose bands the wall adds; empty = none.
+        strength: of those bands, relative to a pure strong scatterer.
+        hump: height of the luminescence hump of glass near 1390 cm^-1, same unit.
+    """
+
+    transmission: float
+    substance_id: str = ""
+    strength: float = 0.0
+    hump: float = 0.0
+
+
+# Chosen magnitudes; the bands themselves come from the band tables.
+CONTAINERS: Mapping[str, Container] = {
+    "none": Container(transmission=1.0),
+    "ldpe": Container(transmission=0.88, substance_id="ldpe", strength=0.07),
+    "pp": Container(transmission=0.70, substance_id="pp", strength=0.15),
+    "pet": Container(transmission=0.80, substance_id="pet", strength=0.15),
+    "glass": Container(transmission=0.85, hump=0.12),
+    "amber_glass": Container(transmission=0.45, hump=0.60),
+}
+GLASS_HUMP_CM1 = 1390.0
+GLASS_HUMP_FWHM_CM1 = 420.0
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One substance of a sample and its part of the scattering volume, 0 < fraction <= 1."""
+
+    substance_id: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measured spectrum to replay.
+
+    Attributes:
+        name: where it came from, for messages.
+        shift_cm1: shape (n,), strictly increasing, cm^-1.
+        intensity: shape (n,), >= 0 after clipping, largest value 1.
+    """
+
+    name: str
+    shift_cm1: FloatArray
+    intensity: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is held to the probe; no components and nothing measured = an empty holder.
+
+    Attributes:
+        components: substances whose fractions add up to 1.
+        container: a key of `CONTAINERS`.
+        fluorescence: height of the luminescent background in units of a strong scatterer's top
+            band (22 500 counts in 100 ms at 100 mW on the Ventana class).
+        measured: replaces the components' bands.
+        seed: which individual sample of its kind this is.
+    """
+
+    components: tuple[Component, ...] = ()
+    container: str = "none"
+    fluorescence: float = 0.0
+    measured: Measured | None = None
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """The sample in the one-line form, e.g. `urea in ldpe`."""
+        if self.measured is not None:
+            text = f"measured {self.measured.name}"
+        elif not self.components:
+            text = EMPTY
+        elif len(self.components) == 1:
+            text = self.components[0].substance_id
+        else:
+            text = " + ".join(f"{c.substance_id}={c.fraction:g}" for c in self.components)
+        return text if self.container == "none" else f"{text} in {self.container}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Light at the pixels: shape (n_pixel,) each; e-/s/mW of laser, and e-/s without it."""
+
+    laser_rate: FloatArray
+    ambient_rate: FloatArray
+    notes: tuple[str, ...] = ()
+
+
+def load_substances() -> dict[str, Substance]:
+    """The project's library as the simulators see it, by substance id."""
+    return {
+        substance_id: Substance(
+            substance_id=substance_id,
+            name=substance.names["en"],
+            strength=STRENGTHS[substance.raman_active],
+            bands=tuple(
+                Band(band.shift_cm1, band.rel_intensity, band.fwhm_cm1, band.uncertainty_cm1)
+                for band in substance.bands
+            ),
+        )
+        for substance_id, substance in load_library().substances.items()
+    }
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    """A half sentence with the words most like `word`, or with what is on offer."""
+    known = sorted(words)
+    near = difflib.get_close_matches(word, known, n=4, cutoff=0.5)
+    near += [name for name in known if len(word) >= 3 and word in name and name not in near][:4]
+    return f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known[:6])}, ..."
+
+
+def check_sample(sample: Sample, substances: Mapping[str, Substance]) -> Sample:
+    """Return the sample if it can be presented.
+
+    Raises:
+        WorldError: unknown substance or container, fractions that do not add up, a level out of
+            range.
+    """
+    for component in sample.components:
+        if component.substance_id not in substances:
+            hint = _near(component.substance_id, substances)
+            raise WorldError(
+                f"unknown substance '{component.substance_id}': {hint} (--list-samples shows all)"
+            )
+        if not 0.0 < component.fraction <= 1.0:
+            raise WorldError(
+                f"fraction of {component.substance_id} is {component.fraction:g}; "
+                "it must be above 0 and at most 1"
+            )
+    if sample.container not in CONTAINERS:
+        raise WorldError(
+            f"unknown container '{sample.container}': known are {', '.join(CONTAINERS)}"
+        )
+    if len(sample.components) > COMPONENTS_MAX:
+        raise WorldError(f"{len(sample.components)} components; at most {COMPONENTS_MAX} can mix")
+    if sample.measured is not None and sample.components:
+        raise WorldError("a measured spectrum is replayed alone; leave out the substances")
+    total = sum(component.fraction for component in sample.components)
+    if sample.components and abs(total - 1.0) > FRACTION_TOLERANCE:
+        raise WorldError(
+            f"the fractions of '{sample.label}' add up to {total:g}; they must add up to 1 "
+            "(fill up with an inert one such as sodium_chloride)"
+        )
+    if not 0.0 <= sample.fluorescence <= FLUORESCENCE_MAX:
+        raise WorldError(f"fluorescence {sample.fluorescence:g} is outside 0..{FLUORESCENCE_MAX:g}")
+    return sample
+
+
+def mix(parts: Sequence[tuple[str, float | None]]) -> tuple[Component, ...]:
+    """Components from names and fractions; those without one share what is left equally.
+
+    Raises:
+        WorldError: nothing is left to share.
+    """
+    open_count = sum(fraction is None for _, fraction in parts)
+    left = 1.0 - sum(fraction for _, fraction in parts if fraction is not None)
+    if open_count and left <= 0.0:
+        names = ", ".join(name for name, fraction in parts if fraction is None)
+        raise WorldError(f"no fraction is left for {names}: the others already add up to 1 or more")
+    return tuple(
+        Component(name, left / open_count if fraction is None else fraction)
+        for name, fraction in parts
+    )
+
+
+_PART = re.compile(r"([a-z0-9_]+)(?:\s*=\s*([0-9.eE+-]+))?")
+_WALL = re.compile(r"(.*?)\s+in\s+(\w+)")
+_OPTION = re.compile(r"\b(fluorescence|seed)\s*=\s*(\S+)")
+
+
+def parse_sample(text: str, substances: Mapping[str, Substance]) -> Sample:
+    """Read the one-line form of a sample.
+
+    `empty`, `SUBSTANCE[=FRACTION] [+ ...] [in CONTAINER]` or `measured FILE [in CONTAINER]`,
+    each followed by `fluorescence=LEVEL` and `seed=NUMBER` if wanted.
+
+    Raises:
+        WorldError: the text is none of these, or names something unknown.
+    """
+    if len(text) > TEXT_CHARACTERS_MAX:
+        raise WorldError(f"a sample of {len(text)} characters; at most {TEXT_CHARACTERS_MAX}")
+    options = dict(_OPTION.findall(text))
+    rest = _OPTION.sub(" ", text).strip()
+    wall = _WALL.fullmatch(rest)
+    rest, container = (wall[1], wall[2]) if wall else (rest, "none")
+    measured: Measured | None = None
+    components: tuple[Component, ...] = ()
+    if rest.startswith("measured "):
+        measured = read_measured(Path(rest.removeprefix("measured ").strip()))
+    elif rest != EMPTY:
+        matches = [_PART.fullmatch(part.strip()) for part in rest.split("+")]
+        if not rest or None in matches:
+            raise WorldError(
+                f"cannot read the sample '{text.strip()}': write 'potassium_chlorate=0.6 + "
+                "sucrose=0.4 in ldpe', 'measured FILE' or 'empty'"
+            )
+        components = mix(
+            [(m[1], None if m[2] is None else _number(m[2], m[1])) for m in matches if m]
+        )
+    clean = FLUORESCENCE_DEFAULT if components else 0.0
+    sample = Sample(
+        components=components,
+        container=container,
+        fluorescence=_number(options.get("fluorescence", str(clean)), "fluorescence"),
+        measured=measured,
+        seed=_seed(options.get("seed", "0")),
+    )
+    return check_sample(sample, substances)
+
+
+def parse_fraction(text: str) -> tuple[str, float]:
+    """Read `SUBSTANCE=FRACTION`.
+
+    Raises:
+        WorldError: it is written otherwise.
+    """
+    match = _PART.fullmatch(text.strip())
+    if match is None or match[2] is None:
+        raise WorldError(f"cannot read '{text}': write SUBSTANCE=FRACTION, e.g. sucrose=0.5")
+    return match[1], _number(match[2], match[1])
+
+
+def parse_sample_table(
+    table: Mapping[str, object], substances: Mapping[str, Substance], folder: Path
+) -> Sample:
+    """Read a sample from a TOML table.
+
+    Keys: `sample` (the one-line form), or `substances` (a table of fractions) or `measured` (a
+    file, relative to `folder`); `container`, `fluorescence`, `seed`. Other keys belong to the
+    caller.
+
+    Raises:
+        WorldError: a key has the wrong type, or the sample cannot be presented.
+    """
+    sample = Sample()
+    if "sample" in table:
+        sample = parse_sample(_typed(table, "sample", str), substances)
+    elif "measured" in table:
+        sample = Sample(measured=read_measured(folder / _typed(table, "measured", str)))
+    elif "substances" in table:
+        fractions: dict[str, object] = _typed(table, "substances", dict)
+        components = mix([(name, _number(part, name)) for name, part in fractions.items()])
+        sample = Sample(components=components, fluorescence=FLUORESCENCE_DEFAULT)
+    else:
+        raise WorldError("a sample needs one of the keys sample, substances, measured")
+    if "container" in table:
+        sample = replace(sample, container=_typed(table, "container", str))
+    if "fluorescence" in table:
+        sample = replace(sample, fluorescence=_number(table["fluorescence"], "fluorescence"))
+    if "seed" in table:
+        sample = replace(sample, seed=_seed(str(table["seed"])))
+    return check_sample(sample, substances)
+
+
+_T = TypeVar("_T")
+
+
+def _typed(table: Mapping[str, object], key: str, kind: type[_T]) -> _T:
+    """The value of a key that must have a type.
+
+    Raises:
+        WorldError: it has another.
+    """
+    value = table[key]
+    if not isinstance(value, kind):
+        raise WorldError(f"{key} = {value!r} must be of type {kind.__name__}")
+    return value
+
+
+def _number(value: object, what: str) -> float:
+    """A finite number out of text or TOML."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        raise WorldError(f"'{value}' given for {what} is not a number") from None
+    if not math.isfinite(number):
+        raise WorldError(f"{value} given for {what} is not a finite number")
+    return number
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise WorldError(f"seed '{text}' must be a whole number of at most 9 digits")
+    return int(text)
+
+
+def read_measured(path: Path) -> Measured:
+    """Read a two-column spectrum (Raman shift in cm^-1, intensity), with or without a header.
+
+    Negative intensities are clipped at 0 and the highest value is scaled to 1.
+
+    Raises:
+        WorldError: the file is missing, too large, or not two increasing columns of numbers.
+    """
+    try:
+        if path.stat().st_size > MEASURED_BYTES_MAX:
+            raise WorldError(f"{path} is larger than {MEASURED_BYTES_MAX} bytes; no spectrum is")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise WorldError(f"cannot read the spectrum {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise WorldError(f"{path} is not text; a two-column CSV file is expected") from None
+    rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
+    points: list[tuple[float, float]] = []
+    for index, row in enumerate(rows):
+        try:
+            points.append((float(row[0]), float(row[1])))
+        except (ValueError, IndexError):
+            if index:
+                raise WorldError(f"{path}: row {index + 1} is {row!r}, not two numbers") from None
+    columns = np.array(points, dtype=np.float64).reshape(-1, 2)
+    shift_cm1, intensity = columns[:, 0], np.maximum(columns[:, 1], 0.0)
+    if len(points) < MEASURED_POINTS_MIN or not np.isfinite(columns).all():
+        raise WorldError(f"{path} holds fewer than {MEASURED_POINTS_MIN} finite points")
+    if not (np.diff(shift_cm1) > 0).all():
+        raise WorldError(f"{path}: the first column must increase from row to row")
+    if intensity.max() == 0.0:
+        raise WorldError(f"{path}: the second column has no value above 0")
+    return Measured(path.name, shift_cm1, intensity / intensity.max())
+
+
+def compose_scene(sample: Sample, optics: Optics, substances: Mapping[str, Substance]) -> Scene:
+    """Light of one sample at the pixels of one instrument.
+
+    The same sample (with its seed) deviates from the tables in the same way on every instrument.
+
+    Args:
+        sample: checked by `check_sample`.
+        optics: the instrument's true optics.
+        substances: by id, see `load_substances`.
+    """
+    axis_cm1 = optics.axis_cm1
+    throughput = optics.throughput
+    wall = CONTAINERS[sample.container]
+    notes: list[str] = []
+    curve = np.zeros_like(axis_cm1)
+    for component in sample.components:
+        substance = substances[component.substance_id]
+        bands = photons.perturb_bands(substance.bands, _rng(sample, component.substance_id))
+        drawn = photons.render_bands(bands, axis_cm1, optics.resolution_cm1)
+        curve += component.fraction * substance.strength * drawn
+    rng = _rng(sample, sample.label)
+    coupling = float(np.exp(rng.normal(0.0, photons.COUPLING_SIGMA)))
+    curve += sample.fluorescence * photons.fluorescence_curve(axis_cm1, rng)
+    rate = photons.UNIT_BAND_RATE * coupling * curve
+    if sample.measured is not None:
+        # A measured spectrum already went through a detector: its rates are taken as they are.
+        rate = rate + _replay(sample.measured, axis_cm1, notes) / throughput * optics.pixel_gain
+    rate = rate * wall.transmission
+    if wall.substance_id:
+        bands = photons.perturb_bands(
+            substances[wall.substance_id].bands, _rng(sample, f"wall {wall.substance_id}")
+        )
+        drawn = photons.render_bands(bands, axis_cm1, optics.resolution_cm1)
+        rate = rate + photons.UNIT_BAND_RATE * wall.strength * drawn
+    hump = photons.gaussian_hump(axis_cm1, GLASS_HUMP_CM1, GLASS_HUMP_FWHM_CM1)
+    rate = rate + photons.UNIT_BAND_RATE * wall.hump * hump
+    rate = rate + OPTICS_RATE * photons.optics_background(axis_cm1)
+    return Scene(rate * throughput, AMBIENT_RATE * throughput, tuple(notes))
+
+
+def _rng(sample: Sample, purpose: str) -> np.random.Generator:
+    """Randomness that belongs to one sample and one purpose, the same in every run."""
+    return np.random.default_rng([sample.seed, zlib.crc32(purpose.encode())])
+
+
+def _replay(measured: Measured, axis_cm1: FloatArray, notes: list[str]) -> FloatArray:
+    """A measured spectrum at the pixels, e-/s/mW; outside its range its edge values go on."""
+    low, high = measured.shift_cm1[0], measured.shift_cm1[-1]
+    if low > axis_cm1[0] or high < axis_cm1[-1]:
+        notes.append(
+            f"{measured.name} covers {low:.0f}..{high:.0f} cm-1 of the instrument's "
+            f"{axis_cm1[0]:.0f}..{axis_cm1[-1]:.0f}; its edges are continued flat"
+        )
+    curve = np.interp(axis_cm1, measured.shift_cm1, measured.intensity)
+    result: FloatArray = MEASURED_PEAK_RATE * curve
+    return result

@@ -1,0 +1,130 @@
+"""What every suite shares: PATH, the real programs, a free port, measured spectra, hypothesis.
+
+A program that is missing fails the tests that need it, in one sentence; nothing is skipped.
+The measured spectra are the one exception, because they lie outside the repository: where they
+are absent, the tests that read them are deselected, counted and named in the summary; with ``CI``
+set in the environment they fail instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RAMAN_VARIABLE = "HARMATTAN_RAMAN"
+RAMAN_REMEDY = (
+    f"set {RAMAN_VARIABLE} to a folder of two-column spectra with its INDEX.csv, "
+    "or put one at ../shared/data/raman next to the repository"
+)
+
+# make does the same; this is for a bare pytest.
+os.environ["PATH"] = os.pathsep.join(
+    [str(REPOSITORY / ".venv/bin"), str(REPOSITORY / ".tools/bin"), os.environ.get("PATH", "")]
+)
+
+# Derandomised: a failure in the checks is a failure at every desk. `HYPOTHESIS_PROFILE=explore`
+# draws new examples. No deadline: the machine is shared, and speed is measured in benchmarks/.
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def find_program(name: str) -> Path:
+    """Find a real program on PATH or in the folders of system daemons.
+
+    Args:
+        name: the program's file name.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        pytest.fail.Exception: it is not there.
+    """
+    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"]))
+    if found is None:
+        pytest.fail(f"{name} is not on PATH; `make tools` puts it into .tools/bin", pytrace=False)
+    return Path(found)
+
+
+def find_raman() -> Path | None:
+    """Find the folder of measured spectra; None when there is none."""
+    stated = os.environ.get(RAMAN_VARIABLE)
+    folder = Path(stated) if stated else REPOSITORY.parent / "shared/data/raman"
+    return folder if (folder / "INDEX.csv").is_file() else None
+
+
+@pytest.fixture(scope="session")
+def repository_path() -> Path:
+    """The root of the working tree."""
+    if not (REPOSITORY / "pyproject.toml").is_file():
+        pytest.fail(f"{REPOSITORY} is not a working tree of harmattan", pytrace=False)
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def mosquitto_path() -> Path:
+    """The real mosquitto."""
+    return find_program("mosquitto")
+
+
+@pytest.fixture(scope="session")
+def micropython_path() -> Path:
+    """The real MicroPython."""
+    return find_program("micropython")
+
+
+@pytest.fixture(scope="session")
+def raman_path() -> Path:
+    """The folder of measured spectra, for the tests that read them (see the rule above)."""
+    folder = find_raman()
+    if folder is None:
+        pytest.fail(f"the measured spectra are missing; {RAMAN_REMEDY}", pytrace=False)
+    return folder
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+_without_raman: list[str] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what needs measured spectra where there are none, except in CI."""
+    if os.environ.get("CI") or find_raman() is not None:
+        return
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        needs = "raman_path" in getattr(item, "fixturenames", ())
+        (left if needs else kept).append(item)
+    if left:
+        _without_raman.extend(item.nodeid for item in left)
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests did not run for want of measured spectra, and where to get them."""
+    if _without_raman:
+        terminalreporter.section("measured spectra are missing", yellow=True)
+        terminalreporter.line(f"{len(_without_raman)} tests did not run; {RAMAN_REMEDY}:")
+        for nodeid in _without_raman:
+            terminalreporter.line(f"  {nodeid}")
