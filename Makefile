@@ -64,7 +64,7 @@ check-style:
 	@echo "== ruff check" && $(VENV)/ruff check .
 
 check-format:
-	@echo "== ruff format --check" && $(VENV)/ruff format --check .
+	@echo "== ruff format --check" && $(VENV)/ruff format --check --output-format concise .
 
 check-types:
 	@echo "== mypy --strict" && $(VENV)/mypy $(CHECKED)

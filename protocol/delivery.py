@@ -7,7 +7,7 @@ Rules of the file
   committed, not their contents.
 
 A record's life at the node: *kept* in the journal -> `admit` -> in flight -> sent, and again after
-each deadline -> covered by a receipt -> freed. Nothing else frees it.
+each deadline -> covered by a receipt -> freed. Nothing else frees it (SPEC.md section 6).
 """
 
 from protocol.limits import (
@@ -16,9 +16,12 @@ from protocol.limits import (
     RESEND_MS,
     RESEND_MS_MAX,
     WINDOW_RECORDS,
+    WINDOW_RECORDS_MAX,
 )
 
 _SEQ, _DUE_MS, _ATTEMPTS = range(3)
+_FIRST, _LAST = range(2)
+_DOUBLINGS_MAX = 10  # the wait is at its limit long before; bounds the shift
 
 
 class Window:
@@ -26,14 +29,21 @@ class Window:
 
     Args:
         size: records in flight, 1..WINDOW_RECORDS_MAX.
-        resend_ms: wait before a record is sent again, in milliseconds; doubles up to
+        resend_ms: wait before a record is sent again, in milliseconds, at least 1; doubles up to
             RESEND_MS_MAX, so a gateway that is slow is not made slower.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     def __init__(self, size: int = WINDOW_RECORDS, resend_ms: int = RESEND_MS) -> None:
+        if not 1 <= size <= WINDOW_RECORDS_MAX:
+            raise ValueError(f"window of {size} records; 1 to {WINDOW_RECORDS_MAX} are possible")
+        if resend_ms < 1:
+            raise ValueError(f"resend_ms is {resend_ms}; at least 1 is needed")
         self.size = size
         self.resend_ms = resend_ms
-        self._flight: "list[list[int]]" = []  # ascending seq
+        self._flight: list[list[int]] = []  # [seq, due_ms, attempts], ascending seq
 
     def __len__(self) -> int:
         return len(self._flight)
@@ -48,7 +58,7 @@ class Window:
         """Return the highest sequence number in flight, 0 when nothing is."""
         return self._flight[-1][_SEQ] if self._flight else 0
 
-    def in_flight(self) -> "list[int]":
+    def in_flight(self) -> list[int]:
         """Return the sequence numbers in flight, ascending."""
         return [entry[_SEQ] for entry in self._flight]
 
@@ -59,54 +69,58 @@ class Window:
             ValueError: no room, or `seq` is not above every record in flight.
         """
         if not self.has_room:
-            raise ValueError("window of %d is full" % self.size)
+            raise ValueError(f"window of {self.size} is full")
         if self._flight and seq <= self._flight[-1][_SEQ]:
-            raise ValueError("record %d is not above %d" % (seq, self._flight[-1][_SEQ]))
+            raise ValueError(f"record {seq} is not above {self._flight[-1][_SEQ]}")
         self._flight.append([seq, now_ms, 0])
 
-    def due(self, now_ms: int) -> "int | None":
+    def due(self, now_ms: int) -> int | None:
         """Return the lowest sequence number to send now, or None."""
         for entry in self._flight:
             if entry[_DUE_MS] <= now_ms:
                 return entry[_SEQ]
         return None
 
-    def due_in_ms(self, now_ms: int) -> "int | None":
-        """Return the milliseconds until something is due (0: now), None when nothing is in flight."""
-        wait_ms = None
+    def due_in_ms(self, now_ms: int) -> int | None:
+        """Return the milliseconds until something is due (0: now), None when nothing flies."""
+        wait_ms: int | None = None
         for entry in self._flight:
-            left_ms = entry[_DUE_MS] - now_ms
+            left_ms = max(0, entry[_DUE_MS] - now_ms)
             if wait_ms is None or left_ms < wait_ms:
-                wait_ms = left_ms if left_ms > 0 else 0
+                wait_ms = left_ms
         return wait_ms
 
     def sent(self, seq: int, now_ms: int) -> None:
-        """Note that `seq` was handed to the link; it is due again after its wait."""
+        """Note that `seq` was handed to the link; it is due again after its wait.
+
+        A record that a receipt freed in the meantime is none of our business any more.
+        """
         for entry in self._flight:
             if entry[_SEQ] == seq:
-                wait_ms = self.resend_ms << min(entry[_ATTEMPTS], 10)
-                limit_ms = max(RESEND_MS_MAX, self.resend_ms)
-                entry[_DUE_MS] = now_ms + (wait_ms if wait_ms < limit_ms else limit_ms)
+                wait_ms = self.resend_ms << min(entry[_ATTEMPTS], _DOUBLINGS_MAX)
+                entry[_DUE_MS] = now_ms + min(wait_ms, max(RESEND_MS_MAX, self.resend_ms))
                 entry[_ATTEMPTS] += 1
                 return
 
-    def receipt(self, seq: int, beyond: "tuple[int, ...]" = ()) -> "list[int]":
+    def receipt(self, seq: int, beyond: tuple[int, ...] = ()) -> list[int]:
         """Free what a receipt covers and return it, ascending.
 
         Args:
-            seq: every record up to it is committed.
+            seq: every record up to it is committed or will never come.
             beyond: first, last, first, last ... of what is committed above `seq`.
         """
-        freed = []
-        kept = []
+        freed: list[int] = []
+        kept: list[list[int]] = []
+        at = 0
         for entry in self._flight:
-            covered = entry[_SEQ] <= seq
-            for i in range(0, len(beyond), 2):
-                if beyond[i] <= entry[_SEQ] <= beyond[i + 1]:
-                    covered = True
-            (freed if covered else kept).append(entry)
+            while at < len(beyond) and beyond[at + _LAST] < entry[_SEQ]:
+                at += 2
+            if entry[_SEQ] <= seq or (at < len(beyond) and beyond[at] <= entry[_SEQ]):
+                freed.append(entry[_SEQ])
+            else:
+                kept.append(entry)
         self._flight = kept
-        return [entry[_SEQ] for entry in freed]
+        return freed
 
     def drop(self, seq: int) -> None:
         """Forget a record that the journal no longer has (evicted)."""
@@ -128,35 +142,52 @@ class Ledger:
 
     def __init__(self, seq: int = 0) -> None:
         self.seq = seq
-        self._ranges: "list[list[int]]" = []  # committed above `seq`, ascending, with gaps between
+        self._ranges: list[list[int]] = []  # committed above `seq`, ascending, with gaps between
+        self._recent: list[int] = []  # what came last, so that the next receipt answers it
 
     def commit(self, seq: int) -> bool:
-        """Note a committed record; say whether it is new here.
+        """Note a committed record, new or repeated; say whether it is new here.
+
+        False does not say that the record is stored: one below the floor may come late for the
+        first time. The store decides by (node, journal_id, seq), the ledger only words receipts.
 
         More than LEDGER_RANGES_MAX gaps cannot come from a node with a bounded window. Then the
         highest range is forgotten, which costs a repetition and loses nothing.
         """
         if seq <= self.seq:
             return False
-        index = 0
-        while index < len(self._ranges) and self._ranges[index][1] < seq - 1:
-            index += 1
-        if index < len(self._ranges) and self._ranges[index][0] <= seq + 1:
-            span = self._ranges[index]
-            if span[0] <= seq <= span[1]:
-                return False
-            if seq < span[0]:
-                span[0] = seq
-            else:
-                span[1] = seq
-                if index + 1 < len(self._ranges) and self._ranges[index + 1][0] == seq + 1:
-                    span[1] = self._ranges.pop(index + 1)[1]
+        self._recent.append(seq)
+        if len(self._recent) > RECEIPT_RANGES_MAX:
+            self._recent.pop(0)
+        index = self._find(seq)
+        if index < len(self._ranges) and self._ranges[index][_FIRST] <= seq:
+            return False
+        joins_below = index > 0 and self._ranges[index - 1][_LAST] == seq - 1
+        joins_above = index < len(self._ranges) and self._ranges[index][_FIRST] == seq + 1
+        if joins_below and joins_above:
+            self._ranges[index - 1][_LAST] = self._ranges.pop(index)[_LAST]
+        elif joins_below:
+            self._ranges[index - 1][_LAST] = seq
+        elif joins_above:
+            self._ranges[index][_FIRST] = seq
         else:
             self._ranges.insert(index, [seq, seq])
             if len(self._ranges) > LEDGER_RANGES_MAX:
                 self._ranges.pop()
         self._settle()
         return True
+
+    def _find(self, seq: int) -> int:
+        """Return the index of the first range that ends at `seq` or above (by halving)."""
+        low = 0
+        high = len(self._ranges)
+        while low < high:
+            middle = (low + high) // 2
+            if self._ranges[middle][_LAST] < seq:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     def raise_floor(self, oldest_seq: int) -> int:
         """Note the node's word that it keeps nothing below `oldest_seq`: those will never come.
@@ -176,16 +207,32 @@ class Ledger:
         return lost
 
     def _settle(self) -> None:
-        while self._ranges and self._ranges[0][0] <= self.seq + 1:
-            last = self._ranges.pop(0)[1]
-            if last > self.seq:
-                self.seq = last
+        """Take the ranges that `seq` has reached into it."""
+        count = 0
+        while count < len(self._ranges) and self._ranges[count][_FIRST] <= self.seq + 1:
+            self.seq = max(self.seq, self._ranges[count][_LAST])
+            count += 1
+        if count:
+            self._ranges = self._ranges[count:]
 
-    def beyond(self) -> "tuple[int, ...]":
-        """Return first, last, first, last ... of the lowest RECEIPT_RANGES_MAX ranges above `seq`."""
-        flat: "list[int]" = []
-        for span in self._ranges[:RECEIPT_RANGES_MAX]:
-            flat.extend(span)
+    def beyond(self) -> tuple[int, ...]:
+        """Return first, last, first, last ... of at most RECEIPT_RANGES_MAX ranges above `seq`.
+
+        Ranges of what came last are chosen first, then the lowest: every record that comes is
+        answered by the receipt that follows it, however many gaps evicted records have left.
+        """
+        chosen: list[int] = []
+        for seq in self._recent:
+            index = self._find(seq)
+            known = index < len(self._ranges) and self._ranges[index][_FIRST] <= seq
+            if known and index not in chosen:
+                chosen.append(index)
+        for index in range(min(len(self._ranges), 2 * RECEIPT_RANGES_MAX)):
+            if len(chosen) < RECEIPT_RANGES_MAX and index not in chosen:
+                chosen.append(index)
+        flat: list[int] = []
+        for index in sorted(chosen):
+            flat.extend(self._ranges[index])
         return tuple(flat)
 
     def missing(self) -> int:

@@ -1,14 +1,14 @@
-"""Fields: the forms a value can have on the wire, and how one field is packed and unpacked.
+"""Fields: the forms a value can have on the wire, and a message as a row of fields.
 
 Rules of the file
-- A field is `(name, form, low, high, optional)`: for integers `low..high` is the range, for text and
-  byte strings the length in characters or bytes, for ranges the number of elements; `optional` says
-  that nil is allowed.
+- A field is `(name, form, low, high, optional)`: for integers `low..high` is the range, for text
+  and byte strings the length in characters or bytes, for ranges the number of elements; `optional`
+  says that nil is allowed.
 - Packing insists on the very bounds that unpacking insists on, so nothing leaves that a receiver
   refuses.
 """
 
-from protocol.errors import LimitError, PackingError
+from protocol.errors import LimitError, MalformedError, PackingError, ProtocolError
 from protocol.limits import ID_BYTES, INTEGER_MAX, U16_MAX, U32_MAX
 from protocol.packing import Packer, Unpacker
 
@@ -50,6 +50,11 @@ def binary(name: str, low: int, high: int) -> tuple[str, int, int, int, bool]:
     return (name, BINARY, low, high, False)
 
 
+def ranges(name: str, high: int) -> tuple[str, int, int, int, bool]:
+    """Describe at most `high` ranges of sequence numbers: first, last, first, last ..."""
+    return (name, RANGES, 0, 2 * high, False)
+
+
 def pack_field(packer: Packer, field: tuple[str, int, int, int, bool], value: object) -> None:
     """Write one field.
 
@@ -57,9 +62,7 @@ def pack_field(packer: Packer, field: tuple[str, int, int, int, bool], value: ob
         PackingError: wrong type, out of range, or no room.
     """
     name, form, low, high, optional = field
-    if value is None:
-        if not optional:
-            raise PackingError(f"{name} is missing")
+    if value is None and optional:
         packer.nil()
     elif form == INTEGER:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -87,7 +90,7 @@ def _pack_ranges(packer: Packer, field: tuple[str, int, int, int, bool], value: 
         raise PackingError(f"{name} must be a list of {low}..{high} sequence numbers")
     packer.array(len(value))
     for element in value:
-        if not isinstance(element, int) or isinstance(element, bool) or element < 0:
+        if not isinstance(element, int) or element < 0:
             raise PackingError(f"{name} has {element!r} where a sequence number must stand")
         packer.integer(element)
 
@@ -137,3 +140,119 @@ def field_bytes_max(field: tuple[str, int, int, int, bool]) -> int:
     if form == BINARY:
         return high + (2 if high <= 0xFF else 3)
     return 3 + high * _integer_bytes_max(0, INTEGER_MAX)
+
+
+class Message:
+    """One message; the attributes are the names in `FIELDS`.
+
+    Args:
+        values: the fields in order; trailing fields with a default may be left out.
+
+    Raises:
+        PackingError: wrong number of values.
+    """
+
+    KIND: int = 0
+    CHANNEL: str = ""
+    FIELDS: tuple[tuple[str, int, int, int, bool], ...] = ()
+    DEFAULTS: tuple[object, ...] = ()  # of the last fields
+
+    def __init__(self, *values: object) -> None:
+        missing = len(self.FIELDS) - len(values)
+        if not 0 <= missing <= len(self.DEFAULTS):
+            raise PackingError(
+                f"{self.__class__.__name__} has {len(self.FIELDS)} fields, {len(values)} given"
+            )
+        if missing:
+            values = values + self.DEFAULTS[len(self.DEFAULTS) - missing :]
+        for i in range(len(values)):
+            setattr(self, self.FIELDS[i][0], values[i])
+
+    def values(self) -> list[object]:
+        """Return the fields in order, without the kind."""
+        return [getattr(self, field[0]) for field in self.FIELDS]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Message)
+            and self.KIND == other.KIND
+            and self.values() == other.values()
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.KIND, self.pack()))
+
+    def __repr__(self) -> str:
+        fields = [f"{field[0]}={getattr(self, field[0])!r}" for field in self.FIELDS]
+        return f"{self.__class__.__name__}({', '.join(fields)})"
+
+    def check(self) -> None:
+        """Insist on rules that one field alone cannot state.
+
+        Raises:
+            LimitError: fields that contradict each other.
+        """
+
+    def pack_with(self, packer: Packer) -> int:
+        """Write the frame where `packer` stands and return the index after its last byte.
+
+        Raises:
+            PackingError: a value of wrong type or range, or no room; the buffer is then undefined.
+        """
+        self._pack_first(packer, len(self.FIELDS))
+        try:
+            self.check()
+        except LimitError as error:
+            raise PackingError(str(error))
+        return packer.end
+
+    def _pack_first(self, packer: Packer, count: int) -> None:
+        packer.array(len(self.FIELDS) + 1)
+        packer.integer(self.KIND)
+        for i in range(count):
+            field = self.FIELDS[i]
+            pack_field(packer, field, getattr(self, field[0]))
+
+    def pack_into(self, buffer: bytearray, offset: int = 0) -> int:
+        """Write the frame into `buffer` from `offset` on; return the index after its last byte.
+
+        Raises:
+            PackingError: as `pack_with`.
+        """
+        return self.pack_with(Packer(buffer, offset))
+
+    def pack(self) -> bytes:
+        """Return the frame as new bytes (the node's steady path uses `pack_with`)."""
+        buffer = bytearray(frame_bytes_max(self.__class__))
+        return bytes(buffer[: self.pack_into(buffer)])
+
+
+def frame_bytes_max(kind: type[Message]) -> int:
+    """Return how many bytes a frame of this kind can take at most."""
+    size = 2 if len(kind.FIELDS) < 15 else 4  # the array's header and the kind
+    for field in kind.FIELDS:
+        size += field_bytes_max(field)
+    return size
+
+
+def unpack_values(unpacker: Unpacker, kind: type[Message], given: int) -> list[object]:
+    """Read the `given` values of a message: those this version knows, passing over the others.
+
+    Raises:
+        ProtocolError: names the field; too few fields, or bytes after the last one.
+    """
+    if given < len(kind.FIELDS) - len(kind.DEFAULTS):
+        raise MalformedError(f"{kind.__name__} with {given} of its {len(kind.FIELDS)} fields")
+    values: list[object] = []
+    name = ""
+    try:
+        for i in range(min(given, len(kind.FIELDS))):
+            name = kind.FIELDS[i][0]
+            values.append(unpack_field(unpacker, kind.FIELDS[i]))
+        name = "an appended field"
+        for _ in range(given - len(kind.FIELDS)):
+            unpacker.skip()
+    except ProtocolError as error:
+        raise error.__class__(f"{kind.__name__}.{name}: {error}")
+    unpacker.finish()
+    return values

@@ -3,20 +3,19 @@
 Rules of the file
 - `FIELDS` is the layout. A field is appended, with a default, or it is not changed at all.
 - The annotations repeat the layout for the type checker; a test holds them against `FIELDS`.
-- Units are in the names; what has no unit is a count, an identity or a code listed beside the class.
+- Units are in the names; what has no unit is a count, an identity or a code listed above.
 """
 
-from protocol.errors import KindError, LimitError, MalformedError, PackingError, ProtocolError
+from protocol import fields
+from protocol.errors import KindError, LimitError, MalformedError, PackingError
 from protocol.fields import (
-    RANGES,
     binary,
     boolean,
-    field_bytes_max,
     identity,
-    pack_field,
+    ranges,
     signed,
     text,
-    unpack_field,
+    unpack_values,
     unsigned,
 )
 from protocol.limits import (
@@ -38,6 +37,8 @@ from protocol.limits import (
 )
 from protocol.packing import Packer, Unpacker
 
+Message = fields.Message
+
 # How far a wall time can be trusted; ordering never depends on it.
 TIME_NONE, TIME_RTC, TIME_GATEWAY, TIME_GNSS = range(4)
 
@@ -55,99 +56,6 @@ _RECORD = (
     + _TIME
     + (identity("inspection_id"),)
 )
-
-
-class Message:
-    """One message; the attributes are the names in `FIELDS`.
-
-    Args:
-        values: the fields in order; trailing fields with a default may be left out.
-
-    Raises:
-        PackingError: wrong number of values.
-    """
-
-    KIND: int = 0
-    CHANNEL: str = ""
-    FIELDS: tuple[tuple[str, int, int, int, bool], ...] = ()
-    DEFAULTS: tuple[object, ...] = ()  # of the last fields
-
-    def __init__(self, *values: object) -> None:
-        missing = len(self.FIELDS) - len(values)
-        if not 0 <= missing <= len(self.DEFAULTS):
-            raise PackingError(
-                f"{self.__class__.__name__} has {len(self.FIELDS)} fields, {len(values)} given"
-            )
-        if missing:
-            values = values + self.DEFAULTS[len(self.DEFAULTS) - missing :]
-        for i in range(len(values)):
-            setattr(self, self.FIELDS[i][0], values[i])
-
-    def values(self) -> list[object]:
-        """Return the fields in order, without the kind."""
-        return [getattr(self, field[0]) for field in self.FIELDS]
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Message)
-            and self.KIND == other.KIND
-            and self.values() == other.values()
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.KIND, self.pack()))
-
-    def __repr__(self) -> str:
-        fields = [f"{field[0]}={getattr(self, field[0])!r}" for field in self.FIELDS]
-        return f"{self.__class__.__name__}({', '.join(fields)})"
-
-    def check(self) -> None:
-        """Insist on rules that one field alone cannot state.
-
-        Raises:
-            LimitError: fields that contradict each other.
-        """
-
-    def pack_with(self, packer: Packer) -> int:
-        """Write the frame where `packer` stands and return the index after its last byte.
-
-        Raises:
-            PackingError: a value of wrong type or range, or no room; the buffer is then undefined.
-        """
-        self._pack_first(packer, len(self.FIELDS))
-        try:
-            self.check()
-        except LimitError as error:
-            raise PackingError(str(error))  # noqa: B904 - MicroPython has no chaining
-        return packer.end
-
-    def _pack_first(self, packer: Packer, count: int) -> None:
-        packer.array(len(self.FIELDS) + 1)
-        packer.integer(self.KIND)
-        for i in range(count):
-            field = self.FIELDS[i]
-            pack_field(packer, field, getattr(self, field[0]))
-
-    def pack_into(self, buffer: bytearray, offset: int = 0) -> int:
-        """Write the frame into `buffer` from `offset` on; return the index after its last byte.
-
-        Raises:
-            PackingError: as `pack_with`.
-        """
-        return self.pack_with(Packer(buffer, offset))
-
-    def pack(self) -> bytes:
-        """Return the frame as new bytes (the node's steady path uses `pack_with`)."""
-        buffer = bytearray(frame_bytes_max(self.__class__))
-        return bytes(buffer[: self.pack_into(buffer)])
-
-
-def frame_bytes_max(kind: type[Message]) -> int:
-    """Return how many bytes a frame of this kind can take at most."""
-    size = 4  # the array's header and the kind
-    for field in kind.FIELDS:
-        size += field_bytes_max(field)
-    return size
 
 
 def unpack(frame: bytes | bytearray | memoryview, channel: str | None = None) -> Message:
@@ -172,32 +80,12 @@ def unpack(frame: bytes | bytearray | memoryview, channel: str | None = None) ->
         raise KindError(f"message kind {number} does not exist")
     if channel is not None and channel != kind.CHANNEL:
         raise KindError(f"{kind.__name__} came in on {channel}; it belongs on {kind.CHANNEL}")
-    message = kind(*_unpack_values(unpacker, kind, given))
+    message = kind(*unpack_values(unpacker, kind, given))
     try:
         message.check()
     except LimitError as error:
-        raise LimitError(f"{kind.__name__}: {error}")  # noqa: B904 - MicroPython has no chaining
+        raise LimitError(f"{kind.__name__}: {error}")
     return message
-
-
-def _unpack_values(unpacker: Unpacker, kind: type[Message], given: int) -> list[object]:
-    """Read the fields that this version knows, pass over the others, insist on the end."""
-    fields = kind.FIELDS
-    if given < len(fields) - len(kind.DEFAULTS):
-        raise MalformedError(f"{kind.__name__} with {given} of its {len(fields)} fields")
-    values: list[object] = []
-    name = ""
-    try:
-        for i in range(min(given, len(fields))):
-            name = fields[i][0]
-            values.append(unpack_field(unpacker, fields[i]))
-        name = "an appended field"
-        for _ in range(given - len(fields)):
-            unpacker.skip()
-    except ProtocolError as error:
-        raise error.__class__(f"{kind.__name__}.{name}: {error}")  # noqa: B904 - as above
-    unpacker.finish()
-    return values
 
 
 class Record(Message):
@@ -434,7 +322,7 @@ class Receipt(Message):
     FIELDS = (
         identity("journal_id"),
         unsigned("seq"),  # every record up to it is committed or will never come
-        ("beyond", RANGES, 0, 2 * RECEIPT_RANGES_MAX, False),  # first, last, first, last ...
+        ranges("beyond", RECEIPT_RANGES_MAX),  # first, last, first, last ...
     )
 
     journal_id: bytes

@@ -70,7 +70,7 @@ class Packer:
         """Write nil: a field that is not known."""
         self.buffer[self._claim(1)] = 0xC0
 
-    def boolean(self, value: bool) -> None:  # noqa: FBT001 - the truth value is the payload
+    def boolean(self, value: bool) -> None:
         """Write a truth value."""
         self.buffer[self._claim(1)] = 0xC3 if value else 0xC2
 
@@ -134,7 +134,7 @@ class Packer:
             # Through a view, because a view of u16 would make the bytearray itself longer.
             memoryview(self.buffer)[at : at + size] = value
         except ValueError:
-            raise PackingError("a memoryview of bytes is needed, not of longer elements")  # noqa: B904 - MicroPython has no chaining
+            raise PackingError("a memoryview of bytes is needed, not of longer elements")
 
 
 class Unpacker:

@@ -46,7 +46,7 @@ class Events:
 
     def all(self, source: str, name: str, **fields: object) -> list[Event]:
         """Return the events so far with this source, name and these fields."""
-        return [event for event in self._events if _matches(event, source, name, fields)]
+        return [event for event in self._events if matches(event, source, name, fields)]
 
     async def wait(
         self, source: str, name: str, *, deadline_s: float, count: int = 1, **fields: object
@@ -72,7 +72,8 @@ class Events:
             ) from None
 
 
-def _matches(event: Event, source: str, name: str, fields: dict[str, object]) -> bool:
+def matches(event: Event, source: str, name: str, fields: dict[str, object]) -> bool:
+    """Say whether an event has this source, name and these fields."""
     return (
         event.source == source
         and event.name == name

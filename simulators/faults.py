@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from simulators.errors import FaultError
+
 BYTES_MAX = 65_536  # of garbage at once: twenty seconds of a line at 38400 baud
 SECONDS_MAX = 3_600.0
 OCCASIONS_MAX = 1_000_000
@@ -36,10 +38,6 @@ AUTHORITY_KINDS: Mapping[str, str] = {
 }
 ON_KINDS = ("any", "spectrum")
 SHORT_REPLY_BYTES = 64  # a reply without payload; longer ones are spectra and lists
-
-
-class FaultError(ValueError):
-    """A fault that cannot be read; the message names it and what would do."""
 
 
 @dataclass(frozen=True, slots=True)

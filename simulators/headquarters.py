@@ -30,7 +30,8 @@ import msgspec
 from aiohttp import web
 
 from simulators.authority import ALERTS_MAX, InvalidAlertError, Store, Stored, check_alert
-from simulators.faults import AUTHORITY_KINDS, Fault, FaultError, FaultPlan, parse_fault
+from simulators.errors import FaultError, HeadquartersError
+from simulators.faults import AUTHORITY_KINDS, Fault, FaultPlan, parse_fault
 
 BODY_BYTES_MAX = 256 * 1024  # an alert with its evidence is a few kB
 ANSWER_S_MAX = 10.0  # for the store's thread, which serves one delivery at a time
@@ -45,10 +46,6 @@ class Receipt(msgspec.Struct, frozen=True):
     sha256: str
     receipt_id: str
     duplicate: bool
-
-
-class HeadquartersError(Exception):
-    """The headquarters cannot be opened as asked; the message says why and what would do."""
 
 
 class Headquarters:

@@ -6,7 +6,6 @@ replay. `compose_scene` turns it into light at the pixels of one instrument, by 
 band tables and with the deviations from them that a real sample has.
 """
 
-import csv
 import difflib
 import math
 import re
@@ -20,7 +19,29 @@ import numpy as np
 
 from gateway.spectra.library import load_library
 from simulators import photons
+from simulators.errors import WorldError
+from simulators.measured import Measured, read_measured
 from simulators.photons import Band, FloatArray, Optics
+
+__all__ = [
+    "CONTAINERS",
+    "EMPTY",
+    "Component",
+    "Container",
+    "Measured",
+    "Sample",
+    "Scene",
+    "Substance",
+    "WorldError",
+    "check_sample",
+    "compose_scene",
+    "load_substances",
+    "mix",
+    "parse_fraction",
+    "parse_sample",
+    "parse_sample_table",
+    "read_measured",
+]
 
 EMPTY = "empty"
 FLUORESCENCE_DEFAULT = 0.03  # of the unit band: clean household and laboratory goods
@@ -28,18 +49,12 @@ FLUORESCENCE_MAX = 20.0  # of the unit band; far beyond saturation
 FRACTION_TOLERANCE = 0.005  # fractions typed by people add up to 1 within this
 COMPONENTS_MAX = 8  # more than that, nobody can check the truth of a scene
 TEXT_CHARACTERS_MAX = 500  # one line typed by a person
-MEASURED_BYTES_MAX = 8 * 1024 * 1024  # a two-column spectrum of any instrument is far smaller
-MEASURED_POINTS_MIN = 8
 MEASURED_PEAK_RATE = 2500.0  # e-/s/mW at a replayed spectrum's top: 33 000 counts in 400 ms, 100 mW
-OPTICS_RATE = 20.0  # e-/s/mW, trace of the probe's own glass
+OPTICS_RATE = 8.0  # e-/s/mW, trace of the probe's own glass
 AMBIENT_RATE = 1500.0  # e-/s, stray light of a roofed inspection lane; chosen
 # Light returned by what the substance table calls strong, medium, ...; metals, simple halides and
 # articles without a substance of their own return none. Chosen.
 STRENGTHS = {"strong": 1.0, "medium": 0.4, "weak": 0.12, "inactive": 0.0, "not_applicable": 0.0}
-
-
-class WorldError(ValueError):
-    """A sample that cannot be presented; the message says what is wrong and what would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +103,6 @@ class Component:
 
     substance_id: str
     fraction: float
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A measured spectrum to replay.
-
-    Attributes:
-        name: where it came from, for messages.
-        shift_cm1: shape (n,), strictly increasing, cm^-1.
-        intensity: shape (n,), >= 0 after clipping, largest value 1.
-    """
-
-    name: str
-    shift_cm1: FloatArray
-    intensity: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,41 +344,6 @@ def _seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise WorldError(f"seed '{text}' must be a whole number of at most 9 digits")
     return int(text)
-
-
-def read_measured(path: Path) -> Measured:
-    """Read a two-column spectrum (Raman shift in cm^-1, intensity), with or without a header.
-
-    Negative intensities are clipped at 0 and the highest value is scaled to 1.
-
-    Raises:
-        WorldError: the file is missing, too large, or not two increasing columns of numbers.
-    """
-    try:
-        if path.stat().st_size > MEASURED_BYTES_MAX:
-            raise WorldError(f"{path} is larger than {MEASURED_BYTES_MAX} bytes; no spectrum is")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise WorldError(f"cannot read the spectrum {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise WorldError(f"{path} is not text; a two-column CSV file is expected") from None
-    rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
-    points: list[tuple[float, float]] = []
-    for index, row in enumerate(rows):
-        try:
-            points.append((float(row[0]), float(row[1])))
-        except (ValueError, IndexError):
-            if index:
-                raise WorldError(f"{path}: row {index + 1} is {row!r}, not two numbers") from None
-    columns = np.array(points, dtype=np.float64).reshape(-1, 2)
-    shift_cm1, intensity = columns[:, 0], np.maximum(columns[:, 1], 0.0)
-    if len(points) < MEASURED_POINTS_MIN or not np.isfinite(columns).all():
-        raise WorldError(f"{path} holds fewer than {MEASURED_POINTS_MIN} finite points")
-    if not (np.diff(shift_cm1) > 0).all():
-        raise WorldError(f"{path}: the first column must increase from row to row")
-    if intensity.max() == 0.0:
-        raise WorldError(f"{path}: the second column has no value above 0")
-    return Measured(path.name, shift_cm1, intensity / intensity.max())
 
 
 def compose_scene(sample: Sample, optics: Optics, substances: Mapping[str, Substance]) -> Scene:

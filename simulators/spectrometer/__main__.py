@@ -15,7 +15,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from gateway.spectra.errors import LibraryError
-from simulators.faults import LINE_KINDS, FaultError, FaultPlan, parse_fault
+from simulators.errors import FaultError, WorldError
+from simulators.faults import LINE_KINDS, FaultPlan, parse_fault
 from simulators.spectrometer.device import BAUDS, Spectrometer
 from simulators.spectrometer.line import SpectrometerLine
 from simulators.spectrometer.models import MODELS
@@ -25,7 +26,6 @@ from simulators.world import (
     FLUORESCENCE_DEFAULT,
     Sample,
     Substance,
-    WorldError,
     check_sample,
     load_substances,
     mix,
@@ -173,8 +173,8 @@ class Console:
                     print(json.dumps(describe(self._line)), flush=True)
                 case _:
                     print(
-                        f"unknown command '{verb}': known are present SAMPLE, unplug [SECONDS], "
-                        "reset, status",
+                        f"unknown command '{verb[:40]}': known are present SAMPLE, "
+                        "unplug [SECONDS], reset, status",
                         file=sys.stderr,
                     )
         except WorldError as error:

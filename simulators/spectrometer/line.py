@@ -44,6 +44,7 @@ class SpectrometerLine:
     Attributes:
         path: what a client opens now; empty while unplugged.
         bytes_in, bytes_out, bytes_lost: traffic so far.
+        is_closed: the port is there and no client has it open.
         unplug_count: how often the plug was pulled and put back.
     """
 
@@ -59,6 +60,7 @@ class SpectrometerLine:
         self.path = ""
         self.bytes_in = self.bytes_out = self.bytes_lost = 0
         self.unplug_count = 0
+        self.is_closed = False
         if baud is not None:
             device.store_baud(baud)
         self._link = link
@@ -149,11 +151,17 @@ class SpectrometerLine:
 
     def _is_open(self) -> bool:
         """Whether a client has the port open."""
-        if self._master < 0:
-            return False
+        return self._master >= 0 and not self._poll() & select.POLLHUP
+
+    def _has_input(self) -> bool:
+        """Whether a client has left bytes, even if it is gone by now."""
+        return self._master >= 0 and bool(self._poll() & select.POLLIN)
+
+    def _poll(self) -> int:
+        """What the port says of itself without waiting."""
         poll = select.poll()
-        poll.register(self._master, 0)
-        return not poll.poll(0)
+        poll.register(self._master, select.POLLIN)
+        return sum(events for _, events in poll.poll(0))
 
     def _forget_unread(self) -> None:
         """Drop what a client that has gone left unread, as closing a serial port does."""
@@ -193,9 +201,13 @@ class SpectrometerLine:
                 return data
             # A hang-up: EIO on Linux, end of file on macOS.
             self._forget_unread()
+            self.is_closed = True
             # Nothing tells that somebody opens a pseudo-terminal; one has to look.
-            while self._plugged.is_set() and not self._is_open():  # noqa: ASYNC110
+            while self.is_closed:
                 await asyncio.sleep(CLOSED_LOOK_S)
+                self.is_closed = self._plugged.is_set() and not (
+                    self._is_open() or self._has_input()
+                )
 
     async def _readable(self) -> None:
         """Wait until there is something to read, a hang-up, or the plug is pulled."""

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulators.errors import FaultError
 from simulators.faults import (
     AUTHORITY_KINDS,
     LINE_KINDS,
     Fault,
-    FaultError,
     FaultPlan,
     check_fault,
     disturb,
@@ -63,6 +63,7 @@ def test_a_plan_is_bounded():
         (Fault("mute", at=3), [3]),
         (Fault("mute", at=2, times=3), [2, 3, 4]),
         (Fault("mute", at=2, every=4), [2, 6, 10]),
+        (Fault("mute", at=3, every=3, times=2), [3, 4, 6, 7, 9, 10, 12]),
         (Fault("mute", every=5, times=2), [1, 2, 6, 7, 11, 12]),
     ],
 )

@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from gateway.alerts.alert import Alert, check_receipt, encode
 from simulators import authority
 from simulators.authority import InvalidAlertError, Store, check_alert
+from simulators.errors import HeadquartersError
 from simulators.faults import AUTHORITY_KINDS, Fault, parse_fault
-from simulators.headquarters import BODY_BYTES_MAX, Headquarters, HeadquartersError, main
+from simulators.headquarters import BODY_BYTES_MAX, Headquarters, main
 
 DEADLINE_S = 60.0
 HIT = {

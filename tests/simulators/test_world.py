@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 from gateway.spectra.library import load_library
+from simulators.errors import WorldError
+from simulators.measured import read_measured
 from simulators.spectrometer.models import MODELS, build_unit
 from simulators.world import (
     CONTAINERS,
     Component,
     Sample,
-    WorldError,
     check_sample,
     compose_scene,
     mix,
     parse_fraction,
     parse_sample,
     parse_sample_table,
-    read_measured,
 )
 
 
@@ -217,7 +217,10 @@ def test_the_library_is_the_projects_own(substances):
     assert substances.keys() == library.substances.keys()
     assert len(substances["urea"].bands) == len(library["urea"].bands)
     assert substances["aluminium_powder"].bands == ()
-    assert substances["water"].strength < substances["urea"].strength
+
+
+def test_a_weak_scatterer_gives_little_light(light):
+    assert 0 < light("water", fluorescence=0.0).max() < 0.3 * light("urea").max()
 
 
 def test_bands_stand_where_the_table_has_them(light, optics, substances):
@@ -263,8 +266,16 @@ def test_an_empty_holder_gives_a_trace_of_optics_and_stray_light(substances, opt
 def test_a_wall_takes_light_and_adds_its_own_bands(light, optics, container, shift_cm1):
     axis_cm1 = optics.axis_cm1
     assert height(light(f"empty in {container}"), axis_cm1, shift_cm1) > 20
-    bare, packed = light("nitromethane"), light(f"nitromethane in {container}")
-    assert packed.max() < bare.max() * (CONTAINERS[container].transmission + 0.35)
+
+
+@pytest.mark.parametrize("container", [name for name in CONTAINERS if name != "none"])
+def test_a_wall_passes_its_part_of_the_light(light, optics, container):
+    # How well the probe is held differs from sample to sample: the middle of many is the wall's.
+    bare, packed = (
+        np.median([height(light(text, seed=n), optics.axis_cm1, 1043) for n in range(25)])
+        for text in ("ammonium_nitrate", f"ammonium_nitrate in {container}")
+    )
+    assert packed / bare == pytest.approx(CONTAINERS[container].transmission, rel=0.12)
 
 
 def test_glass_adds_a_broad_hump_near_1390(light, optics):

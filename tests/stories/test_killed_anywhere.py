@@ -8,26 +8,31 @@ judged, and every alarm stored at headquarters exactly once.
 """
 
 import asyncio
+import contextlib
 
 import apsw
 import pytest
 
 from simulators.demo import committed
-from simulators.events import Event
+from simulators.events import Event, matches
 from simulators.lane import MEASURE_S_MAX, START_S_MAX, Lane, Stored, stored
 from simulators.post import SOURCE
 from simulators.world import parse_sample
 
 NODE = "lane-1"
-# (who says it, what): the way of a reading, from the button to the authority's receipt.
-MOMENTS = [
-    (NODE, "measuring"),
-    (NODE, "stored"),
-    (SOURCE, "record_committed"),
-    (SOURCE, "verdict"),
-    (SOURCE, "alert"),
-    (SOURCE, "alert_delivered"),
+# (who says it, what, of which frame): the way of a reading, from the button to the authority's
+# receipt. Not every kill lets a reading come about: one per frame stored is the least to expect.
+MOMENTS: list[tuple[str, str, dict[str, object]]] = [
+    (NODE, "measuring", {"role": "sample"}),
+    (NODE, "stored", {"role": "sample"}),
+    (SOURCE, "record_committed", {}),
+    (NODE, "sent", {}),
+    (SOURCE, "verdict", {}),
+    (SOURCE, "alert", {}),
+    (SOURCE, "alert_delivered", {}),
 ]
+PRESS_AGAIN_S = 5.0  # a measurement takes one
+READINGS_MIN = 5  # of seven moments: a node killed while measuring, or at its dark frame, has none
 
 
 class Killer:
@@ -36,19 +41,24 @@ class Killer:
     def __init__(self, lane: Lane, victim: str) -> None:
         self._lane = lane
         self._victim = victim
-        self._moment: tuple[str, str] | None = None
+        self._moment: tuple[str, str, dict[str, object]] | None = None
+        self._links = 0
         self.struck = asyncio.Event()
         lane.events.listen(self._see)
 
-    def arm(self, moment: tuple[str, str]) -> None:
+    def arm(self, moment: tuple[str, str, dict[str, object]]) -> None:
         self._moment = moment
         self.struck.clear()
 
     def _see(self, event: Event) -> None:
-        if (event.source, event.name) != self._moment:
+        if self._moment is None:
+            return
+        source, name, fields = self._moment
+        if not matches(event, source, name, fields):
             return
         self._moment = None
         if self._victim == "broker":
+            self._links = len(self._lane.events.all(SOURCE, "broker_connected"))
             self._lane.post.kill_broker()
         elif self._victim == "gateway":
             self._lane.post.kill_now()
@@ -57,16 +67,29 @@ class Killer:
         self.struck.set()
 
     async def revive(self) -> None:
-        """Start the victim again; the broker is the gateway's child and comes back by itself."""
+        """Start the victim again; the gateway itself starts its broker, and is only waited for."""
         lane = self._lane
-        if self._victim == "gateway":
+        if self._victim == "broker":
+            await lane.events.wait(
+                SOURCE, "broker_connected", deadline_s=START_S_MAX, count=self._links + 1
+            )
+        elif self._victim == "gateway":
             await lane.post.kill()
             await lane.post.start()
-        elif self._victim == "node":
+        else:
             births = len(lane.events.all(NODE, "ready"))
             await lane.node.kill()
             await lane.node.start()
             await lane.events.wait(NODE, "ready", deadline_s=START_S_MAX, count=births + 1)
+
+
+async def press_until(lane: Lane, struck: asyncio.Event) -> None:
+    """Do what an officer does when nothing comes of a press: press again."""
+    async with asyncio.timeout(MEASURE_S_MAX):
+        while not struck.is_set():
+            await lane.node.press()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(struck.wait(), PRESS_AGAIN_S)
 
 
 async def tell_story(lane: Lane, victim: str) -> None:
@@ -74,9 +97,7 @@ async def tell_story(lane: Lane, victim: str) -> None:
     lane.line.present(parse_sample("ammonium_nitrate in ldpe", lane.substances))
     for moment in MOMENTS:
         killer.arm(moment)
-        await lane.node.press()
-        async with asyncio.timeout(MEASURE_S_MAX):
-            await killer.struck.wait()
+        await press_until(lane, killer.struck)
         await killer.revive()
     # The last word: one more reading that nobody disturbs, so that the lane has surely healed.
     final = await lane.measure(parse_sample("ammonium_nitrate", lane.substances))
@@ -107,7 +128,7 @@ async def check(lane: Lane) -> None:
     wanted = sorted(
         lane.alert_id(stored(event)) for event in lane.events.all(NODE, "stored", role="sample")
     )
-    assert len(wanted) >= len(MOMENTS), "the story made too few readings to prove anything"
+    assert len(wanted) >= READINGS_MIN, "the story made too few readings to prove anything"
     async with asyncio.timeout(MEASURE_S_MAX):
         # Another process writes these files: there is nothing to wait on but the files themselves.
         while not (  # noqa: ASYNC110

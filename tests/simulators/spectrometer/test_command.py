@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from simulators.spectrometer.__main__ import main
+from simulators.spectrometer.__main__ import build_parser, choose_sample, main
 
 DEADLINE_S = 60.0
 COMMAND = [sys.executable, "-m", "simulators.spectrometer"]
@@ -129,6 +129,25 @@ def test_standard_input_changes_the_world(start, open_port):
     assert "unknown substance 'chlorat': did you mean" in lines[1]
     assert "unknown command 'dance'" in lines[2]
     assert "unplug 'soon'" in lines[3]
+
+
+def test_an_endless_command_line_is_dropped(start):
+    simulator = start()
+    simulator.process.stdin.write("x" * 20_000)
+    simulator.command("")
+    assert simulator.status()["sample"] == "empty"
+    _, _, err = simulator.end()
+    assert "longer than 4096 bytes is ignored" in err
+    assert "xxxxx" * 820 not in err
+
+
+def test_the_seed_chooses_the_sample_too(substances):
+    def choose(*arguments):
+        return choose_sample(build_parser().parse_args(arguments), substances)
+
+    assert choose("--sample", "urea", "--seed", "5").seed == 5
+    assert choose("--sample", "urea seed=3", "--seed", "5").seed == 3
+    assert choose("--sample", "urea", "--mix", "sucrose=0.2", "--seed", "5").seed == 5
 
 
 def test_it_runs_on_without_standard_input(open_port):

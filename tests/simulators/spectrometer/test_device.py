@@ -10,6 +10,7 @@ import itertools
 import math
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -303,6 +304,31 @@ def test_sample_changed_in_the_middle_counts_for_its_part(client, pack):
     quarter = sum(struct.unpack("<1024H", client.collect()[0].data))
     empty = sum(client.pixels())
     assert (quarter - empty) / (full - empty) == pytest.approx(0.25, abs=0.02)
+
+
+def test_what_comes_after_an_exposure_does_not_count(client, pack):
+    client.ask(0x810031, b"\x00\x00\x01", ack=True)
+    client.device.present(Sample(fluorescence=1.0))
+    full = sum(client.pixels())
+    assert client.send(pack(0x101100)) == []
+    client.now_s += 60.0
+    client.device.present(Sample(), client.now_s)
+    late = sum(struct.unpack("<1024H", client.collect()[0].data))
+    assert late == pytest.approx(full, rel=0.005)
+
+
+def test_dark_current_has_the_pattern_of_the_unit(connect):
+    # Sixty seconds: what differs from pixel to pixel repeats, and is another unit's otherwise.
+    # Differences of neighbours leave out stray light, which is smooth; clipping leaves out cosmic
+    # particles. Pixel gain and shot noise alone would spread by some 260 counts.
+    darks = []
+    for client in (connect(seed=1), connect(seed=2)):
+        client.ask(0x110010, u32(60_000_000), ack=True)
+        darks += [np.clip(np.diff(client.pixels()), -3000, 3000) for _ in range(2)]
+    same, other = np.corrcoef(darks)[0, 1:3]
+    assert same > 0.85
+    assert abs(other) < 0.2
+    assert np.std(darks[0]) / np.sqrt(2) > 400
 
 
 def test_counts_how_long_the_laser_was_on(client):

@@ -142,6 +142,16 @@ def test_a_frame_swallowed_by_a_false_header_is_found_at_the_deadline():
     assert reader.expire(FRAME_DEADLINE_S) == [Frame(0x100, regarding=0xDEADBEEF)]
 
 
+def test_a_frame_inside_one_with_a_bad_checksum_is_found():
+    # The length of a damaged header may reach exactly to the end of the next frame.
+    damaged = bytearray(encode(Frame(0x101100, checksum_type=1))[:HEADER_BYTES])
+    damaged[40:44] = len(SERIAL_REQUEST).to_bytes(4, "little")
+    rejection, found = FrameReader().feed(bytes(damaged) + SERIAL_REQUEST, 0.0)
+    assert isinstance(rejection, Rejection)
+    assert rejection.error is Error.BAD_CHECKSUM
+    assert found == Frame(0x100, regarding=0xDEADBEEF)
+
+
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_survived_and_bounded(noise):
     reader = FrameReader()

@@ -126,23 +126,43 @@ def test_the_port_is_raw_for_every_client(build_device):
     with_line(build_device, steps)
 
 
-def test_what_nobody_reads_is_lost_and_the_next_client_starts_clean(build_device, open_port, pack):
+def test_what_nobody_reads_is_lost(build_device, open_port, pack):
     async def steps(line, in_thread):
         def ask_and_leave():
             with open_port(line.path) as port:
-                port.send(pack(0x100, regarding=1))
-                port.read(10)
                 port.send(pack(0x101100, regarding=2))
 
         await in_thread(ask_and_leave)
         await until(lambda: line.bytes_lost > 0)
-
-        def come_back():
-            return open_port(line.path).ask(0x100, regarding=3)
-
-        assert (await in_thread(come_back)).regarding == 3
+        answer = await in_thread(lambda: open_port(line.path).ask(0x100, regarding=3))
+        assert answer.regarding == 3
 
     with_line(build_device, steps, baud=9600)
+
+
+def test_a_request_of_a_client_already_gone_is_still_read(build_device, open_port, pack):
+    async def steps(line, _):
+        await until(lambda: line.is_closed)
+        # Between two looks of the line: it never sees the port open.
+        with open_port(line.path) as port:
+            port.send(pack(0x110010, struct.pack("<I", 50_000)))
+        await until(lambda: line.bytes_in == 64)
+        assert line.device.capabilities.settings.integration_us == 50_000
+
+    with_line(build_device, steps)
+
+
+def test_the_next_client_does_not_read_what_the_last_one_left(build_device, open_port, pack):
+    async def steps(line, in_thread):
+        port = open_port(line.path)
+        port.send(pack(0x100, regarding=1))
+        await until(lambda: line.bytes_out == 64)
+        port.close()
+        await until(lambda: line.is_closed)
+        answer = await in_thread(lambda: open_port(line.path).ask(0x100, regarding=2))
+        assert answer.regarding == 2
+
+    with_line(build_device, steps)
 
 
 def test_half_a_request_does_not_spoil_the_next(build_device, open_port, pack):
@@ -288,3 +308,30 @@ def test_a_failure_of_the_device_ends_the_body(build_device, open_port, pack):
     with pytest.raises(ExceptionGroup) as caught:
         with_line(build_device, steps)
     assert caught.group_contains(DeviceError)
+
+
+def test_a_client_that_never_reads_loses_bytes_and_nothing_stops(
+    build_device, open_port, pack, monkeypatch
+):
+    monkeypatch.setattr("simulators.spectrometer.line.STUCK_S", 0.05)
+
+    async def steps(line, in_thread):
+        port, sent = open_port(line.path), 0
+        while line.bytes_lost == 0:
+            port.send(pack(0x82))
+            sent += 64
+            await until(lambda: line.bytes_in == sent)  # noqa: B023
+        assert line.bytes_out < 100_000
+        port.close()
+        await until(lambda: line.is_closed)
+
+        def come_back():
+            port = open_port(line.path)
+            answer = port.ask(0x100, regarding=9)
+            while answer.regarding != 9:  # what was still on its way to the silent client
+                answer = port.read_answer()
+            return answer
+
+        assert (await in_thread(come_back)).data.decode() == line.device.serial_number
+
+    with_line(build_device, steps)

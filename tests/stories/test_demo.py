@@ -1,0 +1,67 @@
+"""Goal: `make demo` shows the whole chain, ends by itself and judges itself by its exit status.
+
+Method: run the program as a newcomer does and read its last line; then give it a truth that is
+wrong and see that it says so.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from simulators import demo
+
+
+def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "simulators.demo", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(180)
+def test_every_sample_gets_its_verdict_and_every_alarm_arrives_once(tmp_path):
+    finished = run_demo("--directory", str(tmp_path))
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    summary = json.loads(finished.stdout.splitlines()[-1])
+    assert summary["ok"]
+    assert summary["samples_presented"] >= 6
+    assert summary["readings_committed"] == summary["samples_presented"]
+    assert summary["receipts"] == summary["records_committed"]
+    assert summary["alerts_received"] == summary["alarms"] > 0
+    verdicts = {row["sample"]: row["verdict"] for row in summary["verdicts"]}
+    assert verdicts["sugar"] == verdicts["washing soda"] == "clear"
+    assert verdicts["empty holder"] == "inconclusive"
+
+
+@pytest.mark.timeout(180)
+def test_a_wrong_verdict_fails_the_demo(tmp_path, monkeypatch, capsys):
+    def wrong(acts):
+        """Claim that sugar is acetone, and leave out the rest."""
+        return [demo.replace(acts[0], verdict="alarm", names="acetone")]
+
+    load_acts = demo.load_acts
+    monkeypatch.setattr(demo, "load_acts", lambda substances: wrong(load_acts(substances)))
+    monkeypatch.setattr(sys, "argv", ["demo", "--directory", str(tmp_path)])
+    assert demo.main() == 1
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert not summary["ok"]
+    assert summary["alerts_exactly_once"]
+
+
+def test_a_missing_micropython_is_one_sentence(tmp_path):
+    finished = subprocess.run(
+        [sys.executable, "-m", "simulators.demo", "--directory", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/nowhere"},
+    )
+    assert finished.returncode == 2
+    assert "micropython is not on PATH" in finished.stderr
+    assert "Traceback" not in finished.stderr
