@@ -1,7 +1,7 @@
-"""The node's program: `micropython main.py DIR` on a host, started by MicroPython itself on a board.
+"""The node's program: `micropython main.py DIR` on a host; MicroPython itself starts it on a board.
 
-DIR holds node.json; there too lie the saved config and the journal, unless the board has a partition
-for them. Exit status: 0 stopped as asked, 1 failed, 2 cannot start as told.
+DIR holds node.json; there too lie the saved config and the journal, unless the board has a
+partition for them. Exit status: 0 stopped as asked, 1 failed, 2 cannot start as told.
 """
 
 import asyncio

@@ -1,1 +1,1 @@
-"""Boards: pins, ports, flash layout and budgets, one module each behind one interface (README.md)."""
+"""Boards: pins, ports, flash layout, budgets; one module each behind one interface."""

@@ -20,7 +20,7 @@ class Board(bare.Board):
 
     NAME = "esp32_s3"
     BUDGET = {
-        "journal_bytes_max": 1_572_864,  # of a 2 MB partition: littlefs copies blocks when it appends
+        "journal_bytes_max": 1_572_864,  # of 2 MB: littlefs copies blocks when it appends
         "segment_bytes": 65_536,
         "record_bytes_max": 4_448,  # 2068 pixels and 256 bytes of head
         "pixels_bytes_max": 4_136,

@@ -1,8 +1,8 @@
 """Board `pico2_w`: Raspberry Pi Pico 2 W, 4 MB flash, 520 kB RAM.
 
-Flash layout: MicroPython mounts one littlefs over its whole storage area, so the journal is a folder in
-it. MicroPython formats that file system by itself when it cannot be mounted; a partition of its own
-for the journal needs a build with another `_boot.py`.
+Flash layout: MicroPython mounts one littlefs over its whole storage area, so the journal is a
+folder in it. MicroPython formats that file system by itself when it cannot be mounted; a partition
+of its own for the journal needs a build with another `_boot.py`.
 """
 
 import machine

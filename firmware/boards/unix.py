@@ -1,7 +1,8 @@
 """Board `unix`: a MicroPython of the unix port, for desks, tests and the simulated post.
 
 Flash is a folder, the push button a line on standard input, signals are lines on standard output,
-the serial port is a device file. Needs libc through `ffi`; tried on Linux.
+the serial port is a device file. Needs libc through `ffi`. Tried on Linux; on macOS there is no
+signalfd, so SIGTERM ends the node at once and the broker publishes its will.
 """
 
 import asyncio
@@ -24,8 +25,12 @@ BUDGET = {
     "pixels_bytes_max": 8_192,
 }
 
-_ENOENT, _EACCES, _EBUSY, _ENODEV, _ENXIO, _EAGAIN = 2, 13, 16, 19, 6, 11
-_O_RDWR, _O_NOCTTY, _O_NONBLOCK = 0x2, 0x100, 0x800  # Linux, all architectures we know
+_ENOENT, _EACCES, _EBUSY, _ENODEV, _ENXIO = 2, 13, 16, 19, 6
+_EAGAIN = 11 if sys.platform == "linux" else 35
+_ON_LINUX = sys.platform == "linux"
+_O_RDWR = 0x2
+_O_NOCTTY = 0x100 if _ON_LINUX else 0x20000
+_O_NONBLOCK = 0x800 if _ON_LINUX else 0x4
 _LOCK_EX_NB = 2 | 4
 _SIG_BLOCK, _SIG_UNBLOCK = 0, 1
 _SIGINT, _SIGTERM = 2, 15
@@ -110,7 +115,7 @@ class Board:
     def feed_watchdog(self) -> None:
         """Tell the watchdog that the node lives; this board has none."""
 
-    async def connect_network(self, _settings: dict) -> None:
+    async def connect_network(self, _wifi: dict) -> None:
         """Return when there is a network; the host has one."""
 
     def open_serial(self, name: str, baud: int) -> Port:
@@ -131,7 +136,7 @@ class Board:
             error = os.errno()
             _close(descriptor)
             raise _cannot_open(name, _EBUSY if error == _EAGAIN else error)
-        file = open(descriptor, "r+b")
+        file = open(descriptor, "r+b")  # noqa: SIM115 - the Port closes it
         try:
             termios.setraw(descriptor)
             attributes = termios.tcgetattr(descriptor)
@@ -144,11 +149,11 @@ class Board:
 
     def signal(self, _name: str, line: str, _word: str) -> None:
         """Give a signal to whoever watches: a line on standard output."""
-        print(line)
+        _tell(line, sys.stdout)
 
     def log(self, line: str) -> None:
         """Write a line to the log: standard error."""
-        print(line, file=sys.stderr)
+        _tell(line, sys.stderr)
 
     async def button(self) -> None:
         """Return when the button is pressed: any line on standard input."""
@@ -164,18 +169,29 @@ class Board:
 
     def hold_signals(self) -> None:
         """Turn SIGTERM and SIGINT into something `stop_requested` can wait for."""
+        if not _ON_LINUX:
+            return
         mask = bytearray(_SIGSET_BYTES)
         struct.pack_into("<Q", mask, 0, 1 << (_SIGINT - 1) | 1 << (_SIGTERM - 1))
         _sigprocmask(_SIG_BLOCK, mask, None)
         descriptor = _libc.func("i", "signalfd", "ipi")(-1, mask, _O_NONBLOCK)
-        self._signals = open(descriptor, "rb")
+        self._signals = open(descriptor, "rb")  # noqa: SIM115 - open as long as the node
 
     async def stop_requested(self) -> None:
         """Return at SIGTERM or SIGINT; the next SIGINT ends the program at once."""
+        if self._signals is None:
+            await asyncio.Event().wait()
         await asyncio.StreamReader(self._signals).read(128)
         mask = bytearray(_SIGSET_BYTES)
         struct.pack_into("<Q", mask, 0, 1 << (_SIGINT - 1))
         _sigprocmask(_SIG_UNBLOCK, mask, None)
+
+
+def _tell(line: str, file: object) -> None:
+    try:
+        print(line, file=file)
+    except OSError:
+        return  # nobody listens any more: the node works on
 
 
 def _cannot_open(name: str, error: int) -> Exception:

@@ -1,7 +1,8 @@
 """Acquisition: a trigger in, one or two records in the journal.
 
 The task opens the port, identifies the instrument and waits for triggers (button, command, period).
-Each trigger gives a dark frame when none fits, then the sample frame; each is a `reading` record. An
+Each trigger gives a dark frame when none fits, then the sample frame; each is a `reading` record.
+An
 InstrumentError ends the task: the supervisor says what it was and starts it again.
 """
 
@@ -10,6 +11,7 @@ from hashlib import sha256
 
 from node import limits
 from node.errors import FlashRefused, InstrumentError
+from node.waiting import within_ms
 from protocol.limits import ID_BYTES
 from protocol.messages import (
     FLAG_SATURATED,
@@ -105,7 +107,7 @@ class Acquire:
         if not self._triggers:
             self._wake.clear()
             try:
-                await asyncio.wait_for_ms(self._wake.wait(), IDENTIFY_MS)
+                await within_ms(self._wake.wait(), IDENTIFY_MS)
             except asyncio.TimeoutError:
                 return False
         return True
@@ -128,7 +130,7 @@ class Acquire:
             self.finished(command_id, outcome, detail)
 
     def _has_dark(self) -> bool:
-        """Say whether the newest dark frame fits: this axis, this exposure, not too old, still ours."""
+        """Say whether the newest dark frame fits: this axis, this exposure, not too old."""
         if self._dark is None:
             return False
         _, integration_us, scans, uptime_ms, axis = self._dark

@@ -1,8 +1,8 @@
 """Counting boots that ended badly, so that a node that cannot stay up stays reachable.
 
 Only a reset by the watchdog counts: where power is bad, lost power says nothing about the firmware.
-After SAFE_BOOTS of them in a row the node waits SAFE_MS before it starts, long enough to reach it with
-a cable. Running HEALTHY_MS clears the count.
+After SAFE_BOOTS of them in a row the node waits SAFE_MS before it starts, long enough to reach it
+with a cable. Running HEALTHY_MS clears the count.
 """
 
 import os

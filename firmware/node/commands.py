@@ -22,8 +22,8 @@ class Commands:
 
     Args:
         clock: for the expiry.
-        capture: function of a command id; begins a measurement that ends in `finish`, or returns the
-            reason why not.
+        capture: function of a command id; begins a measurement that ends in `finish`, or returns
+        the reason why not.
         birth: function without arguments that publishes the birth.
         reply: function of a Result.
     """

@@ -23,7 +23,8 @@ class Settings:
         integration_us, scans: of node.json; the other defaults are those of `limits`.
     Attributes:
         version: of the config in force, 0 for node.json.
-        integration_us, scans, period_s, health_s, window, resend_ms: as in protocol.messages.Config.
+        integration_us, scans, period_s, health_s, window, resend_ms: as in
+        protocol.messages.Config.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ import asyncio
 
 from node import limits
 from node.signals import ascii_text
+from node.waiting import within_ms
 from protocol.limits import NAME_CHARS_MAX
 from protocol.messages import Birth, Health, Status
 
@@ -41,7 +42,7 @@ class Reporter:
             await asyncio.sleep_ms(limits.HEALTH_MS_MIN)
             wait_ms = self._node.settings.health_s * 1000 - limits.HEALTH_MS_MIN
             try:
-                await asyncio.wait_for_ms(self._changed.wait(), max(wait_ms, 0))
+                await within_ms(self._changed.wait(), max(wait_ms, 0))
             except asyncio.TimeoutError:
                 continue
 

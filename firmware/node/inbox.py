@@ -1,6 +1,7 @@
 """What comes from the gateway: checked, counted, and given to the part it concerns.
 
-Nothing that arrives can end the link or the node: what cannot be used is counted and named in the log.
+Nothing that arrives can end the link or the node: what cannot be used is counted and named in the
+log.
 """
 
 from node import limits
@@ -36,18 +37,21 @@ class Inbox:
         if not packet.payload and not packet.truncated:
             return  # a retained message was cleared
         try:
-            if packet.truncated:
-                raise ProtocolError("it is longer than %d bytes" % limits.INBOUND_BYTES_MAX)
-            post, name, channel = topics.parse(packet.topic)
-            if post != self._node.post or name != self._node.name:
-                raise ProtocolError("it is for another node")
-            self._act(unpack(packet.payload, channel))
+            self._act(self._unpack(packet))
         except ProtocolError as error:
             self.refused_count += 1
             self._node.board.log("message on %s is not used: %s" % (packet.topic, error))
         except SettingsError as error:
             self.refused_count += 1
             self._node.signals.fault("config", str(error))
+
+    def _unpack(self, packet: object) -> object:
+        if packet.truncated:
+            raise ProtocolError("it is longer than %d bytes" % limits.INBOUND_BYTES_MAX)
+        post, name, channel = topics.parse(packet.topic)
+        if post != self._node.post or name != self._node.name:
+            raise ProtocolError("it is for another node")
+        return unpack(packet.payload, channel)
 
     def _act(self, message: object) -> None:
         if isinstance(message, Receipt):

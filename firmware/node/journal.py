@@ -13,6 +13,7 @@ Rules of the file
 import os
 
 from node import limits, segment, shelf
+from node.coverage import Coverage
 from node.errors import FlashRefused, JournalOutdated, JournalUnusable
 from protocol.limits import ID_BYTES
 
@@ -31,7 +32,7 @@ class Journal:
         oldest_seq: lowest number that is kept and not receipted; `next_seq` when there is none.
         evicted_count, damaged_count: unreceipted records lost to the byte limit, to damage.
         notice: what `open` had to set aside, one sentence, else empty.
-        lost: called without arguments when one of the counts has grown; None for nobody.
+        lost: called without arguments when one of the counts has grown.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Journal:
         self._buffer = bytearray(segment.RECORD_BYTES + budget["record_bytes_max"])
         self._segments: list[segment.Segment] = []
         self._appendable = False
-        self._receipt = (0, ())
+        self._coverage = Coverage()
         self._place = (None, 0, 0)  # segment, offset after the record last read, its number
         self.journal_id = b""
         self.next_seq = 1
@@ -53,7 +54,7 @@ class Journal:
         self.evicted_count = 0
         self.damaged_count = 0
         self.notice = ""
-        self.lost = None
+        self.lost = lambda: None
 
     @property
     def bytes(self) -> int:
@@ -84,12 +85,10 @@ class Journal:
         self.oldest_seq = self._find_oldest()
 
     def append(self, message: object) -> int:
-        """Store one record; its bytes are synced when this returns.
+        """Store one record and return its number; its bytes are synced when this returns.
 
         Args:
             message: with `journal_id` and `seq` of this journal's next record.
-        Returns:
-            Its sequence number.
         Raises:
             FlashRefused: no room even after the oldest segments went, or the medium fails.
             ProtocolError: the message cannot be packed; nothing was stored.
@@ -142,19 +141,16 @@ class Journal:
         if len(self._segments) < 2:
             return False
         part = self._segments[0]
-        lost = 0
-        for record in part.records():
-            lost += self._is_due(part, record.seq)
+        before = self.evicted_count
+        record = self._find_due(part, 0)
+        while record is not None:
+            self.evicted_count += 1
+            record = self._find_due(part, record.seq, record.end)
         self._remove(part)
-        self.evicted_count += lost
         self.oldest_seq = self._find_oldest()
-        if lost:
-            self._tell_lost()
-        return True
-
-    def _tell_lost(self) -> None:
-        if self.lost is not None:
+        if self.evicted_count > before:
             self.lost()
+        return True
 
     def _remove(self, part: segment.Segment) -> None:
         os.remove(part.path)
@@ -172,11 +168,9 @@ class Journal:
         highest = beyond[-1] if beyond else seq
         if highest >= self.next_seq:
             self._skip_to(highest + 1)
-        if seq < self._receipt[0]:
-            return  # an older receipt, overtaken on its way
-        self._receipt = (seq, tuple(beyond))
-        self._remove_receipted()
-        self.oldest_seq = self._find_oldest()
+        if self._coverage.take(seq, beyond):
+            self._remove_receipted()
+            self.oldest_seq = self._find_oldest()
 
     def _skip_to(self, next_seq: int) -> None:
         """Give no number below `next_seq`: the gateway has records of these numbers already."""
@@ -190,21 +184,22 @@ class Journal:
         )
 
     def _remove_receipted(self) -> None:
-        while len(self._segments) > 1 and self._segments[0].last_seq <= self._receipt[0]:
+        while len(self._segments) > 1 and self._segments[0].last_seq <= self._coverage.seq:
             self._remove(self._segments[0])
 
-    def _is_due(self, part: segment.Segment, seq: int) -> bool:
-        """Say whether record `seq` is still to be sent: not receipted, not known as damaged."""
-        floor, beyond = self._receipt
-        for i in range(0, len(beyond), 2):
-            if beyond[i] <= seq <= beyond[i + 1]:
-                return False
-        return seq > floor and seq not in part.damaged_seqs
+    def _find_due(
+        self, part: segment.Segment, after_seq: int, offset: int = segment.HEAD_BYTES
+    ) -> segment.Record | None:
+        """Return the first record of `part` above `after_seq` that is still to be sent."""
+        covers, damaged = self._coverage.covers, part.damaged_seqs
+        return part.find(
+            lambda seq: seq > after_seq and not covers(seq) and seq not in damaged, offset
+        )
 
     def _find_oldest(self) -> int:
-        if self._receipt[0] >= self.next_seq - 1:
+        if self._coverage.seq >= self.next_seq - 1:
             return self.next_seq
-        found = self._next(self._receipt[0])
+        found = self._next(self._coverage.seq)
         return found[1].seq if found else self.next_seq
 
     def _next(self, after_seq: int) -> "tuple[segment.Segment, segment.Record] | None":
@@ -213,16 +208,14 @@ class Journal:
         for part in self._segments:
             if part.last_seq > after_seq:
                 start = offset if part is place and seq <= after_seq else segment.HEAD_BYTES
-                for record in part.records(start):
-                    if record.seq > after_seq and self._is_due(part, record.seq):
-                        return part, record
+                record = self._find_due(part, after_seq, start)
+                if record is not None:
+                    return part, record
         return None
 
     def read_next(self, after_seq: int, buffer: bytearray) -> "tuple[int, int, int] | None":
-        """Read the first sound record above `after_seq` that no receipt covers into `buffer`.
+        """Read the first sound record due above `after_seq`: (seq, kind, length), or None.
 
-        Returns:
-            (seq, kind, length in bytes), or None when there is none.
         Raises:
             OSError: the medium fails.
         """
@@ -236,10 +229,8 @@ class Journal:
         return None
 
     def read(self, seq: int, buffer: bytearray) -> "tuple[int, int] | None":
-        """Read record `seq` into `buffer`; None when it is gone or receipted.
+        """Read record `seq` into `buffer`: (kind, length in bytes); None when gone or receipted.
 
-        Returns:
-            (kind, length in bytes).
         Raises:
             OSError: the medium fails.
         """
@@ -254,5 +245,5 @@ class Journal:
             part.note_damaged(record.seq)
             self.damaged_count += 1
             self.oldest_seq = self._find_oldest()
-            self._tell_lost()
+            self.lost()
         return sound

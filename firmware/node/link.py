@@ -14,6 +14,7 @@ import time
 
 from node import limits, mqtt
 from node.errors import LinkLost, LinkRefused
+from node.waiting import within_ms
 
 _CONNACK_TEXTS = (
     "accepted",
@@ -43,7 +44,7 @@ class Link:
         self._stream = None
         self._parser = mqtt.Parser(limits.INBOUND_BYTES_MAX)
         self._chunk = bytearray(limits.CHUNK_BYTES)
-        self._packets: list[mqtt.Packet] = []
+        self._incoming = iter(())
         self._packet_id = 0
         self._heard_ms = time.ticks_ms()
         self._spoke_ms = time.ticks_ms()
@@ -108,7 +109,7 @@ class Link:
         try:
             for piece in pieces:
                 self._stream.write(piece)
-            await asyncio.wait_for_ms(self._stream.drain(), limits.WRITE_MS_MAX)
+            await within_ms(self._stream.drain(), limits.WRITE_MS_MAX)
         except OSError as error:
             raise self._lost("hung up (%s)" % error)
         except asyncio.TimeoutError:
@@ -152,14 +153,18 @@ class Link:
         Raises:
             LinkError: the connection is gone, or what came is not MQTT.
         """
-        while not self._packets:
+        while True:
+            for packet in self._incoming:
+                if packet.kind == mqtt.PUBACK and self.unacked_count:
+                    self.unacked_count -= 1
+                return packet
             wait = self._stream.readinto(self._chunk)
             try:
                 if deadline_ms is None:
                     count = await wait
                 else:
                     left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
-                    count = await asyncio.wait_for_ms(wait, max(left_ms, 0))
+                    count = await within_ms(wait, max(left_ms, 0))
             except OSError as error:
                 raise self._lost("hung up (%s)" % error)
             except asyncio.TimeoutError:
@@ -169,11 +174,7 @@ class Link:
             if count:
                 self._heard_ms = time.ticks_ms()
                 self._asked = False
-                self._packets = self._parser.feed(self._chunk, count)
-        packet = self._packets.pop(0)
-        if packet.kind == mqtt.PUBACK and self.unacked_count:
-            self.unacked_count -= 1
-        return packet
+                self._incoming = self._parser.feed(self._chunk, count)
 
     def _lost(self, what: str) -> LinkLost:
         return LinkLost("broker %s %s" % (self.name, what))

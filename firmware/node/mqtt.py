@@ -3,8 +3,8 @@
 Rules of the file
 - Only what a node needs: CONNECT with will, PUBLISH with QoS 0 and 1, SUBSCRIBE, pings, DISCONNECT.
 - Any bytes give packets or MqttError, and after MqttError the connection is over.
-- At most `body_bytes_max` of a packet are held. A longer PUBLISH is passed over without being kept and
-  comes out with `truncated` set, so that one large retained message cannot lock the node out.
+- At most `body_bytes_max` of a packet are held. A longer PUBLISH is passed over without being kept
+  and comes out with `truncated` set, so that one large retained message cannot lock the node out.
 - Fed whole or byte by byte, the same bytes give the same packets.
 
 Reference: MQTT Version 3.1.1, OASIS Standard, 29 October 2014.
@@ -120,13 +120,14 @@ class Parser:
         self._in_body = False
         self._got = 0
 
-    def feed(self, piece: "bytes | bytearray | memoryview", count: int) -> "list[Packet]":
-        """Take the first `count` bytes and return the packets they complete.
+    def feed(self, piece: "bytes | bytearray | memoryview", count: int) -> object:
+        """Take the first `count` bytes and yield the packets they complete.
+
+        The bytes are taken while the packets are, so `piece` must stay as it is until the last.
 
         Raises:
             MqttError: this is not MQTT 3.1.1, or not for a client like this.
         """
-        packets = []
         at = 0
         while at < count:
             if self._in_body:
@@ -135,9 +136,9 @@ class Parser:
                 self._take_head(piece[at])
                 at += 1
             if self._in_body and self._got == self._length:
-                packets.append(self._packet())
+                packet = self._packet()
                 self._begin()
-        return packets
+                yield packet
 
     def _take_head(self, byte: int) -> None:
         if self._lead < 0:

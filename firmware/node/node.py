@@ -32,7 +32,7 @@ class Node:
     def __init__(self, board: object, given: dict) -> None:
         flash = board.mount()
         self.board = board
-        self.boots_path = flash + "/boots"
+        self.boots_path = board.folder + "/boots"
         self.post = given["post"]
         self.name = given["node"]
         self.boot_id = board.random_bytes(ID_BYTES)

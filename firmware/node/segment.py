@@ -8,9 +8,9 @@ Rules of the file
 
 Layout, little-endian::
 
-    segment head (28)  "HMJL" | version u8 | 3 zeros | journal_id 8 | first_seq u64 | crc32 of the 24
-    record head  (22)  "Hr" | kind u8 | zero u8 | length u16 | seq u64 | crc32 frame | crc32 of the 18
-    frame        (length bytes)
+    segment head (28)  "HMJL" | version u8 | 3 zeros | journal_id 8 | first_seq u64 | crc32 of these
+    record head  (22)  "Hr" | kind u8 | zero u8 | length u16 | seq u64 | frame's crc32 | crc32 of
+    these frame        (length bytes)
 """
 
 import os
@@ -178,8 +178,14 @@ class Segment:
             if len(self.damaged_seqs) < DAMAGED_SEQS_MAX:
                 self.damaged_seqs.append(seq)
 
-    def records(self, offset: int = HEAD_BYTES) -> object:
-        """Yield the whole records from `offset` on; their frames are not checked.
+    def find(self, is_wanted: object, offset: int = HEAD_BYTES) -> Record | None:
+        """Return the first whole record from `offset` on that is wanted, or None.
+
+        No generator: MicroPython leaves the file of an abandoned one open for long.
+
+        Args:
+            is_wanted: function of a sequence number.
+            offset: where to begin, bytes.
 
         Raises:
             OSError: the file cannot be read.
@@ -189,8 +195,9 @@ class Segment:
             while True:
                 record = find_record(file, offset, self.size, head)
                 if record is None or record.end > self.size:
-                    return
-                yield record
+                    return None
+                if is_wanted(record.seq):
+                    return record
                 offset = record.end
 
     def read(self, record: Record, buffer: bytearray) -> bool:
@@ -231,7 +238,7 @@ class Segment:
             return self.last_seq + 1
         if tail_bytes < RECORD_BYTES:
             return self.last_seq + 2  # a power cut inside the head of one record
-        # No power cut in order leaves this. More than one number may have been given, and even sent:
-        # skip as many as could fit, for a number used twice would lose the second record.
+        # No power cut in order leaves this. More than one number may have been given, and even
+        # sent: skip as many as could fit, for a number used twice would lose the second record.
         self.damaged += 1
         return self.last_seq + 2 + tail_bytes // RECORD_BYTES_MIN

@@ -1,7 +1,7 @@
 """node.json: who this node is and what hangs on it. Checked once, at the start.
 
-What can also be set from afar stands in `config.py`; this file is written by the person who installs
-the node, so every error names the key, its value and what would do.
+What can also be set from afar stands in `config.py`; this file is written by the person who
+installs the node, so every error names the key, its value and what would do.
 """
 
 import json

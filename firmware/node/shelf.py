@@ -48,13 +48,21 @@ class Contents:
         self.damaged = 0
         self.appendable = False
 
-    def _take(self, folder: str, name: str, first_seq: int, buffer: bytearray) -> None:
+    def take(self, folder: str, name: str, first_seq: int, buffer: bytearray) -> None:
+        """Take the segment in file `name`, which is named by `first_seq`.
+
+        Raises:
+            JournalUnusable, OSError: as `load`.
+        """
         path = folder + "/" + name
         part = segment.Segment(path, first_seq, os.stat(path)[6])
         head = segment.read_head(path)
         self.next_seq = max(self.next_seq, first_seq)
         if head is None and part.size <= segment.HEAD_BYTES:
-            os.remove(path)  # a power cut while it was begun; its name has reserved its number
+            # A power cut while it was begun. Its name has reserved a number: one of the same name
+            # must be begun again.
+            os.remove(path)
+            self.appendable = False
             return
         if head is not None:
             if head[0] != segment.VERSION:
@@ -89,7 +97,7 @@ def load(folder: str, buffer: bytearray) -> Contents:
     for name in sorted(os.listdir(folder)):
         first_seq = _first_seq(name)
         if first_seq is not None:
-            contents._take(folder, name, first_seq, buffer)
+            contents.take(folder, name, first_seq, buffer)
     if contents.segments and not contents.journal_id:
         raise JournalUnusable("no segment of journal %s has a sound head" % folder)
     return contents

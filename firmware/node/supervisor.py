@@ -1,8 +1,8 @@
 """The supervisor: named tasks that are started again, whatever they die of.
 
-Here stands the only broad `except` of the firmware. A task reports by raising; the supervisor counts,
-tells, waits (doubling from `restart_ms_min` to `restart_ms_max`, with jitter so that many nodes do not
-come back in step) and starts it anew. One task's failure never ends another.
+Here stands the only broad `except` of the firmware. A task reports by raising; the supervisor
+counts, tells, waits (doubling from `restart_ms_min` to `restart_ms_max`, with jitter so that many
+nodes do not come back in step) and starts it anew. One task's failure never ends another.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ import time
 
 from node import limits
 from node.errors import LinkError, NodeError
+
+_PAUSE_MS = 10  # between any two attempts, so that no failure can hold the loop
 
 
 class Entry:
@@ -69,21 +71,31 @@ class Supervisor:
 
     async def _keep(self, entry: Entry) -> None:
         wait_ms = entry.restart_ms_min
+        failure = None
         while True:
             begun_ms = time.ticks_ms()
             try:
+                if failure is not None:
+                    told, failure = failure, None
+                    self._note(
+                        entry, told
+                    )  # in here: telling may fail too, as when memory is short
+                    await asyncio.sleep_ms(wait_ms * (192 + self._random_byte() // 2) // 256)
+                    wait_ms = min(2 * wait_ms, entry.restart_ms_max)
+                    begun_ms = time.ticks_ms()
                 await entry.start()
             except Exception as error:  # noqa: BLE001 - the one place: see the rules of the file
-                self._note(entry, error)
+                failure = error
             else:
                 return  # it had nothing left to do
             if time.ticks_diff(time.ticks_ms(), begun_ms) >= limits.HEALTHY_MS:
                 wait_ms = entry.restart_ms_min
-            await asyncio.sleep_ms(wait_ms * (192 + self._random_byte() // 2) // 256)
-            wait_ms = min(2 * wait_ms, entry.restart_ms_max)
+            await asyncio.sleep_ms(_PAUSE_MS)
 
     def _note(self, entry: Entry, error: Exception) -> None:
-        gc.collect()  # first: the error may be that memory ran out
+        if not isinstance(error, LinkError):
+            entry.failures += 1
+        gc.collect()  # the error may be that memory ran out
         text = "%s: %s" % (error.__class__.__name__, error)
         if isinstance(error, NodeError):
             entry.last_failure = text[: limits.TRACEBACK_CHARS_MAX]
@@ -91,8 +103,6 @@ class Supervisor:
             trace = io.StringIO()
             sys.print_exception(error, trace)
             entry.last_failure = trace.getvalue()[-limits.TRACEBACK_CHARS_MAX :]
-        if not isinstance(error, LinkError):
-            entry.failures += 1
         self._log("task %s failed: %s" % (entry.name, entry.last_failure))
         if self._failed is not None:
             self._failed(entry.name, error)
@@ -111,5 +121,7 @@ class Supervisor:
         for entry in reversed(self._entries):
             entry.task.cancel()
         for entry in self._entries:
-            if not await self.wait(entry, limits.STOP_MS_MAX):
-                self._log("task %s did not stop in time" % entry.name)
+            if not await self.wait(entry, limits.STOP_MS_MAX // 2):
+                entry.task.cancel()  # the first one met a deadline that passed at that moment
+                if not await self.wait(entry, limits.STOP_MS_MAX // 2):
+                    self._log("task %s did not stop in time" % entry.name)

@@ -2,7 +2,8 @@
 
 Rules of the file
 - A record leaves the journal by the gateway's receipt only; PUBACK frees nothing.
-- `run` is one connection. It raises LinkError when that is over, and the supervisor starts the next.
+- `run` is one connection. It raises LinkError when that is over, and the supervisor starts the
+  next.
 - One task sends (this one), one listens. The listener only notes what came; it sends nothing.
 - Order after CONNACK: subscribe, status, birth, then results, health and records as they are due.
 """
@@ -13,6 +14,7 @@ from node import limits, mqtt
 from node.errors import LinkError, LinkRefused
 from node.inbox import Inbox
 from node.link import Link
+from node.waiting import within_ms
 from protocol import topics
 from protocol.delivery import Window
 from protocol.messages import KINDS
@@ -156,7 +158,7 @@ class Uplink:
         if wait_ms is None or wait_ms > _TICK_MS:
             wait_ms = _TICK_MS
         try:
-            await asyncio.wait_for_ms(self._wake.wait(), wait_ms)
+            await within_ms(self._wake.wait(), wait_ms)
         except asyncio.TimeoutError:
             return
 

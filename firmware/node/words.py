@@ -8,7 +8,15 @@ LANGUAGES = ("en", "fr", "ar", "es")
 NAMES = ("starting", "ready", "measuring", "stored", "sent", "fault", "stopped")
 
 WORDS = {
-    "en": NAMES,
+    "en": (
+        "starting",
+        "ready",
+        "measuring",
+        "stored at the post",
+        "sent",
+        "fault",
+        "stopped",
+    ),
     "fr": (
         "démarrage",
         "prêt",

@@ -96,7 +96,7 @@ class Driver:
         return self._instrument
 
     async def _first_contact(self) -> None:
-        """Find out how the laser is switched, and switch it off: a power cut may have left it on."""
+        """Learn how the laser is switched, and switch it off: a power cut may have left it on."""
         try:
             await self._exchange.ask(LIGHT, MODULE_SOURCE)
             module = True

@@ -3,7 +3,8 @@
 Rules of the file
 - One exchange at a time; an answer counts only with the request's type and tag. Late answers to
   requests given up earlier are passed over and counted.
-- Deadline = 2 x transfer time + what the instrument needs + LINE_SLACK_MS; "deferred" starts it anew.
+- Deadline = 2 x transfer time + what the instrument needs + LINE_SLACK_MS; "deferred" starts it
+  anew.
 - A question or a setting is repeated once when noise ate it; an exposure never is.
 - Every failure is an InstrumentError that names the port and the remedy.
 """
@@ -19,6 +20,7 @@ from node.errors import (
     InstrumentSilent,
     PortLost,
 )
+from node.waiting import within_ms
 
 BAD_CHECKSUM, NOT_READY, RESET, DEFERRED = 3, 7, 9, 255
 ERRORS = {
@@ -134,7 +136,7 @@ class Exchange:
     async def _send(self, frame: bytes, deadline_ms: int) -> None:
         try:
             self._port.stream.write(frame)
-            await asyncio.wait_for_ms(self._port.stream.drain(), _left_ms(deadline_ms))
+            await within_ms(self._port.stream.drain(), _left_ms(deadline_ms))
         except OSError as error:
             raise self._lost(error)
         except asyncio.TimeoutError:
@@ -155,7 +157,7 @@ class Exchange:
                 self.stray_count += 1
                 continue
             try:
-                count = await asyncio.wait_for_ms(
+                count = await within_ms(
                     self._port.stream.readinto(self._chunk), _left_ms(deadline_ms)
                 )
             except asyncio.TimeoutError:

@@ -8,8 +8,8 @@ Reference: R. Rivest, RFC 1321, The MD5 Message-Digest Algorithm, April 1992.
 
 import struct
 
-# floor(2**32 * abs(sin(i))) for i = 1..64, packed: as integers they would be 64 objects on the heap,
-# and a board's single-precision sine cannot compute them.
+# floor(2**32 * abs(sin(i))) for i = 1..64, packed: as integers they would be 64 objects on the
+# heap, and a board's single-precision sine cannot compute them.
 _SINES = bytes.fromhex(
     "78a46ad756b7c7e8db702024eecebdc1af0f7cf52ac68747134630a8019546fd"
     "d8988069aff7448bb15bffffbed75c892211906b937198fd8e4379a62108b449"

@@ -1,0 +1,118 @@
+"""Goal: every board offers what the node asks for, and every file compiles where it must run.
+
+Method: the boards that cannot run here are compared with the one that can, by their source; every
+file is compiled by the real MicroPython; budgets are held against the protocol's bounds.
+"""
+
+import ast
+import subprocess
+
+import pytest
+
+from protocol import limits
+from protocol.fields import frame_bytes_max
+from protocol.messages import Reading
+
+BARE = ("esp32_s3", "pico2_w")
+
+
+@pytest.fixture(scope="session")
+def firmware(repository_path):
+    return repository_path / "firmware"
+
+
+def read_class(path):
+    """Return {method: argument names, and whether it is a coroutine} and {name: value} of Board."""
+    tree = ast.parse(path.read_text())
+    board = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Board")
+    methods, constants = {}, {}
+    for node in board.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = [argument.arg.lstrip("_") for argument in node.args.args]
+            methods[node.name] = (names, isinstance(node, ast.AsyncFunctionDef))
+        elif isinstance(node, ast.Assign):
+            constants[node.targets[0].id] = node.value
+    return methods, constants
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_a_bare_board_offers_what_the_unix_board_offers(firmware, name):
+    wanted, _ = read_class(firmware / "boards/unix.py")
+    shared, _ = read_class(firmware / "boards/bare.py")
+    own, _ = read_class(firmware / f"boards/{name}.py")
+    offered = shared | own
+    assert {method: offered.get(method) for method in wanted} == wanted
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_budgets_hold_what_they_promise(firmware, name):
+    _, constants = read_class(firmware / f"boards/{name}.py")
+    budget = ast.literal_eval(constants["BUDGET"])
+    _, constants_unix = read_class(firmware / "boards/unix.py")
+    assert isinstance(constants_unix["BUDGET"], ast.Name)
+    head_bytes = frame_bytes_max(Reading) - limits.PIXELS_BYTES_MAX
+    assert budget["record_bytes_max"] >= budget["pixels_bytes_max"] + head_bytes
+    assert budget["pixels_bytes_max"] >= 2 * 2068  # the largest instrument listed
+    assert budget["journal_bytes_max"] >= 8 * budget["segment_bytes"]
+    assert budget["segment_bytes"] >= 4 * budget["record_bytes_max"]
+    assert ast.literal_eval(constants["NAME"]) == name
+    assert len(name) <= limits.NAME_CHARS_MAX
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_no_pin_is_used_twice(firmware, name):
+    _, constants = read_class(firmware / f"boards/{name}.py")
+    pins = [ast.literal_eval(constants["BUTTON_PIN"])]
+    for _, tx, rx in ast.literal_eval(constants["UARTS"]).values():
+        pins += [tx, rx]
+    pins += ast.literal_eval(constants["LAMP_PINS"]).values()
+    assert len(pins) == len(set(pins))
+
+
+def test_every_file_compiles_on_micropython(firmware, micropython_path):
+    paths = sorted(firmware.rglob("*.py"))
+    assert len(paths) > 30
+    for path in paths:
+        done = subprocess.run(
+            [micropython_path, "-X", "compile-only", path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{path}: {done.stdout}{done.stderr}"
+
+
+def test_modules_are_small_and_one_place_catches_everything(firmware):
+    broad = []
+    for path in firmware.rglob("*.py"):
+        source = path.read_text()
+        assert len(source.splitlines()) <= 250, path
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ExceptHandler):
+                name = "" if node.type is None else ast.unparse(node.type)
+                if name in ("", "Exception", "BaseException"):
+                    broad.append(path.name)
+    assert broad == ["supervisor.py"]
+
+
+def test_starting_without_sense_is_answered_in_one_sentence(firmware, micropython_path, tmp_path):
+    def start(*arguments):
+        done = subprocess.run(
+            [micropython_path, firmware / "main.py", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert done.stdout == ""
+        (line,) = done.stderr.splitlines()
+        return line
+
+    assert start() == "usage: micropython main.py DIR"
+    assert "node.json cannot be read" in start(tmp_path)
+    settings = '{"post":"p","node":"n","broker":{"host":"h"},"instrument":{"port":"x"%s}%s}'
+    (tmp_path / "node.json").write_text(settings % ("", ',"board":"toaster"'))
+    assert "board is 'toaster'" in start(tmp_path)
+    (tmp_path / "node.json").write_text(settings % (',"driver":"quartz"', ""))
+    assert "instrument.driver is 'quartz'" in start(tmp_path)

@@ -1,0 +1,133 @@
+"""Goal: node.json and configs are taken whole and correct, or refused with the key and the remedy.
+
+Method: a good file spoilt key by key; configs applied, saved, damaged and loaded again.
+"""
+
+import copy
+import json
+
+import pytest
+
+from node import settings
+from node.config import Settings
+from node.errors import SettingsError
+from protocol.messages import Config, Time
+
+GOOD = {
+    "post": "post1",
+    "node": "lane1",
+    "broker": {"host": "127.0.0.1"},
+    "instrument": {"port": "/dev/ttyUSB0"},
+}
+CONFIG = Config(3, 100_000, 2, 60, 30, 4, 500)
+
+
+def test_defaults_are_filled_in():
+    checked = settings.check(copy.deepcopy(GOOD))
+    assert checked["broker"] == {"host": "127.0.0.1", "port": 1883, "user": "", "password": ""}
+    assert checked["instrument"]["driver"] == "obp"
+    assert checked["instrument"]["baud"] == 9600
+    assert (checked["board"], checked["language"], checked["wifi"]["ssid"]) == ("unix", "en", "")
+    assert (checked["window"], checked["resend_ms"]) == (8, 5000)
+
+
+@pytest.mark.parametrize(
+    "section, key, value, text",
+    [
+        (None, "post", "Post 1", "post"),
+        (None, "node", None, "node"),
+        (None, "node", 5, "node"),
+        (None, "broker", [], '"broker"'),
+        (None, "language", "de", "en, fr, ar, es"),
+        (None, "integration_us", 0, "integration_us is 0"),
+        (None, "integration_us", True, "integration_us is True"),
+        (None, "scans", "1", "scans is '1'"),
+        (None, "window", 33, "use 1 to 32"),
+        ("broker", "host", None, "broker.host is missing"),
+        ("broker", "port", 70_000, "broker.port is 70000"),
+        ("instrument", "port", 3, "instrument.port is 3"),
+        ("instrument", "laser_mw", -1, "instrument.laser_mw is -1"),
+    ],
+)
+def test_a_wrong_value_is_named(section, key, value, text):
+    spoilt = copy.deepcopy(GOOD)
+    (spoilt[section] if section else spoilt)[key] = value
+    with pytest.raises(SettingsError, match=r"node\.json") as caught:
+        settings.check(spoilt)
+    assert text in str(caught.value)
+
+
+def test_an_exposure_nobody_waits_for_is_refused():
+    with pytest.raises(SettingsError, match="longer than 600 s"):
+        settings.check(copy.deepcopy(GOOD) | {"integration_us": 10_000_000, "scans": 100})
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        (None, "cannot be read"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[]", "one object"),
+        (json.dumps(GOOD).encode() + b" " * 5000, "more than 4096 bytes"),
+    ],
+)
+def test_an_unusable_file_is_named(tmp_path, content, text):
+    path = tmp_path / "node.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=text) as caught:
+        settings.load(str(path))
+    assert str(path) in str(caught.value)
+
+
+def in_force(path):
+    return Settings(str(path), 400_000, 1, 8, 5000)
+
+
+def test_a_config_is_kept_across_restarts(tmp_path):
+    path = tmp_path / "config.bin"
+    first = in_force(path)
+    first.load()
+    assert first.version == 0
+    assert first.apply(CONFIG)
+    assert not first.apply(CONFIG)  # SPEC 9.2: the same version is passed over
+    second = in_force(path)
+    second.load()
+    assert [getattr(second, field[0]) for field in Config.FIELDS] == CONFIG.values()
+    lower = Config(2, 100_000, 2, 60, 30, 4, 500)
+    assert second.apply(lower)  # SPEC 9.2: higher or lower
+
+
+def test_a_refused_config_changes_nothing(tmp_path):
+    path = tmp_path / "config.bin"
+    kept = in_force(path)
+    with pytest.raises(SettingsError, match="integration_us is 90000000"):
+        kept.apply(Config(3, 90_000_000, 1, 60, 30, 4, 500))
+    assert (kept.version, kept.integration_us) == (0, 400_000)
+    assert not path.exists()
+
+
+def test_a_config_that_cannot_be_saved_is_not_confirmed(tmp_path):
+    kept = in_force(tmp_path / "missing/config.bin")
+    with pytest.raises(OSError, match="missing"):
+        kept.apply(CONFIG)  # SPEC 9.3
+    assert kept.version == 0
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        (b"", "damaged"),
+        (CONFIG.pack()[:-1], "damaged"),
+        (Time(1, 1, bytes(8), None).pack(), "another kind"),
+    ],
+)
+def test_a_damaged_saved_config_leaves_the_settings_of_node_json(tmp_path, content, text):
+    path = tmp_path / "config.bin"
+    path.write_bytes(content)
+    kept = in_force(path)
+    with pytest.raises(SettingsError, match=text) as caught:
+        kept.load()
+    assert str(path) in str(caught.value)
+    assert kept.version == 0

@@ -1,0 +1,81 @@
+"""Tasks that fail in every way; prints how often each ran and what the supervisor noted."""
+# ruff: noqa: T201, C901
+
+import asyncio
+import sys
+
+REPOSITORY = sys.argv[1]
+sys.path.insert(0, REPOSITORY)
+sys.path.insert(0, REPOSITORY + "/firmware")
+
+from node import limits  # noqa: E402
+from node.errors import LinkLost, PortMissing  # noqa: E402
+from node.supervisor import Supervisor  # noqa: E402
+
+runs = {}
+log = []
+failed = []
+waits = []
+
+
+async def main():
+    real_sleep_ms = asyncio.sleep_ms
+
+    async def sleep_ms(wait_ms):
+        """Note the back-off and do not wait for it."""
+        if wait_ms > 10:
+            waits.append(wait_ms)
+        await real_sleep_ms(0)
+
+    def tell(name, error):
+        failed.append(name)
+        if name == "mute" and failed.count("mute") == 1:
+            raise MemoryError("telling failed as well")
+
+    supervisor = Supervisor(log.append, tell, lambda: 128)
+
+    def task(name, error, times):
+        async def run():
+            runs[name] = runs.get(name, 0) + 1
+            await real_sleep_ms(1)
+            if runs[name] <= times:
+                raise error
+
+        return run
+
+    async def steady():
+        runs["steady"] = runs.get("steady", 0) + 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await real_sleep_ms(2)  # its way out takes a while
+            runs["steady left"] = 1
+
+    asyncio.sleep_ms = sleep_ms
+    try:
+        supervisor.add("steady", steady)
+        entries = [
+            supervisor.add("bug", task("bug", ZeroDivisionError("x" * 5000), 3), 100, 250),
+            supervisor.add("memory", task("memory", MemoryError(), 1)),
+            supervisor.add("port", task("port", PortMissing("port is gone"), 2)),
+            supervisor.add("link", task("link", LinkLost("broker is gone"), 2)),
+            supervisor.add("mute", task("mute", PortMissing("port is gone"), 1)),
+        ]
+        for entry in entries:
+            assert await supervisor.wait(entry, 10_000), entry.name
+    finally:
+        asyncio.sleep_ms = real_sleep_ms
+    for entry in entries:
+        bounded = 0 < len(entry.last_failure) <= limits.TRACEBACK_CHARS_MAX
+        print(entry.name, runs[entry.name], entry.failures, bounded)
+    print("count", supervisor.failure_count)
+    print("told", sorted(set(failed)), len(failed))
+    print("port:", entries[2].last_failure)
+    print("bug is traced:", [line[:17] for line in log if "task bug" in line])
+    print("memory:", entries[1].last_failure.split()[0], "MemoryError" in entries[1].last_failure)
+    print("bug waits", sorted([wait for wait in waits if wait in (100, 200, 250)])[:3])
+    await supervisor.stop()
+    print("steady", runs["steady"], runs["steady left"])
+
+
+asyncio.run(main())
