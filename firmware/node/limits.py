@@ -31,7 +31,6 @@ SILENCE_MS_MAX = 20_000  # nothing heard for so long: the link is dead
 WRITE_MS_MAX = 15_000  # one packet of 12 kB at 9600 bit/s takes 13 s
 RECONNECT_MS_MIN = 500  # first wait, doubled after each failure
 RECONNECT_MS_MAX = 30_000  # with jitter; a restarted gateway is found within half a minute
-CALM_MS = 10_000  # a connection that lasted so long resets the back-off
 INBOUND_BYTES_MAX = 2_048  # the largest message towards a node is a receipt of about 350 bytes
 UNACKED_MAX = 64  # PUBLISH packets without PUBACK: twice the largest window; more is a fault
 

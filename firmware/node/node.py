@@ -176,6 +176,7 @@ class Node:
         add = self.supervisor.add
         add("beat", self._beat)
         link = add("uplink", self.uplink.run, limits.RECONNECT_MS_MIN, limits.RECONNECT_MS_MAX)
+        self.uplink.entry = link
         add("health", lambda: self.reporter.run(self.uplink))
         add("button", self._press)
         add("period", self._repeat)

@@ -13,6 +13,7 @@ import time
 
 from node import limits
 from node.errors import LinkError, NodeError
+from node.waiting import within_ms
 
 _PAUSE_MS = 10  # between any two attempts, so that no failure can hold the loop
 
@@ -31,9 +32,19 @@ class Entry:
         self.start = start
         self.restart_ms_min = restart_ms_min
         self.restart_ms_max = restart_ms_max
+        self.wait_ms = restart_ms_min
+        self.hurried = asyncio.Event()
         self.failures = 0
         self.last_failure = ""
         self.task = None
+
+    def well(self) -> None:
+        """Begin the back-off anew: the task did what it is for."""
+        self.wait_ms = self.restart_ms_min
+
+    def hurry(self) -> None:
+        """End a wait before the next start: somebody waits for what the task does."""
+        self.hurried.set()
 
 
 class Supervisor:
@@ -70,18 +81,15 @@ class Supervisor:
         return entry
 
     async def _keep(self, entry: Entry) -> None:
-        wait_ms = entry.restart_ms_min
         failure = None
         while True:
             begun_ms = time.ticks_ms()
             try:
                 if failure is not None:
                     told, failure = failure, None
-                    self._note(
-                        entry, told
-                    )  # in here: telling may fail too, as when memory is short
-                    await asyncio.sleep_ms(wait_ms * (192 + self._random_byte() // 2) // 256)
-                    wait_ms = min(2 * wait_ms, entry.restart_ms_max)
+                    # In here, because telling may fail too, as when memory is short.
+                    self._note(entry, told)
+                    await self._pause(entry)
                     begun_ms = time.ticks_ms()
                 await entry.start()
             except Exception as error:  # noqa: BLE001 - the one place: see the rules of the file
@@ -89,8 +97,18 @@ class Supervisor:
             else:
                 return  # it had nothing left to do
             if time.ticks_diff(time.ticks_ms(), begun_ms) >= limits.HEALTHY_MS:
-                wait_ms = entry.restart_ms_min
+                entry.well()
             await asyncio.sleep_ms(_PAUSE_MS)
+
+    async def _pause(self, entry: Entry) -> None:
+        """Wait before a task is started again, and wait longer the next time."""
+        entry.hurried.clear()
+        wait_ms = entry.wait_ms * (192 + self._random_byte() // 2) // 256
+        entry.wait_ms = min(2 * entry.wait_ms, entry.restart_ms_max)
+        try:
+            await within_ms(entry.hurried.wait(), wait_ms)
+        except asyncio.TimeoutError:
+            return
 
     def _note(self, entry: Entry, error: Exception) -> None:
         if not isinstance(error, LinkError):

@@ -32,6 +32,7 @@ class Uplink:
         commands: takes Command messages.
     Attributes:
         connect_count: connections that were accepted; the first is no reconnect.
+        entry: of `run` at the supervisor, which waits between connections; None before it is known.
     """
 
     def __init__(self, node: object, broker: dict, wifi: dict, commands: object) -> None:
@@ -53,6 +54,7 @@ class Uplink:
         self._leaving = False
         self._connected_ms = 0
         self.connect_count = 0
+        self.entry = None
 
     def want(self, channel: str) -> None:
         """Have a birth or health message sent as soon as there is a link."""
@@ -68,12 +70,17 @@ class Uplink:
         self._wake.set()
 
     def stored(self) -> None:
-        """Look at the journal: a record was stored."""
+        """Look at the journal: a record was stored, and an officer waits for its verdict."""
         self._wake.set()
+        if self.entry is not None:
+            self.entry.hurry()
 
     def receipted(self, receipt: object) -> "list[int]":
         """Take what a receipt covers out of flight and return it."""
-        return self._window.receipt(receipt.seq, receipt.beyond)
+        freed = self._window.receipt(receipt.seq, receipt.beyond)
+        if freed and self.entry is not None:
+            self.entry.well()  # the whole way works, there and back
+        return freed
 
     def repeat(self) -> None:
         """Send everything in flight again: the gateway has only just begun to listen."""

@@ -96,7 +96,10 @@ class Driver:
         return self._instrument
 
     async def _first_contact(self) -> None:
-        """Learn how the laser is switched, and switch it off: a power cut may have left it on."""
+        """Learn how the laser is switched, switch it off and end whatever is being exposed.
+
+        A power cut may have left both under way, and an exposing instrument takes no settings.
+        """
         try:
             await self._exchange.ask(LIGHT, MODULE_SOURCE)
             module = True
@@ -104,6 +107,7 @@ class Driver:
             module = False  # a model without the module does not know the message
         self._instrument = Instrument("", "", 0, b"", module)
         await self._laser_off()
+        await self._abort()
 
     async def _coefficients(self) -> bytes:
         """Return the wavelength coefficients as the instrument stores them, 4 bytes each."""

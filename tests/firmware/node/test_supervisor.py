@@ -1,7 +1,7 @@
 """Goal: whatever a task dies of, it is told, counted and started again, and no other task notices.
 
 Method: a story on MicroPython with tasks that fail by a bug, by lack of memory, by an instrument
-and by a lost link; waits are noted instead of waited for.
+and by a lost link; waits are noted instead of waited for. One that is real, a minute, is ended by `hurry`.
 """
 
 
@@ -18,5 +18,8 @@ def test_tasks_are_restarted_counted_and_stopped(run_story):
         "bug is traced: %s" % (["task bug failed: "] * 3),
         "memory: Traceback True",
         "bug waits [100, 200, 250]",
+        "waits longer next time 90000",
+        "after success 60000",
+        "hurried True 2",
         "steady 1 1",
     ]

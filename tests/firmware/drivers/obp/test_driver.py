@@ -145,7 +145,8 @@ def test_a_spectrum_from_opening_to_closing(drive):
     temperature = (TEMPERATURE, b"\0")
     assert instrument.requests == [
         (LIGHT, b"\0\0"),
-        LASER_OFF,  # a power cut in an exposure may have left it on
+        LASER_OFF,  # a power cut in an exposure may have left it on,
+        (ABORT, b""),  # and the exposure going
         (SERIAL, b""),
         (PIXEL_COUNT, b""),
         (COUNT, b""),
