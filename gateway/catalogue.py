@@ -36,7 +36,9 @@ def translations(language: str) -> gettext.GNUTranslations:
         raise CatalogueError(f"no language {language!r}; choose one of {', '.join(LANGUAGES)}")
     path = files("gateway").joinpath("locale", language, "LC_MESSAGES", f"{DOMAIN}.po")
     if not path.is_file():
-        raise CatalogueError(f"catalogue {language}/{DOMAIN}.po is missing; install the package again")
+        raise CatalogueError(
+            f"catalogue {language}/{DOMAIN}.po is missing; install the package again"
+        )
     with path.open("rb") as source:
         catalogue = read_po(source, locale=language, domain=DOMAIN, abort_invalid=True)
     compiled = io.BytesIO()

@@ -1,7 +1,12 @@
-"""The command `harmattan`: run a post, look at it, identify spectra in files."""
+"""The command `harmattan`: run a post, look at it, identify spectra in files.
 
-import asyncio
+Rules of the file
+- What needs numpy and scipy is imported where it is needed: they take a second to load, and
+  `status` is asked often, and on small computers.
+"""
+
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +15,10 @@ import msgspec
 import typer
 from rich.console import Console
 
-from gateway import identify as identification
-from gateway import post, settings
+from gateway import settings
 from gateway.errors import GatewayError
+from gateway.journal.store import FILE_NAME
+from gateway.lock import is_running
 from gateway.observe import log as logging
 from gateway.observe import status as observing
 
@@ -25,6 +31,7 @@ app = typer.Typer(
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look
+# 0 is well. A wrong command line ends with 2 as well.
 
 SettingsPath = Annotated[
     Path, typer.Option("--settings", "-s", help="The post's TOML file.", show_default=True)
@@ -52,8 +59,11 @@ def run(
     settings_path: SettingsPath = Path("post.toml"),
     log: Annotated[LogForm, typer.Option(help="Form of the log.")] = LogForm.console,
 ) -> None:
-    """Run the gateway of a post until Ctrl-C or SIGTERM."""
-    asyncio.run(post.run(settings.load(settings_path), logging.start(log.value)))
+    """Run the gateway of a post until Ctrl-C or SIGTERM. Exit status 2 when it cannot start."""
+    from gateway import post  # noqa: PLC0415 - see the rules of the file
+
+    loaded = settings.load(settings_path)
+    post.serve(loaded, *logging.start(log.value))
 
 
 @app.command()
@@ -61,16 +71,20 @@ def status(
     settings_path: SettingsPath = Path("post.toml"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show what the post is doing. Exit status 1 when somebody should look."""
+    """Show what the post is doing.
+
+    Exit status: 0 all is well, 1 somebody should look, 2 it cannot be told.
+    """
     loaded = settings.load(settings_path)
     directory = Path(loaded.directory)
+    now_ms = time.time_ns() // 1_000_000
     found = observing.read(
-        loaded, directory / post.JOURNAL_NAME, running=post.is_running(directory)
+        loaded, directory / FILE_NAME, running=is_running(directory), now_ms=now_ms
     )
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
-        observing.show(found, Console(), post.now_ms())
+        observing.show(found, Console(), now_ms)
     if not found.is_well:
         raise typer.Exit(EXIT_UNWELL)
 
@@ -85,6 +99,8 @@ def identify(
     ] = 2.0,
 ) -> None:
     """Identify the substances in measured spectra and give a verdict for each file."""
+    from gateway import identify as identification  # noqa: PLC0415 - see the rules of the file
+
     raise typer.Exit(
         identification.run(
             files,

@@ -1,12 +1,14 @@
 """What can go wrong in the gateway, told apart by what to do about it.
 
 GatewayError                a fault with a sentence for the technician: thing, value, remedy
-+-- SettingsError           the settings file; nothing starts until it is mended
-+-- TransientError          may pass by itself: tried again with back-off
-|   +-- BrokerError         the broker does not start, or does not answer
-|   +-- LinkError           the authority cannot be reached, or did not answer as it must
++-- SettingsError           the settings file or the folder; nothing starts until it is mended
 +-- JournalError            the database cannot be opened or written
-+-- RefusedError            the authority refuses this alert for good; it is kept and shown
++-- TransientError          may pass by itself: tried again with back-off
+    +-- BrokerError         the broker does not start, or does not answer
+    +-- DeliveryError       an alert is not delivered; it stays in the outbox
+        +-- LinkError       the authority cannot be reached, or cannot take anything now
+        +-- ReceiptError    it answered, but not with the receipt for this alert
+        +-- RefusedError    it refuses this alert; somebody has to look, on one side or the other
 """
 
 
@@ -15,7 +17,11 @@ class GatewayError(Exception):
 
 
 class SettingsError(GatewayError):
-    """The settings file is missing, malformed, or holds a value outside its range."""
+    """The settings file or the post's folder cannot be used."""
+
+
+class JournalError(GatewayError):
+    """The journal cannot be opened or written."""
 
 
 class TransientError(GatewayError):
@@ -26,13 +32,17 @@ class BrokerError(TransientError):
     """The broker does not start or cannot be reached."""
 
 
-class LinkError(TransientError):
-    """The authority cannot be reached or did not give a valid receipt."""
+class DeliveryError(TransientError):
+    """An alert is not delivered; it stays in the outbox."""
 
 
-class JournalError(GatewayError):
-    """The journal cannot be opened or written."""
+class LinkError(DeliveryError):
+    """The authority cannot be reached or cannot take anything now."""
 
 
-class RefusedError(GatewayError):
-    """The authority refuses this alert and will refuse it again."""
+class ReceiptError(DeliveryError):
+    """The authority answered, but not with the receipt for this alert."""
+
+
+class RefusedError(DeliveryError):
+    """The authority refuses this alert."""

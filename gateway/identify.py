@@ -146,9 +146,7 @@ def _show(outcome: Outcome, language: str, library: Library, console: Console) -
         return
     verdict = outcome.verdict
     head = Text(str(outcome.file), style="bold")
-    console.print(
-        head.append("  ").append(f" {verdict.verdict} ", style=COLOURS[verdict.verdict])
-    )
+    console.print(head.append("  ").append(f" {verdict.verdict} ", style=COLOURS[verdict.verdict]))
     console.print(Text(explain(verdict, language)))
     if verdict.hits:
         table = Table(box=None, pad_edge=False)

@@ -7,35 +7,36 @@ A kill at any moment is a stop too: everything promised is in the journal, the n
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gateway.errors import JournalError, SettingsError
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.roster import Roster
 from gateway.forward.https import Forwarder
+from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.broker import Broker, find_program
 from gateway.ingest.committer import Committer
-from gateway.ingest.intake import Taken
 from gateway.ingest.judging import Judging
-from gateway.ingest.link import ARRIVALS_MAX, Link
+from gateway.ingest.link import Link
 from gateway.journal.records import save_counters
-from gateway.journal.store import Journal
+from gateway.journal.store import FILE_NAME, Journal
+from gateway.lock import locked
 from gateway.observe.counters import Counters
-from gateway.observe.log import Log
-from gateway.screening.watchlists import load_watchlists
+from gateway.observe.log import Lines, Log
+from gateway.screening.watchlists import WatchlistError, Watchlists, load_watchlists
 from gateway.settings import Settings
-from gateway.spectra.library import load_library
-from gateway.supervisor import supervise
+from gateway.spectra.errors import SpectraError
+from gateway.spectra.library import Library, load_library
+from gateway.supervisor import attempt, end, supervise
 
-JOURNAL_NAME = "journal.sqlite"
-LOCK_NAME = "gateway.lock"
 COUNTERS_S = 5.0  # a crash forgets at most this much counting; records are never counted on
+
+Part = Callable[[], Coroutine[Any, Any, None]]
 
 
 def now_ms() -> int:
@@ -43,49 +44,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the post's folder: two gateways on one journal would both answer its nodes.
-
-    Raises:
-        SettingsError: the folder cannot be used, or another gateway holds it.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise SettingsError(
-            f"directory {directory}: {error.strerror}; choose a folder this user may write"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise SettingsError(
-            f"directory {directory}: another gateway runs there; stop it first"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def is_running(directory: Path) -> bool:
-    """Say whether a gateway holds the post's folder now."""
-    try:
-        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-async def run(settings: Settings, log: Log) -> None:
+def serve(settings: Settings, log: Log, lines: Lines) -> None:
     """Run the post until SIGTERM or SIGINT.
 
     Raises:
@@ -93,45 +52,77 @@ async def run(settings: Settings, log: Log) -> None:
         JournalError: the journal cannot be opened.
         BrokerError: there is no broker program.
     """
+
+    async def until_signal() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(settings, stop, log, lines)
+
+    with locked(Path(settings.directory)):
+        asyncio.run(until_signal())
+
+
+async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -> None:
+    """Run the post until `stop` is set; the caller holds its folder.
+
+    Raises:
+        JournalError: the journal cannot be opened.
+        BrokerError: there is no broker program.
+    """
     directory = Path(settings.directory)
-    with locked(directory):
-        if not settings.broker.external:
-            find_program(settings.broker.program)  # better said now than every 30 s from a task
-        journal = Journal(directory / JOURNAL_NAME)
+    if not settings.broker.external:
+        find_program(settings.broker.program)  # better said now than every 30 s from a task
+    journal = Journal(directory / FILE_NAME)
+    counters = Counters()
+    try:
         await journal.open()
-        try:
-            await _run_parts(settings, journal, directory, log)
-        finally:
-            await journal.close()
+        await _run_parts(settings, journal, stop, counters, log, lines)
+        with contextlib.suppress(JournalError):  # a full disk must not keep a post from stopping
+            await _save_counters(journal, counters, lines)
+    finally:
+        await journal.close()
     log.info("stopped", post=settings.post)
 
 
-async def _run_parts(settings: Settings, journal: Journal, directory: Path, log: Log) -> None:
-    counters = Counters()
-    arrivals: asyncio.Queue[tuple[Taken, bool]] = asyncio.Queue(ARRIVALS_MAX)
+async def _run_parts(
+    settings: Settings,
+    journal: Journal,
+    stop: asyncio.Event,
+    counters: Counters,
+    log: Log,
+    lines: Lines,
+) -> None:
+    """Wire the parts together and run them until `stop` is set."""
+    arrivals = Arrivals()
     judge_wanted, alert_wanted = asyncio.Event(), asyncio.Event()
-    outgoing = Outgoing(settings.post)
-    roster = Roster(settings, journal, outgoing, now_ms=now_ms, counters=counters, log=log)
+    outgoing = Outgoing(settings.post, now_ms)
+    roster = Roster(settings, journal, outgoing, now_ms=now_ms)
     await roster.load()
+    broker = None
+    if not settings.broker.external:
+        broker = Broker(settings.broker, Path(settings.directory), counters=counters, log=log)
     link = Link(
         settings,
         arrivals=arrivals,
         outgoing=outgoing,
         announce=roster.announce,
+        broker_ready=broker.ready if broker else None,
+        now_ms=now_ms,
         counters=counters,
         log=log,
     )
-    committer = Committer(
-        journal, roster, arrivals, judge_wanted, now_ms=now_ms, counters=counters, log=log
-    )
+    committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
+    library, watchlists = _load_tables()
     judging = Judging(
         settings,
         journal,
         roster,
-        load_library(),
-        load_watchlists(),
+        library,
+        watchlists,
         wanted=judge_wanted,
         alert_wanted=alert_wanted,
+        attempt=partial(attempt, "judging", counters=counters, log=log),
         now_ms=now_ms,
         counters=counters,
         log=log,
@@ -139,37 +130,62 @@ async def _run_parts(settings: Settings, journal: Journal, directory: Path, log:
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
     )
-    parts = {
+    parts: dict[str, Part] = {
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
         "forwarder": forwarder.run,
-        "counters": lambda: _keep_counters(journal, counters),
+        "counters": partial(_keep_counters, journal, counters, lines),
     }
-    if not settings.broker.external:
-        parts["broker"] = Broker(settings.broker, directory, log).run
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if broker is not None:
+        parts["broker"] = broker.run
+    if not settings.nodes:
+        log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
     log.info("started", post=settings.post, nodes=[node.id for node in settings.nodes])
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(supervise(name, part, counters=counters, log=log), name=name)
+            group.create_task(
+                supervise(name, part, stop=stop, counters=counters, log=log), name=name
+            )
             for name, part in parts.items()
         ]
         await stop.wait()
-        for task in tasks:
-            task.cancel()
+        await end(tasks)
     judging.close()
-    with contextlib.suppress(JournalError):  # a full disk must not keep a post from stopping
-        fresh = counters.take()
-        await journal.write(partial(save_counters, counts=fresh))
 
 
-async def _keep_counters(journal: Journal, counters: Counters) -> None:
-    """Move the counts into the journal now and then."""
+def _load_tables() -> tuple[Library, Watchlists]:
+    """Return the tables that verdicts are made from.
+
+    Raises:
+        SettingsError: they are not what was delivered.
+    """
+    try:
+        return load_library(), load_watchlists()
+    except (SpectraError, WatchlistError) as error:
+        raise SettingsError(f"this installation: {error}; install the package again") from error
+
+
+async def _keep_counters(journal: Journal, counters: Counters, lines: Lines) -> None:
+    """Move the counts into the journal now and then.
+
+    Raises:
+        JournalError: the counts are kept in memory.
+    """
     while True:
         await asyncio.sleep(COUNTERS_S)
-        fresh = counters.take()
-        if fresh:
-            await journal.write(partial(save_counters, counts=fresh))
+        await _save_counters(journal, counters, lines)
+
+
+async def _save_counters(journal: Journal, counters: Counters, lines: Lines) -> None:
+    if lines.dropped:
+        dropped, lines.dropped = lines.dropped, 0
+        counters.count("log_dropped", amount=dropped)
+    fresh = counters.take()
+    if not fresh:
+        return
+    try:
+        await journal.write(partial(save_counters, counts=fresh))
+    except JournalError:
+        counters.give_back(fresh)
+        raise

@@ -1,5 +1,9 @@
-"""The post's settings: one TOML file, every key with its range; see docs/post.example.toml."""
+"""The post's settings: one TOML file, every key with its range; see docs/post.example.toml.
 
+Every complaint names the file, the key, its value and what would do.
+"""
+
+import difflib
 import ipaddress
 import re
 import tomllib
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from msgspec import inspect
 
 from gateway.errors import SettingsError
 from protocol import limits, topics
@@ -16,6 +21,7 @@ from protocol.errors import TopicError
 LANGUAGES = ("en", "fr", "ar", "es")
 SETTINGS_BYTES_MAX = 1 << 20  # a post has tens of nodes; a file of 1 MiB is not a settings file
 NODES_MAX = 64  # bounds what one small computer can judge; a larger post needs a second gateway
+VALUE_CHARS_MAX = 80  # of a wrong value that is repeated
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
@@ -48,6 +54,7 @@ class AuthoritySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Where alerts go. An empty url keeps them in the outbox."""
 
     url: Annotated[str, msgspec.Meta(max_length=2_048)] = ""
+    ca_file: str = ""  # of the authority's own certification authority; empty: the system's
     timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=120)] = 20.0
     retry_s_min: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 1.0
     retry_s_max: Annotated[float, msgspec.Meta(ge=1, le=3_600)] = 300.0
@@ -82,10 +89,10 @@ def is_loopback(host: str) -> bool:
 
 
 def load(path: Path) -> Settings:
-    """Return the settings in `path`, with `directory` made absolute.
+    """Return the settings in `path`, its folders and files made absolute.
 
     Raises:
-        SettingsError: names the file, the key, the value or range, and the remedy.
+        SettingsError: names the file, the key, the value and what would do.
     """
     try:
         with path.open("rb") as file:
@@ -95,65 +102,178 @@ def load(path: Path) -> Settings:
             f"settings {path}: {error.strerror}; copy docs/post.example.toml there and edit it"
         ) from error
     if len(text) > SETTINGS_BYTES_MAX:
-        raise SettingsError(f"settings {path}: larger than {SETTINGS_BYTES_MAX} bytes")
+        raise SettingsError(
+            f"settings {path}: larger than {SETTINGS_BYTES_MAX} bytes; this is another file"
+        )
     try:
         table = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"settings {path}: not valid TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"settings {path}: not valid TOML: {error}; mend that place") from error
     try:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"settings {path}: {_explain(str(error), table)}") from error
     try:
         _check(settings)
-    except (SettingsError, TopicError) as error:
+    except SettingsError as error:
         raise SettingsError(f"settings {path}: {error}") from error
-    directory = (path.parent / settings.directory).resolve()
-    return msgspec.structs.replace(settings, directory=str(directory))
+    return _absolute(settings, path.parent)
+
+
+def _absolute(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with every path seen from the settings file's folder."""
+
+    def resolve(name: str) -> str:
+        return str((folder / name).resolve()) if name else ""
+
+    broker, authority = settings.broker, settings.authority
+    return msgspec.structs.replace(
+        settings,
+        directory=resolve(settings.directory or "."),
+        broker=msgspec.structs.replace(
+            broker,
+            ca_file=resolve(broker.ca_file),
+            certificate_file=resolve(broker.certificate_file),
+            key_file=resolve(broker.key_file),
+        ),
+        authority=msgspec.structs.replace(authority, ca_file=resolve(authority.ca_file)),
+    )
+
+
+# ---------------------------------------------------------------------- what is wrong, in words
 
 
 def _explain(message: str, table: dict[str, object]) -> str:
-    """Add the value that is wrong to msgspec's sentence, which names only the key."""
-    key = re.search(r"at `\$\.?([^`]*)`", message)
-    if key is None:
-        return message
+    """Return msgspec's complaint with the key, its value and what would do."""
+    where = re.search(r"`\$\.?([^`]*)`$", message)
+    key = where[1] if where else ""
+    form, found = _look_up(key, table)
+    missing = re.search(r"missing required field `([^`]*)`", message)
+    if missing:
+        return f"{_join(key, missing[1])} is missing; add it"
+    unknown = re.search(r"unknown field `([^`]*)`", message)
+    if unknown and isinstance(form, inspect.StructType):
+        known = [field.name for field in form.fields]
+        near = difflib.get_close_matches(unknown[1], known, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        return f"{_join(key, unknown[1])} is not a setting; {advice}"
+    value = repr(found)
+    if len(value) > VALUE_CHARS_MAX:
+        value = value[:VALUE_CHARS_MAX] + "..."
+    return f"{key or 'the file'} = {value}: use {_describe(form, key)}"
+
+
+def _look_up(key: str, table: dict[str, object]) -> tuple[inspect.Type, object]:
+    """Return the type that stands at `key`, and the value found there."""
+    form: inspect.Type = inspect.type_info(Settings)
     found: object = table
-    for part in re.findall(r"[^.\[\]]+", key[1]):
-        if isinstance(found, list) and part.isdigit():
-            found = found[int(part)]
-        elif isinstance(found, dict):
-            found = found.get(part)
-    return f"{key[1] or 'top level'} = {found!r}: {message}"
+    for part in re.findall(r"[^.\[\]]+", key):
+        if isinstance(form, inspect.VarTupleType) and isinstance(found, list):
+            form, found = form.item_type, found[int(part)]
+        elif isinstance(form, inspect.StructType) and isinstance(found, dict):
+            form = next(field.type for field in form.fields if field.name == part)
+            found = found[part]
+    return form, found
+
+
+def _describe(form: inspect.Type, key: str) -> str:
+    """Return in words what may stand at `key`."""
+    match form:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            return f"a whole number from {form.ge} to {form.le}"
+        case inspect.FloatType():
+            return f"a number from {form.ge:g} to {form.le:g}"
+        case inspect.StrType():
+            bound = f" of {form.min_length or 0} to {form.max_length} characters"
+            return 'text in quotes ("...")' + (bound if form.max_length else "")
+        case inspect.VarTupleType():
+            return f"at most {form.max_length} tables, each headed [[{key}]]"
+        case _:
+            return f"a table headed [{key}]"
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
 
 
 def _check(settings: Settings) -> None:
-    """Insist on what types cannot say."""
-    topics.check_name(settings.post)
-    names = [topics.check_name(node.id) for node in settings.nodes]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingsError(f"nodes: id {name!r} stands twice; every node needs its own")
+    """Insist on what types cannot say.
+
+    Raises:
+        SettingsError: names the key, its value and what would do.
+    """
+    _check_name("post", settings.post)
+    ids = [node.id for node in settings.nodes]
+    for index, name in enumerate(ids):
+        _check_name(f"nodes[{index}].id", name)
+        if name in ids[:index]:
+            raise SettingsError(
+                f"nodes[{index}].id = {name!r} stands twice; every node needs an id of its own"
+            )
     if settings.language not in LANGUAGES:
         raise SettingsError(f"language = {settings.language!r}: use one of {', '.join(LANGUAGES)}")
-    broker = settings.broker
-    if not is_loopback(broker.host):
-        if not broker.external:
-            raise SettingsError(
-                f"broker.host = {broker.host!r}: the post's own broker listens on loopback only;"
-                " use 127.0.0.1, or external = true"
-            )
-        if not (broker.ca_file and broker.certificate_file and broker.key_file):
-            raise SettingsError(
-                f"broker.host = {broker.host!r}: a broker beyond loopback needs ca_file,"
-                " certificate_file and key_file"
-            )
-    url = urllib.parse.urlsplit(settings.authority.url)
-    if settings.authority.url:
-        plain = url.scheme == "http" and is_loopback(url.hostname or "")
-        if not url.hostname or not (url.scheme == "https" or plain):
-            raise SettingsError(
-                f"authority.url = {settings.authority.url!r}: use https://..., or"
-                " http:// to loopback"
-            )
-        if url.username or url.password:
-            raise SettingsError("authority.url: no user or password in the address")
+    _check_broker(settings.broker)
+    _check_authority(settings.authority)
+
+
+def _check_name(key: str, name: str) -> None:
+    try:
+        topics.check_name(name)
+    except TopicError:
+        raise SettingsError(
+            f"{key} = {name[:VALUE_CHARS_MAX]!r}: use 1 to {limits.TOPIC_NAME_CHARS_MAX} of a-z,"
+            " 0-9 and -, not beginning with -"
+        ) from None
+
+
+def _check_broker(broker: BrokerSettings) -> None:
+    files = (broker.ca_file, broker.certificate_file, broker.key_file)
+    if any(files) and not all(files):
+        raise SettingsError(
+            "broker: ca_file, certificate_file and key_file belong together; give all three or none"
+        )
+    if any(files) and not broker.external:
+        raise SettingsError(
+            "broker.ca_file: the post's own broker listens on loopback without certificates; leave"
+            " the three files out, or set external = true"
+        )
+    if is_loopback(broker.host):
+        return
+    if not broker.external:
+        raise SettingsError(
+            f"broker.host = {broker.host!r}: the post's own broker listens on loopback only;"
+            " use 127.0.0.1, or external = true"
+        )
+    if not all(files):
+        raise SettingsError(
+            f"broker.host = {broker.host!r}: a broker beyond loopback needs ca_file,"
+            " certificate_file and key_file"
+        )
+
+
+def _check_authority(authority: AuthoritySettings) -> None:
+    if authority.retry_s_min > authority.retry_s_max:
+        raise SettingsError(
+            f"authority.retry_s_min = {authority.retry_s_min:g} is above retry_s_max ="
+            f" {authority.retry_s_max:g}; the first wait must not be the longest"
+        )
+    if not authority.url:
+        return
+    wrong = f"authority.url = {authority.url[:VALUE_CHARS_MAX]!r}"
+    advice = "use https://host/path, or http:// to loopback (127.0.0.1, localhost)"
+    if not re.fullmatch(r"[!-\[\]-~]+", authority.url):
+        raise SettingsError(f"{wrong} has a blank, a backslash or a letter beyond ASCII; {advice}")
+    try:
+        url = urllib.parse.urlsplit(authority.url)
+        host, _ = url.hostname or "", url.port
+    except ValueError as error:
+        raise SettingsError(f"{wrong}: {error}; {advice}") from error
+    is_plain = url.scheme == "http" and is_loopback(host)
+    if not host or not (url.scheme == "https" or is_plain):
+        raise SettingsError(f"{wrong}: {advice}")
+    if url.username is not None or url.password is not None:
+        raise SettingsError(
+            "authority.url holds a user or password, which would be logged; leave them out"
+        )

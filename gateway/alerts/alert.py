@@ -74,7 +74,7 @@ def check_receipt(answer: bytes, sent_id: str, body: bytes) -> str | None:
         return f"receipt of {len(answer)} bytes; at most {RECEIPT_BYTES_MAX}"
     try:
         receipt = msgspec.json.decode(answer, type=Receipt)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"receipt is malformed: {error}"
     if receipt.alert_id != sent_id:
         return f"receipt is for alert {receipt.alert_id[:120]!r}"

@@ -1,7 +1,10 @@
 """What is to be sent to the nodes: the newest word per topic. Bounded by the number of topics."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import msgspec
 
 from gateway import wire
 from protocol import topics
@@ -12,7 +15,7 @@ class Letter:
     """One message to one node."""
 
     topic: str
-    payload: bytes
+    message: wire.Message
     retain: bool
 
 
@@ -21,25 +24,38 @@ class Outgoing:
 
     Receipts and configs are retained and cumulative, time is only good when fresh, and a command
     that asks for a birth may be asked once: for all of them the newest word is the right one.
+
+    Args:
+        post: of the topics.
+        now_ms: the gateway's wall clock, Unix milliseconds.
     """
 
-    def __init__(self, post: str) -> None:
+    def __init__(self, post: str, now_ms: Callable[[], int]) -> None:
         self._post = post
+        self._now_ms = now_ms
         self._letters: dict[str, Letter] = {}
         self._filled = asyncio.Event()
 
     def put(self, node: str, channel: str, message: wire.Message) -> None:
         """Send `message` to `node` as soon as the broker is there."""
         topic = topics.build(self._post, node, channel)
-        self._letters[topic] = Letter(topic, wire.encode(message), channel in topics.RETAINED)
+        self._letters[topic] = Letter(topic, message, channel in topics.RETAINED)
         self._filled.set()
 
-    async def take(self) -> Letter:
-        """Return the letter that has waited longest."""
+    async def take(self) -> list[Letter]:
+        """Return all letters, the one that has waited longest first; a time is that of now."""
         while not self._letters:
             self._filled.clear()
             await self._filled.wait()
-        return self._letters.pop(next(iter(self._letters)))
+        letters, self._letters = list(self._letters.values()), {}
+        return [self._fresh(letter) for letter in letters]
+
+    def _fresh(self, letter: Letter) -> Letter:
+        """Return the letter; a time may have waited for the broker, and would be a wrong time."""
+        if not isinstance(letter.message, wire.Time):
+            return letter
+        message = msgspec.structs.replace(letter.message, time_ms=self._now_ms())
+        return Letter(letter.topic, message, letter.retain)
 
     def put_back(self, letter: Letter) -> None:
         """Return a letter that could not be sent, unless a newer one has come."""

@@ -1,20 +1,23 @@
 """What the gateway knows of its nodes, and what it tells them: receipts, time, config, commands."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from gateway import wire
 from gateway.fleet.outgoing import Outgoing
 from gateway.journal import records
 from gateway.journal.store import Journal
-from gateway.observe.counters import Counters
-from gateway.observe.log import Log
 from gateway.settings import NodeSettings, Settings
 from protocol import messages
 from protocol.delivery import Ledger
 
 COMMAND_LIFE_MS = 60_000  # a node that was away longer announces itself anyway
+# Ledgers kept in memory per node. A node has one journal; others are what is left of earlier ones,
+# or of a node that invents them. The ledger of a forgotten one is rebuilt when it is needed.
+LEDGERS_PER_NODE_MAX = 4
+
+JournalKey = tuple[str, bytes]  # node, journal_id
 
 
 def wanted_config(node: NodeSettings) -> wire.Config:
@@ -31,9 +34,14 @@ def wanted_config(node: NodeSettings) -> wire.Config:
 
 
 class Roster:
-    """The ledgers of all journals, and the words to the nodes.
+    """The nodes' ledgers as far as they are in use, and the words to the nodes.
+
+    A ledger is only moved on by what is committed; whoever calls answers for that.
 
     Args:
+        settings: of the post.
+        journal: open.
+        outgoing: takes the words.
         now_ms: the gateway's wall clock, Unix milliseconds.
     """
 
@@ -44,55 +52,103 @@ class Roster:
         outgoing: Outgoing,
         *,
         now_ms: Callable[[], int],
-        counters: Counters,
-        log: Log,
     ) -> None:
         self._settings = settings
         self._journal = journal
         self._outgoing = outgoing
         self._now_ms = now_ms
-        self._counters = counters
-        self._log = log.bind(part="fleet")
-        self._ledgers: dict[tuple[str, bytes], Ledger] = {}
+        # Per node, the least recently used first.
+        self._ledgers: dict[str, dict[bytes, Ledger]] = {}
         self._current: dict[str, bytes] = {}  # the journal each node keeps now
         self._boots: dict[str, bytes] = {}
         self._configs: dict[str, wire.Config] = {}
+        self._asked: set[str] = set()  # nodes whose birth is asked for
 
     async def load(self) -> None:
-        """Rebuild what is known from the journal, and settle each node's config."""
-        self._ledgers = records.read_ledgers(self._journal)
-        for node, frame in self._journal.read(
-            "SELECT node, birth FROM nodes WHERE birth IS NOT NULL"
-        ):
-            birth = wire.decode(frame)
-            if isinstance(birth, wire.Birth):
-                self._current[node] = birth.journal_id
-                self._boots[node] = birth.boot_id
+        """Read what is known of the nodes, and settle each node's config."""
+        births = await self._journal.read(records.read_births)
         for settings in self._settings.nodes:
-            wanted = wanted_config(settings)
-            self._configs[settings.id] = await self._journal.write(
-                partial(records.save_config, node=settings.id, wanted=wanted)
+            node = settings.id
+            birth = births.get(node)
+            if birth is not None:
+                self._boots[node] = birth.boot_id
+                self._current[node] = birth.journal_id
+                ledger = await self._journal.read(
+                    partial(records.read_ledger, node=node, journal_id=birth.journal_id)
+                )
+                self.adopt((node, birth.journal_id), ledger)
+            self._configs[node] = await self._journal.write(
+                partial(records.save_config, node=node, wanted=wanted_config(settings))
             )
 
-    def announce(self) -> None:
+    async def announce(self) -> None:
         """Tell every node that the gateway is here: config, receipt, and time without an echo.
 
-        A time without an echo makes a node send its window again (SPEC.md 7): what the broker
+        A time without an echo makes a node send its window again (SPEC.md 7.5): what the broker
         took while no gateway listened is lost.
         """
-        for node in self._settings.nodes:
-            self._outgoing.put(node.id, "config", self._configs[node.id])
-            if node.id in self._current:
-                self.send_receipt(node.id, self._current[node.id])
-            if node.id in self._boots:
-                self.send_time(node.id, self._boots[node.id], None)
+        await self._journal.write(records.forget_presence)
+        self._asked.clear()
+        for settings in self._settings.nodes:
+            node = settings.id
+            self._outgoing.put(node, "config", self._configs[node])
+            if node in self._current:
+                self.send_receipts([(node, self._current[node])])
+            if node in self._boots:
+                self._send_time(node, self._boots[node], None)
 
-    def send_receipt(self, node: str, journal_id: bytes) -> None:
-        """Tell a node what is committed of its journal."""
-        ledger = self._ledgers.setdefault((node, journal_id), Ledger())
-        self._outgoing.put(node, "receipt", wire.Receipt(journal_id, ledger.seq, ledger.beyond()))
+    # ------------------------------------------------------------------------------------- ledgers
 
-    def send_time(self, node: str, boot_id: bytes, echo_uptime_ms: int | None) -> None:
+    def known(self, keys: Iterable[JournalKey]) -> dict[JournalKey, int]:
+        """Return, of those journals whose ledger is at hand, up to where each is complete."""
+        return {
+            (node, journal_id): self._ledgers[node][journal_id].seq
+            for node, journal_id in keys
+            if journal_id in self._ledgers.get(node, {})
+        }
+
+    def adopt(self, key: JournalKey, ledger: Ledger) -> None:
+        """Take a ledger that was rebuilt from the journal."""
+        node, journal_id = key
+        self._ledgers.setdefault(node, {})[journal_id] = ledger
+
+    def committed(self, node: str, journal_id: bytes, seq: int) -> None:
+        """Note a committed record in its ledger, which is at hand."""
+        self._ledgers[node][journal_id].commit(seq)
+
+    def send_receipts(self, keys: Iterable[JournalKey]) -> None:
+        """Tell nodes what is committed of these journals, whose ledgers are at hand.
+
+        A topic holds one receipt: that of the journal which the node keeps now comes last.
+        """
+        for node, journal_id in sorted(keys, key=lambda key: self._current.get(key[0]) == key[1]):
+            ledgers = self._ledgers[node]
+            ledger = ledgers[journal_id] = ledgers.pop(journal_id)  # now the most recently used
+            self._outgoing.put(
+                node, "receipt", wire.Receipt(journal_id, ledger.seq, ledger.beyond())
+            )
+        for ledgers in self._ledgers.values():
+            while len(ledgers) > LEDGERS_PER_NODE_MAX:
+                del ledgers[next(iter(ledgers))]
+
+    # --------------------------------------------------------------------------------------- nodes
+
+    def born(self, node: str, birth: wire.Birth, *, retained: bool) -> None:
+        """Act on a committed birth: floor, time; the receipt is the caller's to send."""
+        self._current[node] = birth.journal_id
+        self._boots[node] = birth.boot_id
+        self._asked.discard(node)
+        self._ledgers[node][birth.journal_id].raise_floor(birth.oldest_seq)
+        self._send_time(node, birth.boot_id, None if retained else birth.uptime_ms)
+
+    def heard(self, node: str, health: wire.Health, *, retained: bool) -> None:
+        """Act on a committed health: floor, time; the receipt is the caller's to send."""
+        self._current.setdefault(node, health.journal_id)
+        self._boots.setdefault(node, health.boot_id)
+        self._ledgers[node][health.journal_id].raise_floor(health.oldest_seq)
+        self._send_time(node, health.boot_id, None if retained else health.uptime_ms)
+
+    def _send_time(self, node: str, boot_id: bytes, echo_uptime_ms: int | None) -> None:
         """Tell a node the time; the echo lets it measure the round trip."""
         self._outgoing.put(
             node,
@@ -101,51 +157,13 @@ class Roster:
         )
 
     def ask_birth(self, node: str) -> None:
-        """Ask a node to announce itself again: one of its readings has an axis nobody knows."""
+        """Ask a node once to announce itself: one of its readings has an axis nobody knows."""
+        if node in self._asked:
+            return
+        self._asked.add(node)
+        expires_ms = self._now_ms() + COMMAND_LIFE_MS
         self._outgoing.put(
             node,
             "command",
-            wire.Command(
-                secrets.token_bytes(8),
-                messages.ACTION_BIRTH,
-                self._now_ms() + COMMAND_LIFE_MS,
-                b"",
-            ),
+            wire.Command(secrets.token_bytes(8), messages.ACTION_BIRTH, expires_ms, b""),
         )
-
-    def committed(self, node: str, journal_id: bytes, seq: int) -> None:
-        """Note a committed record in its ledger."""
-        self._ledgers.setdefault((node, journal_id), Ledger()).commit(seq)
-
-    def seq(self, node: str, journal_id: bytes) -> int:
-        """Return up to where a journal is complete."""
-        ledger = self._ledgers.get((node, journal_id))
-        return ledger.seq if ledger else 0
-
-    def born(self, node: str, birth: wire.Birth, *, retained: bool) -> None:
-        """Act on a node's birth: its journal's floor, its receipt, its time."""
-        self._current[node] = birth.journal_id
-        self._boots[node] = birth.boot_id
-        self._raise_floor(node, birth.journal_id, birth.oldest_seq)
-        self.send_receipt(node, birth.journal_id)
-        self.send_time(node, birth.boot_id, None if retained else birth.uptime_ms)
-
-    def heard(self, node: str, health: wire.Health, *, retained: bool) -> None:
-        """Act on a node's health: its journal's floor, its time."""
-        self._raise_floor(node, health.journal_id, health.oldest_seq)
-        self.send_time(node, health.boot_id, None if retained else health.uptime_ms)
-
-    def _raise_floor(self, node: str, journal_id: bytes, oldest_seq: int) -> None:
-        known = (node, journal_id) in self._ledgers
-        ledger = self._ledgers.setdefault((node, journal_id), Ledger())
-        before = ledger.seq
-        lost = ledger.raise_floor(oldest_seq)
-        if known and lost:
-            self._counters.count("record_lost", node, lost)
-            self._log.error(
-                "record_lost",
-                node=node,
-                count=lost,
-                text=f"node {node!r} no longer has {lost} of the records {before + 1} to"
-                f" {oldest_seq - 1}: its flash was full or damaged; look at its health",
-            )

@@ -6,6 +6,7 @@ Everything else, however friendly, is a failure that is noted, shown and tried a
 
 import asyncio
 import random
+import ssl
 from collections.abc import Callable
 from functools import partial
 
@@ -13,20 +14,26 @@ import aiohttp
 
 from gateway.alerts.alert import RECEIPT_BYTES_MAX, check_receipt
 from gateway.alerts.retry import Schedule
-from gateway.errors import LinkError, RefusedError
+from gateway.errors import DeliveryError, LinkError, ReceiptError, RefusedError
 from gateway.journal import records
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.settings import AuthoritySettings
 
-WAITING_READ_MAX = 64  # of the outbox at a time: bounds memory, not the outbox
+# The authority will say the same again; 404 and 405 mean that the address is wrong.
 REFUSED_STATUSES = frozenset({400, 404, 405, 409, 410, 413, 415, 422})
-FAULT_CHARS_MAX = 300  # of the authority's own words that are kept and logged
+WORDS_CHARS_MAX = 300  # of the authority's own words that are kept and logged
+
+_COUNTS: dict[type[DeliveryError], str] = {
+    LinkError: "alert_delivery_failed",
+    ReceiptError: "alert_receipt_refused",
+    RefusedError: "alert_refused",
+}
 
 
 class Forwarder:
-    """Sends what waits in the outbox, oldest first; one that fails does not hold up the others.
+    """Sends what waits in the outbox, one at a time; one that fails does not hold up the others.
 
     Args:
         settings: where to, and how patiently.
@@ -53,73 +60,89 @@ class Forwarder:
         self._schedule = Schedule(settings.retry_s_min, settings.retry_s_max)
 
     async def run(self) -> None:
-        """Deliver until cancelled; without an address, only say that alerts wait."""
+        """Deliver until cancelled; without an address, only say that alerts wait.
+
+        Raises:
+            LinkError: the authority's certificate file cannot be used.
+        """
         if not self._settings.url:
             self._log.warning(
-                "authority_missing", text="authority.url is empty: alerts wait in the outbox"
+                "authority_missing",
+                text="authority.url is empty: alerts wait in the outbox; set it in the settings",
             )
             await asyncio.Event().wait()
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        connector = aiohttp.TCPConnector(ssl=_tls(self._settings))
+        # Not through a proxy that the environment names, and with no cookies to keep.
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as session:
             while True:
-                self._wanted.clear()
-                await self._deliver_due(session)
-                await self._wait()
+                await self._deliver_next(session)
 
-    async def _wait(self) -> None:
-        """Sleep until a new alert comes or a failed one is due."""
-        next_s = self._schedule.next_s()
-        left_s = None if next_s is None else max(next_s - asyncio.get_running_loop().time(), 0.0)
+    async def _deliver_next(self, session: aiohttp.ClientSession) -> None:
+        """Deliver the alert whose turn it is, or wait until there is one."""
+        now_s = asyncio.get_running_loop().time()
+        self._wanted.clear()
+        alert = await self._journal.read(
+            partial(
+                records.read_waiting,
+                held=self._schedule.held(now_s),
+                only_new=self._schedule.link_waits(now_s),
+            )
+        )
+        if alert is None:
+            await self._wait(self._schedule.next_s(now_s))
+            return
         try:
-            await asyncio.wait_for(self._wanted.wait(), left_s)
+            receipt = await self._post(session, alert)
+        except DeliveryError as error:
+            await self._failed(alert.alert_id, error)
+            return
+        await self._journal.write(
+            partial(
+                records.save_receipt,
+                alert_id=alert.alert_id,
+                receipt=receipt,
+                receipt_ms=self._now_ms(),
+            )
+        )
+        self._schedule.delivered(alert.alert_id)
+        self._counters.count("alert_delivered")
+        self._log.info("alert_delivered", alert=alert.alert_id)
+
+    async def _wait(self, until_s: float | None) -> None:
+        """Sleep until a new alert comes, or until `until_s` of the loop's clock."""
+        try:
+            async with asyncio.timeout_at(until_s):
+                await self._wanted.wait()
         except TimeoutError:
             return
 
-    async def _deliver_due(self, session: aiohttp.ClientSession) -> None:
-        loop = asyncio.get_running_loop()
-        for alert in records.read_waiting(self._journal, WAITING_READ_MAX):
-            if not self._schedule.due(alert.alert_id, loop.time()):
-                continue
-            try:
-                receipt = await self._post(session, alert)
-            except (LinkError, RefusedError) as error:
-                await self._failed(alert.alert_id, error)
-                continue
-            await self._journal.write(
-                partial(
-                    records.save_receipt,
-                    alert_id=alert.alert_id,
-                    receipt=receipt,
-                    receipt_ms=self._now_ms(),
-                )
-            )
-            self._schedule.delivered(alert.alert_id)
-            self._log.info("alert_delivered", alert=alert.alert_id)
-
-    async def _failed(self, alert_id: str, error: LinkError | RefusedError) -> None:
-        refused = isinstance(error, RefusedError)
-        wait_s = self._schedule.failed(
-            alert_id,
-            asyncio.get_running_loop().time(),
-            refused=refused,
-            jitter=random.random(),  # noqa: S311 - spreads retries, no secret
-        )
-        self._counters.count("alert_refused" if refused else "alert_delivery_failed")
-        self._log.warning(
-            "alert_refused" if refused else "alert_delivery_failed",
-            alert=alert_id,
-            text=str(error),
-            again_s=round(wait_s, 1),
-        )
+    async def _failed(self, alert_id: str, error: DeliveryError) -> None:
+        now_s = asyncio.get_running_loop().time()
+        jitter = random.random()  # noqa: S311 - spreads attempts, no secret
+        if isinstance(error, LinkError):
+            wait_s = self._schedule.link_failed(now_s, jitter)
+        else:
+            refused = isinstance(error, RefusedError)
+            wait_s = self._schedule.alert_failed(alert_id, now_s, jitter, refused=refused)
+        name = _COUNTS[type(error)]
+        self._counters.count(name)
         await self._journal.write(
             partial(records.save_attempt, alert_id=alert_id, fault=str(error))
         )
+        self._log.warning(name, alert=alert_id, text=str(error), again_s=round(wait_s, 1))
 
     async def _post(self, session: aiohttp.ClientSession, alert: records.Waiting) -> bytes:
         """Send one alert and return its valid receipt.
 
         Raises:
-            LinkError: no answer, or not a receipt for this alert.
+            LinkError: no answer, or one that means "later".
+            ReceiptError: a 200 that is not the receipt for this alert.
             RefusedError: the authority says that this alert is wrong.
         """
         url = self._settings.url
@@ -127,23 +150,38 @@ class Forwarder:
             async with session.post(
                 url,
                 data=alert.body,
-                headers={"Content-Type": "application/json", "Idempotency-Key": alert.alert_id},
+                headers={
+                    "Content-Type": "application/json",
+                    "Idempotency-Key": alert.alert_id,
+                    "Accept-Encoding": "identity",  # a receipt is short; nothing is to be unpacked
+                },
                 allow_redirects=False,  # a redirect could lead to plain HTTP or another host
             ) as response:
                 answer = await _read_bounded(response.content)
                 status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            reason = str(error) or type(error).__name__
             raise LinkError(
-                f"authority {url}: {type(error).__name__}: {error}; check the link"
+                f"authority {url} is not reached: {reason}; check the link and the address"
             ) from error
+        words = repr(answer[:WORDS_CHARS_MAX].decode(errors="replace"))
         if status in REFUSED_STATUSES:
-            words = answer[:FAULT_CHARS_MAX].decode(errors="replace")
-            raise RefusedError(f"authority {url} refuses the alert with {status}: {words}")
+            raise RefusedError(
+                f"authority {url} refuses the alert with {status}: {words}; check authority.url,"
+                " then show these words to the authority"
+            )
+        if 300 <= status < 400:
+            raise LinkError(
+                f"authority {url} redirects with {status}, which is not followed; set authority.url"
+                " to where alerts are taken"
+            )
         if status != 200:
-            raise LinkError(f"authority {url} answered {status}; it is tried again")
+            raise LinkError(f"authority {url} answered {status}: {words}; it is tried again")
         fault = check_receipt(answer, alert.alert_id, alert.body)
         if fault is not None:
-            raise LinkError(f"authority {url} answered 200, but its {fault}")
+            raise ReceiptError(
+                f"authority {url} answered 200, but its {fault}; show this to the authority"
+            )
         return answer
 
 
@@ -155,3 +193,16 @@ async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
         if len(answer) > RECEIPT_BYTES_MAX:
             break
     return answer
+
+
+def _tls(settings: AuthoritySettings) -> ssl.SSLContext | bool:
+    """Return how the authority's certificate is checked: by its own authority, or the system's."""
+    if not settings.ca_file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:
+        raise LinkError(
+            f"authority.ca_file {settings.ca_file}: {error}; give the PEM file of the authority's"
+            " certification authority"
+        ) from error

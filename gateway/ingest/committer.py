@@ -7,49 +7,62 @@ If the commit fails, the same batch is tried again later; no receipt is sent, so
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import apsw
 
 from gateway import wire
-from gateway.fleet.roster import Roster
+from gateway.fleet.roster import JournalKey, Roster
+from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.intake import Taken
 from gateway.journal import records
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from protocol.delivery import Ledger
 
 BATCH_MESSAGES_MAX = 256  # 3 MB of the longest messages in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Records that a node gave up before they were committed."""
+
+    taken: Taken
+    oldest_seq: int
+    count: int
 
 
 @dataclass(slots=True)
 class _Outcome:
     """What one committed batch changed."""
 
-    fresh: list[records.Arrival] = field(default_factory=list)
-    repeated: list[records.Arrival] = field(default_factory=list)
-    axes: list[str] = field(default_factory=list)
+    fresh: list[Taken] = field(default_factory=list)
+    repeated: list[Taken] = field(default_factory=list)
+    gaps: list[_Gap] = field(default_factory=list)
+    presences: list[Taken] = field(default_factory=list)
+    ledgers: dict[JournalKey, Ledger] = field(default_factory=dict)
+    is_judge_wanted: bool = False
 
 
 class Committer:
     """Commits what arrives and answers for it.
 
     Args:
-        arrivals: messages and whether the broker had retained them.
+        journal: open.
+        roster: keeps the ledgers and speaks to the nodes.
+        arrivals: messages taken in.
         judge_wanted: set when a reading awaits its verdict.
-        now_ms: the gateway's wall clock, Unix milliseconds.
     """
 
     def __init__(
         self,
         journal: Journal,
         roster: Roster,
-        arrivals: asyncio.Queue[tuple[Taken, bool]],
+        arrivals: Arrivals,
         judge_wanted: asyncio.Event,
         *,
-        now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
     ) -> None:
@@ -57,10 +70,9 @@ class Committer:
         self._roster = roster
         self._arrivals = arrivals
         self._judge_wanted = judge_wanted
-        self._now_ms = now_ms
         self._counters = counters
         self._log = log.bind(part="ingest")
-        self._batch: list[tuple[Taken, bool]] = []
+        self._batch: list[Taken] = []
 
     async def run(self) -> None:
         """Commit batch after batch until cancelled.
@@ -70,63 +82,69 @@ class Committer:
         """
         while True:
             if not self._batch:
-                self._batch.append(await self._arrivals.get())
-            while len(self._batch) < BATCH_MESSAGES_MAX and not self._arrivals.empty():
-                self._batch.append(self._arrivals.get_nowait())
-            outcome: _Outcome = await self._journal.write(
-                partial(_commit, batch=self._batch, floors=self._floors(), now_ms=self._now_ms())
+                await self._arrivals.wait()
+            self._batch += self._arrivals.take(BATCH_MESSAGES_MAX - len(self._batch))
+            keys = _touched(self._batch)
+            known = self._roster.known(keys)
+            outcome = await self._journal.write(
+                partial(_commit, batch=self._batch, keys=keys, known=known)
             )
-            batch, self._batch = self._batch, []
-            self._answer(batch, outcome)
+            self._batch = []
+            self._answer(keys, outcome)
 
-    def _floors(self) -> list[tuple[str, bytes, int]]:
-        """Return how far the journals of this batch are complete, as known before it.
-
-        One batch late is safe: after a crash the ledger is rebuilt from the records above.
-        """
-        touched = {
-            (taken.node, taken.message.journal_id)
-            for taken, _ in self._batch
-            if isinstance(taken.message, wire.Reading | wire.Event | wire.Birth | wire.Health)
-        }
-        return [(*key, self._roster.seq(*key)) for key in sorted(touched)]
-
-    def _answer(self, batch: list[tuple[Taken, bool]], outcome: _Outcome) -> None:
+    def _answer(self, keys: list[JournalKey], outcome: _Outcome) -> None:
         """Say what is committed, to the nodes and to the log."""
-        for arrival in outcome.fresh:
-            record = arrival.record
-            self._log.info(
-                "record_committed",
-                node=arrival.node,
-                journal=record.journal_id.hex(),
-                seq=record.seq,
-                inspection=record.inspection_id.hex(),
-                form=type(record).__name__.lower(),
-            )
-        for arrival in outcome.fresh + outcome.repeated:
-            self._roster.committed(arrival.node, arrival.record.journal_id, arrival.record.seq)
-        for arrival in outcome.repeated:
-            self._counters.count("record_repeated", arrival.node)
-        for node, journal_id in {
-            (arrival.node, arrival.record.journal_id)
-            for arrival in outcome.fresh + outcome.repeated
-        }:
-            self._roster.send_receipt(node, journal_id)
-        for taken, retained in batch:
-            self._acknowledge(taken.node, taken.message, retained=retained)
-        if outcome.axes or any(records.is_sample(arrival.record) for arrival in outcome.fresh):
+        for key, ledger in outcome.ledgers.items():
+            self._roster.adopt(key, ledger)
+        for taken in outcome.fresh:
+            self._note(taken)
+            self._log.info("record_committed", **_label(taken))
+        for taken in outcome.repeated:
+            self._note(taken)
+            self._counters.count("record_repeated", taken.node)
+        for gap in outcome.gaps:
+            self._tell_lost(gap)
+        for taken in outcome.presences:
+            self._acknowledge(taken)
+        self._roster.send_receipts(keys)
+        if outcome.is_judge_wanted:
             self._judge_wanted.set()
 
-    def _acknowledge(self, node: str, message: wire.Message, *, retained: bool) -> None:
+    def _note(self, taken: Taken) -> None:
+        """Note a committed record in its ledger."""
+        if isinstance(taken.message, wire.Reading | wire.Event):
+            self._roster.committed(taken.node, taken.message.journal_id, taken.message.seq)
+
+    def _tell_lost(self, gap: _Gap) -> None:
+        node = gap.taken.node
+        self._counters.count("record_lost", node, gap.count)
+        self._log.error(
+            "record_lost",
+            node=node,
+            count=gap.count,
+            text=f"node {node!r} no longer has {gap.count} of the records below {gap.oldest_seq}:"
+            " its flash was full or damaged before they got here; look at its health and its link",
+        )
+
+    def _acknowledge(self, taken: Taken) -> None:
         """Answer what a node says of itself."""
-        match message:
+        node, retained = taken.node, taken.retained
+        match taken.message:
             case wire.Birth() as birth:
                 self._roster.born(node, birth, retained=retained)
-                self._log.info("node_born", node=node, instrument=birth.instrument_model)
+                self._log.info(
+                    "node_born",
+                    node=node,
+                    instrument=birth.instrument_model,
+                    config_version=birth.config_version,
+                    retained=retained,
+                )
             case wire.Health() as health:
                 self._roster.heard(node, health, retained=retained)
+                if health.fault:
+                    self._log.warning("node_fault", node=node, text=health.fault)
             case wire.Status() as status:
-                self._log.info("node_status", node=node, online=status.online)
+                self._log.info("node_status", node=node, online=status.online, retained=retained)
             case wire.Result() as result:
                 self._log.info(
                     "command_result", node=node, outcome=result.outcome, detail=result.detail
@@ -135,29 +153,92 @@ class Committer:
                 pass
 
 
+def _touched(batch: list[Taken]) -> list[JournalKey]:
+    """Return the journals that a batch speaks of, each once, in order of appearance."""
+    keys: dict[JournalKey, None] = {}
+    for taken in batch:
+        if isinstance(taken.message, wire.Reading | wire.Event | wire.Birth | wire.Health):
+            keys[taken.node, taken.message.journal_id] = None
+    return list(keys)
+
+
+def _label(taken: Taken) -> dict[str, object]:
+    """Return how a record is named in the log."""
+    record = taken.message
+    if not isinstance(record, wire.Reading | wire.Event):
+        return {}
+    return {
+        "node": taken.node,
+        "journal": record.journal_id.hex(),
+        "seq": record.seq,
+        "inspection": record.inspection_id.hex(),
+        "form": type(record).__name__.lower(),
+    }
+
+
 def _commit(
     connection: apsw.Connection,
-    batch: list[tuple[Taken, bool]],
-    floors: list[tuple[str, bytes, int]],
-    now_ms: int,
+    batch: list[Taken],
+    keys: list[JournalKey],
+    known: dict[JournalKey, int],
 ) -> _Outcome:
-    """Write one batch, in the order of its arrival."""
+    """Write one batch, in the order of its arrival.
+
+    Args:
+        connection: in the writer's transaction.
+        batch: what has arrived.
+        keys: the journals it speaks of.
+        known: up to where those of them are complete whose ledger is at hand, as of before this
+            batch. One batch late is safe: the ledger is rebuilt from the records above.
+    """
     outcome = _Outcome()
-    for node, journal_id, seq in floors:
-        records.save_floor(connection, node, journal_id, seq)
-    for taken, _ in batch:
-        match taken.message:
-            case wire.Reading() | wire.Event() as record:
-                arrival = records.Arrival(taken.node, record, taken.frame, now_ms)
-                (fresh,) = records.insert_arrivals(connection, [arrival])
-                (outcome.fresh if fresh else outcome.repeated).append(arrival)
-            case wire.Birth() as birth:
-                if records.save_birth(connection, taken.node, birth, taken.frame, now_ms):
-                    outcome.axes.append(taken.node)
-            case wire.Health():
-                records.save_health(connection, taken.node, taken.frame, now_ms)
-            case wire.Status() as status:
-                records.save_presence(connection, taken.node, now_ms, online=status.online)
-            case _:
-                pass
+    for (node, journal_id), seq in known.items():
+        if seq:
+            records.save_floor(connection, node, journal_id, seq)
+    for taken in batch:
+        if isinstance(taken.message, wire.Reading | wire.Event):
+            _keep_record(connection, taken, taken.message, outcome)
+        else:
+            _keep_presence(connection, taken, outcome)
+    for node, journal_id in keys:
+        if (node, journal_id) not in known:
+            ledger = records.read_ledger(connection, node, journal_id)
+            outcome.ledgers[node, journal_id] = ledger
     return outcome
+
+
+def _keep_record(
+    connection: apsw.Connection, taken: Taken, record: wire.Record, outcome: _Outcome
+) -> None:
+    """Commit a record once."""
+    is_fresh = records.insert_record(connection, taken.node, record, taken.frame, taken.received_ms)
+    (outcome.fresh if is_fresh else outcome.repeated).append(taken)
+    outcome.is_judge_wanted |= is_fresh and records.is_sample(record)
+
+
+def _keep_presence(connection: apsw.Connection, taken: Taken, outcome: _Outcome) -> None:
+    """Keep what a node says of itself, and what follows from it."""
+    node, seen_ms = taken.node, None if taken.retained else taken.received_ms
+    match taken.message:
+        case wire.Birth() as birth:
+            is_wanted = records.save_birth(connection, node, birth, taken.frame, seen_ms)
+            outcome.is_judge_wanted |= is_wanted
+            _raise_floor(connection, taken, birth, outcome)
+        case wire.Health() as health:
+            records.save_health(connection, node, taken.frame, seen_ms)
+            _raise_floor(connection, taken, health, outcome)
+        case wire.Status() as status:
+            if not records.save_status(connection, node, status, seen_ms):
+                return
+        case _:
+            pass
+    outcome.presences.append(taken)
+
+
+def _raise_floor(
+    connection: apsw.Connection, taken: Taken, word: wire.Birth | wire.Health, outcome: _Outcome
+) -> None:
+    """Keep a node's word about its oldest record, and what is lost by it."""
+    lost = records.raise_floor(connection, taken.node, word.journal_id, word.oldest_seq)
+    if lost:
+        outcome.gaps.append(_Gap(taken, word.oldest_seq, lost))

@@ -6,27 +6,29 @@ Every refusal has a name that is counted, and a sentence that names the node and
 from dataclasses import dataclass
 
 from gateway import wire
-from protocol import topics
-from protocol.errors import ProtocolError
+from protocol import limits, topics
+from protocol.errors import KindError, ProtocolError
 
-# Which kinds may stand on which channel; anything else is refused.
-CHANNELS: dict[str, tuple[type[wire.Message], ...]] = {
-    "birth": (wire.Birth,),
-    "status": (wire.Status,),
-    "reading": (wire.Reading,),
-    "event": (wire.Event,),
-    "health": (wire.Health,),
-    "result": (wire.Result,),
-}
+NAME_CHARS_MAX = 40  # of a foreign topic or name that is repeated in a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message that may be acted on."""
+    """A message that may be acted on.
+
+    Attributes:
+        node: who sent it.
+        message: what it says.
+        frame: its bytes.
+        retained: the broker had it from before; it says nothing about now.
+        received_ms: wall time of the gateway, Unix milliseconds; a label.
+    """
 
     node: str
     message: wire.Message
     frame: bytes
+    retained: bool
+    received_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +37,48 @@ class Refused:
 
     Attributes:
         count: the counter's name.
-        node: as far as it is known; empty otherwise.
+        node: the node of the post that sent it; empty when it is none.
+        subject: what tells this sender from others: its node, or what it calls itself.
         text: one sentence: thing, value, remedy.
     """
 
     count: str
     node: str
+    subject: str
     text: str
 
 
-def take(topic: str, payload: bytes, *, post: str, nodes: frozenset[str]) -> Taken | Refused:
+def take(
+    topic: str,
+    payload: bytes,
+    *,
+    post: str,
+    nodes: frozenset[str],
+    retained: bool = False,
+    received_ms: int = 0,
+) -> Taken | Refused:
     """Check one message; never raises, whatever the bytes."""
+    named = topic[:NAME_CHARS_MAX]
     try:
         named_post, node, channel = topics.parse(topic)
     except ProtocolError as error:
-        return Refused("topic_refused", "", f"{error}; check the node's post and node names")
-    if named_post != post or channel not in CHANNELS:
-        return Refused("topic_refused", node, f"topic {topic!r} is not one this gateway reads")
+        return Refused("topic_refused", "", named, f"{error}; check the sender's post and node")
+    if named_post != post or channel not in topics.UP:
+        text = f"topic {named!r} is not one this gateway reads; check the sender's post and channel"
+        return Refused("topic_refused", "", named, text)
     if node not in nodes:
-        return Refused(
-            "node_unknown",
-            "",
-            f"node {node!r} is not in the settings; add [[nodes]] id = {node!r} or stop it",
-        )
+        text = f"node {node!r} is not in the settings; add [[nodes]] with id = {node!r}, or stop it"
+        return Refused("node_unknown", "", node, text)
+    where = f"node {node!r}, {channel}: {len(payload)} bytes refused"
+    if len(payload) > limits.MESSAGE_BYTES_MAX:
+        text = f"{where}: at most {limits.MESSAGE_BYTES_MAX} are allowed; check its firmware"
+        return Refused("frame_overlong", node, node, text)
     try:
-        message = wire.decode(payload)
+        message = wire.decode(payload, channel)
+    except KindError as error:
+        text = f"{where}: {error}; update its firmware, or this gateway's"
+        return Refused("kind_refused", node, node, text)
     except ProtocolError as error:
-        return Refused(
-            "frame_refused",
-            node,
-            f"node {node!r}, {channel}: {len(payload)} bytes refused: {error};"
-            " update the node's firmware if this repeats",
-        )
-    if not isinstance(message, CHANNELS[channel]):
-        return Refused(
-            "frame_refused",
-            node,
-            f"node {node!r} sent a {type(message).__name__} on {channel}; update its firmware",
-        )
-    return Taken(node, message, payload)
+        text = f"{where}: {error}; if this repeats, update its firmware"
+        return Refused("frame_refused", node, node, text)
+    return Taken(node, message, payload, retained, received_ms)

@@ -8,16 +8,16 @@ import asyncio
 import dataclasses
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import apsw
 import msgspec
 import numpy as np
 
 from gateway import wire
 from gateway.alerts import alert as alerts
-from gateway.errors import JournalError
 from gateway.fleet.roster import Roster
 from gateway.journal import records
 from gateway.journal.store import Journal
@@ -31,9 +31,35 @@ from gateway.spectra.axis import AxisRecord
 from gateway.spectra.library import Library
 
 PENDING_READ_MAX = 16  # judged before looking again who has waited longest
-ATTEMPTS_MAX = (
-    3  # a reading that fails the judges this often gets "inconclusive", and the rest go on
-)
+
+# Reasons that mean a fault of node or instrument, and what they are counted as.
+UNUSABLE = {
+    "no_axis": "axis_unknown",
+    "bad_axis": "axis_refused",
+    "wrong_pixel_count": "pixels_refused",
+    "bad_reading": "reading_refused",
+    "judgement_failed": "judgement_failed",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Case:
+    """All that a verdict is made from."""
+
+    reading: wire.Reading
+    birth: wire.Birth | None
+    dark: wire.Reading | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and its sentence in every language."""
+
+    verdict: Verdict
+    sentences: dict[str, str]
+
+
+Attempt = Callable[[Awaitable[Judged]], Awaitable[Judged | None]]
 
 
 def axis_record(birth: wire.Birth) -> AxisRecord:
@@ -53,8 +79,14 @@ class Judging:
     """Judges what is pending, each node's readings in order, the nodes taking turns.
 
     Args:
+        settings: of the post.
+        journal: open.
+        roster: asks a node for its birth.
+        library: of substances.
+        watchlists: in force.
         wanted: set when a reading awaits its verdict.
         alert_wanted: set by us when an alert is in the outbox.
+        attempt: gives None instead of what the evaluation raises, having logged it.
         now_ms: the gateway's wall clock, Unix milliseconds.
     """
 
@@ -68,6 +100,7 @@ class Judging:
         *,
         wanted: asyncio.Event,
         alert_wanted: asyncio.Event,
+        attempt: Attempt,
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
@@ -79,18 +112,24 @@ class Judging:
         self._watchlists = watchlists
         self._wanted = wanted
         self._alert_wanted = alert_wanted
+        self._attempt = attempt
         self._now_ms = now_ms
         self._counters = counters
         self._log = log.bind(part="judging")
-        self._attempts: dict[int, int] = {}
         # One thread: identification must not keep the loop from receipts, and has one core to use.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
 
     async def run(self) -> None:
-        """Judge until cancelled."""
+        """Judge until cancelled.
+
+        Raises:
+            JournalError: what is pending stays so.
+        """
         while True:
             self._wanted.clear()
-            pending = records.read_pending(self._journal, PENDING_READ_MAX)
+            pending = await self._journal.read(
+                partial(records.read_pending, count_max=PENDING_READ_MAX)
+            )
             for reading in pending:
                 await self._judge(reading)
             if not pending:
@@ -102,62 +141,58 @@ class Judging:
 
     async def _judge(self, pending: records.Pending) -> None:
         """Judge one reading and commit what follows from it."""
-        attempt = self._attempts.get(pending.record_id, 0) + 1
-        self._attempts[pending.record_id] = attempt
-        if attempt > ATTEMPTS_MAX:
-            verdict = unjudged("judgement_failed", self._library)
-            self._counters.count("judgement_failed", pending.node)
-        else:
-            verdict = await self._verdict(pending)
-        judgement = self._judgement(pending, verdict)
-        try:
-            is_new = await self._journal.write(
-                partial(records.insert_judgement, judgement=judgement)
-            )
-        except JournalError:
-            self._attempts[pending.record_id] -= 1  # the disk's fault, not the reading's
-            raise
-        del self._attempts[pending.record_id]
+        judged = await self._judged(pending)
+        verdict, text = judged.verdict, judged.sentences[self._settings.language]
+        judgement = self._judgement(pending, judged)
+        is_new = await self._journal.write(partial(records.insert_judgement, judgement=judgement))
         self._counters.count(f"verdict_{verdict.verdict}", pending.node)
         self._log.info(
             "verdict",
-            node=pending.node,
-            seq=pending.reading.seq,
-            journal=pending.reading.journal_id.hex(),
-            inspection=pending.reading.inspection_id.hex(),
+            **_label(pending),
             verdict=verdict.verdict,
             reason=verdict.reason_id,
             hits=[hit.substance_id for hit in verdict.hits],
-            text=explain(verdict, self._settings.language),
+            text=text,
         )
+        if verdict.reason_id in UNUSABLE:
+            self._counters.count(UNUSABLE[verdict.reason_id], pending.node)
+            self._log.warning(UNUSABLE[verdict.reason_id], **_label(pending), text=text)
         if is_new:
-            self._log.warning("alert", alert=judgement.alert_id)
+            self._log.warning("alert", alert=judgement.alert_id, text=text)
             self._alert_wanted.set()
 
-    async def _verdict(self, pending: records.Pending) -> Verdict:
-        reading = pending.reading
-        birth = records.read_axis_birth(self._journal, pending.node, reading.axis_id)
-        if birth is None:
-            self._counters.count("axis_unknown", pending.node)
-            self._roster.ask_birth(pending.node)
-        dark = records.read_dark(self._journal, pending.node, reading)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread,
-            lambda: judge(
-                _counts(reading),
-                axis=axis_record(birth) if birth else None,
-                dark_counts=_counts(dark) if dark else None,
-                full_scale_counts=reading.full_scale_counts,
-                flags=reading.flags,
-                library=self._library,
-                watchlists=self._watchlists,
-                axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
-            ),
-        )
+    async def _judged(self, pending: records.Pending) -> Judged:
+        """Return the verdict on one reading; inconclusive when the evaluation fails."""
+        judged = None
+        if pending.reading is not None:
+            case = await self._journal.read(
+                partial(_gather, node=pending.node, reading=pending.reading)
+            )
+            if case.birth is None:
+                self._roster.ask_birth(pending.node)
+            loop = asyncio.get_running_loop()
+            judged = await self._attempt(loop.run_in_executor(self._thread, self._evaluate, case))
+        if judged is None:
+            judged = _say(unjudged("judgement_failed", self._library, self._watchlists))
+        return judged
 
-    def _judgement(self, pending: records.Pending, verdict: Verdict) -> records.Judgement:
+    def _evaluate(self, case: _Case) -> Judged:
+        """Judge in the judges' thread; numpy lets the loop go on meanwhile."""
+        verdict = judge(
+            _counts(case.reading),
+            axis=axis_record(case.birth) if case.birth else None,
+            dark_counts=_counts(case.dark) if case.dark else None,
+            full_scale_counts=case.reading.full_scale_counts,
+            flags=case.reading.flags,
+            library=self._library,
+            watchlists=self._watchlists,
+            axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
+        )
+        return _say(verdict)
+
+    def _judgement(self, pending: records.Pending, judged: Judged) -> records.Judgement:
         """Return the verdict as it is kept, with an alert when it is an alarm."""
-        judged_ms = self._now_ms()
+        verdict, judged_ms = judged.verdict, self._now_ms()
         kept = records.Judgement(
             record_id=pending.record_id,
             verdict=verdict.verdict,
@@ -165,9 +200,9 @@ class Judging:
             explanation=msgspec.json.encode(verdict),
             judged_ms=judged_ms,
         )
-        if verdict.verdict != "alarm":
-            return kept
         reading = pending.reading
+        if verdict.verdict != "alarm" or reading is None:
+            return kept
         identity = alerts.alert_id(self._settings.post, pending.node, reading)
         body = alerts.encode(
             alerts.Alert(
@@ -183,12 +218,39 @@ class Judging:
                 received_ms=pending.received_ms,
                 verdict=verdict.verdict,
                 hits=verdict.hits,
-                sentences={language: explain(verdict, language) for language in LANGUAGES},
+                sentences=judged.sentences,
                 library_version=verdict.library_version,
                 spectrum_sha256=hashlib.sha256(reading.pixels_u16le).hexdigest(),
             )
         )
         return dataclasses.replace(kept, alert_id=identity, alert_body=body)
+
+
+def _say(verdict: Verdict) -> Judged:
+    """Return the verdict with its sentences."""
+    return Judged(verdict, {language: explain(verdict, language) for language in LANGUAGES})
+
+
+def _gather(connection: apsw.Connection, node: str, reading: wire.Reading) -> _Case:
+    """Return a reading with what the journal has about it."""
+    return _Case(
+        reading,
+        records.read_axis_birth(connection, node, reading.axis_id),
+        records.read_dark(connection, node, reading),
+    )
+
+
+def _label(pending: records.Pending) -> dict[str, object]:
+    """Return how a reading is named in the log."""
+    reading = pending.reading
+    if reading is None:
+        return {"node": pending.node, "record": pending.record_id}
+    return {
+        "node": pending.node,
+        "seq": reading.seq,
+        "journal": reading.journal_id.hex(),
+        "inspection": reading.inspection_id.hex(),
+    }
 
 
 def _counts(reading: wire.Reading) -> "np.ndarray[tuple[int], np.dtype[np.uint16]]":

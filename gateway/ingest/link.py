@@ -1,26 +1,44 @@
 """The gateway's connection to the broker: subscribe, take messages in, send letters out."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import cast
 
 import aiomqtt
 
+from gateway import wire
 from gateway.errors import BrokerError
-from gateway.fleet.outgoing import Outgoing
+from gateway.fleet.outgoing import Letter, Outgoing
 from gateway.ingest import intake
+from gateway.ingest.arrivals import Arrivals
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from gateway.observe.throttle import Throttle
 from gateway.settings import Settings
 from protocol import limits, topics
 
 CONNECT_S_MAX = 10.0
 PUBLISH_S_MAX = 10.0
 KEEP_ALIVE_S = 30
-# Messages that wait inside the client. What does not fit is dropped there, receipted nowhere, and
-# so sent again by its node: a bound costs time, never a record.
-QUEUED_MESSAGES_MAX = 64 * limits.WINDOW_RECORDS
-ARRIVALS_MAX = 512  # taken in and not yet committed
+SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1, SUBACK
+
+
+class _Passage(asyncio.Queue[aiomqtt.Message]):
+    """The client's queue of messages, through which they only pass.
+
+    The client's own queue costs a task per message, and drops without a word when it is full. Ours
+    hands each message on as it is read; what bounds the load is `Arrivals`.
+    """
+
+    def __init__(self, take: Callable[[aiomqtt.Message], None], maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._hand_on = take
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        self._hand_on(item)
 
 
 class Link:
@@ -28,18 +46,22 @@ class Link:
 
     Args:
         settings: of the post.
-        arrivals: bounded queue of what may be acted on.
+        arrivals: takes what may be acted on.
         outgoing: letters to the nodes.
         announce: called after each subscription, to say that the gateway is here.
+        broker_ready: set while our own broker listens; None for an external one.
+        now_ms: the gateway's wall clock, Unix milliseconds.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        arrivals: asyncio.Queue[tuple[intake.Taken, bool]],
+        arrivals: Arrivals,
         outgoing: Outgoing,
-        announce: Callable[[], None],
+        announce: Callable[[], Awaitable[None]],
+        broker_ready: asyncio.Event | None,
+        now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
     ) -> None:
@@ -48,69 +70,138 @@ class Link:
         self._arrivals = arrivals
         self._outgoing = outgoing
         self._announce = announce
+        self._broker_ready = broker_ready
+        self._now_ms = now_ms
         self._counters = counters
         self._log = log.bind(part="link")
+        self._throttle = Throttle()
 
     async def run(self) -> None:
         """Connect, subscribe, and carry messages both ways until the connection breaks.
 
         Raises:
             BrokerError: the broker cannot be reached or the connection broke.
+            JournalError: what is to be announced cannot be read.
         """
         broker = self._settings.broker
+        if self._broker_ready is not None:
+            # Another program's broker on our port is not ours, and not to be spoken to.
+            await self._broker_ready.wait()
+        fault = "the connection ended"
         try:
-            async with aiomqtt.Client(
-                broker.host,
-                broker.port,
-                identifier=f"gateway-{self._settings.post}",
-                clean_session=True,
-                keepalive=KEEP_ALIVE_S,
-                timeout=CONNECT_S_MAX,
-                max_queued_incoming_messages=QUEUED_MESSAGES_MAX,
-                max_inflight_messages=2 * limits.WINDOW_RECORDS_MAX,
-                tls_context=_tls(self._settings),
-            ) as client:
-                prefix = f"{topics.PREFIX}{self._settings.post}/+/"
-                await client.subscribe([(prefix + channel, 1) for channel in topics.UP])
+            async with self._client() as client:
+                await self._subscribe(client)
                 self._log.info("broker_connected", host=broker.host, port=broker.port)
-                self._announce()
+                await self._announce()
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._send(client), name="link-send")
-                    tasks.create_task(self._receive(client), name="link-receive")
+                    tasks.create_task(_last(client), name="link-receive")
         except* (aiomqtt.MqttError, OSError) as group:
-            raise BrokerError(
-                f"broker {broker.host}:{broker.port}: {group.exceptions[0]};"
-                " is it running, and is the port right?"
-            ) from group
+            fault = str(group.exceptions[0])
+        raise BrokerError(
+            f"broker {broker.host}:{broker.port}: {fault}; is it running, and is the port right?"
+        )
 
-    async def _receive(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            payload = message.payload
-            if not payload:
-                continue  # an empty retained message clears a topic: nothing is said
-            taken = intake.take(
-                message.topic.value, payload, post=self._settings.post, nodes=self._nodes
+    def _client(self) -> aiomqtt.Client:
+        broker = self._settings.broker
+        return aiomqtt.Client(
+            broker.host,
+            broker.port,
+            identifier=f"gateway-{self._settings.post}",
+            clean_session=True,
+            keepalive=KEEP_ALIVE_S,
+            timeout=CONNECT_S_MAX,
+            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Passage, self._take)),
+            max_inflight_messages=2 * limits.WINDOW_RECORDS_MAX,
+            tls_context=_tls(self._settings),
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        """Ask for what the post's nodes say.
+
+        Raises:
+            BrokerError: the broker does not allow it.
+        """
+        prefix = f"{topics.PREFIX}{self._settings.post}/+/"
+        granted = await client.subscribe([(prefix + channel, 1) for channel in topics.UP])
+        codes = [code if isinstance(code, int) else int(code.value) for code in granted]
+        for channel, code in zip(topics.UP, codes, strict=False):
+            if code >= SUBSCRIPTION_REFUSED:
+                broker = self._settings.broker
+                raise BrokerError(
+                    f"broker {broker.host}:{broker.port} refuses the subscription to"
+                    f" {prefix}{channel}; allow it in the broker's access list"
+                )
+
+    def _take(self, message: aiomqtt.Message) -> None:
+        """Take one message in, as soon as it is read from the connection."""
+        payload = message.payload
+        if not payload:
+            return  # an empty retained message clears a topic: nothing is said (SPEC.md 5.5)
+        taken = intake.take(
+            message.topic.value,
+            payload,
+            post=self._settings.post,
+            nodes=self._nodes,
+            retained=bool(message.retain),
+            received_ms=self._now_ms(),
+        )
+        if isinstance(taken, intake.Refused):
+            self._tell(taken.count, taken.node, taken.subject, taken.text)
+        elif not self._arrivals.offer(taken):
+            text = (
+                f"node {taken.node!r} has too many messages waiting to be committed; it sends them"
+                " again. If this lasts: is the disk slow or full, is the node's window honest?"
             )
-            if isinstance(taken, intake.Refused):
-                self._counters.count(taken.count, taken.node)
-                self._log.warning(taken.count, node=taken.node, text=taken.text)
-            else:
-                await self._arrivals.put((taken, bool(message.retain)))
+            self._tell("message_dropped", taken.node, taken.node, text)
+
+    def _tell(self, name: str, node: str, subject: str, text: str) -> None:
+        """Count a message that is not acted on, and tell it unless it was told just now."""
+        self._counters.count(name, node)
+        quiet = self._throttle.tell(name, subject, asyncio.get_running_loop().time())
+        if quiet is not None:
+            self._log.warning(name, node=node, text=text, unmentioned=quiet)
 
     async def _send(self, client: aiomqtt.Client) -> None:
-        while True:
-            letter = await self._outgoing.take()
-            try:
-                await client.publish(
-                    letter.topic, letter.payload, qos=1, retain=letter.retain, timeout=PUBLISH_S_MAX
-                )
-            except aiomqtt.MqttError:
+        """Send letters, all that wait at once; those that come meanwhile are the next round."""
+        task = asyncio.current_task()
+        # The client waits with `wait_for`, which on Python 3.11 can lose a cancellation that comes
+        # with the broker's acknowledgement; without this look the task would never end.
+        while task is not None and not task.cancelling():
+            async with asyncio.TaskGroup() as publishing:
+                for letter in await self._outgoing.take():
+                    publishing.create_task(self._publish(client, letter), name="link-publish")
+
+    async def _publish(self, client: aiomqtt.Client, letter: Letter) -> None:
+        """Send one letter; it comes back to the others when the broker does not acknowledge it."""
+        is_sent = False
+        try:
+            await client.publish(
+                letter.topic,
+                wire.encode(letter.message),
+                qos=1,
+                retain=letter.retain,
+                timeout=PUBLISH_S_MAX,
+            )
+            is_sent = True
+        finally:
+            if not is_sent:
                 self._outgoing.put_back(letter)
-                raise
+
+
+async def _last(client: aiomqtt.Client) -> None:
+    """Wait until the connection is lost, which raises MqttError."""
+    async for _ in client.messages:
+        pass  # none comes this way: they are taken in as they are read
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Return mutual TLS for an external broker, None for loopback without certificates."""
+    """Return mutual TLS for a broker with certificates, None without.
+
+    Raises:
+        BrokerError: one of the files cannot be used.
+    """
     broker = settings.broker
     if not broker.ca_file:
         return None
@@ -119,7 +210,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         context.load_cert_chain(broker.certificate_file, broker.key_file)
     except OSError as error:
         raise BrokerError(
-            f"broker certificates {broker.ca_file}, {broker.certificate_file}: {error};"
-            " check the three files of [broker]"
+            f"broker.ca_file {broker.ca_file}, certificate_file {broker.certificate_file}, key_file"
+            f" {broker.key_file}: {error}; give PEM files that this user may read"
         ) from error
     return context

@@ -1,39 +1,41 @@
-"""What is written to and read from the journal: operations for `Journal.write`, rows for readers.
+"""What is written to and read from the journal.
 
-Every function with a `connection` runs inside the writer's transaction.
+Functions that `insert`, `save`, `raise` or `forget` run inside the writer's transaction
+(`Journal.write`), functions that `read` also on the reader's connection (`Journal.read`).
 """
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import apsw
 import msgspec
 
 from gateway import wire
+from protocol import messages
 from protocol.delivery import Ledger
+from protocol.errors import ProtocolError
 
-if TYPE_CHECKING:
-    from gateway.journal.store import Journal
+Rows = Iterable[tuple[Any, ...]]
 
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One record as it came in: decoded, and the frame to keep."""
-
-    node: str
-    record: wire.Record
-    frame: bytes
-    received_ms: int
+FAULT_CHARS_MAX = 500  # of a delivery's fault that is kept for `harmattan status`
+COUNT_MAX = 1 << 53  # where a counter stops; exact in JSON, and far from SQLite's own bound
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A committed reading that awaits its verdict."""
+    """A committed reading that awaits its verdict.
+
+    Attributes:
+        reading: None when the frame cannot be decoded any more: a damaged file, or a stricter
+            version of the protocol.
+    """
 
     record_id: int
     node: str
     received_ms: int
-    reading: wire.Reading
+    reading: wire.Reading | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,158 +44,6 @@ class Waiting:
 
     alert_id: str
     body: bytes
-    attempts: int
-
-
-def insert_arrivals(connection: apsw.Connection, arrivals: list[Arrival]) -> list[bool]:
-    """Commit records; say of each whether it is new. A sample goes to the judges."""
-    fresh = []
-    for arrival in arrivals:
-        record = arrival.record
-        kind = record.__struct_config__.tag
-        row = connection.execute(
-            "INSERT INTO records (node, journal_id, seq, kind, received_ms, frame)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
-            (arrival.node, record.journal_id, record.seq, kind, arrival.received_ms, arrival.frame),
-        ).fetchone()
-        fresh.append(row is not None)
-        if row is not None and is_sample(record):
-            connection.execute("INSERT INTO pending (record_id) VALUES (?)", row)
-    return fresh
-
-
-def is_sample(record: wire.Record) -> bool:
-    """Say whether a record is a spectrum that needs a verdict."""
-    return isinstance(record, wire.Reading) and record.role == 0
-
-
-def save_floor(connection: apsw.Connection, node: str, journal_id: bytes, seq: int) -> None:
-    """Keep how far a journal is complete; it never goes back."""
-    connection.execute(
-        "INSERT INTO journals (node, journal_id, seq) VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
-        (node, journal_id, seq),
-    )
-
-
-def read_ledgers(journal: "Journal") -> dict[tuple[str, bytes], Ledger]:
-    """Rebuild every journal's ledger from what is committed."""
-    ledgers = {
-        (node, journal_id): Ledger(seq)
-        for node, journal_id, seq in journal.read("SELECT node, journal_id, seq FROM journals")
-    }
-    rows = journal.read(
-        "SELECT r.node, r.journal_id, r.seq FROM records r LEFT JOIN journals j"
-        " ON j.node = r.node AND j.journal_id = r.journal_id"
-        " WHERE r.seq > coalesce(j.seq, 0) ORDER BY r.seq"
-    )
-    for node, journal_id, seq in rows:
-        ledgers.setdefault((node, journal_id), Ledger()).commit(seq)
-    return ledgers
-
-
-def save_birth(
-    connection: apsw.Connection, node: str, birth: wire.Birth, frame: bytes, seen_ms: int
-) -> bool:
-    """Keep a node's birth and its axis; say whether the axis is new.
-
-    A new axis sends readings that could not be judged without it back to the judges.
-    """
-    connection.execute(
-        "INSERT INTO nodes (node, birth, online, seen_ms) VALUES (?, ?, 1, ?)"
-        " ON CONFLICT DO UPDATE SET birth = excluded.birth, online = 1, seen_ms = excluded.seen_ms",
-        (node, frame, seen_ms),
-    )
-    if birth.axis_id is None:
-        return False
-    connection.execute(
-        "INSERT INTO axes (node, axis_id, birth) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (node, birth.axis_id, frame),
-    )
-    if not connection.changes():
-        return False
-    connection.execute(
-        "INSERT OR IGNORE INTO pending (record_id) SELECT v.record_id FROM verdicts v"
-        " JOIN records r ON r.id = v.record_id"
-        " WHERE r.node = ? AND v.reason_id = 'axis_unknown'",
-        (node,),
-    )
-    return True
-
-
-def save_health(connection: apsw.Connection, node: str, frame: bytes, seen_ms: int) -> None:
-    """Keep the newest health of a node."""
-    connection.execute(
-        "INSERT INTO nodes (node, health, online, seen_ms) VALUES (?, ?, 1, ?)"
-        " ON CONFLICT DO UPDATE SET health = excluded.health, online = 1,"
-        " seen_ms = excluded.seen_ms",
-        (node, frame, seen_ms),
-    )
-
-
-def save_presence(connection: apsw.Connection, node: str, seen_ms: int, *, online: bool) -> None:
-    """Keep whether a node is connected."""
-    connection.execute(
-        "INSERT INTO nodes (node, online, seen_ms) VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET online = excluded.online, seen_ms = excluded.seen_ms",
-        (node, int(online), seen_ms),
-    )
-
-
-def save_config(connection: apsw.Connection, node: str, wanted: wire.Config) -> wire.Config:
-    """Return the config to send: the kept one, or `wanted` with the next version if it differs."""
-    row = connection.execute("SELECT frame FROM configs WHERE node = ?", (node,)).fetchone()
-    version = 1
-    if row is not None:
-        kept = wire.decode(row[0])
-        if isinstance(kept, wire.Config):
-            if msgspec.structs.replace(wanted, version=kept.version) == kept:
-                return kept
-            version = kept.version + 1
-    config = msgspec.structs.replace(wanted, version=version)
-    connection.execute(
-        "INSERT INTO configs (node, frame) VALUES (?, ?)"
-        " ON CONFLICT DO UPDATE SET frame = excluded.frame",
-        (node, wire.encode(config)),
-    )
-    return config
-
-
-def read_pending(journal: "Journal", count_max: int) -> list[Pending]:
-    """Return readings that await a verdict: each node's in order, the nodes taking turns."""
-    rows = journal.read(
-        "WITH turn AS (SELECT p.record_id AS id,"
-        " row_number() OVER (PARTITION BY r.node ORDER BY p.record_id) AS place"
-        " FROM pending p JOIN records r ON r.id = p.record_id ORDER BY place, p.record_id LIMIT ?)"
-        " SELECT r.id, r.node, r.received_ms, r.frame FROM turn JOIN records r ON r.id = turn.id"
-        " ORDER BY turn.place, r.id",
-        (count_max,),
-    )
-    pending = []
-    for record_id, node, received_ms, frame in rows:
-        reading = wire.decode(frame)
-        if isinstance(reading, wire.Reading):
-            pending.append(Pending(record_id, node, received_ms, reading))
-    return pending
-
-
-def read_axis_birth(journal: "Journal", node: str, axis_id: bytes) -> wire.Birth | None:
-    """Return the birth that brought an axis, or None."""
-    rows = journal.read("SELECT birth FROM axes WHERE node = ? AND axis_id = ?", (node, axis_id))
-    birth = wire.decode(rows[0][0]) if rows else None
-    return birth if isinstance(birth, wire.Birth) else None
-
-
-def read_dark(journal: "Journal", node: str, reading: wire.Reading) -> wire.Reading | None:
-    """Return the dark frame that a reading names, if it is committed and is one."""
-    if reading.dark_seq is None:
-        return None
-    rows = journal.read(
-        "SELECT frame FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
-        (node, reading.journal_id, reading.dark_seq),
-    )
-    dark = wire.decode(rows[0][0]) if rows else None
-    return dark if isinstance(dark, wire.Reading) and dark.role == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +57,230 @@ class Judgement:
     judged_ms: int
     alert_id: str | None = None
     alert_body: bytes | None = None
+
+
+# ------------------------------------------------------------------------------ records and ledgers
+
+
+def insert_record(
+    connection: apsw.Connection, node: str, record: wire.Record, frame: bytes, received_ms: int
+) -> bool:
+    """Commit a record and say whether it is new. A new sample goes to the judges."""
+    row = connection.execute(
+        "INSERT INTO records (node, journal_id, seq, kind, received_ms, frame)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+        (
+            node,
+            record.journal_id,
+            record.seq,
+            record.__struct_config__.tag,
+            received_ms,
+            frame,
+        ),
+    ).fetchone()
+    if row is not None and is_sample(record):
+        connection.execute("INSERT INTO pending (record_id) VALUES (?)", row)
+    return row is not None
+
+
+def is_sample(record: wire.Record) -> bool:
+    """Say whether a record is a spectrum that needs a verdict."""
+    return isinstance(record, wire.Reading) and record.role == messages.ROLE_SAMPLE
+
+
+def save_floor(connection: apsw.Connection, node: str, journal_id: bytes, seq: int) -> None:
+    """Keep how far a journal is complete; it never goes back."""
+    connection.execute(
+        "INSERT INTO journals (node, journal_id, seq) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+        (node, journal_id, seq),
+    )
+
+
+def raise_floor(connection: apsw.Connection, node: str, journal_id: bytes, oldest_seq: int) -> int:
+    """Keep a node's word that nothing below `oldest_seq` will come.
+
+    Returns:
+        How many records are lost: below it, above the floor before, and not committed. Of a journal
+        that is seen for the first time nothing is known, so nothing of it is lost.
+    """
+    floor = oldest_seq - 1
+    row = connection.execute(
+        "SELECT seq FROM journals WHERE node = ? AND journal_id = ?", (node, journal_id)
+    ).fetchone()
+    save_floor(connection, node, journal_id, floor)
+    if row is None or floor <= row[0]:
+        return 0
+    ((committed,),) = connection.execute(
+        "SELECT count(*) FROM records WHERE node = ? AND journal_id = ? AND seq > ? AND seq <= ?",
+        (node, journal_id, row[0], floor),
+    ).fetchall()
+    return int(floor - row[0] - committed)
+
+
+def read_ledger(connection: apsw.Connection, node: str, journal_id: bytes) -> Ledger:
+    """Rebuild a journal's ledger from what is committed."""
+    row = connection.execute(
+        "SELECT seq FROM journals WHERE node = ? AND journal_id = ?", (node, journal_id)
+    ).fetchone()
+    ledger = Ledger(row[0] if row else 0)
+    for (seq,) in connection.execute(
+        "SELECT seq FROM records WHERE node = ? AND journal_id = ? AND seq > ? ORDER BY seq",
+        (node, journal_id, ledger.seq),
+    ):
+        ledger.commit(seq)
+    return ledger
+
+
+# -------------------------------------------------------------------------------------------- nodes
+
+
+def save_birth(
+    connection: apsw.Connection, node: str, birth: wire.Birth, frame: bytes, seen_ms: int | None
+) -> bool:
+    """Keep a node's birth and its axis; say whether readings can now be judged that could not.
+
+    Args:
+        connection: in the writer's transaction.
+        node: who is born.
+        birth: decoded from `frame`.
+        frame: as it came.
+        seen_ms: None when the broker had retained it, which says nothing about now.
+    """
+    connection.execute(
+        "INSERT INTO nodes (node, boot_id, birth, online, seen_ms) VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT DO UPDATE SET boot_id = ?2, birth = ?3, online = max(online, ?4),"
+        " seen_ms = coalesce(?5, seen_ms)",
+        (node, birth.boot_id, frame, int(seen_ms is not None), seen_ms),
+    )
+    if birth.axis_id is None:
+        return False
+    connection.execute(
+        "INSERT INTO axes (node, axis_id, birth) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (node, birth.axis_id, frame),
+    )
+    if not connection.changes():
+        return False
+    connection.execute(
+        "INSERT OR IGNORE INTO pending (record_id) SELECT v.record_id FROM verdicts v"
+        " JOIN records r ON r.id = v.record_id"
+        " WHERE v.reason_id = 'no_axis' AND r.node = ?",
+        (node,),
+    )
+    return bool(connection.changes())
+
+
+def save_health(connection: apsw.Connection, node: str, frame: bytes, seen_ms: int | None) -> None:
+    """Keep the newest health of a node; `seen_ms` as in `save_birth`."""
+    connection.execute(
+        "INSERT INTO nodes (node, health, online, seen_ms) VALUES (?1, ?2, ?3, ?4)"
+        " ON CONFLICT DO UPDATE SET health = ?2, online = max(online, ?3),"
+        " seen_ms = coalesce(?4, seen_ms)",
+        (node, frame, int(seen_ms is not None), seen_ms),
+    )
+
+
+def save_status(
+    connection: apsw.Connection, node: str, status: wire.Status, seen_ms: int | None
+) -> bool:
+    """Keep whether a node is connected; say whether that is news of its newest boot.
+
+    An offline status of another boot is the late will of an earlier one (SPEC.md 5.6).
+    """
+    row = connection.execute("SELECT boot_id FROM nodes WHERE node = ?", (node,)).fetchone()
+    if not status.online and row is not None and row[0] not in {None, status.boot_id}:
+        return False
+    connection.execute(
+        "INSERT INTO nodes (node, online, seen_ms) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT DO UPDATE SET online = ?2, seen_ms = coalesce(?3, seen_ms)",
+        (node, int(status.online), seen_ms),
+    )
+    return True
+
+
+def forget_presence(connection: apsw.Connection) -> None:
+    """Take no node for connected: each says so itself, or its retained status does."""
+    connection.execute("UPDATE nodes SET online = 0")
+
+
+def read_births(connection: apsw.Connection) -> dict[str, wire.Birth]:
+    """Return the newest birth of every node that has one."""
+    births = {}
+    rows: Rows = connection.execute("SELECT node, birth FROM nodes WHERE birth IS NOT NULL")
+    for node, frame in rows:
+        birth = read_frame(frame)
+        if isinstance(birth, wire.Birth):
+            births[node] = birth
+    return births
+
+
+def read_frame(frame: bytes | None) -> wire.Message | None:
+    """Return the message in a kept frame; None without one, or when it is not valid any more."""
+    try:
+        return None if frame is None else wire.decode(frame)
+    except ProtocolError:
+        return None
+
+
+def save_config(connection: apsw.Connection, node: str, wanted: wire.Config) -> wire.Config:
+    """Return the config to send: the kept one, or `wanted` with the next version if it differs."""
+    row = connection.execute("SELECT frame FROM configs WHERE node = ?", (node,)).fetchone()
+    kept = read_frame(row[0]) if row else None
+    version = 1
+    if isinstance(kept, wire.Config):
+        if msgspec.structs.replace(wanted, version=kept.version) == kept:
+            return kept
+        version = kept.version + 1
+    config = msgspec.structs.replace(wanted, version=version)
+    connection.execute(
+        "INSERT INTO configs (node, frame) VALUES (?, ?)"
+        " ON CONFLICT DO UPDATE SET frame = excluded.frame",
+        (node, wire.encode(config)),
+    )
+    return config
+
+
+# ---------------------------------------------------------------------------------------- judgement
+
+
+def read_pending(connection: apsw.Connection, count_max: int) -> list[Pending]:
+    """Return readings that await a verdict: each node's in order, the nodes taking turns."""
+    rows: Rows = connection.execute(
+        "WITH turn AS (SELECT p.record_id AS id,"
+        " row_number() OVER (PARTITION BY r.node ORDER BY p.record_id) AS place"
+        " FROM pending p JOIN records r ON r.id = p.record_id ORDER BY place, p.record_id LIMIT ?)"
+        " SELECT r.id, r.node, r.received_ms, r.frame FROM turn JOIN records r ON r.id = turn.id"
+        " ORDER BY turn.place, r.id",
+        (count_max,),
+    )
+    pending = []
+    for record_id, node, received_ms, frame in rows:
+        message = read_frame(frame)
+        reading = message if isinstance(message, wire.Reading) else None
+        pending.append(Pending(record_id, node, received_ms, reading))
+    return pending
+
+
+def read_axis_birth(connection: apsw.Connection, node: str, axis_id: bytes) -> wire.Birth | None:
+    """Return the birth that brought an axis, or None."""
+    row = connection.execute(
+        "SELECT birth FROM axes WHERE node = ? AND axis_id = ?", (node, axis_id)
+    ).fetchone()
+    birth = read_frame(row[0]) if row else None
+    return birth if isinstance(birth, wire.Birth) else None
+
+
+def read_dark(connection: apsw.Connection, node: str, reading: wire.Reading) -> wire.Reading | None:
+    """Return the dark frame that a reading names, if it is committed and is one."""
+    if reading.dark_seq is None:
+        return None
+    row = connection.execute(
+        "SELECT frame FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
+        (node, reading.journal_id, reading.dark_seq),
+    ).fetchone()
+    dark = read_frame(row[0]) if row else None
+    is_dark = isinstance(dark, wire.Reading) and dark.role == messages.ROLE_DARK
+    return dark if isinstance(dark, wire.Reading) and is_dark else None
 
 
 def insert_judgement(connection: apsw.Connection, judgement: Judgement) -> bool:
@@ -235,14 +309,26 @@ def insert_judgement(connection: apsw.Connection, judgement: Judgement) -> bool:
     return bool(connection.changes())
 
 
-def read_waiting(journal: "Journal", count_max: int) -> list[Waiting]:
-    """Return alerts without a receipt: the least tried first, so that none holds up the others."""
-    rows = journal.read(
-        "SELECT alert_id, body, attempts FROM alerts WHERE receipt IS NULL"
-        " ORDER BY attempts, created_ms, alert_id LIMIT ?",
-        (count_max,),
-    )
-    return [Waiting(*row) for row in rows]
+# ------------------------------------------------------------------------------------------- outbox
+
+
+def read_waiting(
+    connection: apsw.Connection, held: Iterable[str], *, only_new: bool
+) -> Waiting | None:
+    """Return the alert to deliver next: the least tried, then the oldest; None when none may go.
+
+    Args:
+        connection: any.
+        held: alerts that have to wait.
+        only_new: none that was tried before.
+    """
+    row = connection.execute(
+        "SELECT alert_id, body FROM alerts WHERE receipt IS NULL"
+        " AND alert_id NOT IN (SELECT value FROM json_each(?)) AND (attempts = 0 OR ?)"
+        " ORDER BY attempts, created_ms, alert_id LIMIT 1",
+        (json.dumps(list(held)), not only_new),
+    ).fetchone()
+    return Waiting(*row) if row else None
 
 
 def save_receipt(
@@ -260,15 +346,18 @@ def save_attempt(connection: apsw.Connection, alert_id: str, fault: str) -> None
     """Note a failed delivery; the alert stays."""
     connection.execute(
         "UPDATE alerts SET attempts = attempts + 1, fault = ? WHERE alert_id = ?",
-        (fault[:500], alert_id),
+        (fault[:FAULT_CHARS_MAX], alert_id),
     )
+
+
+# ----------------------------------------------------------------------------------------- counters
 
 
 def save_counters(connection: apsw.Connection, counts: dict[tuple[str, str], int]) -> None:
     """Add what was counted since the last time."""
-    for (name, node), count in counts.items():
+    for (name, subject), count in counts.items():
         connection.execute(
-            "INSERT INTO counters (name, node, count) VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            (name, node, count),
+            "INSERT INTO counters (name, subject, count) VALUES (?1, ?2, min(?3, ?4))"
+            " ON CONFLICT DO UPDATE SET count = min(count + excluded.count, ?4)",
+            (name, subject, count, COUNT_MAX),
         )

@@ -29,10 +29,11 @@ CREATE TABLE axes (
 -- The newest word of each node about itself.
 CREATE TABLE nodes (
     node        TEXT    NOT NULL PRIMARY KEY,
+    boot_id     BLOB,                       -- of the newest birth
     birth       BLOB,
     health      BLOB,
     online      INTEGER NOT NULL DEFAULT 0,
-    seen_ms     INTEGER NOT NULL
+    seen_ms     INTEGER                     -- NULL: not yet heard itself
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE configs (
@@ -50,6 +51,9 @@ CREATE TABLE verdicts (
     judged_ms   INTEGER NOT NULL
 ) STRICT;
 
+-- Readings that are judged again when their axis comes.
+CREATE INDEX verdicts_without_axis ON verdicts (record_id) WHERE reason_id = 'no_axis';
+
 -- The outbox: an alert stays here, with its receipt once it has one.
 CREATE TABLE alerts (
     alert_id    TEXT    NOT NULL PRIMARY KEY,
@@ -62,11 +66,11 @@ CREATE TABLE alerts (
     receipt_ms  INTEGER
 ) STRICT;
 
-CREATE INDEX alerts_waiting ON alerts (created_ms) WHERE receipt IS NULL;
+CREATE INDEX alerts_waiting ON alerts (attempts, created_ms, alert_id) WHERE receipt IS NULL;
 
 CREATE TABLE counters (
-    name        TEXT    NOT NULL,
-    node        TEXT    NOT NULL,           -- empty: of the whole post
+    name        TEXT    NOT NULL,           -- one of gateway/observe/counters.py
+    subject     TEXT    NOT NULL,           -- a node or a task; empty: the whole post
     count       INTEGER NOT NULL,
-    PRIMARY KEY (name, node)
+    PRIMARY KEY (name, subject)
 ) STRICT, WITHOUT ROWID;

@@ -1,22 +1,64 @@
 """Counts of everything refused, repeated, lost or failed; kept in the journal across restarts."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+# Every name that is counted, with what it means; docs/gateway.md says what to do about each.
+NAMES: Final[Mapping[str, str]] = {
+    # A message that is not acted on.
+    "topic_refused": "on a topic that this gateway does not read",
+    "node_unknown": "from a node that is not in the settings",
+    "frame_overlong": "longer than the protocol allows",
+    "frame_refused": "not a message of the protocol",
+    "kind_refused": "of a kind that does not belong on its channel",
+    "packet_oversize": "so long that the broker closed the sender's connection",
+    "message_dropped": "from a node that has too many waiting; it sends them again",
+    # Records.
+    "record_repeated": "came again; committed once, receipted again",
+    "record_lost": "a node gave up before it was committed",
+    # Readings that cannot be used, and verdicts.
+    "axis_unknown": "its axis was never announced; the node is asked for it",
+    "axis_refused": "its axis is not finite, does not increase, or is out of range",
+    "pixels_refused": "it, or its dark frame, has not as many pixels as its axis",
+    "reading_refused": "its counts cannot be evaluated",
+    "judgement_failed": "the evaluation itself failed",
+    "verdict_alarm": "verdict alarm",
+    "verdict_inconclusive": "verdict inconclusive",
+    "verdict_clear": "verdict clear",
+    # Delivery to the authority.
+    "alert_delivered": "the authority's receipt is kept",
+    "alert_delivery_failed": "the authority was not reached or takes nothing now",
+    "alert_receipt_refused": "the authority answered, but not with the receipt for the alert",
+    "alert_refused": "the authority refuses the alert",
+    # The gateway itself.
+    "task_fault": "a part met a foreseen fault and was started again",
+    "task_failed": "a part met an unforeseen fault and was started again",
+    "log_dropped": "a line of the log that nobody took in time",
+}
 
 
 class Counters:
-    """Counts by name and node; `take` hands over what is not yet kept.
-
-    Names are what happened, in the past tense: `frame_malformed`, `record_duplicate`.
-    """
+    """Counts by name and subject (a node or a task); `take` hands over what is not yet kept."""
 
     def __init__(self) -> None:
         self._fresh: Counter[tuple[str, str]] = Counter()
 
-    def count(self, name: str, node: str = "", amount: int = 1) -> None:
-        """Add to one count."""
-        self._fresh[name, node] += amount
+    def count(self, name: str, subject: str = "", amount: int = 1) -> None:
+        """Add to one count.
+
+        Raises:
+            KeyError: `name` is not in NAMES.
+        """
+        if name not in NAMES:
+            raise KeyError(f"counter {name!r} is not listed in gateway/observe/counters.py")
+        self._fresh[name, subject] += amount
 
     def take(self) -> dict[tuple[str, str], int]:
         """Return what was counted since the last call."""
         fresh, self._fresh = dict(self._fresh), Counter()
         return fresh
+
+    def give_back(self, counts: dict[tuple[str, str], int]) -> None:
+        """Take back what could not be kept."""
+        self._fresh.update(counts)

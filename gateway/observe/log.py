@@ -1,9 +1,17 @@
-"""The gateway's log: structured, on standard error, for a person or for a program."""
+"""The gateway's log: structured, on standard error, for a person or for a program.
 
+Lines are written by a thread of their own: a stalled terminal, a full disk or a reader that has
+died must not stop a post. Lines that nobody takes are dropped and counted.
+"""
+
+import atexit
 import logging
 import sys
-from typing import TYPE_CHECKING
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, TextIO
 
+import msgspec
 import structlog
 
 if TYPE_CHECKING:
@@ -11,27 +19,97 @@ if TYPE_CHECKING:
 
 Log = structlog.stdlib.BoundLogger
 
+LINES_MAX = 4_096  # waiting to be written: seconds of a busy post, a few MB
+GATHER_S = 0.01  # far below what a person or a test notices
+CLOSE_S_MAX = 2.0  # to write what is left when the gateway ends
 
-def start(form: str) -> Log:
-    """Set up logging and return the gateway's log.
+
+class Lines:
+    """Where structlog leaves its lines; `dropped` counts those that were not written.
+
+    Args:
+        stream: where to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.dropped = 0
+        self._stream = stream
+        self._lines: deque[str] = deque()
+        self._filled = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def msg(self, message: str) -> None:
+        """Take one line."""
+        if len(self._lines) >= LINES_MAX:
+            self.dropped += 1
+            return
+        self._lines.append(message)
+        if not self._filled.is_set():
+            self._filled.set()
+
+    debug = info = warning = error = critical = exception = msg
+
+    def close(self) -> None:
+        """Write what is left, for a moment."""
+        self._closing.set()
+        self._filled.set()
+        self._thread.join(CLOSE_S_MAX)
+
+    def _run(self) -> None:
+        """Write what has gathered, until closed."""
+        while not self._closing.is_set():
+            self._filled.wait()
+            # Waking for each line would cost the event loop more than the lines themselves.
+            self._closing.wait(GATHER_S)
+            self._filled.clear()  # before the lines are taken: a later one wakes us again
+            self._write()
+        self._write()
+
+    def _write(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        try:
+            self._stream.write("".join([line + "\n" for line in lines]))
+            self._stream.flush()
+        except (OSError, ValueError):  # gone, full, or closed
+            self.dropped += len(lines)
+
+
+def _as_json(line: object, **_: object) -> str:
+    return msgspec.json.encode(line, enc_hook=repr).decode()
+
+
+def start(form: str, stream: TextIO | None = None) -> tuple[Log, Lines]:
+    """Set up logging and return the gateway's log, and what writes it.
 
     Args:
         form: `console` for a person at a terminal, `json` for one object a line.
+        stream: standard error when left out.
     """
+    stream = stream or sys.stderr
     processors: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if form == "json":
-        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        # Without the frames' variables: a spectrum in every line of a traceback helps nobody.
+        plain = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        processors += [
+            structlog.processors.ExceptionRenderer(plain),
+            structlog.processors.JSONRenderer(serializer=_as_json),
+        ]
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+        processors.append(
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        )
+    lines = Lines(stream)
+    atexit.register(lines.close)
     # paho and aiomqtt speak of lost connections through the standard library; so do we, better.
     logging.getLogger("mqtt").setLevel(logging.CRITICAL)
-    log: Log = structlog.get_logger()
-    return log
+    log: Log = structlog.wrap_logger(
+        lines, processors=processors, wrapper_class=structlog.stdlib.BoundLogger
+    )
+    return log, lines

@@ -10,15 +10,24 @@ import apsw
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gateway import wire
-from gateway.journal.store import connect
-from gateway.settings import Settings
-from protocol.errors import ProtocolError
+from gateway.journal.records import read_frame
+from gateway.journal.store import connect, fault
+from gateway.settings import NodeSettings, Settings
+
+SILENT_HEALTHS = 3  # so many healths may be lost on a bad link before a node is taken for silent
 
 
 class NodeState(msgspec.Struct, frozen=True):
-    """One node: `state` is online, offline, or never (it has not spoken yet)."""
+    """One node.
+
+    Attributes:
+        state: online; silent, when it is connected but was not heard for SILENT_HEALTHS healths;
+            offline; or never, when it has not spoken yet.
+        fault: what it says of itself, empty when it is well.
+    """
 
     node: str
     state: str
@@ -46,89 +55,102 @@ class Status(msgspec.Struct, frozen=True):
 
     @property
     def is_well(self) -> bool:
-        """Say whether nobody needs to look: running, all nodes online, nothing stuck or lost."""
+        """Say whether nobody needs to look now: it runs, all nodes are well, no alert is stuck.
+
+        What was lost or refused long ago is shown, but does not make a post unwell for ever.
+        """
         return (
             self.running
             and all(node.state == "online" and not node.fault for node in self.nodes)
             and not self.alert_fault
-            and not self.counters.get("record_lost")
         )
 
 
-def read(settings: Settings, journal_path: Path, *, running: bool) -> Status:
+def read(settings: Settings, journal_path: Path, *, running: bool, now_ms: int) -> Status:
     """Return the status of the post.
+
+    Args:
+        settings: of the post.
+        journal_path: its database.
+        running: a gateway holds the post's folder.
+        now_ms: wall clock, Unix milliseconds.
 
     Raises:
         JournalError: there is no journal, or it cannot be read.
     """
     connection = connect(journal_path, read_only=True)
     try:
-        rows = _rows(connection, "SELECT node, birth, health, online, seen_ms FROM nodes")
-        counts = dict(_rows(connection, "SELECT node, count(*) FROM records GROUP BY node"))
-        known = {row[0]: row for row in rows}
-        states = tuple(_state(node.id, known.get(node.id), counts) for node in settings.nodes)
-        ((delivered, waiting),) = _rows(
-            connection, "SELECT count(receipt), count(*) - count(receipt) FROM alerts"
-        )
-        ((pending,),) = _rows(connection, "SELECT count(*) FROM pending")
-        faults = _rows(
-            connection, "SELECT fault FROM alerts WHERE receipt IS NULL AND fault <> '' LIMIT 1"
-        )
-        return Status(
-            post=settings.post,
-            running=running,
-            nodes=states,
-            records=sum(counts.values()),
-            pending=pending,
-            verdicts=dict(
-                _rows(connection, "SELECT verdict, count(*) FROM verdicts GROUP BY verdict")
-            ),
-            alerts_delivered=delivered,
-            alerts_waiting=waiting,
-            alert_fault=faults[0][0] if faults else "",
-            counters=dict(
-                _rows(
-                    connection, "SELECT name, sum(count) FROM counters GROUP BY name ORDER BY name"
-                )
-            ),
-        )
+        return _read(connection, settings, running=running, now_ms=now_ms)
+    except apsw.Error as error:
+        raise fault(journal_path, error) from error
     finally:
         connection.close()
+
+
+def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now_ms: int) -> Status:
+    connection.execute("BEGIN")  # one snapshot, so that the numbers agree
+    rows = _rows(connection, "SELECT node, birth, health, online, seen_ms FROM nodes")
+    counts = dict(_rows(connection, "SELECT node, count(*) FROM records GROUP BY node"))
+    known = {row[0]: row for row in rows}
+    states = tuple(
+        _state(node, known.get(node.id), counts.get(node.id, 0), now_ms) for node in settings.nodes
+    )
+    ((delivered, waiting),) = _rows(
+        connection, "SELECT count(receipt), count(*) - count(receipt) FROM alerts"
+    )
+    ((pending,),) = _rows(connection, "SELECT count(*) FROM pending")
+    faults = _rows(
+        connection,
+        "SELECT fault FROM alerts WHERE receipt IS NULL AND fault <> ''"
+        " ORDER BY attempts DESC LIMIT 1",
+    )
+    alert_fault = faults[0][0] if faults else ""
+    if waiting and not settings.authority.url:
+        alert_fault = "authority.url is empty; set it in the settings"
+    return Status(
+        post=settings.post,
+        running=running,
+        nodes=states,
+        records=sum(counts.values()),
+        pending=pending,
+        verdicts=dict(_rows(connection, "SELECT verdict, count(*) FROM verdicts GROUP BY verdict")),
+        alerts_delivered=delivered,
+        alerts_waiting=waiting,
+        alert_fault=alert_fault,
+        counters=dict(
+            _rows(connection, "SELECT name, sum(count) FROM counters GROUP BY name ORDER BY name")
+        ),
+    )
 
 
 def _rows(connection: apsw.Connection, query: str) -> list[tuple[Any, ...]]:
     return connection.execute(query).fetchall()
 
 
-def _state(name: str, row: tuple[object, ...] | None, counts: dict[str, int]) -> NodeState:
+def _state(
+    settings: NodeSettings, row: tuple[Any, ...] | None, records: int, now_ms: int
+) -> NodeState:
     """Return what the journal knows of one node."""
+    _, birth_frame, health_frame, online, seen_ms = row or (None, None, None, 0, None)
+    born, heard = read_frame(birth_frame), read_frame(health_frame)
+    birth = born if isinstance(born, wire.Birth) else None
+    health = heard if isinstance(heard, wire.Health) else None
+    state = "offline"
     if row is None:
-        return NodeState(name, "never", None, "", None, "", 0, counts.get(name, 0))
-    _, birth_frame, health_frame, online, seen_ms = row
-    birth, health = _decode(birth_frame), _decode(health_frame)
+        state = "never"
+    elif online:
+        silent = now_ms - (seen_ms or 0) > SILENT_HEALTHS * settings.health_s * 1_000
+        state = "silent" if silent else "online"
     return NodeState(
-        node=name,
-        state="online" if online else "offline",
-        seen_ms=seen_ms if isinstance(seen_ms, int) else None,
-        instrument=(
-            f"{birth.instrument_model} {birth.instrument_serial}".strip()
-            if isinstance(birth, wire.Birth)
-            else ""
-        ),
-        config_version=birth.config_version if isinstance(birth, wire.Birth) else None,
-        fault=health.fault if isinstance(health, wire.Health) else "",
-        evicted_count=health.evicted_count if isinstance(health, wire.Health) else 0,
-        records=counts.get(name, 0),
+        node=settings.id,
+        state=state,
+        seen_ms=seen_ms,
+        instrument=f"{birth.instrument_model} {birth.instrument_serial}".strip() if birth else "",
+        config_version=birth.config_version if birth else None,
+        fault=health.fault if health else "",
+        evicted_count=health.evicted_count if health else 0,
+        records=records,
     )
-
-
-def _decode(frame: object) -> wire.Message | None:
-    if not isinstance(frame, bytes):
-        return None
-    try:
-        return wire.decode(frame)
-    except ProtocolError:
-        return None
 
 
 def show(status: Status, console: Console, now_ms: int) -> None:
@@ -147,10 +169,10 @@ def show(status: Status, console: Console, now_ms: int) -> None:
             node.node,
             f"[{colour}]{node.state}[/{colour}]",
             seen,
-            node.instrument or "-",
+            Text(node.instrument or "-"),
             "-" if node.config_version is None else str(node.config_version),
             str(node.records),
-            node.fault or "-",
+            Text(node.fault or "-"),  # a node's own words are no markup
         )
     console.print(table)
     verdicts = ", ".join(f"{name} {count}" for name, count in sorted(status.verdicts.items()))
@@ -158,6 +180,8 @@ def show(status: Status, console: Console, now_ms: int) -> None:
     console.print(f"verdicts: {verdicts or 'none yet'}")
     console.print(f"alerts: delivered {status.alerts_delivered}, waiting {status.alerts_waiting}")
     if status.alert_fault:
-        console.print(f"[red]newest delivery fault:[/red] {status.alert_fault}", highlight=False)
+        console.print("[red]delivery:[/red]", Text(status.alert_fault))
+    if status.counters.get("record_lost"):
+        console.print(f"[red]lost records: {status.counters['record_lost']}[/red]")
     counted = ", ".join(f"{name} {count}" for name, count in status.counters.items())
     console.print(f"counted: {counted or 'nothing'}")

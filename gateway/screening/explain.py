@@ -35,9 +35,17 @@ REASONS: dict[str, str] = {
         "UNDECIDED: no Raman signal. Check that the sample is in front of the probe. Metal "
         "powders and simple salts give none: then check weight and documents."
     ),
+    "packaging_only": (
+        "UNDECIDED: only packaging was seen ({substances}). Measure the goods themselves, through "
+        "a thinner place or opened if that is safe. Metal powders in it would give no signal."
+    ),
     "weak_signal": (
         "UNDECIDED: the signal is too weak ({snr} times the noise, {snr_min} needed). Measure "
         "again, closer or with a longer exposure."
+    ),
+    "few_bands": (
+        "UNDECIDED: only {band_count} bands were seen, too few to recognise or exclude anything. "
+        "Measure again with a longer exposure."
     ),
     "saturated": (
         "UNDECIDED: the detector was full over {share_percent} % of the range. Measure again with "

@@ -7,7 +7,7 @@ In this order, the first that applies decides:
 3. A listed substance with some but not enough evidence: inconclusive.
 4. A drug or an unlisted relative of the precursors: inconclusive, refer.
 5. A measurement that cannot support "clear" (full detector, no bands, too weak, too short a range,
-   interrupted): inconclusive.
+   interrupted), or only packaging seen, which metal powder in a bag shows too: inconclusive.
 6. Otherwise clear.
 
 Alarms stand before the quality rules: a bad measurement can hide bands, it cannot invent a pattern
@@ -20,21 +20,16 @@ from gateway.screening.verdict import (
     BandRecord,
     HitRecord,
     ListRecord,
+    LookAlikeRecord,
     Parameter,
     QualityRecord,
     Verdict,
     VerdictName,
 )
 from gateway.screening.watchlists import Watchlists
+from gateway.spectra.explain import BandEvidence
 from gateway.spectra.library import Library
-from gateway.spectra.match import (
-    MARGIN_NATS,
-    BandEvidence,
-    Candidate,
-    Hit,
-    Identification,
-    Quality,
-)
+from gateway.spectra.match import MARGIN_NATS, Candidate, Hit, Identification, Quality
 
 ALARM_NATS_MIN = 4.6
 """Evidence for an alarm: 100 to 1 after counting all looks."""
@@ -46,7 +41,9 @@ ALARM_FOUND_SHARE_MIN = 0.6
 """Of the band intensity that is neither hidden nor too faint, the part that must be found."""
 
 ALARM_SEEN_SHARE_MIN = 0.25
-"""Of the band intensity that is not too faint, the part that must be found and not be hidden."""
+ALARM_SEEN_BANDS_MIN = 3
+"""Of the band intensity that is not too faint, the part that must be found and not be hidden, or
+else so many bands: satellites at their places prove a substance whose main band is covered."""
 
 ALARM_SHARE_MIN = 0.05
 """Smaller components drown in the bands that the tables leave out of the large ones."""
@@ -55,16 +52,32 @@ PRINCIPAL_REL_MIN = 0.8
 """Bands of at least this tabulated height are the principal ones."""
 
 POSSIBLE_NATS_MIN = 0.0
-"""A listed substance as likely as not keeps a measurement from being clear."""
+"""A listed substance as likely as not, seen by a principal band, keeps a measurement from being
+clear."""
 
-SNR_MIN = 10.0
+POSSIBLE_NATS_HIDDEN_MIN = 2.3
+"""The same when its principal bands lie beneath another substance: ten to one."""
+
+SNR_ALARM_MIN = 10.0
 """Strongest band over noise below which matching is not dependable (general practice)."""
+
+SNR_CLEAR_MIN = 20.0
+"""To clear takes more: a listed substance a quarter as bright as the goods must stand out too."""
+
+NOISE_SNR_MAX = 8.0
+"""What pure noise reaches, crest to valley, in one of some hundred spectra."""
+
+UNKNOWN_BANDS_MIN = 3
+"""Fewer bands are no fingerprint: nothing can be recognised or excluded by them."""
 
 SATURATED_SHARE_MAX = 0.01
 """A full detector hides the strongest bands, which are the ones that matter."""
 
 COVERAGE_MIN = 0.5
 """A listed substance counts as covered when half its tabulated intensity lies in the range."""
+
+FOREIGN_SHARE_MAX = 0.25
+"""Unexplained bands up to this share of the strongest one are ones the tables leave out."""
 
 REFER_CATEGORIES = ("drug", "related")
 
@@ -93,9 +106,7 @@ def screen(
     if alarms:
         family = _family(identification, alarms, library, listed)
         reason = "listed_found" if len(family) == len(alarms) else "listed_family"
-        return decided(
-            "alarm", reason, substance_ids=family, lists=_lists(watchlists, family)
-        )
+        return decided("alarm", reason, substance_ids=family, lists=_lists(watchlists, family))
     if shadows:
         return decided(
             "inconclusive",
@@ -116,9 +127,12 @@ def screen(
         )
         if refer:
             return decided("inconclusive", f"{category}_found", substance_ids=refer)
-    poor = _poor(identification, library, listed, interrupted)
+    poor = _poor(identification, library, listed, interrupted=interrupted)
     if poor is not None:
         return decided("inconclusive", poor[0], **poor[1])
+    packaging = _packaging_only(identification, library)
+    if packaging:
+        return decided("inconclusive", "packaging_only", substance_ids=packaging)
     if identification.hits:
         found = tuple(hit.substance_id for hit in identification.hits)
         return decided("clear", "harmless_found", substance_ids=found)
@@ -168,7 +182,8 @@ def _split(
 
 def _convincing(hit: Hit, quality: Quality) -> bool:
     """Whether the evidence for a listed hit is enough for an alarm."""
-    enough = ALARM_NATS_MIN if principal_found(hit.bands) else ALARM_NATS_HIDDEN_MIN
+    seen = principal_found(hit.bands, SNR_ALARM_MIN)
+    enough = ALARM_NATS_MIN if seen else ALARM_NATS_HIDDEN_MIN
     found, missing, hidden = (
         sum(band.rel_intensity for band in hit.bands if band.state == state)
         for state in ("found", "missing", "hidden")
@@ -176,16 +191,20 @@ def _convincing(hit: Hit, quality: Quality) -> bool:
     return (
         hit.nats >= enough
         and hit.share >= ALARM_SHARE_MIN
-        and quality.snr >= SNR_MIN
+        and quality.snr >= SNR_ALARM_MIN
         and found >= ALARM_FOUND_SHARE_MIN * (found + missing)
-        and found >= ALARM_SEEN_SHARE_MIN * (found + missing + hidden)
+        and (
+            found >= ALARM_SEEN_SHARE_MIN * (found + missing + hidden)
+            or sum(band.state == "found" for band in hit.bands) >= ALARM_SEEN_BANDS_MIN
+        )
     )
 
 
-def principal_found(bands: tuple[BandEvidence, ...]) -> bool:
-    """Whether a principal band was found at its place, not only somewhere beneath others."""
+def principal_found(bands: tuple[BandEvidence, ...], snr_min: float = 0.0) -> bool:
+    """Whether a principal band stands at its place by itself, this far above the noise."""
     return any(
-        band.state == "found" and band.rel_intensity >= PRINCIPAL_REL_MIN for band in bands
+        band.state == "found" and band.rel_intensity >= PRINCIPAL_REL_MIN and band.snr >= snr_min
+        for band in bands
     )
 
 
@@ -203,8 +222,7 @@ def _family(
         if _close(entry)
         and entry.instead_of in alarms
         and (
-            entry.substance_id in listed
-            or library[entry.substance_id].category in REFER_CATEGORIES
+            entry.substance_id in listed or library[entry.substance_id].category in REFER_CATEGORIES
         )
     ]
     return tuple(dict.fromkeys(alarms + rivals))
@@ -217,8 +235,8 @@ def _possible(identification: Identification, listed: frozenset[str]) -> tuple[s
         for entry in identification.candidates
         if entry.instead_of is None
         and entry.substance_id in listed
-        and entry.nats >= POSSIBLE_NATS_MIN
-        and principal_found(entry.bands)
+        and entry.nats
+        >= (POSSIBLE_NATS_MIN if principal_found(entry.bands) else POSSIBLE_NATS_HIDDEN_MIN)
     )
 
 
@@ -226,16 +244,17 @@ def _poor(
     identification: Identification,
     library: Library,
     listed: frozenset[str],
+    *,
     interrupted: bool,
 ) -> tuple[str, dict[str, Parameter]] | None:
     """The first reason why this measurement cannot support "clear"."""
     quality = identification.quality
     if quality.saturated_share > SATURATED_SHARE_MAX:
         return "saturated", {"share_percent": round(100.0 * quality.saturated_share)}
-    if quality.band_count == 0:
+    if not identification.hits and (quality.sharp_count == 0 or quality.snr < NOISE_SNR_MAX):
         return "no_signal", {}
-    if quality.snr < SNR_MIN:
-        return "weak_signal", {"snr": round(quality.snr, 1), "snr_min": SNR_MIN}
+    if quality.snr < SNR_CLEAR_MIN:
+        return "weak_signal", {"snr": round(quality.snr, 1), "snr_min": round(SNR_CLEAR_MIN)}
     if interrupted:
         return "interrupted", {}
     short = tuple(
@@ -243,6 +262,8 @@ def _poor(
         for key in library.active_ids
         if key in listed and identification.coverage[key] < COVERAGE_MIN
     )
+    if not identification.hits and quality.clear_count < UNKNOWN_BANDS_MIN:
+        return "few_bands", {"band_count": quality.clear_count}
     if short:
         return "range_short", {
             "low_cm1": round(quality.range_cm1[0]),
@@ -250,6 +271,14 @@ def _poor(
             "substance_ids": short,
         }
     return None
+
+
+def _packaging_only(identification: Identification, library: Library) -> tuple[str, ...]:
+    """The hits when all of them are packaging and nothing else shows: the goods were not seen."""
+    names = tuple(hit.substance_id for hit in identification.hits)
+    if identification.foreign_share > FOREIGN_SHARE_MAX:
+        return ()
+    return names if all(library[name].category == "packaging" for name in names) else ()
 
 
 def _lists(watchlists: Watchlists, substance_ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -289,6 +318,15 @@ def _verdict(
                 lists=watchlists.lists_of(hit.substance_id),
                 rivals=tuple(rivals.get(hit.substance_id, ())),
                 bands=tuple(_band(band) for band in hit.bands),
+                look_alikes=tuple(
+                    LookAlikeRecord(
+                        substance_id=entry.substance_id,
+                        deficit_nats=round(entry.deficit_nats, 1),
+                        separating_cm1=entry.separating_cm1,
+                        separating_found_cm1=entry.separating_found_cm1,
+                    )
+                    for entry in hit.look_alikes
+                ),
             )
             for hit in identification.hits
         ),

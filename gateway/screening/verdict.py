@@ -29,6 +29,22 @@ class BandRecord(msgspec.Struct, frozen=True):
     grade: str
 
 
+class LookAlikeRecord(msgspec.Struct, frozen=True):
+    """A substance known to be mistaken for a hit.
+
+    Attributes:
+        substance_id: the look-alike.
+        deficit_nats: how much less evidence it has than the hit (3 = twenty times less likely).
+        separating_cm1: bands of the listed one of the two that tell them apart.
+        separating_found_cm1: those of them that were found.
+    """
+
+    substance_id: str
+    deficit_nats: float
+    separating_cm1: tuple[float, ...]
+    separating_found_cm1: tuple[float, ...]
+
+
 class HitRecord(msgspec.Struct, frozen=True):
     """One identified substance.
 
@@ -42,6 +58,7 @@ class HitRecord(msgspec.Struct, frozen=True):
         lists: ids of the watchlists it stands on.
         rivals: substances that explain its bands as well.
         bands: the bands with what became of each.
+        look_alikes: known look-alikes, nearest first, and why it is not they.
     """
 
     substance_id: str
@@ -52,6 +69,7 @@ class HitRecord(msgspec.Struct, frozen=True):
     lists: tuple[str, ...]
     rivals: tuple[str, ...]
     bands: tuple[BandRecord, ...]
+    look_alikes: tuple[LookAlikeRecord, ...]
 
 
 class QualityRecord(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from functools import lru_cache
 from importlib.resources import files
 from typing import Literal
@@ -53,7 +53,7 @@ class Watchlist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     list_id: str
     title: str
-    date: datetime.date
+    date: dt.date
     source: str
     entries: tuple[Entry, ...]
 
@@ -90,7 +90,9 @@ def parse_watchlist(name: str, text: str) -> Watchlist:
     except msgspec.DecodeError as error:
         raise WatchlistError(f"watchlist {name}: {error}; correct the file") from None
     if not 1 <= len(found.entries) <= ENTRIES_MAX:
-        raise WatchlistError(f"watchlist {name} has {len(found.entries)} entries, 1 to {ENTRIES_MAX}")
+        raise WatchlistError(
+            f"watchlist {name} has {len(found.entries)} entries, 1 to {ENTRIES_MAX}"
+        )
     return found
 
 

@@ -30,7 +30,8 @@ class AxisRecord:
     """What a node says once about its instrument; its readings refer to it.
 
     Attributes:
-        coefficients_nm: polynomial from pixel index (0, 1, ...) to wavelength in nm, constant first.
+        coefficients_nm: polynomial from pixel index (0, 1, ...) to wavelength in nm, constant
+            first.
         pixel_count: pixels of one reading.
         excitation_nm: laser wavelength, same air or vacuum convention as the coefficients.
         resolution_cm1: line width (FWHM) in cm^-1; 0 = not stated.
@@ -86,7 +87,7 @@ def raman_axis_cm1(
         index = np.arange(pixel_count, dtype=np.float64)
         wavelength_nm = np.polynomial.polynomial.polyval(index, np.asarray(coefficients_nm, float))
     low, high = float(wavelength_nm.min()), float(wavelength_nm.max())
-    if not (WAVELENGTH_NM_MIN <= low and high <= WAVELENGTH_NM_MAX):
+    if low < WAVELENGTH_NM_MIN or high > WAVELENGTH_NM_MAX:
         raise AxisError(
             f"wavelengths span {low:g} to {high:g} nm, accepted are {WAVELENGTH_NM_MIN} to "
             f"{WAVELENGTH_NM_MAX}; calibrate the instrument"

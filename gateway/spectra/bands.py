@@ -8,14 +8,18 @@ import numpy as np
 from scipy.signal import find_peaks, peak_widths
 
 from gateway.spectra.prepare import STEP_CM1, Prepared
-from gateway.spectra.spectrum import FloatArray
+from gateway.spectra.spectrum import BoolArray, FloatArray
 
-SNR_MIN = 5.0
+SNR_MIN = 6.0
 """Height over noise for a band to count: chance alone gives less than one in a thousand spectra."""
 
 SHARE_MIN = 0.012
 """Smallest band over the strongest one. Below it real instruments show etalon ripple and
 residues of the background that no noise estimate knows of."""
+
+SHARP_CM1_MAX = 60.0
+"""Broader features may be glass, fluorescence or a rest of the background: they are kept, but do
+not count as bands that somebody has to explain."""
 
 BANDS_MAX = 60
 """More bands than any library substance shows; the strongest are kept."""
@@ -43,6 +47,12 @@ class MeasuredBands:
     def count(self) -> int:
         """Number of bands."""
         return int(self.shift_cm1.shape[0])
+
+    @property
+    def sharp(self) -> BoolArray:
+        """Bands too narrow to be background, shape (m,)."""
+        narrow: BoolArray = self.fwhm_cm1 <= SHARP_CM1_MAX
+        return narrow
 
 
 def detection_limit(prepared: Prepared) -> FloatArray:

@@ -55,7 +55,9 @@ def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
                     "measure or export again"
                 )
         if len(shifts) >= POINTS_MAX:
-            raise FormatError(f"line {number}: more than {POINTS_MAX} points; export a single spectrum")
+            raise FormatError(
+                f"line {number}: more than {POINTS_MAX} points; export a single spectrum"
+            )
         shifts.append(pair[0])
         counts.append(pair[1])
         lines.append(number)
@@ -82,9 +84,7 @@ def _pair(row: str) -> tuple[float, float] | None:
     if len(cells) != 2:
         return None
     try:
-        first, second = (
-            float(cell.replace(",", ".") if decimal_comma else cell) for cell in cells
-        )
+        first, second = (float(cell.replace(",", ".") if decimal_comma else cell) for cell in cells)
     except ValueError:
         return None
     return first, second

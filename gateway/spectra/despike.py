@@ -66,7 +66,9 @@ def remove_spikes(
     reach = REACH_PIXELS
     for top in tops:
         left, right = _feet(counts, int(top))
-        around = np.concatenate((counts[max(left - reach, 0) : left], counts[right : right + reach]))
+        around = np.concatenate(
+            (counts[max(left - reach, 0) : left], counts[right : right + reach])
+        )
         level = float(np.median(around))
         height = counts[top] - level
         if height < max(SPIKE_SNR_MIN * noise, 1e-12):

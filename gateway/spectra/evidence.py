@@ -10,7 +10,9 @@ Theory of operation
                cm^-1: a match in a crowded spectrum is worth little, a match of the one dominating
                band much. This is the chance coincidence the substance has to beat.
     missing    ln m, where `m` is the chance that a band of this grade is absent or displaced
-    hidden     0: something else explains the light there, or the band is too weak to be seen
+    hidden     beneath a band that something else explains: how much better the light there is
+               explained with this substance on top, ln of a ratio of two log-normals, bounded
+    faint      0: too weak to be seen here
 
     The intensities of the tables are good to a factor of two, so heights enter through a wide
     log-normal and never exclude. The number of looks (substances compared) is subtracted once.
@@ -28,6 +30,7 @@ import numpy as np
 from gateway.spectra.bands import MeasuredBands, detection_limit
 from gateway.spectra.baseline import BROAD_CM1
 from gateway.spectra.library import BandArrays, Library
+from gateway.spectra.mixture import RenderedHeights
 from gateway.spectra.prepare import Prepared
 from gateway.spectra.spectrum import BoolArray, FloatArray, IntArray
 
@@ -42,8 +45,19 @@ WIDTH_RANGE = 1.2
 WIDTH_OUTLIER = 0.15
 """Widths agree to 30 % unless bands overlap, which happens to about one in seven."""
 
-EXPLAINED_FACTOR = 2.5
-"""A band up to this many times higher than the model expects may still be the model's own."""
+HEIGHT_FACTOR = 2.5
+"""A measured band may be this many times higher or lower than the table says and still be the
+substance's own; templates follow the measurement within it."""
+
+EXPLAINED_FACTOR = 1.25
+"""Light up to this many times the model's is explained by it (noise, line shape, overlap)."""
+
+SHARED_SPREAD = 0.7
+"""Spread of ln(height) at a place where two substances overlap; narrower than HEIGHT_SPREAD
+because the amount of each is already fitted to its other bands."""
+
+SHARED_NATS_MAX = 1.5
+"""A shared band never says more than this: it was not found as a band of its own."""
 
 MISSING_FACTOR = 0.3
 """Less than this share of the expected height at a band's place means: not there."""
@@ -116,8 +130,7 @@ def see(
     measured: MeasuredBands,
     library: Library,
     axis_uncertainty_cm1: float,
-    rel_visible: FloatArray,
-    rel_merged: FloatArray,
+    heights: RenderedHeights,
 ) -> Scene:
     """Prepare the comparison of one spectrum with all tabulated bands.
 
@@ -126,8 +139,7 @@ def see(
         measured: its bands.
         library: the band tables.
         axis_uncertainty_cm1: half-width of the axis error that may remain.
-        rel_visible: shape (b,), tabulated height times what the background leaves of it.
-        rel_merged: shape (b,), height of the rendered substance at the band's place.
+        heights: the tables rendered at the spectrum's resolution.
     """
     bands = library.arrays
     grid = prepared.grid_cm1
@@ -142,7 +154,7 @@ def see(
     spread = np.sqrt(
         (0.5 * bands.uncertainty_cm1) ** 2 + (0.5 * axis_uncertainty_cm1) ** 2 + loose**2 + 0.25
     )
-    offset = measured.shift_cm1[None, :] - bands.shift_cm1[:, None]
+    offset = measured.shift_cm1[None, :] - heights.crest_cm1[:, None]
     error = measured.shift_error_cm1[None, :]
     return Scene(
         prepared=prepared,
@@ -154,8 +166,8 @@ def see(
         window_cm1=window,
         spread_cm1=spread,
         width_cm1=width,
-        rel_visible=rel_visible,
-        rel_merged=rel_merged,
+        rel_visible=heights.visible,
+        rel_merged=heights.merged,
         reachable=(np.abs(offset) <= window[:, None] + 2.0 * error) & inside[:, None],
         offset_cm1=offset,
         crowding=_crowding(bands, measured),
@@ -171,7 +183,7 @@ def weigh(scene: Scene, model: FloatArray) -> Evidence:
     """
     measured, bands = scene.measured, scene.bands
     free = free_heights(scene, model)
-    density = _density(free, scene.prepared.span_cm1) * scene.crowding
+    density = _density(scene, free) * scene.crowding
     match, place = _match(scene, free, density)
     found = match >= 0
     amount = _amounts(scene, free, match)
@@ -190,9 +202,11 @@ def weigh(scene: Scene, model: FloatArray) -> Evidence:
         term[found] = np.log(good * (width + WIDTH_OUTLIER) / density[peak])
     state = _states(scene, model, expected, found)
     term[state == BandState.MISSING] = np.log(bands.missing_chance[state == BandState.MISSING])
+    hidden = state == BandState.HIDDEN
+    term[hidden] = _shared(scene, model, expected)[hidden]
     _count_peaks_once(scene, match, term, state)
     nats = np.bincount(bands.substance, weights=term, minlength=scene.substance_count)
-    nats = nats - np.log(scene.substance_count) + _completeness(scene, free, match)
+    nats = nats - np.log(scene.substance_count) + _completeness(scene, free)
     return Evidence(nats, amount, state, match, term)
 
 
@@ -203,13 +217,16 @@ def free_heights(scene: Scene, model: FloatArray) -> FloatArray:
     rest = measured.height - told
     explained = told * EXPLAINED_FACTOR >= measured.height
     limit = np.interp(measured.shift_cm1, scene.prepared.grid_cm1, scene.limit)
-    return np.where(explained | (rest < limit), 0.0, rest)
+    heights: FloatArray = np.where(explained | (rest < limit), 0.0, rest)
+    return heights
 
 
-def _density(free: FloatArray, span_cm1: float) -> FloatArray:
-    """Unexplained bands of at least half the height of each, per cm^-1, shape (m,)."""
-    counts = (free[None, :] >= 0.5 * free[:, None]) & (free[None, :] > 0.0)
-    return np.maximum(counts.sum(axis=1), 1.0) / span_cm1
+def _density(scene: Scene, free: FloatArray) -> FloatArray:
+    """Unexplained sharp bands of at least half the height of each, per cm^-1, shape (m,)."""
+    rivals = (free > 0.0) & scene.measured.sharp
+    counts = (free[None, :] >= 0.5 * free[:, None]) & rivals[None, :]
+    density: FloatArray = np.maximum(counts.sum(axis=1), 1.0) / scene.prepared.span_cm1
+    return density
 
 
 def _crowding(bands: BandArrays, measured: MeasuredBands) -> FloatArray:
@@ -264,9 +281,7 @@ def _amounts(scene: Scene, free: FloatArray, match: IntArray) -> FloatArray:
     return amount
 
 
-def _states(
-    scene: Scene, model: FloatArray, expected: FloatArray, found: BoolArray
-) -> IntArray:
+def _states(scene: Scene, model: FloatArray, expected: FloatArray, found: BoolArray) -> IntArray:
     """State of every tabulated band, shape (b,)."""
     grid, bands = scene.prepared.grid_cm1, scene.bands
     limit = np.interp(bands.shift_cm1, grid, scene.limit)
@@ -281,15 +296,26 @@ def _states(
     return state
 
 
+def _shared(scene: Scene, model: FloatArray, expected: FloatArray) -> FloatArray:
+    """What the height of the light at each band says for the substance on top of the model."""
+    grid, bands = scene.prepared.grid_cm1, scene.bands
+    light = np.maximum(np.interp(bands.shift_cm1, grid, scene.prepared.smooth), 1e-300)
+    told = np.interp(bands.shift_cm1, grid, model)
+    known = told > 0.1 * light
+    without = np.log(light / np.where(known, told, light)) / SHARED_SPREAD
+    together = np.log(light / np.where(known, told + expected, light)) / SHARED_SPREAD
+    gain = 0.5 * (without**2 - together**2)
+    return np.where(known & (expected > 0.0), np.clip(gain, -SHARED_NATS_MAX, SHARED_NATS_MAX), 0.0)
+
+
 def _overlapped(scene: Scene, expected: FloatArray) -> BoolArray:
-    """Where a neighbouring measured band is high and near enough to swallow the band, shape (b,)."""
+    """Where a neighbouring measured band is high and near enough to swallow it, shape (b,)."""
     measured = scene.measured
     width = np.maximum(scene.width_cm1[:, None], measured.fwhm_cm1[None, :])
     reach = scene.window_cm1[:, None] + OVERLAP_WIDTHS * width
     near = np.abs(scene.offset_cm1) <= reach
     high = measured.height[None, :] >= 0.5 * expected[:, None]
-    swallowed: BoolArray = (near & high).any(axis=1)
-    return swallowed
+    return np.asarray((near & high).any(axis=1), dtype=np.bool_)
 
 
 def _brightest(scene: Scene) -> FloatArray:
@@ -300,9 +326,7 @@ def _brightest(scene: Scene) -> FloatArray:
     return np.asarray(np.interp(places, grid, smooth).max(axis=1), dtype=np.float64)
 
 
-def _count_peaks_once(
-    scene: Scene, match: IntArray, term: FloatArray, state: IntArray
-) -> None:
+def _count_peaks_once(scene: Scene, match: IntArray, term: FloatArray, state: IntArray) -> None:
     """Let one measured band speak only once for a substance whose bands run together there."""
     found = np.flatnonzero(match >= 0)
     order = found[np.argsort(-scene.rel_visible[found], kind="stable")]
@@ -316,12 +340,13 @@ def _count_peaks_once(
     match[order[again]] = -1
 
 
-def _completeness(scene: Scene, free: FloatArray, match: IntArray) -> FloatArray:
+def _completeness(scene: Scene, free: FloatArray) -> FloatArray:
     """Bonus for substances that leave no strong band unexplained, shape (s,)."""
     bonus = np.zeros(scene.substance_count)
     if not free.size or not (free > 0.0).any():
         return bonus
-    strong = np.flatnonzero(free >= COMPLETE_SHARE * scene.measured.height.max())
+    least = COMPLETE_SHARE * float(scene.measured.height.max())
+    strong = np.flatnonzero((free >= least) & scene.measured.sharp)
     if not strong.size:
         return bonus
     told = np.zeros((scene.substance_count, scene.measured.count), dtype=np.bool_)

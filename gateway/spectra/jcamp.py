@@ -126,33 +126,39 @@ def _blocks(text: str) -> list[_Block]:
     lines: list[str] | None = None
     for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
         row = raw.split("$$", 1)[0].rstrip()
-        head = row.lstrip()
-        if not head.startswith("##"):
+        if not row.lstrip().startswith("##"):
             if lines is not None:
                 lines.append(row)
-            elif head:
-                raise FormatError(f"line {number}: {head[:40]!r} stands before any ## record")
+            elif row.strip():
+                raise FormatError(f"line {number}: {row[:40]!r} stands before any ## record")
             continue
-        label, equals, value = head[2:].partition("=")
-        if not equals:
-            raise FormatError(f"line {number}: record {head[:40]!r} has no '='; repair the file")
-        label = re.sub(r"[\s\-_/]", "", label).upper()
+        label, value = _label(number, row.strip())
         if label == "TITLE":
             if len(blocks) >= BLOCKS_MAX:
-                raise FormatError(f"line {number}: more than {BLOCKS_MAX} blocks; export one spectrum")
+                raise FormatError(
+                    f"line {number}: more than {BLOCKS_MAX} blocks; export one spectrum"
+                )
             current.append(_Block())
             blocks.append(current[-1])
         if not current:
             raise FormatError(f"line {number}: the first record must be ##TITLE=; repair the file")
+        lines = [value]
         if label == "END":
             current.pop()
             lines = None
-            continue
-        lines = [value]
-        current[-1].records.setdefault(label, (number, lines))
+        else:
+            current[-1].records.setdefault(label, (number, lines))
     if current:
         raise FormatError("JCAMP-DX file ends without ##END=; it is cut off, export it again")
     return blocks
+
+
+def _label(number: int, row: str) -> tuple[str, str]:
+    """Normalised label and first value of a line `##LABEL= value`."""
+    label, equals, value = row[2:].partition("=")
+    if not equals:
+        raise FormatError(f"line {number}: record {row[:40]!r} has no '='; repair the file")
+    return re.sub(r"[\s\-_/]", "", label).upper(), value
 
 
 def _raman_block(blocks: list[_Block]) -> _Block:
@@ -164,7 +170,9 @@ def _raman_block(blocks: list[_Block]) -> _Block:
         if "RAMAN" in kind:
             return block
         kinds.append(kind or "none")
-    raise FormatError(f"no Raman spectrum in the file, DATA TYPE is {kinds}; export a Raman spectrum")
+    raise FormatError(
+        f"no Raman spectrum in the file, DATA TYPE is {kinds}; export a Raman spectrum"
+    )
 
 
 def _point_count(block: _Block) -> int:
@@ -174,9 +182,7 @@ def _point_count(block: _Block) -> int:
     return int(count)
 
 
-def _evenly_spaced(
-    block: _Block, body: list[tuple[int, str]]
-) -> tuple[FloatArray, FloatArray]:
+def _evenly_spaced(block: _Block, body: list[tuple[int, str]]) -> tuple[FloatArray, FloatArray]:
     """Decode (X++(Y..Y)) with its X- and Y-checks."""
     count = _point_count(block)
     first, last = block.number("FIRSTX"), block.number("LASTX")
@@ -222,39 +228,28 @@ def _evenly_spaced(
 def _decode(number: int, row: str, count_max: int) -> tuple[list[float], bool]:
     """Ordinates of one line, and whether the last one was written as a difference."""
     values: list[float] = []
-    difference = False
-    step = 0.0
-    position = 0
-    row = row.rstrip()
-    while position < len(row):
-        token = _ORDINATE.match(row, position)
-        if token is None:
-            break
-        position = token.end()
+    step: float | None = None
+    for token in _ORDINATE.finditer(row.rstrip()):
         plain, letter, digits, other = token.groups()
         if other is not None:
             raise FormatError(f"line {number}: {other!r} is no value; replace it or export again")
-        if plain is not None:
-            values.append(float(plain))
-            difference = False
-        elif letter in SQZ:
-            values.append(float(SQZ[letter] + digits))
-            difference = False
+        if plain is not None or letter in SQZ:
+            values.append(float(plain if plain is not None else SQZ[letter] + digits))
+            step = None
         elif not values:
             raise FormatError(f"line {number}: the line begins with a difference or a repeat")
         elif letter in DIF:
             step = float(DIF[letter] + digits)
             values.append(values[-1] + step)
-            difference = True
         else:
             again = int(DUP[letter] + digits) - 1
             if again < 0 or len(values) + again > count_max:
                 raise FormatError(f"line {number}: repeat {letter}{digits} exceeds NPOINTS")
             for _ in range(again):
-                values.append(values[-1] + (step if difference else 0.0))
+                values.append(values[-1] + (step or 0.0))
         if len(values) > count_max:
             raise FormatError(f"line {number}: more values than NPOINTS allows")
-    return values, difference
+    return values, step is not None
 
 
 def _pairs(block: _Block, body: list[tuple[int, str]]) -> tuple[FloatArray, FloatArray]:

@@ -77,9 +77,9 @@ class BandArrays:
     missing_chance: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Library:
-    """The substances by id, the sources and the grades.
+    """The substances by id, the sources and the grades; equal only to itself, so it can be a key.
 
     Attributes:
         substances: every substance, also those without bands.
@@ -150,7 +150,9 @@ def build_library(texts: dict[str, str]) -> Library:
             raise LibraryError(f"substances.csv: {substance_id} appears twice; remove one row")
         substances[substance_id] = _substance(row, tuple(bands.pop(substance_id, ())))
     if bands:
-        raise LibraryError(f"bands.csv: no substance named {sorted(bands)}; add it to substances.csv")
+        raise LibraryError(
+            f"bands.csv: no substance named {sorted(bands)}; add it to substances.csv"
+        )
     confounders: dict[str, dict[str, tuple[float, ...]]] = {}
     for row in _rows("confounders", texts["confounders"]):
         for key in ("substance_id", "confounder_id"):

@@ -13,7 +13,7 @@ import numpy as np
 
 from gateway.spectra.bands import measure_bands
 from gateway.spectra.evidence import (
-    EXPLAINED_FACTOR,
+    HEIGHT_FACTOR,
     BandState,
     Evidence,
     Scene,
@@ -21,8 +21,9 @@ from gateway.spectra.evidence import (
     see,
     weigh,
 )
+from gateway.spectra.explain import BandEvidence, LookAlike, band_evidence, look_alikes, score
 from gateway.spectra.library import Library
-from gateway.spectra.mixture import band_shape, fit_mixture, render_heights
+from gateway.spectra.mixture import MixtureFit, band_shape, fit_mixture, render_heights
 from gateway.spectra.prepare import prepare
 from gateway.spectra.spectrum import FloatArray, Spectrum
 
@@ -45,31 +46,17 @@ CANDIDATE_NATS_MIN = -3.0
 SHARE_MIN = 0.03
 """Smallest component over the strongest band; the tables leave out weak bands of this size."""
 
+REFINE_ROUNDS = 2
+"""Choices settle in one round, the second confirms; each costs one weighing per substance."""
+
+REFINE_GAIN_NATS = 0.5
+"""A rival must be this much better to take a place, or two equals would swap for ever."""
+
+CLEAR_SNR_MIN = 10.0
+"""Height over noise of a band that nobody would call noise, etalon ripple or a bad pixel."""
+
 NEED_MIN = 9.0
 """F of a component that the fit needs: three standard deviations."""
-
-
-@dataclass(frozen=True, slots=True)
-class BandEvidence:
-    """One tabulated band and what became of it in the measurement.
-
-    Attributes:
-        shift_cm1: tabulated position.
-        measured_cm1: position found, None when not found.
-        rel_intensity: tabulated height.
-        snr: height over noise of the band found, 0 when not found.
-        state: found, missing, hidden, faint or outside.
-        grade: A to D.
-        nats: what the band adds to the evidence.
-    """
-
-    shift_cm1: float
-    measured_cm1: float | None
-    rel_intensity: float
-    snr: float
-    state: str
-    grade: str
-    nats: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +90,7 @@ class Hit:
         share: part of the explained signal height, 0 to 1; not a concentration.
         need: F statistic of leaving it out of the mixture fit.
         bands: its bands.
+        look_alikes: substances known to be mistaken for it, and how far the measurement is off.
     """
 
     substance_id: str
@@ -111,6 +99,7 @@ class Hit:
     share: float
     need: float
     bands: tuple[BandEvidence, ...]
+    look_alikes: tuple[LookAlike, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +107,15 @@ class Quality:
     """How good the measurement is.
 
     Attributes:
-        snr: of the strongest band; 0 when there is none.
+        snr: of the strongest sharp band; 0 when there is none.
         range_cm1: evaluated range.
         resolution_cm1: line width in use.
         saturated_share: share of the range lost to a full detector.
         fluorescence_share: background area over all light.
         spike_count: points replaced as cosmic rays.
         band_count: bands found.
+        sharp_count: those too narrow to be background.
+        clear_count: sharp ones that stand ten times above the noise.
     """
 
     snr: float
@@ -134,6 +125,8 @@ class Quality:
     fluorescence_share: float
     spike_count: int
     band_count: int
+    sharp_count: int
+    clear_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +137,7 @@ class Identification:
         hits: accepted substances, best first.
         candidates: rivals of the hits and further possible substances.
         unexplained_cm1: positions of bands nothing accounts for, strongest first.
+        foreign_share: height of the strongest of them over the strongest band, 0 to 1.
         explained_share: share of the signal's area the hits explain.
         coverage: substance_id -> share of its tabulated intensity inside the usable range.
         quality: of the measurement.
@@ -153,6 +147,7 @@ class Identification:
     hits: tuple[Hit, ...]
     candidates: tuple[Candidate, ...]
     unexplained_cm1: tuple[float, ...]
+    foreign_share: float
     explained_share: float
     coverage: dict[str, float]
     quality: Quality
@@ -174,19 +169,14 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
     prepared = prepare(spectrum)
     measured = measure_bands(prepared)
     heights = render_heights(library, prepared.resolution_cm1)
-    scene = see(
-        prepared,
-        measured,
-        library,
-        spectrum.axis_uncertainty_cm1,
-        heights.visible,
-        heights.merged,
-    )
-    accepted = _accept(scene)
-    hits, candidates, explained = _challenge(scene, library, accepted)
+    scene = see(prepared, measured, library, spectrum.axis_uncertainty_cm1, heights)
+    accepted, fit = _keep_needed(scene, _refine(scene, _accept(scene)))
+    hits, candidates = _challenge(scene, library, accepted, fit)
     model = _total(scene, accepted)
     free = free_heights(scene, model)
     order = np.argsort(-free)
+    strongest = float(measured.height.max(initial=1e-300))
+    foreign = float(free[measured.sharp].max(initial=0.0)) / strongest
     bands = library.arrays
     weight = np.bincount(bands.substance, bands.rel_intensity, scene.substance_count)
     inside = np.bincount(bands.substance, bands.rel_intensity * scene.inside, scene.substance_count)
@@ -194,18 +184,19 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
         hits=hits,
         candidates=candidates,
         unexplained_cm1=tuple(float(measured.shift_cm1[i]) for i in order if free[i] > 0.0),
-        explained_share=explained,
-        coverage={
-            key: float(inside[i] / weight[i]) for i, key in enumerate(library.active_ids)
-        },
+        foreign_share=foreign,
+        explained_share=fit.explained if fit else 0.0,
+        coverage={key: float(inside[i] / weight[i]) for i, key in enumerate(library.active_ids)},
         quality=Quality(
-            snr=float(measured.snr.max()) if measured.count else 0.0,
+            snr=float(measured.snr[measured.sharp].max(initial=0.0)),
             range_cm1=(float(prepared.grid_cm1[0]), float(prepared.grid_cm1[-1])),
             resolution_cm1=prepared.resolution_cm1,
             saturated_share=prepared.saturated_share,
             fluorescence_share=prepared.background_share,
             spike_count=prepared.spike_count,
             band_count=measured.count,
+            sharp_count=int(measured.sharp.sum()),
+            clear_count=int((measured.sharp & (measured.snr >= CLEAR_SNR_MIN)).sum()),
         ),
         library_version=library.version,
     )
@@ -247,8 +238,8 @@ def _template(scene: Scene, evidence: Evidence, index: int, free: FloatArray) ->
     share = scene.rel_visible[rows] / merged
     height[found] = np.clip(
         free[match[found]] * share[found],
-        expected[found] / EXPLAINED_FACTOR,
-        expected[found] * EXPLAINED_FACTOR,
+        expected[found] / HEIGHT_FACTOR,
+        expected[found] * HEIGHT_FACTOR,
     )
     height[evidence.state[rows] == BandState.MISSING] = 0.0
     shapes = band_shape(
@@ -265,20 +256,54 @@ def _total(scene: Scene, accepted: list[_Accepted]) -> FloatArray:
     return model
 
 
-def _challenge(
-    scene: Scene, library: Library, accepted: list[_Accepted]
-) -> tuple[tuple[Hit, ...], tuple[Candidate, ...], float]:
-    """Weigh each accepted substance against its rivals, and all others on top."""
-    if not accepted:
-        evidence = weigh(scene, np.zeros_like(scene.prepared.grid_cm1))
-        return (), _candidates(scene, library, evidence, None, set()), 0.0
+def _refine(scene: Scene, accepted: list[_Accepted]) -> list[_Accepted]:
+    """Let each accepted substance be chosen again, now that the others are known.
+
+    The first choice was made in the whole light: a mixture from the tables may have taken the place
+    of its parts, and an amount may contain another substance's band.
+    """
+    chosen = list(accepted)
+    for _ in range(REFINE_ROUNDS if len(accepted) > 1 else 0):
+        for place in range(len(chosen)):
+            others = [entry for number, entry in enumerate(chosen) if number != place]
+            model = _total(scene, others)
+            evidence = weigh(scene, model)
+            for entry in others:
+                evidence.nats[entry.index] = -np.inf
+            best = int(np.argmax(evidence.nats))
+            if evidence.nats[best] < evidence.nats[chosen[place].index] + REFINE_GAIN_NATS:
+                best = chosen[place].index
+            template = _template(scene, evidence, best, free_heights(scene, model))
+            chosen[place] = _Accepted(best, template)
+    return chosen
+
+
+def _keep_needed(
+    scene: Scene, accepted: list[_Accepted]
+) -> tuple[list[_Accepted], MixtureFit | None]:
+    """Fit the accepted substances together and drop those the light does not need."""
     prepared = scene.prepared
-    fit = fit_mixture(
-        prepared.smooth,
-        prepared.noise,
-        np.array([entry.template for entry in accepted]),
-        prepared.resolution_cm1,
-    )
+    while accepted:
+        fit = fit_mixture(
+            prepared.smooth,
+            prepared.noise,
+            np.array([entry.template for entry in accepted]),
+            prepared.resolution_cm1,
+        )
+        least = int(np.argmin(fit.need))
+        if fit.need[least] >= NEED_MIN:
+            return accepted, fit
+        accepted = accepted[:least] + accepted[least + 1 :]
+    return [], None
+
+
+def _challenge(
+    scene: Scene, library: Library, accepted: list[_Accepted], fit: MixtureFit | None
+) -> tuple[tuple[Hit, ...], tuple[Candidate, ...]]:
+    """Weigh each accepted substance against its rivals, and all others on top."""
+    if fit is None:
+        evidence = weigh(scene, np.zeros_like(scene.prepared.grid_cm1))
+        return (), _candidates(scene, library, evidence, None, set())
     peaks = np.array([entry.template.max() for entry in accepted]) * fit.amount
     taken = {entry.index for entry in accepted}
     total = _total(scene, accepted)
@@ -287,21 +312,22 @@ def _challenge(
     for number, entry in enumerate(accepted):
         evidence = weigh(scene, total - entry.template)
         nats = float(evidence.nats[entry.index])
-        bands = _band_evidence(scene, library, evidence, entry.index)
+        bands = band_evidence(scene, library, evidence, entry.index)
         hits.append(
             Hit(
                 substance_id=library.active_ids[entry.index],
-                score=_score(bands, nats),
+                score=score(bands, nats),
                 nats=nats,
                 share=float(peaks[number] / max(peaks.sum(), 1e-300)),
                 need=float(fit.need[number]),
                 bands=bands,
+                look_alikes=look_alikes(scene, library, evidence, entry.index),
             )
         )
         candidates += _candidates(scene, library, evidence, entry.index, taken)
     candidates += _candidates(scene, library, weigh(scene, total), None, taken)
     order = sorted(range(len(hits)), key=lambda i: -hits[i].nats)
-    return tuple(hits[i] for i in order), tuple(candidates), fit.explained
+    return tuple(hits[i] for i in order), tuple(candidates)
 
 
 def _candidates(
@@ -320,37 +346,7 @@ def _candidates(
                 nats=float(evidence.nats[index]),
                 deficit_nats=reference - float(evidence.nats[index]),
                 instead_of=None if instead_of is None else library.active_ids[instead_of],
-                bands=_band_evidence(scene, library, evidence, int(index)),
+                bands=band_evidence(scene, library, evidence, int(index)),
             )
         )
     return tuple(sorted(found, key=lambda entry: -entry.nats))
-
-
-def _band_evidence(
-    scene: Scene, library: Library, evidence: Evidence, index: int
-) -> tuple[BandEvidence, ...]:
-    rows = np.flatnonzero(scene.bands.substance == index)
-    entries = []
-    for row, band in zip(rows, library[library.active_ids[index]].bands, strict=True):
-        peak = int(evidence.match[row])
-        entries.append(
-            BandEvidence(
-                shift_cm1=band.shift_cm1,
-                measured_cm1=float(scene.measured.shift_cm1[peak]) if peak >= 0 else None,
-                rel_intensity=band.rel_intensity,
-                snr=float(scene.measured.snr[peak]) if peak >= 0 else 0.0,
-                state=BandState(int(evidence.state[row])).name.lower(),
-                grade=band.grade,
-                nats=float(evidence.term[row]),
-            )
-        )
-    return tuple(entries)
-
-
-def _score(bands: tuple[BandEvidence, ...], nats: float) -> float:
-    """Share of the visible tabulated intensity that was found, times the certainty, 0 to 1."""
-    found = sum(band.rel_intensity for band in bands if band.state == "found")
-    missing = sum(band.rel_intensity for band in bands if band.state == "missing")
-    if found <= 0.0:
-        return 0.0
-    return float(found / (found + missing) * (1.0 - np.exp(-max(nats, 0.0))))

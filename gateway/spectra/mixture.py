@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -20,6 +21,9 @@ is Gaussian, and at hand-held resolution both are about equally wide."""
 
 SHAPES_CACHED_MAX = 16
 """Libraries kept as rendered heights, one per tenth of a wavenumber of resolution in use."""
+
+CREST_CM1 = 12.0
+"""Bands further apart than this do not run together at hand-held resolution."""
 
 MODEL_ERROR_SHARE = 0.1
 """Error of a rendered band over the light around it (position, width and line shape), so that a
@@ -38,10 +42,12 @@ class RenderedHeights:
 
     Attributes:
         visible: tabulated height times what the background estimate leaves of a broad band.
-        merged: height of the whole rendered substance at the band's place.
+        crest_cm1: where the band's crest is when its neighbours run into it.
+        merged: height of the whole rendered substance there.
     """
 
     visible: FloatArray
+    crest_cm1: FloatArray
     merged: FloatArray
 
 
@@ -92,49 +98,55 @@ def render_heights(library: Library, resolution_cm1: float) -> RenderedHeights:
         library: the band tables.
         resolution_cm1: instrument line width (FWHM) in cm^-1.
     """
-    return _render_heights(library.version, library.arrays, round(resolution_cm1, 1))
+    return _render_heights(library, round(resolution_cm1, 1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """Cache key: the version names the tables, so the arrays need not be hashed."""
-
-    version: str
-    resolution_cm1: float
-
-
-_HEIGHTS: dict[_Key, RenderedHeights] = {}
-
-
-def _render_heights(version: str, bands: BandArrays, resolution_cm1: float) -> RenderedHeights:
-    key = _Key(version, resolution_cm1)
-    known = _HEIGHTS.get(key)
-    if known is not None:
-        return known
+@lru_cache(maxsize=SHAPES_CACHED_MAX)
+def _render_heights(library: Library, resolution_cm1: float) -> RenderedHeights:
+    bands = library.arrays
     width = np.hypot(bands.fwhm_cm1, resolution_cm1)
     ladder, kept = _visibility()
-    visible = bands.rel_intensity * np.where(
-        width > BROAD_CM1, np.interp(width, ladder, kept), 1.0
-    )
+    seen = np.where(width > BROAD_CM1, np.interp(width, ladder, kept), 1.0)
+    visible = bands.rel_intensity * seen
+    crest = bands.shift_cm1.copy()
     merged = np.zeros_like(visible)
     for start, stop in _groups(bands):
         rows = slice(start, stop)
-        shapes = band_shape(
-            bands.shift_cm1[rows, None], bands.shift_cm1[None, rows], width[None, rows]
+        crest[rows], merged[rows] = _crests(bands.shift_cm1[rows], visible[rows], width[rows])
+    return RenderedHeights(visible, crest, merged)
+
+
+def _crests(
+    shift_cm1: FloatArray, height: FloatArray, width_cm1: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Climb from each band of one substance to the crest it is part of.
+
+    Returns:
+        Position and height of the crest, shape (b,); a shoulder without one keeps its own place.
+    """
+    steps = np.arange(-CREST_CM1, CREST_CM1 + 0.5)
+    places = shift_cm1[:, None] + steps[None, :]
+    shapes = band_shape(places[:, :, None], shift_cm1[None, None, :], width_cm1[None, None, :])
+    hills = shapes @ height
+    middle = steps.size // 2
+    at = np.full(shift_cm1.size, middle)
+    for _ in range(middle):
+        around = np.stack(
+            [np.take_along_axis(hills, (at + d)[:, None], 1)[:, 0] for d in (-1, 0, 1)]
         )
-        merged[rows] = shapes @ visible[rows]
-    if len(_HEIGHTS) >= SHAPES_CACHED_MAX:
-        _HEIGHTS.pop(next(iter(_HEIGHTS)))
-    result = RenderedHeights(visible, merged)
-    _HEIGHTS[key] = result
-    return result
+        at = np.clip(at + np.argmax(around, axis=0) - 1, 1, steps.size - 2)
+    at = np.where((at <= 1) | (at >= steps.size - 2), middle, at)
+    rows = np.arange(shift_cm1.size)
+    # A lone band keeps its tabulated place to the digit; the climb has steps of 1 cm^-1.
+    crest = np.where(np.abs(steps[at]) <= 1.0, shift_cm1, shift_cm1 + steps[at])
+    return crest, hills[rows, at]
 
 
 def _groups(bands: BandArrays) -> list[tuple[int, int]]:
     """Row ranges of the substances in the band arrays."""
     cuts = np.flatnonzero(np.diff(bands.substance)) + 1
     edges = [0, *cuts.tolist(), bands.substance.size]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def fit_mixture(

@@ -29,6 +29,12 @@ SPAN_CM1_MIN = 200.0
 GAP_CM1_MAX = 12.0
 """Wider gaps between neighbouring points would invent data when interpolated."""
 
+LEVEL_CM1 = 10.0
+"""Width of the average that gives the light for the shot noise; noise must not scale itself."""
+
+FINE_CM1 = 1.5
+"""Axes with closer points are averaged over each grid cell, others interpolated."""
+
 RESOLUTION_DEFAULT_CM1 = 8.0
 """Line width of the hand-held class, assumed when neither stated nor measurable."""
 
@@ -80,9 +86,9 @@ def prepare(spectrum: Spectrum) -> Prepared:
     base = background(on_grid)
     signal = on_grid - base
     resolution = spectrum.resolution_cm1 or RESOLUTION_DEFAULT_CM1
-    sigma_points = 0.5 * max(resolution, 4.0) / FWHM_PER_SIGMA / STEP_CM1
-    smooth = gaussian_filter1d(signal, sigma_points, mode="nearest")
-    noise = _noise(spectrum, clean, on_grid, grid) * _filter_gain(sigma_points)
+    filter_cm1 = 0.5 * max(resolution, 4.0) / FWHM_PER_SIGMA
+    smooth = gaussian_filter1d(signal, filter_cm1 / STEP_CM1, mode="nearest")
+    noise = _noise(spectrum, clean, on_grid, filter_cm1)
     lost = np.zeros(grid.shape, dtype=np.bool_)
     if spectrum.saturated is not None and spectrum.saturated.any():
         full = axis[spectrum.saturated]
@@ -114,8 +120,8 @@ def _grid(axis_cm1: FloatArray) -> FloatArray:
     high = min(WINDOW_CM1[1], float(axis_cm1[-1]))
     if high - low < SPAN_CM1_MIN:
         raise SpectrumError(
-            f"the axis covers {axis_cm1[0]:g} to {axis_cm1[-1]:g} cm^-1, less than {SPAN_CM1_MIN:g} "
-            f"of them within {WINDOW_CM1[0]:g} to {WINDOW_CM1[1]:g}; "
+            f"the axis covers {axis_cm1[0]:g} to {axis_cm1[-1]:g} cm^-1, less than "
+            f"{SPAN_CM1_MIN:g} of them within {WINDOW_CM1[0]:g} to {WINDOW_CM1[1]:g}; "
             "use an instrument that measures the fingerprint range"
         )
     inside = axis_cm1[(axis_cm1 >= low) & (axis_cm1 <= high)]
@@ -134,7 +140,7 @@ def _grid(axis_cm1: FloatArray) -> FloatArray:
 def _rebin(axis_cm1: FloatArray, counts: FloatArray, grid_cm1: FloatArray) -> FloatArray:
     """Average over each grid cell when the axis is finer than the grid, else interpolate."""
     spacing = float(np.median(np.diff(axis_cm1)))
-    if spacing > 0.75 * STEP_CM1:
+    if spacing > FINE_CM1:
         return np.asarray(np.interp(grid_cm1, axis_cm1, counts), dtype=np.float64)
     area = np.concatenate(([0.0], np.cumsum(0.5 * (counts[1:] + counts[:-1]) * np.diff(axis_cm1))))
     edges = np.concatenate((grid_cm1 - 0.5 * STEP_CM1, [grid_cm1[-1] + 0.5 * STEP_CM1]))
@@ -144,29 +150,34 @@ def _rebin(axis_cm1: FloatArray, counts: FloatArray, grid_cm1: FloatArray) -> Fl
 
 
 def _noise(
-    spectrum: Spectrum, clean: FloatArray, on_grid: FloatArray, grid_cm1: FloatArray
+    spectrum: Spectrum,
+    clean: FloatArray,
+    on_grid: FloatArray,
+    filter_cm1: float,
 ) -> FloatArray:
-    """Standard deviation of `on_grid`, shape (n,).
+    """Standard deviation of the filtered spectrum, shape (n,).
 
-    Where counts are photon counts the noise follows their square root; its scale is still taken
-    from the spectrum, because the electrons per count are not on the wire.
+    Its level is taken from neighbouring points as measured, and again on the grid where the axis is
+    finer, because vendors interpolate; the larger counts. It holds where most points are, at the
+    median light. Photon counts are noisier where there is more light: from there on the noise grows
+    with the root of the light above the darkest place. Electrons per count, read noise and pedestal
+    are not on the wire; where they matter this errs towards more noise, not less.
     """
-    axis = spectrum.axis_cm1
-    spacing = float(np.median(np.diff(axis)))
-    thinning = min(1.0, np.sqrt(spacing / STEP_CM1))
+    spacing = float(np.median(np.diff(spectrum.axis_cm1)))
+    blur = spacing / np.sqrt(6.0) if spacing > FINE_CM1 else STEP_CM1 / np.sqrt(12.0)
+    level = difference_noise(clean)
+    noise = level * _filter_gain(spacing, float(np.hypot(filter_cm1, blur)))
+    if spacing <= FINE_CM1:
+        noise = max(noise, difference_noise(on_grid) * _filter_gain(STEP_CM1, filter_cm1))
+    growth = np.ones_like(on_grid)
+    if spectrum.shot_noise_known:
+        light = gaussian_filter1d(on_grid, LEVEL_CM1 / STEP_CM1)
+        light = light - light.min()
+        growth = np.sqrt(np.maximum(light / max(float(np.median(light)), level**2, 1e-12), 1.0))
     tiny = 1e-9 * float(np.ptp(on_grid)) + 1e-12
-    if not spectrum.shot_noise_known:
-        level = max(difference_noise(on_grid), difference_noise(clean) * thinning, tiny)
-        return np.full(grid_cm1.shape, level)
-    shape = np.sqrt(np.maximum(on_grid, 1.0))
-    native = np.sqrt(np.maximum(clean, 1.0))
-    scale = max(difference_noise(clean / native) * thinning, difference_noise(on_grid / shape))
-    return np.maximum(scale * shape, tiny)
+    return np.maximum(noise * growth, tiny)
 
 
-def _filter_gain(sigma_points: float) -> float:
-    """Factor by which a Gaussian filter lowers white noise."""
-    reach = np.arange(-40, 41)
-    kernel = np.exp(-0.5 * (reach / sigma_points) ** 2)
-    kernel /= kernel.sum()
-    return float(np.sqrt(np.sum(kernel**2)))
+def _filter_gain(spacing_cm1: float, sigma_cm1: float) -> float:
+    """Factor by which a Gaussian of this width lowers white noise of points this far apart."""
+    return float(min(1.0, np.sqrt(spacing_cm1 / (2.0 * np.sqrt(np.pi) * sigma_cm1))))

@@ -1,0 +1,130 @@
+"""Turn the weighing of one substance into records a person can check, band by band."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.spectra.evidence import BandState, Evidence, Scene
+from gateway.spectra.library import Library
+
+LOOK_ALIKES_MAX = 5
+"""The nearest ones are shown; the others are further from the measurement than these."""
+
+
+@dataclass(frozen=True, slots=True)
+class BandEvidence:
+    """One tabulated band and what became of it in the measurement.
+
+    Attributes:
+        shift_cm1: tabulated position.
+        measured_cm1: position found, None when not found.
+        rel_intensity: tabulated height.
+        snr: height over noise of the band found, 0 when not found.
+        state: found, missing, hidden, faint or outside.
+        grade: A to D.
+        nats: what the band adds to the evidence.
+    """
+
+    shift_cm1: float
+    measured_cm1: float | None
+    rel_intensity: float
+    snr: float
+    state: str
+    grade: str
+    nats: float
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """A substance known to be mistaken for a hit, and how far the measurement is from it.
+
+    Attributes:
+        substance_id: the look-alike.
+        deficit_nats: how much less evidence it has than the hit, in the same place.
+        separating_cm1: bands of the listed one of the two that separate them.
+        separating_found_cm1: those of them that were found.
+    """
+
+    substance_id: str
+    deficit_nats: float
+    separating_cm1: tuple[float, ...]
+    separating_found_cm1: tuple[float, ...]
+
+
+def band_evidence(
+    scene: Scene, library: Library, evidence: Evidence, index: int
+) -> tuple[BandEvidence, ...]:
+    """All tabulated bands of one substance, in the order of the table.
+
+    Args:
+        scene: the spectrum.
+        library: the band tables.
+        evidence: result of weighing.
+        index: of the substance in `library.active_ids`.
+    """
+    rows = np.flatnonzero(scene.bands.substance == index)
+    entries = []
+    for row, band in zip(rows, library[library.active_ids[index]].bands, strict=True):
+        peak = int(evidence.match[row])
+        entries.append(
+            BandEvidence(
+                shift_cm1=band.shift_cm1,
+                measured_cm1=float(scene.measured.shift_cm1[peak]) if peak >= 0 else None,
+                rel_intensity=band.rel_intensity,
+                snr=float(scene.measured.snr[peak]) if peak >= 0 else 0.0,
+                state=BandState(int(evidence.state[row])).name.lower(),
+                grade=band.grade,
+                nats=float(evidence.term[row]),
+            )
+        )
+    return tuple(entries)
+
+
+def look_alikes(
+    scene: Scene, library: Library, evidence: Evidence, index: int
+) -> tuple[LookAlike, ...]:
+    """Known look-alikes of one hit, the nearest first.
+
+    The table of look-alikes is kept from the listed substance's side; a harmless hit looks up who
+    it could be mistaken for.
+    """
+    name = library.active_ids[index]
+    pairs = [(other, name, bands) for other, bands in library.confounders.get(name, {}).items()]
+    pairs += [
+        (listed, listed, known[name])
+        for listed, known in library.confounders.items()
+        if name in known
+    ]
+    found = []
+    for other, owner, separating in dict.fromkeys(pairs):
+        place = library.active_ids.index(other)
+        states = band_evidence(scene, library, evidence, library.active_ids.index(owner))
+        found.append(
+            LookAlike(
+                substance_id=other,
+                deficit_nats=float(evidence.nats[index] - evidence.nats[place]),
+                separating_cm1=separating,
+                separating_found_cm1=tuple(
+                    band.shift_cm1
+                    for band in states
+                    if band.shift_cm1 in separating and band.state == "found"
+                ),
+            )
+        )
+    nearest = {entry.substance_id: entry for entry in sorted(found, key=_distance, reverse=True)}
+    return tuple(sorted(nearest.values(), key=_distance)[:LOOK_ALIKES_MAX])
+
+
+def _distance(entry: LookAlike) -> float:
+    return entry.deficit_nats
+
+
+def score(bands: tuple[BandEvidence, ...], nats: float) -> float:
+    """Share of the visible tabulated intensity that was found, times the certainty, 0 to 1."""
+    found = sum(band.rel_intensity for band in bands if band.state == "found")
+    missing = sum(band.rel_intensity for band in bands if band.state == "missing")
+    if found <= 0.0:
+        return 0.0
+    return float(found / (found + missing) * (1.0 - np.exp(-max(nats, 0.0))))

@@ -1,0 +1,69 @@
+"""Goal: a node hears the newest word per topic, and never an old time.
+
+Method: the queue alone, with a clock that the test sets.
+"""
+
+import asyncio
+
+from gateway import wire
+from gateway.fleet.outgoing import Outgoing
+
+BOOT = b"boot-one"
+
+
+def receipt(seq):
+    return wire.Receipt(b"journal1", seq, ())
+
+
+def test_the_newest_word_keeps_its_place_and_flags():
+    async def story():
+        outgoing = Outgoing("post-1", lambda: 0)
+        outgoing.put("lane-1", "receipt", receipt(1))
+        outgoing.put("lane-2", "receipt", receipt(1))
+        outgoing.put("lane-1", "receipt", receipt(2))
+        outgoing.put("lane-1", "command", wire.Command(b"command1", 2, None, b""))
+        first, second, third = [await outgoing.take() for _ in range(3)]
+        assert first.topic == "harmattan/v1/post-1/lane-1/receipt"
+        assert (first.message, first.retain) == (receipt(2), True)
+        assert second.topic == "harmattan/v1/post-1/lane-2/receipt"
+        assert (third.topic.rsplit("/", 1)[1], third.retain) == ("command", False)
+
+    asyncio.run(story())
+
+
+def test_what_could_not_be_sent_comes_back_unless_there_is_a_newer_word():
+    async def story():
+        outgoing = Outgoing("post-1", lambda: 0)
+        outgoing.put("lane-1", "receipt", receipt(1))
+        old = await outgoing.take()
+        outgoing.put_back(old)
+        assert (await outgoing.take()).message == receipt(1)
+        outgoing.put("lane-1", "receipt", receipt(2))
+        outgoing.put_back(old)
+        assert (await outgoing.take()).message == receipt(2)
+
+    asyncio.run(story())
+
+
+def test_a_time_that_had_to_wait_is_that_of_its_sending():
+    async def story():
+        clock = [1_000]
+        outgoing = Outgoing("post-1", lambda: clock[0])
+        outgoing.put("lane-1", "time", wire.Time(1_000, 2, BOOT, 77))
+        clock[0] = 61_000
+        letter = await outgoing.take()
+        assert letter.message == wire.Time(61_000, 2, BOOT, 77)
+
+    asyncio.run(story())
+
+
+def test_taking_waits_for_a_word():
+    async def story():
+        outgoing = Outgoing("post-1", lambda: 0)
+        taking = asyncio.create_task(outgoing.take())
+        await asyncio.sleep(0)
+        assert not taking.done()
+        outgoing.put("lane-1", "receipt", receipt(1))
+        assert (await taking).message == receipt(1)
+
+    asyncio.run(story())

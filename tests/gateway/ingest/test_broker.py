@@ -1,0 +1,237 @@
+"""Goal: the post's broker runs whenever it can, and says in one sentence why when it cannot.
+
+Method: the real mosquitto as the child of the real `Broker`, on ports that are free, taken or
+unusable, beside programs that resemble it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from gateway.errors import BrokerError
+from gateway.ingest.broker import Broker, check_port, configuration, find_leftovers, find_program
+from gateway.observe.counters import Counters
+from gateway.settings import BrokerSettings
+from tests.gateway.running import recording, running, starting, write_settings
+from tests.gateway.scripted import connected
+from tests.gateway.seen import DEADLINE_S, Log
+
+
+def spawn(command, **keywords):
+    """Start a program; it is running when this returns."""
+    return subprocess.Popen(command, **keywords)
+
+
+@contextlib.contextmanager
+def broker_of(folder, port, log, **changes):
+    settings = BrokerSettings(port=port, **changes)
+    yield Broker(settings, folder, counters=Counters(), log=recording(log))
+
+
+async def fault_of(broker):
+    """Run the broker until it gives up; return its sentence."""
+    with pytest.raises(BrokerError) as caught:
+        await asyncio.wait_for(broker.run(), DEADLINE_S)
+    return str(caught.value)
+
+
+def test_a_busy_port_is_named_with_the_remedy(tmp_path, free_port):
+    async def story():
+        with (
+            socket.create_server(("127.0.0.1", free_port)),
+            broker_of(tmp_path, free_port, Log()) as broker,
+        ):
+            text = await fault_of(broker)
+        assert text == (
+            f"broker.port {free_port} on 127.0.0.1 cannot be used: Address already in use; stop the"
+            " program that has it, or set broker.port to another in the settings and in the nodes"
+        )
+        assert not broker.ready.is_set()
+        assert not list(tmp_path.iterdir())
+
+    asyncio.run(story())
+
+
+def test_a_post_whose_port_is_taken_speaks_to_no_foreign_broker(tmp_path, free_port):
+    """It waits, tells why, and goes on by itself when the port is free."""
+
+    async def story():
+        with socket.create_server(("127.0.0.1", free_port)) as foreign:
+            foreign.settimeout(0)
+            async with starting(write_settings(tmp_path, free_port)) as log:
+                await log.event("task_fault", 2, task="broker")
+                with pytest.raises(BlockingIOError):
+                    foreign.accept()  # nobody has called
+                assert not log.events("task_fault", task="link")
+                foreign.close()
+                await log.event("broker_connected")
+
+    asyncio.run(story())
+
+
+def test_a_port_that_needs_rights_or_a_host_that_is_not_ours_is_named(monkeypatch):
+    with pytest.raises(BrokerError, match=r"broker.port 18883 on 192\.0\.2\.1 cannot be used"):
+        check_port("192.0.2.1", 18883)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(BrokerError, match=r"port 80 on 127\.0\.0\.1 cannot be used: Permission"):
+        check_port("127.0.0.1", 80)
+
+
+def test_a_broker_that_is_not_there_or_no_program_is_named(tmp_path, free_port):
+    with pytest.raises(BrokerError, match="'nosuchbroker' is not on PATH; run `make tools`"):
+        find_program("nosuchbroker")
+    fake = tmp_path / "mosquitto"
+    fake.write_bytes(b"\x7fnothing that runs")
+    fake.chmod(0o755)
+
+    async def story():
+        with broker_of(tmp_path, free_port, Log(), program=str(fake)) as broker:
+            text = await fault_of(broker)
+            assert "cannot be started" in text
+            assert "check broker.program" in text
+
+    asyncio.run(story())
+
+
+def test_a_program_that_does_not_listen_is_ended(tmp_path, free_port, monkeypatch):
+    monkeypatch.setattr("gateway.ingest.broker.START_S_MAX", 0.3)
+    idle = tmp_path / "idle"
+    idle.write_text("#!/bin/sh\nexec sleep 600\n")
+    idle.chmod(0o755)
+
+    async def story():
+        log = Log()
+        with broker_of(tmp_path, free_port, log, program=str(idle)) as broker:
+            assert "ended with status -9" in await fault_of(broker)
+            await log.event("broker_log", text="does not listen after 0.3 s")
+
+    asyncio.run(story())
+
+
+def test_what_the_broker_complains_of_is_told(tmp_path, free_port):
+    sour = tmp_path / "sour"
+    sour.write_text("#!/bin/sh\necho 'Error: something is wrong' >&2\nexit 3\n")
+    sour.chmod(0o755)
+
+    async def story():
+        with broker_of(tmp_path, free_port, Log(), program=str(sour)) as broker:
+            text = await fault_of(broker)
+            assert "ended with status 3: Error: something is wrong" in text
+
+    asyncio.run(story())
+
+
+def test_an_orphan_is_ended_by_its_configuration_and_nothing_else_is(tmp_path, free_port):
+    """Even without a note of its process: a gateway may be killed before it can write one."""
+
+    async def story():
+        log = Log()
+        ours, others = tmp_path / "ours", tmp_path / "others"
+        for folder in (ours, others):
+            folder.mkdir()
+        program = find_program("mosquitto")
+        (ours / "mosquitto.conf").write_text(configuration(BrokerSettings(port=free_port)))
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            other = BrokerSettings(port=server.getsockname()[1])
+        (others / "mosquitto.conf").write_text(configuration(other))
+        orphan = spawn([program, "-c", ours / "mosquitto.conf"])
+        foreign = spawn([program, "-c", others / "mosquitto.conf"])
+        idle = "import time; time.sleep(600)"
+        viewer = spawn([sys.executable, "-c", idle, ours / "mosquitto.conf"])
+        try:
+            assert find_leftovers(ours / "mosquitto.conf") == [orphan.pid]
+            with broker_of(ours, free_port, log) as broker:
+                task = asyncio.create_task(broker.run())
+                await log.event("broker_leftover", pid=orphan.pid)
+                await log.event("broker_started")
+                assert orphan.wait(DEADLINE_S) is not None
+                assert (foreign.poll(), viewer.poll()) == (None, None)
+                task.cancel()
+                await asyncio.wait([task])
+                assert find_leftovers(ours / "mosquitto.conf") == []
+        finally:
+            for child in (orphan, foreign, viewer):
+                child.kill()
+                child.wait()
+
+    asyncio.run(story())
+
+
+def test_an_orphan_that_does_not_listen_to_reason_is_killed(tmp_path, free_port, monkeypatch):
+    monkeypatch.setattr("gateway.ingest.broker.STOP_S_MAX", 0.3)
+
+    async def story():
+        log = Log()
+        script = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True)\n"
+        script += "time.sleep(600)"
+        # `-c` and the configuration last, as on a broker's command line.
+        command = [sys.executable, "-c", script, "-c", str(tmp_path / "mosquitto.conf")]
+        deaf = spawn(command, stdout=subprocess.PIPE)
+        deaf.stdout.readline()
+        try:
+            with broker_of(tmp_path, free_port, log) as broker:
+                task = asyncio.create_task(broker.run())
+                await log.event("broker_started")
+                assert deaf.wait(DEADLINE_S) == -signal.SIGKILL
+                task.cancel()
+                await asyncio.wait([task])
+        finally:
+            deaf.kill()
+            deaf.wait()
+            deaf.stdout.close()
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_dies_is_started_again_and_the_link_follows(tmp_path, free_port):
+    async def story():
+        async with running(write_settings(tmp_path, free_port)) as log:
+            for number in (1, 2):
+                started = await log.event("broker_started", number)
+                await log.event("broker_connected", number)
+                os.kill(started["pid"], signal.SIGKILL)
+                line = await log.event("task_fault", number, task="broker")
+                assert "ended with status -9" in line["text"]
+            await log.event("broker_connected", 3)
+            async with connected(free_port) as node:
+                await node.be_born()
+                await node.receipt(0)
+        assert not (tmp_path / "state" / "mosquitto.pid").exists()
+
+    asyncio.run(story())
+
+
+def test_without_proc_the_system_is_asked_for_its_processes(tmp_path, monkeypatch):
+    """As on macOS, whose `ps` prints lines like these."""
+    configured = tmp_path / "mosquitto.conf"
+    listing = tmp_path / "ps"
+    listing.write_text(
+        "#!/bin/sh\n"
+        '[ "$*" = "-axo pid=,command=" ] || exit 1\n'
+        f"echo '    1 /sbin/launchd'\n"
+        f"echo '   77 /opt/homebrew/sbin/mosquitto -c {configured}'\n"
+        f"echo '12345 vim {configured}'\n"
+        f"echo '  901 /opt/homebrew/sbin/mosquitto -c {configured}.old'\n"
+    )
+    listing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("gateway.ingest.broker._PROCESSES", tmp_path / "no-proc")
+    assert find_leftovers(configured) == [77]
+
+
+def test_the_configuration_bounds_everything_and_stays_on_loopback():
+    lines = configuration(BrokerSettings(port=4_711)).splitlines()
+    assert "listener 4711 127.0.0.1" in lines
+    assert "max_packet_size 98304" in lines
+    assert "max_queued_messages 1000" in lines
+    assert "persistence false" in lines

@@ -1,0 +1,213 @@
+"""Goal: a receipt says nothing that is not on the disk, whatever the disk does meanwhile.
+
+Method: the real committer, roster and journal without a broker: messages are offered by hand, and
+the letters to the nodes are read where the link would take them.
+"""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from gateway import wire
+from gateway.errors import JournalError
+from gateway.fleet.outgoing import Outgoing
+from gateway.fleet.roster import LEDGERS_PER_NODE_MAX, Roster
+from gateway.ingest.arrivals import Arrivals
+from gateway.ingest.committer import Committer
+from gateway.ingest.intake import Taken
+from gateway.journal.store import Journal
+from gateway.observe.counters import Counters
+from gateway.settings import NodeSettings, Settings
+from tests.gateway.running import recording
+from tests.gateway.seen import DEADLINE_S, Log
+
+JOURNAL = b"journal1"
+
+
+class Desk:
+    """A committer with all it needs."""
+
+    def __init__(self, journal):
+        self.journal = journal
+        self.log = Log()
+        self.arrivals = Arrivals()
+        self.judge_wanted = asyncio.Event()
+        self.counters = Counters()
+        self.outgoing = Outgoing("post-1", lambda: 9_000)
+        settings = Settings("post-1", nodes=(NodeSettings("lane-1"),))
+        self.roster = Roster(settings, journal, self.outgoing, now_ms=lambda: 9_000)
+        self.committer = Committer(
+            journal,
+            self.roster,
+            self.arrivals,
+            self.judge_wanted,
+            counters=self.counters,
+            log=recording(self.log),
+        )
+
+    def offer(self, message, node="lane-1"):
+        assert self.arrivals.offer(Taken(node, message, wire.encode(message), False, 1_000))  # noqa: FBT003
+
+    def letters(self):
+        """Return what would be sent now, by channel."""
+        waiting = self.outgoing._letters
+        return {topic.rsplit("/", 1)[1]: letter.message for topic, letter in waiting.items()}
+
+
+@contextlib.asynccontextmanager
+async def desk_in(folder):
+    journal = Journal(folder / "journal.sqlite")
+    await journal.open()
+    desk = Desk(journal)
+    await desk.roster.load()
+    try:
+        yield desk
+    finally:
+        await journal.close()
+
+
+@contextlib.asynccontextmanager
+async def at_work(desk):
+    task = asyncio.create_task(desk.committer.run())
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def reading(seq, journal_id=JOURNAL, size=2_000):
+    return wire.Reading(
+        *(journal_id, seq, b"boot-one", 5, None, 0, b"inspect1", 1, b"axis-one", 400_000, 1),
+        *(100, None, 65_535, 0, None, b"\1\2" * (size // 2)),
+    )
+
+
+def birth(journal_id=JOURNAL, oldest_seq=1):
+    return wire.Birth(
+        *(b"boot-one", 5, None, 0, journal_id, oldest_seq, 99, "firmware", "unix", 0, "", ""),
+        *(None, 0, 785_000, 8_000, b"", 65_535),
+    )
+
+
+def test_no_word_before_the_commit(tmp_path):
+    async def story():
+        async with desk_in(tmp_path) as desk:
+            held, release = asyncio.Event(), asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def hold(_):
+                loop.call_soon_threadsafe(held.set)
+                asyncio.run_coroutine_threadsafe(release.wait(), loop).result(DEADLINE_S)
+
+            holding = asyncio.create_task(desk.journal.write(hold))
+            await held.wait()
+            async with at_work(desk):
+                desk.offer(birth())
+                desk.offer(reading(1))
+                await asyncio.sleep(0)  # the committer takes them
+                await asyncio.sleep(0)
+                assert len(desk.arrivals) == 0
+                assert desk.letters() == {}
+                assert desk.roster.known([("lane-1", JOURNAL)]) == {}
+                release.set()
+                await holding
+                await desk.log.event("record_committed", seq=1)
+                assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 1, ())
+                assert desk.letters()["time"].echo_uptime_ms == 5
+
+    asyncio.run(story())
+
+
+def test_a_full_disk_keeps_the_batch_and_promises_nothing(tmp_path):
+    async def story():
+        async with desk_in(tmp_path) as desk:
+            pages = await desk.journal.write(lambda c: c.pragma("page_count"))
+            await desk.journal.write(lambda c: c.pragma("max_page_count", pages + 3))
+            for seq in range(1, 21):
+                desk.offer(reading(seq))
+            with pytest.raises(JournalError, match="is full"):
+                await desk.committer.run()
+            desk.offer(reading(21))  # the node goes on sending
+            with pytest.raises(JournalError, match="is full"):
+                await desk.committer.run()
+            assert desk.letters() == {}
+            assert desk.log.items == []
+            await desk.journal.write(lambda c: c.pragma("max_page_count", 1 << 20))
+            async with at_work(desk):
+                await desk.log.event("record_committed", seq=21)
+                assert len(desk.log.events("record_committed")) == 21
+                assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 21, ())
+
+    asyncio.run(story())
+
+
+def test_ledgers_that_are_forgotten_are_rebuilt(tmp_path):
+    """A node that invents journals, or an old one: memory is bounded, receipts stay true."""
+
+    async def story():
+        journals = [b"jrnl-%03d" % number for number in range(3 * LEDGERS_PER_NODE_MAX)]
+        async with desk_in(tmp_path) as desk, at_work(desk):
+            for seq in (1, 3, 4, 2):
+                for journal_id in journals:
+                    desk.offer(reading(seq, journal_id, size=64))
+                    await desk.log.event("record_committed", seq=seq, journal=journal_id.hex())
+                    told = desk.letters()["receipt"]
+                    said = {1: (1, ()), 3: (1, (3, 3)), 4: (1, (3, 4)), 2: (4, ())}[seq]
+                    assert told == wire.Receipt(journal_id, *said)
+            assert len(desk.roster._ledgers["lane-1"]) == LEDGERS_PER_NODE_MAX
+            for journal_id in journals:  # all in one batch: more than are kept
+                desk.offer(reading(5, journal_id, size=64))
+            await desk.log.event("record_committed", seq=5, journal=journals[-1].hex())
+            assert len(desk.roster._ledgers["lane-1"]) == LEDGERS_PER_NODE_MAX
+
+    asyncio.run(story())
+
+
+def test_the_receipt_of_the_present_journal_has_the_last_word(tmp_path):
+    async def story():
+        async with desk_in(tmp_path) as desk:
+            for _ in range(2):
+                desk.offer(birth(b"now-----"))
+                desk.offer(reading(1, b"now-----"))
+                desk.offer(reading(1, b"before--"))
+            async with at_work(desk):
+                await desk.log.event("record_committed", journal=b"before--".hex())
+                assert desk.letters()["receipt"] == wire.Receipt(b"now-----", 1, ())
+
+    asyncio.run(story())
+
+
+def test_a_floor_is_kept_with_the_birth_that_says_it(tmp_path):
+    async def story():
+        async with desk_in(tmp_path) as desk, at_work(desk):
+            desk.offer(birth(oldest_seq=5))
+            await desk.log.event("node_born")
+        async with desk_in(tmp_path) as desk:  # killed right after
+            await desk.roster.announce()
+            assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 4, ())
+            assert desk.letters()["time"].echo_uptime_ms is None
+            assert desk.letters()["config"].version == 1
+
+    asyncio.run(story())
+
+
+def test_only_a_sample_or_a_new_axis_wakes_the_judges(tmp_path):
+    async def story():
+        async with desk_in(tmp_path) as desk, at_work(desk):
+            desk.offer(reading(1))
+            desk.offer(birth())
+            await desk.log.event("node_born")
+            assert not desk.judge_wanted.is_set()
+            sample = wire.decode(wire.encode(reading(2)))
+            desk.offer(type(sample)(*[*_values(sample)[:7], 0, *_values(sample)[8:]]))
+            await desk.log.event("record_committed", seq=2)
+            assert desk.judge_wanted.is_set()
+
+    asyncio.run(story())
+
+
+def _values(record):
+    return [getattr(record, name) for name in record.__struct_fields__]

@@ -1,0 +1,258 @@
+"""Goal: `write` returns when it is on the disk; a failure is its own; a bad file has a sentence.
+
+Method: a real journal in a temporary folder. The writer's thread is held by an operation that waits
+for the test, so that what is one batch is decided here and not by chance.
+"""
+
+import asyncio
+import contextlib
+import threading
+
+import apsw
+import pytest
+
+from gateway.errors import JournalError
+from gateway.journal import store
+from gateway.journal.records import save_floor
+from gateway.journal.store import Journal, connect
+from tests.gateway.seen import DEADLINE_S
+
+
+@contextlib.asynccontextmanager
+async def opened(folder):
+    journal = Journal(folder / "journal.sqlite")
+    try:
+        await journal.open()
+        yield journal
+    finally:
+        await journal.close()
+
+
+class Gate:
+    """An operation that keeps the writer busy until it is opened."""
+
+    def __init__(self):
+        self.entered = threading.Event()
+        self._open = threading.Event()
+
+    def __call__(self, connection):
+        self.entered.set()
+        assert self._open.wait(DEADLINE_S)
+
+    def open(self):
+        self._open.set()
+
+
+def floors(connection):
+    return connection.execute("SELECT journal_id, seq FROM journals ORDER BY 1").fetchall()
+
+
+def keep(name, seq=1):
+    return lambda connection: save_floor(connection, "lane-1", name, seq)
+
+
+async def queue_behind(journal, gate, operations):
+    """Start the gate, then the operations: they are the batch after it."""
+    tasks = [asyncio.create_task(journal.write(gate))]
+    await asyncio.to_thread(gate.entered.wait, DEADLINE_S)
+    for operation in operations:
+        tasks.append(asyncio.create_task(journal.write(operation)))
+        await asyncio.sleep(0)
+    return tasks
+
+
+def test_what_waits_together_is_committed_together(tmp_path):
+    async def story():
+        async with opened(tmp_path) as journal:
+            commits = []
+            journal._writing.set_commit_hook(lambda: commits.append(1) or False)
+            gate = Gate()
+            tasks = await queue_behind(journal, gate, [keep(b"%d" % n) for n in range(50)])
+            assert await journal.read(floors) == []
+            gate.open()
+            await asyncio.gather(*tasks)
+            assert len(await journal.read(floors)) == 50
+            assert len(commits) == 2  # the gate's, and one for the fifty
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda connection: connection.execute("INSERT INTO journals VALUES (NULL, NULL, NULL)"),
+        lambda connection: connection.execute("SELECT nothing FROM nowhere"),
+        lambda connection: 1 // 0,
+        lambda connection: connection.execute("SELECT ?", (1 << 70,)),
+    ],
+    ids=["constraint", "sql", "bug", "overflow"],
+)
+def test_a_failing_operation_harms_no_neighbour(tmp_path, fail):
+    async def story():
+        async with opened(tmp_path) as journal:
+            gate = Gate()
+
+            def half(connection):
+                save_floor(connection, "lane-1", b"half", 1)
+                fail(connection)
+
+            operations = [keep(b"before"), half, keep(b"after")]
+            tasks = await queue_behind(journal, gate, operations)
+            gate.open()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [isinstance(outcome, Exception) for outcome in outcomes] == [0, 0, 1, 0]
+            assert await journal.read(floors) == [(b"after", 1), (b"before", 1)]
+            await journal.write(keep(b"later"))  # the writer lives
+            assert len(await journal.read(floors)) == 3
+
+    asyncio.run(story())
+
+
+def test_a_result_comes_back_in_order(tmp_path):
+    async def story():
+        async with opened(tmp_path) as journal:
+            results = await asyncio.gather(
+                *(journal.write(lambda _, number=number: number) for number in range(600))
+            )
+            assert results == list(range(600))
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_wait_does_not_undo_the_operation(tmp_path):
+    async def story():
+        async with opened(tmp_path) as journal:
+            gate = Gate()
+            tasks = await queue_behind(journal, gate, [keep(b"kept")])
+            tasks[1].cancel()
+            gate.open()
+            await tasks[0]
+            await journal.write(keep(b"next"))
+            assert await journal.read(floors) == [(b"kept", 1), (b"next", 1)]
+
+    asyncio.run(story())
+
+
+def test_closing_writes_what_waits_and_refuses_what_comes(tmp_path):
+    async def story():
+        journal = Journal(tmp_path / "journal.sqlite")
+        await journal.open()
+        gate = Gate()
+        tasks = await queue_behind(journal, gate, [keep(b"kept")])
+        closing = asyncio.create_task(journal.close())
+        await asyncio.sleep(0)
+        with pytest.raises(JournalError, match="is closed; start the gateway again"):
+            await journal.write(keep(b"late"))
+        gate.open()
+        await asyncio.gather(closing, *tasks)
+        with pytest.raises(JournalError, match="is closed"):
+            await journal.read(floors)
+        await journal.close()  # again: nothing happens
+        # The last to close folds the log into the file: one file is the whole journal.
+        assert [path.name for path in tmp_path.iterdir()] == ["journal.sqlite"]
+        connection = connect(tmp_path / "journal.sqlite", read_only=True)
+        assert floors(connection) == [(b"kept", 1)]
+        connection.close()
+
+    asyncio.run(story())
+
+
+def test_a_full_queue_makes_writers_wait(tmp_path, monkeypatch):
+    async def story():
+        monkeypatch.setattr(store, "OPERATIONS_MAX", 4)
+        async with opened(tmp_path) as journal:
+            gate = Gate()
+            tasks = await queue_behind(journal, gate, [keep(b"%d" % n) for n in range(20)])
+            assert len(journal._waiting) == 3
+            gate.open()
+            await asyncio.gather(*tasks)
+            assert len(await journal.read(floors)) == 20
+
+    asyncio.run(story())
+
+
+def test_a_full_disk_is_told_and_passes(tmp_path):
+    async def story():
+        async with opened(tmp_path) as journal:
+            pages = journal._writing.pragma("page_count")
+            await journal.write(lambda connection: connection.pragma("max_page_count", pages + 2))
+
+            def fill(connection):
+                connection.execute(
+                    "INSERT INTO records VALUES (NULL, 'lane-1', x'00', 1, 3, 1, zeroblob(100000))"
+                )
+
+            with pytest.raises(JournalError, match="is full; free space on its disk"):
+                await journal.write(fill)
+            await journal.write(lambda connection: connection.pragma("max_page_count", 1 << 20))
+            await journal.write(fill)
+
+    asyncio.run(story())
+
+
+def test_every_commit_is_synced_and_the_reader_cannot_write(tmp_path):
+    """What the settings promise, `test_power.py` proves."""
+
+    async def story():
+        async with opened(tmp_path) as journal:
+            assert journal._writing.pragma("synchronous") == 2
+            assert journal._writing.pragma("journal_mode") == "wal"
+            with pytest.raises(JournalError, match="readonly"):
+                await journal.read(keep(b"from the reader"))
+
+    asyncio.run(story())
+
+
+def make_corrupt(path):
+    path.write_bytes(b"this is a letter, not a database " * 200)
+
+
+def make_cut(path):
+    connect(path).close()
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def make_foreign(path):
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE songs (title)")
+    connection.close()
+
+
+def make_newer(path):
+    connection = connect(path)
+    connection.pragma("user_version", 99)
+    connection.close()
+
+
+def make_folder(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (make_corrupt, "is not a database; the file is damaged: stop the gateway, move it"),
+        (make_cut, "malformed; the file is damaged: stop the gateway, move it"),
+        (make_foreign, "has schema version 0, this gateway knows 1; use the gateway that wrote it"),
+        (make_newer, "has schema version 99, this gateway knows 1; use the gateway that wrote it"),
+        (make_folder, "give this user the right to write the file and its folder"),
+    ],
+)
+def test_a_file_that_is_no_journal_is_refused_in_a_sentence(tmp_path, make, sentence):
+    make(tmp_path / "journal.sqlite")
+
+    async def story():
+        async with opened(tmp_path):
+            pass
+
+    with pytest.raises(JournalError) as caught:
+        asyncio.run(story())
+    assert str(tmp_path / "journal.sqlite") in str(caught.value)
+    assert sentence in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_and_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(JournalError, match="right to write"):
+        connect(tmp_path / "missing" / "journal.sqlite")
+    with pytest.raises(JournalError, match="does not exist; `harmattan run` makes it"):
+        connect(tmp_path / "journal.sqlite", read_only=True)

@@ -1,0 +1,137 @@
+"""Goal: `harmattan status` says what the post is doing, also when it is dead, and whether to look.
+
+Method: the real command on the journal of a post that runs in this process, of one that has ended,
+and on folders without one.
+"""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+from gateway import settings
+from gateway.errors import JournalError
+from gateway.journal.store import FILE_NAME
+from gateway.lock import is_running, locked
+from gateway.observe import status as observing
+from simulators.headquarters import Headquarters
+from tests.gateway.ingest.test_judging import UREA
+from tests.gateway.running import NODE, running, write_settings
+from tests.gateway.scripted import connected
+
+
+def wall_ms():
+    return time.time_ns() // 1_000_000
+
+
+async def ask(path, *options):
+    """Return exit status, standard output and standard error of `harmattan status`."""
+    return await asyncio.to_thread(call, path, *options)
+
+
+def call(path, *options):
+    command = [sys.executable, "-m", "gateway", "status", "--settings", str(path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def read(path, now_ms=None):
+    """Return the status as the command reads it."""
+    loaded = settings.load(path)
+    folder = path.parent / "state"
+    return observing.read(
+        loaded,
+        folder / FILE_NAME,
+        running=is_running(folder),
+        now_ms=wall_ms() if now_ms is None else now_ms,
+    )
+
+
+def test_a_post_from_its_first_minute_to_its_end(tmp_path, free_port):
+    async def story():
+        async with Headquarters(tmp_path / "headquarters") as headquarters:
+            path = write_settings(tmp_path, free_port, url=headquarters.url)
+            async with running(path) as log, contextlib.AsyncExitStack() as stack:
+                code, printed, _ = await ask(path, "--json")
+                told = json.loads(printed)
+                assert (code, told["running"]) == (1, True)
+                assert [node["state"] for node in told["nodes"]] == ["never", "never"]
+                for name in (NODE, "lane-2"):
+                    node = await stack.enter_async_context(connected(free_port, name))
+                    await node.be_born(next_seq=2)
+                    await node.say_status(online=True)
+                    await node.say(node.reading(1, pixels=UREA))
+                await log.event("alert_delivered", 2)
+                await log.event("node_status", 2, online=True)
+                code, printed, _ = await ask(path, "--json")
+                told = json.loads(printed)
+                assert code == 0, told
+                assert [node["state"] for node in told["nodes"]] == ["online", "online"]
+                assert (told["records"], told["pending"]) == (2, 0)
+                assert told["verdicts"] == {"alarm": 2}
+                assert (told["alerts_delivered"], told["alerts_waiting"]) == (2, 0)
+                assert told["nodes"][0]["instrument"] == "instrument 1"
+                silent = read(path, now_ms=wall_ms() + 3 * 300_000 + 60_000)
+                assert {found.state for found in silent.nodes} == {"silent"}
+                assert not silent.is_well
+                await node.say_health(fault="laser is off")
+                await log.event("node_fault", node="lane-2")
+                assert not read(path).is_well
+                await node.say_status(online=False)
+                await log.event("node_status", online=False)
+                assert [found.state for found in read(path).nodes] == ["online", "offline"]
+        code, printed, _ = await ask(path)
+        assert code == 1
+        assert "gateway does not run" in printed
+        assert "laser is off" in printed
+        assert "delivered 2, waiting 0" in printed
+
+    asyncio.run(story())
+
+
+def test_an_alert_that_is_stuck_is_a_reason_to_look(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)  # no authority
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=2)
+            await node.say(node.reading(1, pixels=UREA))
+            await log.event("alert")
+            assert read(path).alert_fault == "authority.url is empty; set it in the settings"
+        write_settings(tmp_path, free_port, url="http://127.0.0.1:1/alerts")
+        async with running(path) as log:
+            await log.event("alert_delivery_failed")
+            found = read(path)
+            assert "http://127.0.0.1:1/alerts is not reached" in found.alert_fault
+            assert (found.alerts_waiting, found.is_well) == (1, False)
+        console = Console(record=True, width=200)
+        observing.show(read(path), console, wall_ms())
+        assert "127.0.0.1:1/alerts is not reached" in console.export_text()
+
+    asyncio.run(story())
+
+
+def test_what_cannot_be_told_is_said_in_a_sentence(tmp_path, free_port):
+    code, printed, said = call(tmp_path / "missing.toml")
+    assert (code, printed) == (2, "")
+    assert said.startswith(f"harmattan: settings {tmp_path / 'missing.toml'}: No such file")
+    path = write_settings(tmp_path, free_port)
+    with pytest.raises(JournalError, match="`harmattan run` makes it at its first start"):
+        read(path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / FILE_NAME).write_text("no database at all")
+    with pytest.raises(JournalError, match="is not a database"):
+        read(path)
+
+
+def test_looking_at_the_lock_does_not_take_it(tmp_path, free_port):
+    """A post can start while somebody looks every moment."""
+    folder = tmp_path / "state"
+    assert not is_running(folder)
+    with locked(folder):
+        assert is_running(folder)
+    assert not is_running(folder)

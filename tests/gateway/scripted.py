@@ -1,0 +1,200 @@
+"""A node that follows a script: it says what the test tells it to, with the protocol's own packer.
+
+Nothing is sent that the test does not send, and nothing is sent twice: unlike the real firmware, so
+that every answer of the gateway can be told apart.
+"""
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncIterator
+
+import aiomqtt
+import numpy as np
+
+from protocol import messages, topics
+from protocol.messages import (
+    ROLE_DARK,
+    ROLE_SAMPLE,
+    TIME_NONE,
+    Birth,
+    Event,
+    Health,
+    Message,
+    Reading,
+    Receipt,
+    Status,
+    unpack,
+)
+from tests.gateway.running import NODE, POST
+from tests.gateway.seen import Seen
+
+PIXEL_COUNT = 1024
+FIRST_NM, LAST_NM = 800.71, 931.2  # 250 to 2000 cm^-1 at 785 nm
+COEFFICIENTS = struct.pack("<2f", FIRST_NM, (LAST_NM - FIRST_NM) / (PIXEL_COUNT - 1))
+AXIS = b"axis-one"
+FLAT = np.full(PIXEL_COUNT, 500, dtype="<u2").tobytes()
+
+
+class Node:
+    """One node's words and what the gateway answers.
+
+    Args:
+        client: connected.
+        name: of the node.
+        journal_id: of its flash.
+        boot_id: of this start.
+    """
+
+    def __init__(
+        self, client: aiomqtt.Client, name: str, journal_id: bytes, boot_id: bytes
+    ) -> None:
+        self.client = client
+        self.name = name
+        self.journal_id = journal_id
+        self.boot_id = boot_id
+        self.heard: Seen[Message] = Seen()
+        self.listening: asyncio.Task[None] | None = None
+
+    async def publish(self, channel: str, frame: bytes, *, post: str = POST) -> None:
+        """Send any bytes on any channel."""
+        topic = f"{topics.PREFIX}{post}/{self.name}/{channel}"
+        await self.client.publish(topic, frame, qos=1, retain=channel in topics.RETAINED)
+
+    async def say(self, message: Message) -> None:
+        """Send a message on its channel."""
+        await self.publish(message.CHANNEL, message.pack())
+
+    async def be_born(
+        self,
+        *,
+        oldest_seq: int = 1,
+        next_seq: int = 1,
+        axis_id: bytes | None = AXIS,
+        coefficients: bytes = COEFFICIENTS,
+        pixel_count: int = PIXEL_COUNT,
+        uptime_ms: int = 1_000,
+    ) -> None:
+        """Announce the node."""
+        await self.say(
+            Birth(
+                self.boot_id,
+                uptime_ms,
+                None,
+                TIME_NONE,
+                self.journal_id,
+                oldest_seq,
+                next_seq,
+                "scripted 1",
+                "unix",
+                0,
+                "instrument",
+                "1",
+                axis_id,
+                pixel_count,
+                785_000,
+                8_000,
+                coefficients,
+                65_535,
+            )
+        )
+
+    async def say_status(self, *, online: bool, boot_id: bytes | None = None) -> None:
+        await self.say(Status(boot_id or self.boot_id, online, 1_000))
+
+    async def say_health(self, *, oldest_seq: int = 1, next_seq: int = 1, fault: str = "") -> None:
+        await self.say(
+            Health(
+                *(self.boot_id, 2_000, None, TIME_NONE, None, None, 100_000, self.journal_id),
+                *(oldest_seq, next_seq, 4_096, 0, 0, 0, 0, 0, 0, fault),
+            )
+        )
+
+    def reading(
+        self,
+        seq: int,
+        *,
+        pixels: bytes = FLAT,
+        role: int = ROLE_SAMPLE,
+        axis_id: bytes = AXIS,
+        flags: int = 0,
+        dark_seq: int | None = None,
+    ) -> Reading:
+        """Return a reading."""
+        return Reading(
+            *(self.journal_id, seq, self.boot_id, 5_000 + seq, None, TIME_NONE, b"inspect1"),
+            *(role, axis_id, 400_000, 1, 100, None, 65_535, flags, dark_seq, pixels),
+        )
+
+    def dark(self, seq: int, pixels: bytes = FLAT) -> Reading:
+        """Return a dark frame: a record of full size that needs no verdict."""
+        return self.reading(seq, pixels=pixels, role=ROLE_DARK)
+
+    def event(self, seq: int, content: bytes = b"0123456789") -> Event:
+        """Return a scanned code."""
+        return Event(
+            *(self.journal_id, seq, self.boot_id, 5_000 + seq, None, TIME_NONE, b"inspect1"),
+            *(messages.EVENT_CODE, "]C1", content, None, None),
+        )
+
+    async def receipt(self, seq: int, beyond: tuple[int, ...] = (), *, count: int = 1) -> Receipt:
+        """Return the `count`-th receipt of this journal that says exactly this."""
+        wanted = Receipt(self.journal_id, seq, beyond)
+        found = await self.heard.wait(lambda message: message == wanted, count)
+        assert isinstance(found, Receipt)
+        return found
+
+    async def lost(self) -> None:
+        """Return when the connection is lost."""
+        assert self.listening is not None
+        await asyncio.wait([self.listening])
+
+    def covered(self) -> set[int]:
+        """Return every sequence number that a receipt of this journal has covered."""
+        found: set[int] = set()
+        for message in self.heard.items:
+            if isinstance(message, Receipt) and message.journal_id == self.journal_id:
+                found.update(range(1, message.seq + 1))
+                for first, last in zip(message.beyond[::2], message.beyond[1::2], strict=True):
+                    found.update(range(first, last + 1))
+        return found
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    port: int,
+    name: str = NODE,
+    *,
+    journal_id: bytes = b"journal1",
+    boot_id: bytes = b"boot-one",
+    will: bool = False,
+) -> AsyncIterator[Node]:
+    """Connect a scripted node to the broker at `port`."""
+    offline = Status(boot_id, False, 0).pack()  # noqa: FBT003 - fields by position
+    client = aiomqtt.Client(
+        "127.0.0.1",
+        port,
+        identifier=f"{POST}.{name}",
+        will=aiomqtt.Will(f"{topics.PREFIX}{POST}/{name}/status", offline, 1, retain=True)
+        if will
+        else None,
+    )
+    async with client:
+        node = Node(client, name, journal_id, boot_id)
+        await client.subscribe(
+            [(f"{topics.PREFIX}{POST}/{name}/{down}", 1) for down in topics.DOWN]
+        )
+        node.listening = asyncio.create_task(_listen(client, node))
+        try:
+            yield node
+        finally:
+            node.listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                await node.listening
+
+
+async def _listen(client: aiomqtt.Client, node: Node) -> None:
+    async for message in client.messages:
+        assert isinstance(message.payload, bytes)
+        if message.payload:
+            node.heard.add(unpack(message.payload, topics.parse(message.topic.value)[2]))

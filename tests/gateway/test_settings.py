@@ -1,0 +1,266 @@
+"""Goal: a settings file is taken whole or refused in a sentence that a technician can act on.
+
+Method: files on disk, each with one fault; the sentence must name file, key, value and what would
+do. Hypothesis draws tables that are nearly settings.
+"""
+
+import tomllib
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import settings
+from gateway.errors import SettingsError
+from gateway.settings import (
+    AuthoritySettings,
+    BrokerSettings,
+    NodeSettings,
+    Settings,
+    SpectraSettings,
+    is_loopback,
+    load,
+)
+
+NODE = '[[nodes]]\nid = "lane-1"\n'
+TLS = 'ca_file = "a"\ncertificate_file = "b"\nkey_file = "c"\n'
+
+
+def write(folder, text):
+    path = folder / "post.toml"
+    path.write_text(text)
+    return path
+
+
+def sentence(path):
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    return str(caught.value)
+
+
+def test_the_example_holds_every_key_with_its_default(repository_path, tmp_path):
+    text = (repository_path / "docs/post.example.toml").read_text()
+    whole = text.replace("# ca_file", "ca_file").replace("# certificate_file", "certificate_file")
+    table = tomllib.loads(whole.replace("# key_file", "key_file").replace('"..."', '""'))
+    for kind, found in (
+        (Settings, table),
+        (BrokerSettings, table["broker"]),
+        (NodeSettings, table["nodes"][0]),
+        (AuthoritySettings, table["authority"]),
+        (SpectraSettings, table["spectra"]),
+    ):
+        assert set(found) == set(kind.__struct_fields__), kind
+    loaded = load(write(tmp_path, text))
+    assert loaded.nodes == (NodeSettings("lane-1"),)
+    assert loaded.broker == BrokerSettings()
+    assert loaded.authority == AuthoritySettings()
+    assert loaded.spectra == SpectraSettings()
+    assert loaded.language == "en"
+
+
+def test_the_example_states_every_range(repository_path):
+    """What the comments promise is what is accepted."""
+    text = (repository_path / "docs/post.example.toml").read_text()
+    for key, low, high in (
+        ("integration_ms", 1, 60_000),
+        ("scans", 1, 1_000),
+        ("health_s", 5, 3_600),
+        ("window", 1, 32),
+    ):
+        line = next(line for line in text.splitlines() if line.startswith(key))
+        assert f"{low} to {high}" in line
+
+
+def test_paths_are_seen_from_the_file(tmp_path):
+    path = write(
+        tmp_path,
+        'post = "p"\ndirectory = "state"\n[broker]\nexternal = true\n'
+        + TLS
+        + '[authority]\nca_file = "../hq.pem"\n',
+    )
+    loaded = load(path)
+    assert loaded.directory == str(tmp_path / "state")
+    assert loaded.broker.key_file == str(tmp_path / "c")
+    assert loaded.authority.ca_file == str(tmp_path.parent / "hq.pem")
+    assert load(write(tmp_path, 'post = "p"')).directory == str(tmp_path)
+
+
+SENTENCES = {
+    "missing post": ("", "post is missing; add it"),
+    "unknown key": (
+        'post = "p"\nbrokr = 1',
+        "brokr is not a setting; did you mean broker?",
+    ),
+    "unknown key in a node": (
+        'post = "p"\n[[nodes]]\nid = "a"\n[[nodes]]\nid = "b"\nintegration_us = 5',
+        "nodes[1].integration_us is not a setting; did you mean integration_ms?",
+    ),
+    "unknown key like none": (
+        'post = "p"\n[spectra]\nzzz = 1',
+        "spectra.zzz is not a setting; known here: axis_uncertainty_cm1",
+    ),
+    "below the range": (
+        'post = "p"\n[[nodes]]\nid = "a"\nhealth_s = 2',
+        "nodes[0].health_s = 2: use a whole number from 5 to 3600",
+    ),
+    "above the range": (
+        'post = "p"\n[broker]\nport = 70000',
+        "broker.port = 70000: use a whole number from 1 to 65535",
+    ),
+    "a number as text": (
+        'post = "p"\n[broker]\nport = "1883"',
+        "broker.port = '1883': use a whole number from 1 to 65535",
+    ),
+    "a truth value as number": (
+        'post = "p"\n[broker]\nport = true',
+        "broker.port = True: use a whole number from 1 to 65535",
+    ),
+    "a fraction": (
+        'post = "p"\n[[nodes]]\nid = "a"\nscans = 1.5',
+        "nodes[0].scans = 1.5: use a whole number from 1 to 1000",
+    ),
+    "not a number": (
+        'post = "p"\n[authority]\ntimeout_s = nan',
+        "authority.timeout_s = nan: use a number from 0.1 to 120",
+    ),
+    "text as truth value": (
+        'post = "p"\n[broker]\nexternal = "yes"',
+        "broker.external = 'yes': use true or false",
+    ),
+    "number as text": ("post = 7", 'post = 7: use text in quotes ("...")'),
+    "one table where many belong": (
+        'post = "p"\n[nodes]\nid = "a"',
+        "use at most 64 tables, each headed [[nodes]]",
+    ),
+    "no table": ('post = "p"\nbroker = 1883', "broker = 1883: use a table headed [broker]"),
+    "too many nodes": (
+        'post = "p"\n' + "".join(f'[[nodes]]\nid = "n{n}"\n' for n in range(65)),
+        "use at most 64 tables, each headed [[nodes]]",
+    ),
+    "node without id": ('post = "p"\n[[nodes]]\nscans = 1', "nodes[0].id is missing; add it"),
+    "bad post name": (
+        'post = "My Post"',
+        "post = 'My Post': use 1 to 32 of a-z, 0-9 and -, not beginning with -",
+    ),
+    "bad node name": (
+        'post = "p"\n[[nodes]]\nid = "-a"',
+        "nodes[0].id = '-a': use 1 to 32 of a-z, 0-9 and -, not beginning with -",
+    ),
+    "node twice": (
+        'post = "p"\n' + 2 * NODE,
+        "nodes[1].id = 'lane-1' stands twice; every node needs an id of its own",
+    ),
+    "language": (
+        'post = "p"\nlanguage = "de"',
+        "language = 'de': use one of en, fr, ar, es",
+    ),
+    "own broker for all the world": (
+        'post = "p"\n[broker]\nhost = "0.0.0.0"',
+        "broker.host = '0.0.0.0': the post's own broker listens on loopback only; use 127.0.0.1",
+    ),
+    "plain broker beyond loopback": (
+        'post = "p"\n[broker]\nexternal = true\nhost = "broker.example"',
+        "a broker beyond loopback needs ca_file, certificate_file and key_file",
+    ),
+    "half the certificates": (
+        'post = "p"\n[broker]\nexternal = true\nca_file = "a"',
+        "ca_file, certificate_file and key_file belong together; give all three or none",
+    ),
+    "certificates for our own": (
+        'post = "p"\n[broker]\n' + TLS,
+        "leave the three files out, or set external = true",
+    ),
+    "plain http beyond loopback": (
+        'post = "p"\n[authority]\nurl = "http://hq.example/alerts"',
+        "authority.url = 'http://hq.example/alerts': use https://host/path, or http:// to loopback",
+    ),
+    "a loopback that is none": (
+        'post = "p"\n[authority]\nurl = "http://127.0.0.1.example/"',
+        "or http:// to loopback",
+    ),
+    "a loopback before an @": (
+        'post = "p"\n[authority]\nurl = "https://127.0.0.1@hq.example/"',
+        "authority.url holds a user or password, which would be logged; leave them out",
+    ),
+    "a backslash": (
+        "post = 'p'\n[authority]\nurl = 'http://127.0.0.1\\@hq.example/'",
+        "has a blank, a backslash or a letter beyond ASCII",
+    ),
+    "another scheme": ('post = "p"\n[authority]\nurl = "ftp://hq/"', "use https://host/path"),
+    "no host": ('post = "p"\n[authority]\nurl = "https:///alerts"', "use https://host/path"),
+    "a bad port": ('post = "p"\n[authority]\nurl = "https://hq:x/"', "use https://host/path"),
+    "a bad bracket": ('post = "p"\n[authority]\nurl = "https://[hq/"', "use https://host/path"),
+    "waits the wrong way round": (
+        'post = "p"\n[authority]\nretry_s_min = 9\nretry_s_max = 3',
+        "authority.retry_s_min = 9 is above retry_s_max = 3",
+    ),
+    "no TOML": ("post = ", "not valid TOML: "),
+    "twice": ('post = "p"\npost = "q"', "not valid TOML: "),
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_each_fault_has_its_sentence(tmp_path, name):
+    text, expected = SENTENCES[name]
+    path = write(tmp_path, text)
+    found = sentence(path)
+    assert found.startswith(f"settings {path}: ")
+    assert expected in found
+    assert "\n" not in found
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    missing = tmp_path / "missing.toml"
+    assert sentence(missing) == (
+        f"settings {missing}: No such file or directory; copy docs/post.example.toml there and"
+        " edit it"
+    )
+    assert "Is a directory" in sentence(tmp_path)
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    assert "not valid TOML" in sentence(binary)
+    large = tmp_path / "large.toml"
+    large.write_bytes(b"#" * (settings.SETTINGS_BYTES_MAX + 1))
+    assert "this is another file" in sentence(large)
+    deep = tmp_path / "deep.toml"
+    deep.write_text("x = " + "[" * 20_000)
+    assert "not valid TOML" in sentence(deep)
+
+
+@pytest.mark.parametrize(
+    "host, expected",
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("localhost", True),
+        ("localhost.example", False),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("2130706433", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine_and_nothing_else(host, expected):
+    assert is_loopback(host) == expected
+
+
+value = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+key = st.sampled_from(["id", "port", "host", "scans", "url", "external", "timeout_s", "x"])
+part = st.sampled_from(["post", "directory", "language", "broker", "nodes", "authority", "x"])
+table = st.dictionaries(part, value | st.dictionaries(key, value) | st.lists(value, max_size=2))
+
+
+@given(drawn=table | table.map(lambda found: {**found, "post": "p"}))
+def test_every_wrong_table_is_explained(drawn):
+    """Whatever stands there: settings, or one sentence; never another error."""
+    text = "good"
+    try:
+        settings._check(msgspec.convert(drawn, Settings))
+    except msgspec.ValidationError as error:
+        text = settings._explain(str(error), drawn)
+    except SettingsError as error:
+        text = str(error)
+    assert text
+    assert "\n" not in text
