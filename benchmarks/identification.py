@@ -1,5 +1,8 @@
 """How long one identification takes, absolutely and against a plain least-squares fit beside it.
 
+With `--rates` it measures instead how often listed and harmless goods get which verdict, in the
+forward model of the tests; `docs/detection.md` quotes that table.
+
 The peer is one `scipy.optimize.nnls` of the same spectrum against the whole library rendered on the
 same grid: the least that any method fitting a mixture from a library has to do.
 """
@@ -7,7 +10,9 @@ same grid: the least that any method fitting a mixture from a library has to do.
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,11 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from gateway.screening.rules import screen
+from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.library import Library, load_library
 from gateway.spectra.match import identify
 from gateway.spectra.mixture import band_shape
 from gateway.spectra.prepare import prepare
 from gateway.spectra.spectrum import Spectrum
+from tests.gateway.spectra.forward import CONTAINERS
+from tests.gateway.spectra.forward import measure as measure_in_tests
 
 MIXTURES: tuple[dict[str, float], ...] = (
     {"sucrose": 1.0},
@@ -37,6 +46,15 @@ COUNTS_TOP = 30_000.0
 COUNTS_BACKGROUND = 4_000.0
 ROUNDS = 10
 SEED = 20
+RATE_SNRS = (12.0, 30.0, 100.0, 300.0)
+RATE_KINDS: dict[str, float | None] = {
+    "listed": None,
+    "listed 1:1 with harmless": 1.0,
+    "listed 1:2 with harmless": 0.5,
+    "listed 1:5 with harmless": 0.2,
+    "harmless": None,
+    "harmless with harmless": 0.5,
+}
 
 
 def measure() -> dict[str, Any]:
@@ -112,5 +130,42 @@ def _design(
     return np.array(columns).T, prepared.signal
 
 
+def rates(draws: int = 4) -> dict[str, dict[str, int]]:
+    """Count verdicts on goods whose bands deviate from the tables as real ones do.
+
+    Args:
+        draws: measurements of each substance at each signal-to-noise ratio.
+
+    Returns:
+        Kind of goods and ratio -> verdict -> count. "alarm, other" names the wrong substance.
+    """
+    library, lists = load_library(), load_watchlists()
+    listed = [name for name in library.active_ids if name in lists.substance_ids]
+    harmless = [
+        name
+        for name in library.active_ids
+        if name not in lists.substance_ids
+        and library[name].category not in ("drug", "related", "packaging")
+    ]
+    table: dict[str, dict[str, int]] = {}
+    rng = np.random.default_rng(SEED)
+    for snr in RATE_SNRS:
+        for kind, part in RATE_KINDS.items():
+            counts: Counter[str] = Counter()
+            for name in harmless if kind.startswith("harmless") else listed:
+                for draw in range(draws):
+                    other = harmless[int(rng.integers(len(harmless)))]
+                    mixture = {name: 1.0} if part is None else {name: part, other: 1.0}
+                    spectrum = measure_in_tests(
+                        library, mixture, snr, rng, container=CONTAINERS[draw % len(CONTAINERS)]
+                    )
+                    verdict = screen(identify(spectrum, library), lists, library)
+                    named = verdict.parameters.get("substance_ids", ())
+                    wrong = verdict.verdict == "alarm" and name not in str(named)
+                    counts["alarm, other" if wrong else verdict.verdict] += 1
+            table[f"{kind}, signal to noise {snr:g}"] = dict(sorted(counts.items()))
+    return table
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))
+    print(json.dumps(rates() if "--rates" in sys.argv else measure(), indent=2))

@@ -25,8 +25,8 @@ from benchmarks.sender import COUNTER, PIXELS, WINDOW, frame_of, node_name
 from protocol import topics
 
 POST, BARE_POST = "bench", "bare"
-NODES = 16
-READINGS = 500  # of each node and round: a second or so
+NODES = 8
+READINGS = 1_000  # of each node and round: about a second
 ROUNDS = 5
 PACED_S = 6.0  # at half the rate found, for the latency
 READY_S_MAX = 30.0

@@ -40,7 +40,7 @@ COLOURS = {"alarm": "bold white on red", "inconclusive": "bold black on yellow",
 class Outcome:
     """What became of one file: a verdict or an error, never both."""
 
-    file: Path
+    file: str
     verdict: Verdict | None
     error: str
 
@@ -87,9 +87,16 @@ def identify_file(
         spectrum = read_spectrum(file, axis_uncertainty_cm1)
         verdict = screen(identify(spectrum, library), watchlists, library)
     except (SpectraError, OSError) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        return Outcome(file, None, f"{file}: {reason}")
-    return Outcome(file, verdict, "")
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = f"{error.strerror or error}; check the file and its permissions"
+        return Outcome(_text(file), None, f"{_text(file)}: {reason}")
+    return Outcome(_text(file), verdict, "")
+
+
+def _text(file: Path) -> str:
+    """Path as text that can be written anywhere, also when its bytes are not UTF-8."""
+    return str(file).encode("utf-8", errors="replace").decode("utf-8")
 
 
 def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
@@ -122,10 +129,10 @@ def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
 def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
     """One file's line of JSON."""
     if outcome.verdict is None:
-        return {"file": str(outcome.file), "error": outcome.error}
+        return {"file": outcome.file, "error": outcome.error}
     verdict = outcome.verdict
     return {
-        "file": str(outcome.file),
+        "file": outcome.file,
         "verdict": verdict.verdict,
         "hits": verdict.hits,
         "reason": verdict.reason_id,
@@ -145,7 +152,7 @@ def _show(outcome: Outcome, language: str, library: Library, console: Console) -
         console.print(Text(outcome.error, style="red"))
         return
     verdict = outcome.verdict
-    head = Text(str(outcome.file), style="bold")
+    head = Text(outcome.file, style="bold")
     console.print(head.append("  ").append(f" {verdict.verdict} ", style=COLOURS[verdict.verdict]))
     console.print(Text(explain(verdict, language)))
     if verdict.hits:

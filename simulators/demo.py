@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulators.events import Event
-from simulators.lane import START_S_MAX, Lane, Stored
+from simulators.lane import Lane, Stored
 from simulators.post import SOURCE
 from simulators.programs import ProgramError
 from simulators.world import Sample, Substance, WorldError, parse_sample
@@ -198,7 +198,6 @@ async def run(directory: Path, console: Console, *, forever: bool) -> bool:
     lane.events.listen(lambda event: tell(event, console))
     account: list[Seen] = []
     async with lane:
-        await lane.events.wait(SOURCE, "broker_connected", deadline_s=START_S_MAX)
         await lane.ready()
         for act in itertools.cycle(acts) if forever else acts:
             seen = await play(lane, act, console)

@@ -100,6 +100,7 @@ class Lane:
             )
             stack.push_async_callback(self._stop_post)
             await self.post.start()
+            await self.events.wait(SOURCE, "broker_connected", deadline_s=START_S_MAX)
             self.node = Node(
                 self.directory / "node",
                 post=post,
@@ -121,13 +122,9 @@ class Lane:
     async def _stop_post(self) -> None:
         await self.post.stop()
 
-    async def ready(self, *, births: int = 1) -> None:
-        """Wait until the node has an instrument and the gateway knows it.
-
-        Args:
-            births: how many births with an instrument the gateway must have seen so far.
-        """
-        await self.events.wait(self.node.name, "ready", deadline_s=START_S_MAX, count=births)
+    async def ready(self) -> None:
+        """Wait until the node has found its instrument."""
+        await self.events.wait(self.node.name, "ready", deadline_s=START_S_MAX)
 
     async def measure(self, sample: Sample) -> Stored:
         """Present a sample, push the button, and return the reading once the node has stored it."""

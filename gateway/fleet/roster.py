@@ -78,7 +78,12 @@ class Roster:
                 )
                 self.adopt((node, birth.journal_id), ledger)
             self._configs[node] = await self._journal.write(
-                partial(records.save_config, node=node, wanted=wanted_config(settings))
+                partial(
+                    records.save_config,
+                    node=node,
+                    wanted=wanted_config(settings),
+                    now_s=self._now_ms() // 1_000,
+                )
             )
 
     async def announce(self) -> None:

@@ -213,7 +213,8 @@ class Judging:
                 seq=reading.seq,
                 inspection_id=reading.inspection_id.hex(),
                 drill=False,
-                time_ms=reading.time_ms,
+                # A time without a quality is none (SPEC.md 7.2).
+                time_ms=reading.time_ms if reading.time_quality else None,
                 time_quality=reading.time_quality,
                 received_ms=pending.received_ms,
                 verdict=verdict.verdict,

@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from gateway import wire
-from protocol import messages
+from protocol import limits, messages
 from protocol.delivery import Ledger
 from protocol.errors import ProtocolError
 
@@ -222,16 +222,22 @@ def read_frame(frame: bytes | None) -> wire.Message | None:
         return None
 
 
-def save_config(connection: apsw.Connection, node: str, wanted: wire.Config) -> wire.Config:
-    """Return the config to send: the kept one, or `wanted` with the next version if it differs."""
+def save_config(
+    connection: apsw.Connection, node: str, wanted: wire.Config, now_s: int
+) -> wire.Config:
+    """Return the config to send: the kept one, or `wanted` with a new version if it differs.
+
+    A version must differ from every earlier one (SPEC.md 3.13), also from those of a journal that
+    was lost: it is the moment of the change, Unix seconds, or one more than the last.
+    """
     row = connection.execute("SELECT frame FROM configs WHERE node = ?", (node,)).fetchone()
     kept = read_frame(row[0]) if row else None
-    version = 1
+    version = now_s
     if isinstance(kept, wire.Config):
         if msgspec.structs.replace(wanted, version=kept.version) == kept:
             return kept
-        version = kept.version + 1
-    config = msgspec.structs.replace(wanted, version=version)
+        version = max(now_s, kept.version + 1)
+    config = msgspec.structs.replace(wanted, version=min(max(version, 1), limits.U32_MAX))
     connection.execute(
         "INSERT INTO configs (node, frame) VALUES (?, ?)"
         " ON CONFLICT DO UPDATE SET frame = excluded.frame",

@@ -17,7 +17,7 @@ import structlog
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
-Log = structlog.stdlib.BoundLogger
+Log = structlog.typing.FilteringBoundLogger
 
 LINES_MAX = 4_096  # waiting to be written: seconds of a busy post, a few MB
 GATHER_S = 0.01  # far below what a person or a test notices
@@ -110,6 +110,8 @@ def start(form: str, stream: TextIO | None = None) -> tuple[Log, Lines]:
     # paho and aiomqtt speak of lost connections through the standard library; so do we, better.
     logging.getLogger("mqtt").setLevel(logging.CRITICAL)
     log: Log = structlog.wrap_logger(
-        lines, processors=processors, wrapper_class=structlog.stdlib.BoundLogger
+        lines,
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
     return log, lines

@@ -26,6 +26,7 @@ class NodeState(msgspec.Struct, frozen=True):
     Attributes:
         state: online; silent, when it is connected but was not heard for SILENT_HEALTHS healths;
             offline; or never, when it has not spoken yet.
+        config_in_force: the node has confirmed the config that the gateway sends.
         fault: what it says of itself, empty when it is well.
     """
 
@@ -33,7 +34,7 @@ class NodeState(msgspec.Struct, frozen=True):
     state: str
     seen_ms: int | None
     instrument: str
-    config_version: int | None
+    config_in_force: bool
     fault: str
     evicted_count: int
     records: int
@@ -89,7 +90,11 @@ def read(settings: Settings, journal_path: Path, *, running: bool, now_ms: int) 
 
 def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now_ms: int) -> Status:
     connection.execute("BEGIN")  # one snapshot, so that the numbers agree
-    rows = _rows(connection, "SELECT node, birth, health, online, seen_ms FROM nodes")
+    rows = _rows(
+        connection,
+        "SELECT n.node, n.birth, n.health, n.online, n.seen_ms, c.frame"
+        " FROM nodes n LEFT JOIN configs c ON c.node = n.node",
+    )
     counts = dict(_rows(connection, "SELECT node, count(*) FROM records GROUP BY node"))
     known = {row[0]: row for row in rows}
     states = tuple(
@@ -131,8 +136,8 @@ def _state(
     settings: NodeSettings, row: tuple[Any, ...] | None, records: int, now_ms: int
 ) -> NodeState:
     """Return what the journal knows of one node."""
-    _, birth_frame, health_frame, online, seen_ms = row or (None, None, None, 0, None)
-    born, heard = read_frame(birth_frame), read_frame(health_frame)
+    _, birth_frame, health_frame, online, seen_ms, config_frame = row or (None,) * 6
+    born, heard, config = map(read_frame, (birth_frame, health_frame, config_frame))
     birth = born if isinstance(born, wire.Birth) else None
     health = heard if isinstance(heard, wire.Health) else None
     state = "offline"
@@ -146,7 +151,9 @@ def _state(
         state=state,
         seen_ms=seen_ms,
         instrument=f"{birth.instrument_model} {birth.instrument_serial}".strip() if birth else "",
-        config_version=birth.config_version if birth else None,
+        config_in_force=birth is not None
+        and isinstance(config, wire.Config)
+        and birth.config_version == config.version,
         fault=health.fault if health else "",
         evicted_count=health.evicted_count if health else 0,
         records=records,
@@ -170,7 +177,7 @@ def show(status: Status, console: Console, now_ms: int) -> None:
             f"[{colour}]{node.state}[/{colour}]",
             seen,
             Text(node.instrument or "-"),
-            "-" if node.config_version is None else str(node.config_version),
+            "in force" if node.config_in_force else "not yet",
             str(node.records),
             Text(node.fault or "-"),  # a node's own words are no markup
         )

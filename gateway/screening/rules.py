@@ -48,6 +48,10 @@ else so many bands: satellites at their places prove a substance whose main band
 ALARM_SHARE_MIN = 0.05
 """Smaller components drown in the bands that the tables leave out of the large ones."""
 
+CONFIRMED_GRADES = ("A", "B")
+"""A single band decides only if its place was measured or published as such; of the others one in
+seven is absent or displaced."""
+
 PRINCIPAL_REL_MIN = 0.8
 """Bands of at least this tabulated height are the principal ones."""
 
@@ -61,8 +65,8 @@ POSSIBLE_NATS_HIDDEN_MIN = 2.3
 SNR_ALARM_MIN = 10.0
 """Strongest band over noise below which matching is not dependable (general practice)."""
 
-SNR_CLEAR_MIN = 20.0
-"""To clear takes more: a listed substance a quarter as bright as the goods must stand out too."""
+SNR_CLEAR_MIN = 40.0
+"""To clear takes more: a listed substance a quarter as bright as the goods must reach the above."""
 
 NOISE_SNR_MAX = 8.0
 """What pure noise reaches, crest to valley, in one of some hundred spectra."""
@@ -188,6 +192,9 @@ def _convincing(hit: Hit, quality: Quality) -> bool:
         sum(band.rel_intensity for band in hit.bands if band.state == state)
         for state in ("found", "missing", "hidden")
     )
+    grades = [band.grade for band in hit.bands if band.state == "found"]
+    if len(grades) == 1 and grades[0] not in CONFIRMED_GRADES:
+        return False
     return (
         hit.nats >= enough
         and hit.share >= ALARM_SHARE_MIN
@@ -195,7 +202,7 @@ def _convincing(hit: Hit, quality: Quality) -> bool:
         and found >= ALARM_FOUND_SHARE_MIN * (found + missing)
         and (
             found >= ALARM_SEEN_SHARE_MIN * (found + missing + hidden)
-            or sum(band.state == "found" for band in hit.bands) >= ALARM_SEEN_BANDS_MIN
+            or len(grades) >= ALARM_SEEN_BANDS_MIN
         )
     )
 

@@ -81,7 +81,7 @@ def _cells(row: str) -> tuple[list[str], bool]:
 def _pair(row: str) -> tuple[float, float] | None:
     """The two numbers of a line, or None when it is no such line."""
     cells, decimal_comma = _cells(row)
-    if len(cells) != 2:
+    if len(cells) != 2 or "_" in row:  # Python reads 1_000 as a number, no instrument writes it
         return None
     try:
         first, second = (float(cell.replace(",", ".") if decimal_comma else cell) for cell in cells)

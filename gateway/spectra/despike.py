@@ -64,7 +64,15 @@ def remove_spikes(
     # A hit stands clearly above both its neighbours, or above the pair around it.
     tops = 1 + np.flatnonzero((inner >= counts[:-2]) & (inner > counts[2:]))
     reach = REACH_PIXELS
-    for top in tops:
+    rising = counts[tops - 1] < counts[tops + 1]
+    before, after = np.maximum(tops - 2, 0), np.minimum(tops + 2, counts.size - 1)
+    feet = np.maximum(
+        np.where(rising, counts[tops - 1], counts[before]),
+        np.where(rising, counts[after], counts[tops + 1]),
+    )
+    # Most crests are noise; only those high above their feet are worth a closer look.
+    steep = counts[tops] - feet >= (1.0 - FOOT_SHARE_MAX) * SPIKE_SNR_MIN * noise
+    for top in tops[steep]:
         left, right = _feet(counts, int(top))
         around = np.concatenate(
             (counts[max(left - reach, 0) : left], counts[right : right + reach])

@@ -26,6 +26,9 @@ from gateway.spectra.spectrum import POINTS_MAX, FloatArray
 BLOCKS_MAX = 64
 """Compound files of laboratories hold a few blocks; more is not one measurement."""
 
+DIGITS_MAX = 15
+"""Compressed ordinates are integers; more digits are beyond the precision of any detector."""
+
 SQZ = {letter: str(i) for i, letter in enumerate("@ABCDEFGHI")} | {
     letter: f"-{i}" for i, letter in enumerate("abcdefghi", start=1)
 }
@@ -107,6 +110,10 @@ def parse_jcamp(text: str) -> tuple[FloatArray, FloatArray]:
         axis, light = _pairs(block, body)
     else:
         raise FormatError(f"JCAMP-DX data form {form!r} is unknown; export as (X++(Y..Y))")
+    for name, column in (("Raman shift", axis), ("intensity", light)):
+        if not np.isfinite(column).all():
+            at = int(np.flatnonzero(~np.isfinite(column))[0])
+            raise FormatError(f"JCAMP-DX {name} {at + 1} is {column[at]}; export it again")
     _check_first(block, light)
     if axis.size > 1 and axis[0] > axis[-1]:
         axis, light = axis[::-1].copy(), light[::-1].copy()
@@ -221,8 +228,7 @@ def _evenly_spaced(block: _Block, body: list[tuple[int, str]]) -> tuple[FloatArr
             f"JCAMP-DX NPOINTS is {count} but {len(ordinates)} values follow; "
             "the file is cut off, export it again"
         )
-    light = np.array(ordinates) * block.number("YFACTOR", 1.0)
-    return np.linspace(first, last, count), light
+    return np.linspace(first, last, count), _scaled(np.array(ordinates), block, "YFACTOR")
 
 
 def _decode(number: int, row: str, count_max: int) -> tuple[list[float], bool]:
@@ -233,6 +239,8 @@ def _decode(number: int, row: str, count_max: int) -> tuple[list[float], bool]:
         plain, letter, digits, other = token.groups()
         if other is not None:
             raise FormatError(f"line {number}: {other!r} is no value; replace it or export again")
+        if len(digits or "") > DIGITS_MAX:
+            raise FormatError(f"line {number}: a number of {len(digits)} digits; export it again")
         if plain is not None or letter in SQZ:
             values.append(float(plain if plain is not None else SQZ[letter] + digits))
             step = None
@@ -274,9 +282,13 @@ def _pairs(block: _Block, body: list[tuple[int, str]]) -> tuple[FloatArray, Floa
             f"JCAMP-DX NPOINTS is {count} but {len(numbers)} numbers follow; export it again"
         )
     table = np.array(numbers).reshape(count, 2)
-    axis = table[:, 0] * block.number("XFACTOR", 1.0)
-    light = table[:, 1] * block.number("YFACTOR", 1.0)
-    return axis, light
+    return _scaled(table[:, 0], block, "XFACTOR"), _scaled(table[:, 1], block, "YFACTOR")
+
+
+def _scaled(column: FloatArray, block: _Block, label: str) -> FloatArray:
+    """Column times its factor; what grows beyond all numbers is found by the caller's check."""
+    with np.errstate(over="ignore"):
+        return column * block.number(label, 1.0)
 
 
 def _check_first(block: _Block, light: FloatArray) -> None:

@@ -6,6 +6,7 @@ Both have a real mosquitto and a real journal; both show their log as `Log`.
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -68,7 +69,9 @@ def recording(log: Log) -> Any:
         raise structlog.DropEvent
 
     return structlog.wrap_logger(
-        _NoLines(), processors=[take], wrapper_class=structlog.stdlib.BoundLogger
+        _NoLines(),
+        processors=[take],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
 
 

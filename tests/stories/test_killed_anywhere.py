@@ -153,7 +153,6 @@ async def check(lane: Lane) -> None:
 def test_killed_at_every_moment_of_a_readings_way(tmp_path, victim):
     async def story() -> None:
         async with Lane(tmp_path) as lane:
-            await lane.events.wait(SOURCE, "broker_connected", deadline_s=START_S_MAX)
             await lane.ready()
             await tell_story(lane, victim)
             await check(lane)

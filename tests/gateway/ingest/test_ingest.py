@@ -10,7 +10,9 @@ import struct
 import apsw
 import pytest
 
+from gateway.ingest.broker import configuration, find_program
 from gateway.journal.store import FILE_NAME
+from gateway.settings import BrokerSettings
 from protocol import limits, topics
 from protocol.messages import Command, Config, Receipt, Result, Time
 from tests.gateway.running import NODE, POST, rows, running, write_settings
@@ -31,7 +33,7 @@ def test_a_node_is_told_time_config_and_receipt(tmp_path, free_port):
             time = await node.heard.wait(lambda message: isinstance(message, Time))
             assert (time.boot_id, time.echo_uptime_ms) == (node.boot_id, 4_711)
             config = await node.heard.wait(lambda message: isinstance(message, Config))
-            assert (config.version, config.integration_us, config.window) == (1, 400_000, 8)
+            assert (config.integration_us, config.window) == (400_000, 8)
             await node.receipt(0)
             await node.say_health()
             echoed = await node.heard.wait(lambda message: isinstance(message, Time), 2)
@@ -284,24 +286,72 @@ def test_a_restarted_gateway_goes_on_where_it_was(tmp_path, free_port):
             await node.say(node.dark(1))
             await node.say(node.dark(3))
             await node.receipt(1, (3, 3))
-        async with running(path) as log, connected(free_port) as node:
-            # Before the node says a word: what is committed, and that it shall send its window.
-            await node.receipt(1, (3, 3))
-            time = await node.heard.wait(lambda message: isinstance(message, Time))
-            assert time.echo_uptime_ms is None
+            first = await node.heard.wait(lambda message: isinstance(message, Config))
+        async with running(path), connected(free_port) as node:
+            await node.receipt(1, (3, 3))  # before the node says a word
             config = await node.heard.wait(lambda message: isinstance(message, Config))
-            assert config.version == 1  # the settings have not changed
+            assert config == first  # the settings have not changed, nor has the version
             await node.say(node.dark(2))
             await node.receipt(3)
-            assert not log.events("node_born")
-        write_settings(tmp_path, free_port).write_text(
-            path.read_text().replace(f'id = "{NODE}"', f'id = "{NODE}"\nscans = 3')
-        )
+        path.write_text(path.read_text().replace(f'"{NODE}"', f'"{NODE}"\nscans = 3'))
         async with running(path), connected(free_port) as node:
             config = await node.heard.wait(lambda message: isinstance(message, Config))
-            assert (config.version, config.scans) == (2, 3)
+            assert config.scans == 3
+            assert config.version > first.version
 
     asyncio.run(story())
+
+
+def test_with_an_external_broker_what_it_retained_is_taken_for_what_it_is(tmp_path, free_port):
+    """The node stays connected to the broker while the gateway comes, goes and comes again."""
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        path.write_text(path.read_text().replace("[broker]", "[broker]\nexternal = true"))
+        with (tmp_path / "mosquitto.conf").open("w") as file:
+            file.write(configuration(BrokerSettings(port=free_port)))
+        broker = await asyncio.create_subprocess_exec(
+            find_program("mosquitto"), "-c", file.name, stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            await until_listening(free_port)
+            async with connected(free_port) as node:
+                await node.be_born(next_seq=2)
+                await node.say_status(online=True)
+                async with running(path) as log:
+                    await log.event("node_born", retained=True)
+                    await log.event("node_status", online=True, retained=True)
+                    await node.receipt(0)
+                    seen = rows(tmp_path, "SELECT online, seen_ms FROM nodes WHERE birth NOT NULL")
+                    assert seen == [(1, None)]  # the broker's word; itself it was not heard
+                    await node.say(node.dark(1))
+                    await node.receipt(1)
+                times = len(node.heard.all(lambda message: isinstance(message, Time)))
+                async with running(path) as log:
+                    # A time without echo: what is in flight shall be sent again (SPEC 7.5).
+                    time = await node.heard.wait(lambda m: isinstance(m, Time), times + 1)
+                    assert (time.boot_id, time.echo_uptime_ms) == (node.boot_id, None)
+                    await node.say(node.dark(1))
+                    await node.receipt(1, count=2)
+                assert committed(tmp_path) == [1]
+        finally:
+            broker.terminate()
+            await broker.wait()
+
+    asyncio.run(story())
+
+
+async def until_listening(port):
+    """Return when something listens at `port`."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.01)
+                continue
+            writer.close()
+            return
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["axis first", "axis late"])

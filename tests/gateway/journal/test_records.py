@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway import wire
 from gateway.journal import records
 from gateway.journal.store import connect
-from gateway.settings import NodeSettings
 from protocol import messages
 from protocol.delivery import Ledger
 
@@ -212,15 +211,21 @@ def test_what_is_retained_says_nothing_about_now(connection):
 
 def test_a_config_keeps_its_version_until_it_changes(connection):
     wanted = wire.Config(1, 400_000, 1, 0, 300, 8, 5_000)
-    assert records.save_config(connection, "lane-1", wanted) == wanted
-    assert records.save_config(connection, "lane-1", wanted) == wanted
     other = msgspec.structs.replace(wanted, scans=4)
-    assert records.save_config(connection, "lane-1", other).version == 2
-    assert records.save_config(connection, "lane-1", other).version == 2
-    assert records.save_config(connection, "lane-1", wanted).version == 3
-    connection.execute("UPDATE configs SET frame = x'c1'")  # damaged: begins anew
-    assert records.save_config(connection, "lane-1", wanted).version == 1
-    assert NodeSettings("lane-1").scans == 1
+
+    def version(config, now_s):
+        return records.save_config(connection, "lane-1", config, now_s).version
+
+    assert version(wanted, 1_000) == 1_000
+    assert version(wanted, 2_000) == 1_000
+    assert version(other, 3_000) == 3_000
+    assert version(wanted, 3_000) == 3_001  # within the same second
+    assert version(other, 5) == 3_002  # the clock went back
+    connection.execute("UPDATE configs SET frame = x'c1'")  # damaged: begins anew, but not at 1
+    assert version(wanted, 9_000) == 9_000
+    connection.execute("DELETE FROM configs")
+    assert version(wanted, -1) == 1
+    assert version(other, 1 << 40) == (1 << 32) - 1
 
 
 def test_a_verdict_and_its_alert_are_one_and_the_alert_is_made_once(connection):

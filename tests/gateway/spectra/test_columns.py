@@ -14,7 +14,7 @@ from gateway.spectra.errors import FormatError
 PAIRS = [(200.0 + 10.5 * i, 3.25 * i) for i in range(5)]
 
 
-def lines(separator, comma=False, pairs=PAIRS):
+def lines(separator, *, comma=False, pairs=PAIRS):
     text = "\n".join(f"{x}{separator}{y}" for x, y in pairs)
     return text.replace(".", ",") if comma else text
 
@@ -52,6 +52,7 @@ def test_reads_the_common_dialects(text):
         ("a,b\nc,d\n", "no line holds two numbers"),
         ("1,2\n2,nan\n3,4", "line 2: intensity is nan"),
         ("1,2\n2,3\ninf,4", "line 3: Raman shift is inf"),
+        ("1,2\n2,3\n3,1_000", "line 3: '3,1_000' is not a pair"),
         ("1,2\n2,3\nend of file", "line 3: 'end of file' is not a pair"),
         ("1,2\n2,3,4\n3,4", "line 2: '2,3,4' is not a pair"),
         ("1,2,3\n2,3,4", "line 1: 3 columns"),

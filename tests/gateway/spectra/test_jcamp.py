@@ -158,7 +158,7 @@ def test_labels_are_compared_loosely():
 
 
 def test_of_a_compound_file_the_first_raman_block_is_read():
-    other = document(table("AFFN", VALUES[::-1]), **{"DATA_TYPE": "INFRARED SPECTRUM"})
+    other = document(table("AFFN", VALUES[::-1]), DATA_TYPE="INFRARED SPECTRUM")
     raman = document(table("DIF", VALUES), **{"JCAMP-DX": None})
     later = document(table("AFFN", VALUES[::-1]))
     head = "##TITLE= all\n##JCAMP-DX= 4.24\n##DATA TYPE= LINK\n##BLOCKS= 4\n"
@@ -176,6 +176,8 @@ def test_of_a_compound_file_the_first_raman_block_is_read():
         (document(table("AFFN", VALUES), NPOINTS=10**9), "NPOINTS is 1e\\+09"),
         (document("400AZ999999"), "line 12: repeat Z999999"),
         (document("400J5"), "begins with a difference"),
+        (document("400AZ" + "9" * 5000), "5000 digits"),
+        (document("400 1 2", NPOINTS=2, YFACTOR=1e308, LASTX=401.5), "intensity 2 is inf"),
         (document(table("AFFN", VALUES).replace("5003", "?")), "'\\?' is no value"),
         (document(table("AFFN", VALUES).replace("5003", "x5")), "'x' is no value"),
         (document("x 1 2"), "does not begin with a number"),

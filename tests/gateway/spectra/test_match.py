@@ -1,15 +1,29 @@
 """Goal: identification names what is there, with its bands, and nothing that is not.
 
-Method: spectra from the tests' own forward model (`forward.py`), whose bands deviate from the tables
-as real ones do; seeds are fixed, the seeds of this file are not those the thresholds were chosen on.
+Method: spectra from the tests' own forward model (`forward.py`), whose bands deviate from the
+tables as real ones do; seeds are fixed and are not those on which the thresholds were chosen.
 """
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from gateway.spectra.bands import measure_bands
 from gateway.spectra.errors import SpectrumError
+from gateway.spectra.evidence import see
 from gateway.spectra.library import load_library
-from gateway.spectra.match import COMPONENTS_MAX, NATS_MIN, identify
+from gateway.spectra.match import (
+    COMPONENTS_MAX,
+    NATS_MIN,
+    NEED_MIN,
+    _Accepted,
+    _keep_needed,
+    identify,
+)
+from gateway.spectra.mixture import band_shape, render_heights
+from gateway.spectra.prepare import prepare
 from gateway.spectra.spectrum import Spectrum
 from tests.gateway.spectra.forward import World, measure
 
@@ -129,6 +143,35 @@ def test_saturated_pixels_are_not_evidence():
         assert all(abs((band.measured_cm1 or 0.0) - 1043.0) > 8.0 for band in hit.bands)
 
 
+def test_cosmic_rays_are_neither_bands_nor_lost_bands():
+    spectrum = measure(LIBRARY, {"urea": 1.0}, 200.0, np.random.default_rng(8))
+    struck = spectrum.intensity_counts.copy()
+    hits = (120, 333, 480, 700, 950)
+    struck[list(hits)] += 3.0 * np.ptp(struck)
+    fields = {"resolution_cm1": 8.0, "shot_noise_known": True}
+    clean = identify(Spectrum(spectrum.axis_cm1, spectrum.intensity_counts, **fields), LIBRARY)
+    result = identify(Spectrum(spectrum.axis_cm1, struck, **fields), LIBRARY)
+    assert result.quality.spike_count >= len(hits)
+    assert clean.quality.spike_count == 0
+    assert names(result) == names(clean) == ["urea"]
+    for place in spectrum.axis_cm1[list(hits)]:
+        assert all(abs(place - shift) > 4.0 for shift in result.unexplained_cm1)
+
+
+def test_what_the_light_does_not_need_is_dropped():
+    prepared = prepare(measure(LIBRARY, {"urea": 1.0}, 200.0, np.random.default_rng(9)))
+    heights = render_heights(LIBRARY, 8.0)
+    scene = see(prepared, measure_bands(prepared), LIBRARY, 2.0, heights)
+    grid = prepared.grid_cm1
+    needed = _Accepted(LIBRARY.active_ids.index("urea"), np.maximum(prepared.smooth, 0.0))
+    offered = _Accepted(LIBRARY.active_ids.index("sulfur"), band_shape(grid, 1800.0, 9.0))
+    kept, fit = _keep_needed(scene, [offered, needed])
+    assert [entry.index for entry in kept] == [needed.index]
+    assert fit is not None
+    assert fit.need[0] > NEED_MIN
+    assert _keep_needed(scene, [offered]) == ([], None)
+
+
 def test_the_same_spectrum_gives_the_same_result_and_is_left_alone():
     spectrum = measure(LIBRARY, {"urea": 1.0, "sucrose": 0.5}, 100.0, np.random.default_rng(6))
     counts = spectrum.intensity_counts.copy()
@@ -160,6 +203,27 @@ def test_components_are_bounded():
         ("urea", "toluene", "calcite", "quartz", "sulfur", "acetonitrile", "dmso", "benzene"), 1.0
     )
     assert len(identified(mixture, 1).hits) <= COMPONENTS_MAX
+
+
+@settings(max_examples=60)
+@given(
+    counts=arrays(
+        np.float64, st.integers(32, 300), elements=st.floats(-1e15, 1e15, allow_subnormal=False)
+    ),
+    ends=st.tuples(st.floats(-4000.0, 900.0), st.floats(1000.0, 19_000.0)),
+    resolution=st.one_of(st.none(), st.floats(0.5, 40.0)),
+    photons=st.booleans(),
+)
+def test_any_spectrum_is_identified_or_refused(counts, ends, resolution, photons):
+    axis = np.linspace(*ends, counts.size)
+    spectrum = Spectrum(axis, counts, resolution_cm1=resolution, shot_noise_known=photons)
+    try:
+        result = identify(spectrum, LIBRARY)
+    except SpectrumError:
+        return
+    assert len(result.hits) <= COMPONENTS_MAX
+    assert all(0.0 <= hit.score <= 1.0 and np.isfinite(hit.nats) for hit in result.hits)
+    assert np.isfinite(result.quality.snr)
 
 
 def test_too_short_a_range_is_an_error():

@@ -1,0 +1,66 @@
+"""Goal: every sentence and every word of a node exists in all four languages, facts and all.
+
+Method: read the .po files as they are and compare msgids and placeholders; load them as the gateway
+does and compare with the code that asks for them.
+"""
+
+import string
+from pathlib import Path
+
+import pytest
+from babel.messages.pofile import read_po
+
+import gateway
+from gateway.catalogue import DOMAIN, LANGUAGES, SIGNALS, CatalogueError, translate, translations
+from gateway.screening.explain import REASONS
+
+FOLDER = Path(gateway.__file__).parent / "locale"
+
+
+def entries(language):
+    with (FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as source:
+        catalogue = read_po(source, locale=language, abort_invalid=True)
+    assert str(catalogue.locale) == language
+    return {message.id: message.string for message in catalogue if message.id}
+
+
+def placeholders(text):
+    return sorted(field for _, field, _, _ in string.Formatter().parse(text) if field)
+
+
+def test_there_are_four_languages_and_no_compiled_files():
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(LANGUAGES)
+    assert not list(FOLDER.rglob("*.mo"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_msgid_is_translated_with_its_placeholders(language):
+    found = entries(language)
+    assert set(found) == set(REASONS.values()) | set(SIGNALS)
+    for msgid, text in found.items():
+        assert text.strip(), msgid
+        assert placeholders(text) == placeholders(msgid), msgid
+        if language != "en" and msgid not in SIGNALS:
+            assert text != msgid
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_gateway_reads_what_the_translator_wrote(language):
+    for msgid, text in entries(language).items():
+        assert translate(msgid, language) == text
+    assert translate("a sentence nobody wrote", language) == "a sentence nobody wrote"
+
+
+def test_the_words_of_a_node():
+    assert translate("stored", "en") == "stored at the post"
+    assert len({translate("fault", language) for language in LANGUAGES}) == 4
+
+
+def test_catalogues_are_read_once():
+    assert translations("fr") is translations("fr")
+
+
+@pytest.mark.parametrize("language", ["de", "", "../en", "EN"])
+def test_an_unknown_language_is_refused(language):
+    with pytest.raises(CatalogueError, match="choose one of en, fr, ar, es"):
+        translations(language)
