@@ -35,6 +35,8 @@ from gateway.spectra.library import Library, load_library
 from gateway.supervisor import attempt, end, supervise
 
 COUNTERS_S = 5.0  # a crash forgets at most this much counting; records are never counted on
+# Our own broker and the link to it cost nothing to try, and an officer may be waiting behind them.
+LOCAL_WAIT_S_MAX = {"broker": 2.0, "link": 2.0}
 
 Part = Callable[[], Coroutine[Any, Any, None]]
 
@@ -145,7 +147,15 @@ async def _run_parts(
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(
-                supervise(name, part, stop=stop, counters=counters, log=log), name=name
+                supervise(
+                    name,
+                    part,
+                    stop=stop,
+                    counters=counters,
+                    log=log,
+                    wait_s_max=None if broker is None else LOCAL_WAIT_S_MAX.get(name),
+                ),
+                name=name,
             )
             for name, part in parts.items()
         ]

@@ -27,6 +27,7 @@ async def supervise(
     stop: asyncio.Event,
     counters: Counters,
     log: Log,
+    wait_s_max: float | None = None,
 ) -> None:
     """Run `run()` again after every end, until cancelled.
 
@@ -38,8 +39,10 @@ async def supervise(
             3.11 that was left by a failing child leaves it above zero.
         counters: of the post.
         log: of the post.
+        wait_s_max: longest wait before it is started again; None for WAIT_S_MAX.
     """
     wait_s = WAIT_S_MIN
+    wait_s_max = WAIT_S_MAX if wait_s_max is None else wait_s_max
     loop = asyncio.get_running_loop()
     while not stop.is_set():
         started_s = loop.time()
@@ -61,7 +64,7 @@ async def supervise(
         if loop.time() - started_s > CALM_S:
             wait_s = WAIT_S_MIN
         await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
-        wait_s = min(wait_s * 2, WAIT_S_MAX)
+        wait_s = min(wait_s * 2, wait_s_max)
 
 
 async def attempt(

@@ -12,7 +12,7 @@ from typing import Self
 
 from simulators.events import Event, Events
 from simulators.headquarters import Headquarters
-from simulators.node import Exposure, Node
+from simulators.node import Exposure, Node, find_micropython
 from simulators.post import SOURCE, Post
 from simulators.spectrometer.device import Spectrometer
 from simulators.spectrometer.line import SpectrometerLine
@@ -79,6 +79,7 @@ class Lane:
         self.node: Node
 
     async def __aenter__(self) -> Self:
+        find_micropython()  # better missed now than after everything else has started
         async with contextlib.AsyncExitStack() as stack:
             self.directory.mkdir(parents=True, exist_ok=True)
             self.headquarters = await stack.enter_async_context(

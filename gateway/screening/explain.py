@@ -59,6 +59,10 @@ REASONS: dict[str, str] = {
         "UNDECIDED: the detector was full during part of the exposure. Measure again with a "
         "shorter exposure."
     ),
+    "could_hide": (
+        "UNDECIDED: at this noise these could be hidden beneath the goods' own bands: "
+        "{substances}. Measure again with a longer exposure."
+    ),
     "interrupted": "UNDECIDED: the measurement was cut short or damaged. Measure again.",
     "no_axis": (
         "UNDECIDED: the axis of this instrument is not known. Restart the node; if it stays so, "

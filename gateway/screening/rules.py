@@ -7,7 +7,8 @@ In this order, the first that applies decides:
 3. A listed substance with some but not enough evidence: inconclusive.
 4. A drug or an unlisted relative of the precursors: inconclusive, refer.
 5. A measurement that cannot support "clear" (full detector, no bands, too weak, too short a range,
-   interrupted), or only packaging seen, which metal powder in a bag shows too: inconclusive.
+   interrupted, too noisy to exclude a listed substance beneath the goods' own bands), or only
+   packaging seen, which metal powder in a bag shows too: inconclusive.
 6. Otherwise clear.
 
 Alarms stand before the quality rules: a bad measurement can hide bands, it cannot invent a pattern
@@ -277,7 +278,8 @@ def _poor(
             "high_cm1": round(quality.range_cm1[1]),
             "substance_ids": short,
         }
-    return None
+    hiding = tuple(name for name in identification.blind if name in listed)
+    return ("could_hide", {"substance_ids": hiding}) if hiding else None
 
 
 def _packaging_only(identification: Identification, library: Library) -> tuple[str, ...]:

@@ -6,9 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.spectra.bands import SHARE_MIN
 from gateway.spectra.evidence import BandState, Evidence, Scene
 from gateway.spectra.library import Library
+from gateway.spectra.spectrum import BoolArray, FloatArray
 
+BLIND_SHARE = 0.5
+"""Brightness, over the goods', of the listed substance that "clear" must be able to exclude."""
+
+BLIND_EXCESS = 1.5
+"""A covered band must be this much brighter than what covers it: heights are good to a factor of
+two only."""
+
+BLIND_PRINCIPAL_REL = 0.8
 LOOK_ALIKES_MAX = 5
 """The nearest ones are shown; the others are further from the measurement than these."""
 
@@ -115,6 +125,35 @@ def look_alikes(
         )
     nearest = {entry.substance_id: entry for entry in sorted(found, key=_distance, reverse=True)}
     return tuple(sorted(nearest.values(), key=_distance)[:LOOK_ALIKES_MAX])
+
+
+def blind_spots(scene: Scene, library: Library, model: FloatArray) -> tuple[str, ...]:
+    """Substances that could hide here only because the measurement is noisy.
+
+    A substance half as bright as the strongest band must show a principal band, or two others,
+    besides the light already explained. Reported is who would with less noise but does not now: a
+    longer exposure helps. Who is covered whatever the noise is not reported; no exposure helps.
+
+    Args:
+        scene: the spectrum.
+        library: the band tables.
+        model: shape (n,), light explained by the accepted substances.
+    """
+    bands, grid = scene.bands, scene.prepared.grid_cm1
+    strongest = float(scene.measured.height.max(initial=0.0))
+    expected = BLIND_SHARE * strongest * scene.rel_merged
+    told = np.interp(bands.shift_cm1, grid, model)
+    apart = scene.inside & (expected > BLIND_EXCESS * told)
+    now = np.interp(bands.shift_cm1, grid, scene.limit)
+
+    def shows(limit: FloatArray) -> BoolArray:
+        seen = apart & (expected >= limit)
+        weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0)
+        total = np.bincount(bands.substance, weight * seen, scene.substance_count)
+        return np.asarray(total >= 2.0, dtype=np.bool_)
+
+    blind = shows(np.full_like(now, SHARE_MIN * strongest)) & ~shows(now)
+    return tuple(library.active_ids[index] for index in np.flatnonzero(blind))
 
 
 def _distance(entry: LookAlike) -> float:

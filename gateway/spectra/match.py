@@ -21,7 +21,14 @@ from gateway.spectra.evidence import (
     see,
     weigh,
 )
-from gateway.spectra.explain import BandEvidence, LookAlike, band_evidence, look_alikes, score
+from gateway.spectra.explain import (
+    BandEvidence,
+    LookAlike,
+    band_evidence,
+    blind_spots,
+    look_alikes,
+    score,
+)
 from gateway.spectra.library import Library
 from gateway.spectra.mixture import MixtureFit, band_shape, fit_mixture, render_heights
 from gateway.spectra.prepare import prepare
@@ -140,6 +147,7 @@ class Identification:
         foreign_share: height of the strongest of them over the strongest band, 0 to 1.
         explained_share: share of the signal's area the hits explain.
         coverage: substance_id -> share of its tabulated intensity inside the usable range.
+        blind: substances that could hide because of noise; see `explain.blind_spots`.
         quality: of the measurement.
         library_version: tables used.
     """
@@ -150,6 +158,7 @@ class Identification:
     foreign_share: float
     explained_share: float
     coverage: dict[str, float]
+    blind: tuple[str, ...]
     quality: Quality
     library_version: str
 
@@ -187,6 +196,7 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
         foreign_share=foreign,
         explained_share=fit.explained if fit else 0.0,
         coverage={key: float(inside[i] / weight[i]) for i, key in enumerate(library.active_ids)},
+        blind=blind_spots(scene, library, model),
         quality=Quality(
             snr=float(measured.snr[measured.sharp].max(initial=0.0)),
             range_cm1=(float(prepared.grid_cm1[0]), float(prepared.grid_cm1[-1])),
