@@ -7,8 +7,8 @@ In this order, the first that applies decides:
 3. A listed substance with some but not enough evidence: inconclusive.
 4. A drug or an unlisted relative of the precursors: inconclusive, refer.
 5. A measurement that cannot support "clear" (full detector, no bands, too weak, too short a range,
-   interrupted, too noisy to exclude a listed substance beneath the goods' own bands), or only
-   packaging seen, which metal powder in a bag shows too: inconclusive.
+   interrupted), only packaging seen, which metal powder in a bag shows too, or too noisy to exclude
+   a listed substance beneath the goods' own bands: inconclusive.
 6. Otherwise clear.
 
 Alarms stand before the quality rules: a bad measurement can hide bands, it cannot invent a pattern
@@ -138,6 +138,9 @@ def screen(
     packaging = _packaging_only(identification, library)
     if packaging:
         return decided("inconclusive", "packaging_only", substance_ids=packaging)
+    hiding = tuple(name for name in identification.blind if name in listed)
+    if hiding:
+        return decided("inconclusive", "could_hide", substance_ids=hiding)
     if identification.hits:
         found = tuple(hit.substance_id for hit in identification.hits)
         return decided("clear", "harmless_found", substance_ids=found)
@@ -278,8 +281,7 @@ def _poor(
             "high_cm1": round(quality.range_cm1[1]),
             "substance_ids": short,
         }
-    hiding = tuple(name for name in identification.blind if name in listed)
-    return ("could_hide", {"substance_ids": hiding}) if hiding else None
+    return None
 
 
 def _packaging_only(identification: Identification, library: Library) -> tuple[str, ...]:

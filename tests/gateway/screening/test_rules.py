@@ -209,6 +209,21 @@ def test_a_single_unconfirmed_band_never_decides():
             assert verdict.verdict == "inconclusive", substance
 
 
+def test_noise_that_could_hide_a_listed_substance_takes_the_clear_away():
+    """Ammonium nitrate's main band lies beneath sugar's 1039; only its weak ones give it away."""
+    noisy = [verdict_on({"sucrose": 1.0}, (k, 4), snr=30.0) for k in range(8)]
+    hiding = [v for v in noisy if v.reason_id == "could_hide"]
+    assert len(hiding) >= 4
+    assert all("ammonium_nitrate" in named(v) for v in hiding)
+    good = [verdict_on({"sucrose": 1.0}, (k, 4), snr=300.0).verdict for k in range(8)]
+    assert good.count("clear") >= 7
+    mixed = [
+        verdict_on({"sucrose": 1.0, "ammonium_nitrate": 1.0}, (k, 4), snr=30.0).verdict
+        for k in range(24)
+    ]
+    assert mixed.count("clear") <= 2
+
+
 def test_weak_signals_are_not_cleared():
     reasons = Counter()
     for k in range(20):
