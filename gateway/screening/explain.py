@@ -16,72 +16,72 @@ REASONS: dict[str, str] = {
         "{lists}. Keep the goods here, do not open or move them, and call your supervisor."
     ),
     "not_separable": (
-        "UNDECIDED: the measurement fits {substances} as well as {lookalikes}. Measure again at "
+        "INCONCLUSIVE: the measurement fits {substances} as well as {lookalikes}. Measure again at "
         "another spot; if it stays so, check the documents and send a sample to the laboratory."
     ),
     "listed_possible": (
-        "UNDECIDED: signs of {substances}, too few for an alarm. Measure again with a longer "
+        "INCONCLUSIVE: signs of {substances}, too few for an alarm. Measure again with a longer "
         "exposure; if it stays so, send a sample to the laboratory."
     ),
     "drug_found": (
-        "UNDECIDED: this looks like {substances}, a controlled drug. Do not handle the goods "
+        "INCONCLUSIVE: this looks like {substances}, a controlled drug. Do not handle the goods "
         "further and call your supervisor."
     ),
     "related_found": (
-        "UNDECIDED: {substances} found. It is on no list but is a close relative of listed "
+        "INCONCLUSIVE: {substances} found. It is on no list but is a close relative of listed "
         "substances. Check the documents and ask your supervisor."
     ),
     "no_signal": (
-        "UNDECIDED: no Raman signal. Check that the sample is in front of the probe. Metal "
+        "INCONCLUSIVE: no Raman signal. Check that the sample is in front of the probe. Metal "
         "powders and simple salts give none: then check weight and documents."
     ),
     "packaging_only": (
-        "UNDECIDED: only packaging was seen ({substances}). Measure the goods themselves, through "
+        "INCONCLUSIVE: only packaging was seen ({substances}). Measure the goods themselves, through "
         "a thinner place or opened if that is safe. Metal powders in it would give no signal."
     ),
     "weak_signal": (
-        "UNDECIDED: the signal is too weak ({snr} times the noise, {snr_min} needed). Measure "
+        "INCONCLUSIVE: the signal is too weak ({snr} times the noise, {snr_min} needed). Measure "
         "again, closer or with a longer exposure."
     ),
     "few_bands": (
-        "UNDECIDED: only {band_count} bands were seen, too few to recognise or exclude anything. "
+        "INCONCLUSIVE: only {band_count} bands were seen, too few to recognise or exclude anything. "
         "Measure again with a longer exposure."
     ),
     "saturated": (
-        "UNDECIDED: the detector was full over {share_percent} % of the range. Measure again with "
+        "INCONCLUSIVE: the detector was full over {share_percent} % of the range. Measure again with "
         "a shorter exposure."
     ),
     "range_short": (
-        "UNDECIDED: only {low_cm1} to {high_cm1} cm-1 were measured, where these can be missed: "
+        "INCONCLUSIVE: only {low_cm1} to {high_cm1} cm-1 were measured, where these can be missed: "
         "{substances}. Use an instrument with a wider range."
     ),
     "saturated_scans": (
-        "UNDECIDED: the detector was full during part of the exposure. Measure again with a "
+        "INCONCLUSIVE: the detector was full during part of the exposure. Measure again with a "
         "shorter exposure."
     ),
     "could_hide": (
-        "UNDECIDED: at this noise these could be hidden beneath the goods' own bands: "
+        "INCONCLUSIVE: at this noise these could be hidden beneath the goods' own bands: "
         "{substances}. Measure again with a longer exposure."
     ),
-    "interrupted": "UNDECIDED: the measurement was cut short or damaged. Measure again.",
+    "interrupted": "INCONCLUSIVE: the measurement was cut short or damaged. Measure again.",
     "no_axis": (
-        "UNDECIDED: the axis of this instrument is not known. Restart the node; if it stays so, "
+        "INCONCLUSIVE: the axis of this instrument is not known. Restart the node; if it stays so, "
         "have the instrument calibrated."
     ),
     "bad_axis": (
-        "UNDECIDED: the calibration of this instrument cannot be used. Have the instrument "
+        "INCONCLUSIVE: the calibration of this instrument cannot be used. Have the instrument "
         "calibrated."
     ),
     "wrong_pixel_count": (
-        "UNDECIDED: the reading has {pixel_count} pixels, the instrument {expected_count}. "
+        "INCONCLUSIVE: the reading has {pixel_count} pixels, the instrument {expected_count}. "
         "Restart the node and measure again."
     ),
     "bad_reading": (
-        "UNDECIDED: the reading cannot be evaluated. Measure again; if it stays so, have the "
+        "INCONCLUSIVE: the reading cannot be evaluated. Measure again; if it stays so, have the "
         "instrument checked."
     ),
     "judgement_failed": (
-        "UNDECIDED: the evaluation of this reading failed. Measure again and report the fault."
+        "INCONCLUSIVE: the evaluation of this reading failed. Measure again and report the fault."
     ),
     "harmless_found": (
         "CLEAR: {substances}. No listed substance is needed to explain the measurement."

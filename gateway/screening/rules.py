@@ -87,6 +87,10 @@ FOREIGN_SHARE_MAX = 0.25
 REFER_CATEGORIES = ("drug", "related")
 
 
+Decision = tuple[VerdictName, str, dict[str, Parameter]]
+"""Verdict, reason id and the facts its sentence names."""
+
+
 def screen(
     identification: Identification,
     watchlists: Watchlists,
@@ -103,48 +107,58 @@ def screen(
         interrupted: the instrument reports that the measurement was cut short or damaged.
     """
     listed = watchlists.substance_ids
+    decision = (
+        _concern(identification, watchlists, library)
+        or _referred(identification, library)
+        or _poor(identification, interrupted=interrupted)
+        or _unseen(identification, library, listed)
+        or _clear(identification)
+    )
+    return _verdict(identification, watchlists, library, decision)
 
-    def decided(verdict: VerdictName, reason_id: str, **parameters: Parameter) -> Verdict:
-        return _verdict(identification, watchlists, library, verdict, reason_id, parameters)
 
+def _concern(
+    identification: Identification, watchlists: Watchlists, library: Library
+) -> Decision | None:
+    """Rules 1 to 3: what speaks for a listed substance."""
+    listed = watchlists.substance_ids
     alarms, shadows, doubtful = _split(identification, listed, library)
     if alarms:
         family = _family(identification, alarms, library, listed)
         reason = "listed_found" if len(family) == len(alarms) else "listed_family"
-        return decided("alarm", reason, substance_ids=family, lists=_lists(watchlists, family))
+        return "alarm", reason, {"substance_ids": family, "lists": _lists(watchlists, family)}
     if shadows:
-        return decided(
+        return (
             "inconclusive",
             "not_separable",
-            substance_ids=tuple(dict.fromkeys(pair[0] for pair in shadows)),
-            lookalike_ids=tuple(dict.fromkeys(pair[1] for pair in shadows)),
+            {
+                "substance_ids": tuple(dict.fromkeys(pair[0] for pair in shadows)),
+                "lookalike_ids": tuple(dict.fromkeys(pair[1] for pair in shadows)),
+            },
         )
-    possible = tuple(doubtful) + _possible(identification, listed)
-    if possible:
-        return decided(
-            "inconclusive", "listed_possible", substance_ids=tuple(dict.fromkeys(possible))
-        )
+    possible = tuple(dict.fromkeys((*doubtful, *_possible(identification, listed))))
+    return ("inconclusive", "listed_possible", {"substance_ids": possible}) if possible else None
+
+
+def _referred(identification: Identification, library: Library) -> Decision | None:
+    """Rule 4: substances on no list that an officer must not wave through."""
     for category in REFER_CATEGORIES:
-        refer = tuple(
+        found = tuple(
             hit.substance_id
             for hit in identification.hits
             if library[hit.substance_id].category == category
         )
-        if refer:
-            return decided("inconclusive", f"{category}_found", substance_ids=refer)
-    poor = _poor(identification, library, listed, interrupted=interrupted)
-    if poor is not None:
-        return decided("inconclusive", poor[0], **poor[1])
-    packaging = _packaging_only(identification, library)
-    if packaging:
-        return decided("inconclusive", "packaging_only", substance_ids=packaging)
-    hiding = tuple(name for name in identification.blind if name in listed)
-    if hiding:
-        return decided("inconclusive", "could_hide", substance_ids=hiding)
+        if found:
+            return "inconclusive", f"{category}_found", {"substance_ids": found}
+    return None
+
+
+def _clear(identification: Identification) -> Decision:
+    """Rule 6."""
     if identification.hits:
         found = tuple(hit.substance_id for hit in identification.hits)
-        return decided("clear", "harmless_found", substance_ids=found)
-    return decided("clear", "unknown_clear", band_count=identification.quality.band_count)
+        return "clear", "harmless_found", {"substance_ids": found}
+    return "clear", "unknown_clear", {"band_count": identification.quality.band_count}
 
 
 def _split(
@@ -251,37 +265,43 @@ def _possible(identification: Identification, listed: frozenset[str]) -> tuple[s
     )
 
 
-def _poor(
-    identification: Identification,
-    library: Library,
-    listed: frozenset[str],
-    *,
-    interrupted: bool,
-) -> tuple[str, dict[str, Parameter]] | None:
-    """The first reason why this measurement cannot support "clear"."""
+def _poor(identification: Identification, *, interrupted: bool) -> Decision | None:
+    """Rule 5, first part: a measurement too poor to support "clear"."""
     quality = identification.quality
+    reason: str | None = None
+    facts: dict[str, Parameter] = {}
     if quality.saturated_share > SATURATED_SHARE_MAX:
-        return "saturated", {"share_percent": round(100.0 * quality.saturated_share)}
-    if not identification.hits and (quality.sharp_count == 0 or quality.snr < NOISE_SNR_MAX):
-        return "no_signal", {}
-    if quality.snr < SNR_CLEAR_MIN:
-        return "weak_signal", {"snr": round(quality.snr, 1), "snr_min": round(SNR_CLEAR_MIN)}
-    if interrupted:
-        return "interrupted", {}
+        reason, facts = "saturated", {"share_percent": round(100.0 * quality.saturated_share)}
+    elif not identification.hits and (quality.sharp_count == 0 or quality.snr < NOISE_SNR_MAX):
+        reason = "no_signal"
+    elif quality.snr < SNR_CLEAR_MIN:
+        reason = "weak_signal"
+        facts = {"snr": round(quality.snr, 1), "snr_min": round(SNR_CLEAR_MIN)}
+    elif interrupted:
+        reason = "interrupted"
+    elif not identification.hits and quality.clear_count < UNKNOWN_BANDS_MIN:
+        reason, facts = "few_bands", {"band_count": quality.clear_count}
+    return ("inconclusive", reason, facts) if reason else None
+
+
+def _unseen(
+    identification: Identification, library: Library, listed: frozenset[str]
+) -> Decision | None:
+    """Rule 5, second part: a good measurement in which a listed substance could be missed."""
     short = tuple(
         key
         for key in library.active_ids
         if key in listed and identification.coverage[key] < COVERAGE_MIN
     )
-    if not identification.hits and quality.clear_count < UNKNOWN_BANDS_MIN:
-        return "few_bands", {"band_count": quality.clear_count}
     if short:
-        return "range_short", {
-            "low_cm1": round(quality.range_cm1[0]),
-            "high_cm1": round(quality.range_cm1[1]),
-            "substance_ids": short,
-        }
-    return None
+        low, high = (round(end) for end in identification.quality.range_cm1)
+        facts: dict[str, Parameter] = {"low_cm1": low, "high_cm1": high, "substance_ids": short}
+        return "inconclusive", "range_short", facts
+    packaging = _packaging_only(identification, library)
+    if packaging:
+        return "inconclusive", "packaging_only", {"substance_ids": packaging}
+    hiding = tuple(name for name in identification.blind if name in listed)
+    return ("inconclusive", "could_hide", {"substance_ids": hiding}) if hiding else None
 
 
 def _packaging_only(identification: Identification, library: Library) -> tuple[str, ...]:
@@ -306,10 +326,10 @@ def _verdict(
     identification: Identification,
     watchlists: Watchlists,
     library: Library,
-    verdict: VerdictName,
-    reason_id: str,
-    parameters: dict[str, Parameter],
+    decision: Decision,
 ) -> Verdict:
+    """The whole record of a decision."""
+    verdict, reason_id, parameters = decision
     rivals: dict[str, list[str]] = {}
     for entry in identification.candidates:
         if _close(entry) and entry.instead_of is not None:

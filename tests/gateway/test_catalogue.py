@@ -52,7 +52,7 @@ def test_the_gateway_reads_what_the_translator_wrote(language):
 
 
 def test_the_words_of_a_node():
-    assert translate("stored", "en") == "stored at the post"
+    assert translate("sent", "en") == "stored at the post"  # only then is it safe from the node
     assert len({translate("fault", language) for language in LANGUAGES}) == 4
 
 

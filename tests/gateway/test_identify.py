@@ -74,7 +74,7 @@ def test_one_line_of_json_per_file_with_the_promised_keys(tmp_path):
     ):
         assert record["file"] == str(path)
         assert record["verdict"] == "alarm"
-        assert record["reason"] == "listed_found"
+        assert record["reason_id"] == "listed_found"
         best = record["hits"][0]
         assert (best["substance_id"], best["cas"]) == (name, cas)
         assert 0.0 < best["score"] <= 1.0
@@ -237,7 +237,7 @@ def test_most_measured_spectra_are_decided(collection):
     undecided = [
         name
         for name, (_, record) in collection.items()
-        if record["verdict"] == "inconclusive" and record["reason"] != "packaging_only"
+        if record["verdict"] == "inconclusive" and record["reason_id"] != "packaging_only"
     ]
     assert verdicts.count("clear") >= 85
     assert len(undecided) <= 10, undecided

@@ -41,7 +41,7 @@ def test_fields_keep_their_order_and_text_is_quoted(console):
         "what=x",
         "text=port 'a b' is = gone",
     ]
-    assert console.words == ["enregistré au poste", "panne"]
+    assert console.words == ["enregistré", "panne"]
 
 
 def test_a_signal_that_does_not_exist_is_a_fault_of_the_caller(console):

@@ -7,12 +7,17 @@ import asyncio
 
 from gateway import wire
 from gateway.fleet.outgoing import Outgoing
+from tests.gateway.seen import DEADLINE_S
 
 BOOT = b"boot-one"
 
 
 def receipt(seq):
     return wire.Receipt(b"journal1", seq, ())
+
+
+async def take(outgoing):
+    return await asyncio.wait_for(outgoing.take(), DEADLINE_S)
 
 
 def test_the_newest_word_keeps_its_place_and_flags():
@@ -22,7 +27,7 @@ def test_the_newest_word_keeps_its_place_and_flags():
         outgoing.put("lane-2", "receipt", receipt(1))
         outgoing.put("lane-1", "receipt", receipt(2))
         outgoing.put("lane-1", "command", wire.Command(b"command1", 2, None, b""))
-        first, second, third = [await outgoing.take() for _ in range(3)]
+        first, second, third = await take(outgoing)
         assert first.topic == "harmattan/v1/post-1/lane-1/receipt"
         assert (first.message, first.retain) == (receipt(2), True)
         assert second.topic == "harmattan/v1/post-1/lane-2/receipt"
@@ -35,12 +40,13 @@ def test_what_could_not_be_sent_comes_back_unless_there_is_a_newer_word():
     async def story():
         outgoing = Outgoing("post-1", lambda: 0)
         outgoing.put("lane-1", "receipt", receipt(1))
-        old = await outgoing.take()
+        (old,) = await take(outgoing)
         outgoing.put_back(old)
-        assert (await outgoing.take()).message == receipt(1)
+        assert await take(outgoing) == [old]
         outgoing.put("lane-1", "receipt", receipt(2))
         outgoing.put_back(old)
-        assert (await outgoing.take()).message == receipt(2)
+        (newer,) = await take(outgoing)
+        assert newer.message == receipt(2)
 
     asyncio.run(story())
 
@@ -51,7 +57,7 @@ def test_a_time_that_had_to_wait_is_that_of_its_sending():
         outgoing = Outgoing("post-1", lambda: clock[0])
         outgoing.put("lane-1", "time", wire.Time(1_000, 2, BOOT, 77))
         clock[0] = 61_000
-        letter = await outgoing.take()
+        (letter,) = await take(outgoing)
         assert letter.message == wire.Time(61_000, 2, BOOT, 77)
 
     asyncio.run(story())
@@ -60,10 +66,10 @@ def test_a_time_that_had_to_wait_is_that_of_its_sending():
 def test_taking_waits_for_a_word():
     async def story():
         outgoing = Outgoing("post-1", lambda: 0)
-        taking = asyncio.create_task(outgoing.take())
+        taking = asyncio.create_task(take(outgoing))
         await asyncio.sleep(0)
         assert not taking.done()
         outgoing.put("lane-1", "receipt", receipt(1))
-        assert (await taking).message == receipt(1)
+        assert [letter.message for letter in await taking] == [receipt(1)]
 
     asyncio.run(story())

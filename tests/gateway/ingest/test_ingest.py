@@ -10,14 +10,15 @@ import struct
 import apsw
 import pytest
 
-from gateway.ingest.broker import configuration, find_program
+from gateway.ingest.broker import Broker
 from gateway.journal.store import FILE_NAME
+from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings
 from protocol import limits, topics
 from protocol.messages import Command, Config, Receipt, Result, Time
-from tests.gateway.running import NODE, POST, rows, running, write_settings
+from tests.gateway.running import NODE, POST, recording, rows, running, write_settings
 from tests.gateway.scripted import FLAT, connected
-from tests.gateway.seen import DEADLINE_S
+from tests.gateway.seen import DEADLINE_S, Log
 
 RECORDS = "SELECT seq FROM records WHERE node = ? ORDER BY seq"
 
@@ -308,13 +309,11 @@ def test_with_an_external_broker_what_it_retained_is_taken_for_what_it_is(tmp_pa
     async def story():
         path = write_settings(tmp_path, free_port)
         path.write_text(path.read_text().replace("[broker]", "[broker]\nexternal = true"))
-        with (tmp_path / "mosquitto.conf").open("w") as file:
-            file.write(configuration(BrokerSettings(port=free_port)))
-        broker = await asyncio.create_subprocess_exec(
-            find_program("mosquitto"), "-c", file.name, stderr=asyncio.subprocess.DEVNULL
-        )
+        settings = BrokerSettings(port=free_port)
+        broker = Broker(settings, tmp_path, counters=Counters(), log=recording(Log()))
+        serving = asyncio.create_task(broker.run())
         try:
-            await until_listening(free_port)
+            await asyncio.wait_for(broker.ready.wait(), DEADLINE_S)
             async with connected(free_port) as node:
                 await node.be_born(next_seq=2)
                 await node.say_status(online=True)
@@ -335,23 +334,10 @@ def test_with_an_external_broker_what_it_retained_is_taken_for_what_it_is(tmp_pa
                     await node.receipt(1, count=2)
                 assert committed(tmp_path) == [1]
         finally:
-            broker.terminate()
-            await broker.wait()
+            serving.cancel()
+            await asyncio.wait([serving])
 
     asyncio.run(story())
-
-
-async def until_listening(port):
-    """Return when something listens at `port`."""
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.01)
-                continue
-            writer.close()
-            return
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["axis first", "axis late"])

@@ -61,7 +61,7 @@ def test_alarms_undecided_and_clear_begin_with_their_word():
     for reason_id, sentence in REASONS.items():
         word = sentence.split()[0].rstrip(":")
         kind = {"listed_found": "ALARM", "listed_family": "ALARM", "harmless_found": "CLEAR",
-                "unknown_clear": "CLEAR"}.get(reason_id, "UNDECIDED")  # fmt: skip
+                "unknown_clear": "CLEAR"}.get(reason_id, "INCONCLUSIVE")  # fmt: skip
         assert word == kind, reason_id
 
 
