@@ -36,20 +36,20 @@ REASONS: dict[str, str] = {
         "powders and simple salts give none: then check weight and documents."
     ),
     "packaging_only": (
-        "INCONCLUSIVE: only packaging was seen ({substances}). Measure the goods themselves, through "
-        "a thinner place or opened if that is safe. Metal powders in it would give no signal."
+        "INCONCLUSIVE: only packaging was seen ({substances}). Measure the goods themselves, "
+        "through a thinner place or opened if that is safe. Metal powders in it would give no signal."
     ),
     "weak_signal": (
         "INCONCLUSIVE: the signal is too weak ({snr} times the noise, {snr_min} needed). Measure "
         "again, closer or with a longer exposure."
     ),
     "few_bands": (
-        "INCONCLUSIVE: only {band_count} bands were seen, too few to recognise or exclude anything. "
-        "Measure again with a longer exposure."
+        "INCONCLUSIVE: only {band_count} bands were seen, too few to recognise or exclude "
+        "anything. Measure again with a longer exposure."
     ),
     "saturated": (
-        "INCONCLUSIVE: the detector was full over {share_percent} % of the range. Measure again with "
-        "a shorter exposure."
+        "INCONCLUSIVE: the detector was full over {share_percent} % of the range. Measure again "
+        "with a shorter exposure."
     ),
     "range_short": (
         "INCONCLUSIVE: only {low_cm1} to {high_cm1} cm-1 were measured, where these can be missed: "

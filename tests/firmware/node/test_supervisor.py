@@ -1,7 +1,8 @@
 """Goal: whatever a task dies of, it is told, counted and started again, and no other task notices.
 
 Method: a story on MicroPython with tasks that fail by a bug, by lack of memory, by an instrument
-and by a lost link; waits are noted instead of waited for. One that is real, a minute, is ended by `hurry`.
+and by a lost link; waits are noted instead of waited for. One that is real, a minute, is ended by
+`hurry`.
 """
 
 
