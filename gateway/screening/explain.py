@@ -37,7 +37,8 @@ REASONS: dict[str, str] = {
     ),
     "packaging_only": (
         "INCONCLUSIVE: only packaging was seen ({substances}). Measure the goods themselves, "
-        "through a thinner place or opened if that is safe. Metal powders in it would give no signal."
+        "through a thinner place or opened if that is safe. Metal powders in it would give no "
+        "signal."
     ),
     "weak_signal": (
         "INCONCLUSIVE: the signal is too weak ({snr} times the noise, {snr_min} needed). Measure "

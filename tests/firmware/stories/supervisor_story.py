@@ -20,9 +20,7 @@ waits = []
 
 async def hurry(supervisor, start):
     """End a real wait of a minute."""
-    hurried = supervisor.add(
-        "hurried", task("hurried", LinkLost("broker is gone"), 1), 60_000, 90_000
-    )
+    hurried = supervisor.add("hurried", start, 60_000, 90_000)
     while hurried.wait_ms == 60_000:
         await asyncio.sleep_ms(1)
     print("waits longer next time", hurried.wait_ms)
