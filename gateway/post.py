@@ -56,13 +56,19 @@ def serve(settings: Settings, log: Log, lines: Lines) -> None:
     """
 
     async def until_signal() -> None:
-        stop = asyncio.Event()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stop.set)
+        loop.set_exception_handler(partial(_tell_fault, log))
         await run(settings, stop, log, lines)
 
     with locked(Path(settings.directory)):
         asyncio.run(until_signal())
+
+
+def _tell_fault(log: Log, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio would print: an error in a library's callback, which no task sees."""
+    log.warning("loop_fault", text=f"{context['message']}: {context.get('exception')!r}")
 
 
 async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -> None:

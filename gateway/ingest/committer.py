@@ -40,6 +40,7 @@ class _Outcome:
 
     fresh: list[Taken] = field(default_factory=list)
     repeated: list[Taken] = field(default_factory=list)
+    changed: list[Taken] = field(default_factory=list)  # of the repeated ones
     gaps: list[_Gap] = field(default_factory=list)
     presences: list[Taken] = field(default_factory=list)
     ledgers: dict[JournalKey, Ledger] = field(default_factory=dict)
@@ -102,6 +103,8 @@ class Committer:
         for taken in outcome.repeated:
             self._note(taken)
             self._counters.count("record_repeated", taken.node)
+        for taken in outcome.changed:
+            self._tell_changed(taken)
         for gap in outcome.gaps:
             self._tell_lost(gap)
         for taken in outcome.presences:
@@ -114,6 +117,15 @@ class Committer:
         """Note a committed record in its ledger."""
         if isinstance(taken.message, wire.Reading | wire.Event):
             self._roster.committed(taken.node, taken.message.journal_id, taken.message.seq)
+
+    def _tell_changed(self, taken: Taken) -> None:
+        self._counters.count("record_changed", taken.node)
+        self._log.error(
+            "record_changed",
+            **_label(taken),
+            text=f"node {taken.node!r} sent a record again with other bytes; the first ones are"
+            " kept: its flash is a restored copy, or its firmware is at fault; format its journal",
+        )
 
     def _tell_lost(self, gap: _Gap) -> None:
         node = gap.taken.node
@@ -213,6 +225,8 @@ def _keep_record(
     """Commit a record once."""
     is_fresh = records.insert_record(connection, taken.node, record, taken.frame, taken.received_ms)
     (outcome.fresh if is_fresh else outcome.repeated).append(taken)
+    if not is_fresh and not records.read_is_same(connection, taken.node, record, taken.frame):
+        outcome.changed.append(taken)
     outcome.is_judge_wanted |= is_fresh and records.is_sample(record)
 
 

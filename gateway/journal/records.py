@@ -83,6 +83,15 @@ def insert_record(
     return row is not None
 
 
+def read_is_same(connection: apsw.Connection, node: str, record: wire.Record, frame: bytes) -> bool:
+    """Say whether a record that came again has the bytes it had the first time (SPEC.md 6.1)."""
+    row = connection.execute(
+        "SELECT frame FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
+        (node, record.journal_id, record.seq),
+    ).fetchone()
+    return row is not None and row[0] == frame
+
+
 def is_sample(record: wire.Record) -> bool:
     """Say whether a record is a spectrum that needs a verdict."""
     return isinstance(record, wire.Reading) and record.role == messages.ROLE_SAMPLE

@@ -16,6 +16,7 @@ NAMES: Final[Mapping[str, str]] = {
     "message_dropped": "from a node that has too many waiting; it sends them again",
     # Records.
     "record_repeated": "came again; committed once, receipted again",
+    "record_changed": "came again with other bytes; the first ones are kept",
     "record_lost": "a node gave up before it was committed",
     # Readings that cannot be used, and verdicts.
     "axis_unknown": "its axis was never announced; the node is asked for it",

@@ -76,6 +76,29 @@ def test_a_duplicate_is_receipted_again_and_committed_once(tmp_path, free_port):
     asyncio.run(story())
 
 
+def test_a_record_that_comes_again_with_other_bytes_is_told_and_the_first_stands(
+    tmp_path, free_port
+):
+    async def story():
+        async with (
+            running(write_settings(tmp_path, free_port)) as log,
+            connected(free_port) as node,
+        ):
+            await node.be_born(next_seq=2)
+            await node.say(node.event(1, b"first"))
+            await node.receipt(1)
+            await node.say(node.event(1, b"other"))
+            line = await log.event("record_changed", node=NODE, seq=1)
+            assert "restored copy" in line["text"]
+            await node.say(node.event(1, b"first"))
+            await node.receipt(1, count=3)
+            assert len(log.events("record_changed")) == 1
+        ((frame,),) = rows(tmp_path, "SELECT frame FROM records")
+        assert b"first" in frame
+
+    asyncio.run(story())
+
+
 def test_a_floor_settles_a_gap_and_counts_what_is_lost(tmp_path, free_port):
     async def story():
         async with (

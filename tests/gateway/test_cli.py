@@ -1,0 +1,101 @@
+"""Goal: a command that cannot do its work says why in one sentence, and its status says so too.
+
+Method: the command line in this process, on posts that cannot start.
+"""
+
+import asyncio
+import json
+
+import pytest
+
+from gateway import cli, post
+from gateway.journal.store import FILE_NAME
+from gateway.spectra.errors import LibraryError
+from tests.gateway.running import recording, write_settings
+from tests.gateway.seen import Log
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["harmattan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        printed = capsys.readouterr()
+        return caught.value.code, printed.out, printed.err
+
+    return run
+
+
+def test_settings_that_are_wrong(call, tmp_path, free_port):
+    path = write_settings(tmp_path, free_port)
+    path.write_text(path.read_text().replace("[broker]", "[brokr]"))
+    for command in ("run", "status"):
+        code, printed, said = call(command, "--settings", path)
+        assert (code, printed) == (2, "")
+        assert said == f"harmattan: settings {path}: brokr is not a setting; did you mean broker?\n"
+
+
+def test_a_broker_program_that_is_not_there(call, tmp_path, free_port):
+    path = write_settings(tmp_path, free_port)
+    path.write_text(path.read_text().replace("[broker]", '[broker]\nprogram = "nosuchbroker"'))
+    code, _, said = call("run", "--settings", path)
+    assert code == 2
+    assert said.startswith("harmattan: broker program 'nosuchbroker' is not on PATH; run `make")
+
+
+def test_a_journal_that_is_damaged(call, tmp_path, free_port):
+    path = write_settings(tmp_path, free_port)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / FILE_NAME).write_text("a letter, not a database " * 99)
+    for command in ("run", "status"):
+        code, printed, said = call(command, "--settings", path)
+        assert (code, printed) == (2, "")
+        assert "is not a database; the file is damaged: stop the gateway" in said
+        assert said.count("\n") == 1
+
+
+def test_a_folder_that_is_a_file(call, tmp_path, free_port):
+    path = write_settings(tmp_path, free_port)
+    (tmp_path / "state").write_text("in the way")
+    code, _, said = call("run", "--settings", path)
+    assert code == 2
+    assert f"directory {tmp_path / 'state'}: File exists; choose a folder this user may" in said
+
+
+def test_an_installation_that_is_damaged(call, tmp_path, free_port, monkeypatch):
+    def fail():
+        raise LibraryError("substances.csv: urea lacks a name in fr")
+
+    monkeypatch.setattr(post, "load_library", fail)
+    code, _, said = call("run", "--settings", write_settings(tmp_path, free_port))
+    assert code == 2
+    assert said.endswith("urea lacks a name in fr; install the package again\n")
+
+
+def test_a_post_that_was_never_started(call, tmp_path, free_port):
+    code, printed, said = call(
+        "status", "--json", "--settings", write_settings(tmp_path, free_port)
+    )
+    assert (code, printed) == (2, "")
+    assert "does not exist; `harmattan run` makes it at its first start" in said
+
+
+def test_identify_is_at_hand(call, tmp_path):
+    spectrum = tmp_path / "nothing.csv"
+    spectrum.write_text("raman_shift_cm1,intensity\n")
+    code, printed, _ = call("identify", "--json", spectrum)
+    assert code == 2
+    assert json.loads(printed)["error"]
+
+
+def test_what_a_library_complains_of_is_a_line_of_the_log():
+    async def story():
+        log = Log()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *found: post._tell_fault(recording(log), *found))
+        loop.call_soon(lambda: 1 // 0)
+        line = await log.event("loop_fault")
+        assert "ZeroDivisionError" in line["text"]
+
+    asyncio.run(story())
