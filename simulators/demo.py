@@ -19,13 +19,11 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-import apsw
 from rich.console import Console
 from rich.table import Table
 
 from simulators.events import Event
-from simulators.lane import Lane, Stored
-from simulators.post import SOURCE
+from simulators.lane import Lane, Stored, read_committed, read_judged
 from simulators.programs import ProgramError
 from simulators.world import Sample, Substance, WorldError, parse_sample
 
@@ -94,40 +92,31 @@ async def play(lane: Lane, act: Act, console: Console) -> Seen:
     console.print(f"\n[bold]{act.title}[/bold]{note}")
     reading = await lane.measure(act.sample)
     console.print(f"  node     stored as record {reading.seq}, inspection {reading.inspection}")
-    await lane.receipted(reading)
-    console.print("  gateway  committed; the node has its receipt and frees its flash")
-    event = await lane.verdict(reading)
-    verdict = str(event.fields["verdict"])
-    hits = event.fields["hits"]
-    colour = COLOURS.get(verdict, "white")
-    console.print(f"  verdict  [{colour}]{verdict}[/{colour}]: {event.fields['text']}")
-    seen = Seen(act, reading, verdict, [str(hit) for hit in hits] if isinstance(hits, list) else [])
-    if verdict == "alarm":
-        await lane.events.wait(
-            SOURCE, "alert_delivered", deadline_s=DELIVER_S_MAX, alert=lane.alert_id(reading)
-        )
+    with contextlib.suppress(TimeoutError):  # a node killed after it freed its flash says no more
+        await lane.receipted(reading)
+        console.print("  gateway  committed; the node has its receipt and frees its flash")
+    judged = await lane.judged(reading)
+    colour = COLOURS.get(judged.verdict, "white")
+    console.print(f"  verdict  [{colour}]{judged.verdict}[/{colour}]: {judged.text}")
+    seen = Seen(act, reading, judged.verdict, list(judged.hits))
+    if judged.verdict == "alarm":
+        await lane.delivered(lane.alert_id(reading))
         console.print("  alert    delivered; headquarters has acknowledged it")
     if not seen.is_right:
         console.print(f"  [bold red]wrong:[/bold red] the truth is {act.verdict} {act.names}")
     return seen
 
 
-def committed(journal: Path) -> list[tuple[str, int]]:
-    """Return journal and sequence number of every record the gateway has committed."""
-    connection = apsw.Connection(str(journal), flags=apsw.SQLITE_OPEN_READONLY)
-    try:
-        rows = connection.execute("SELECT lower(hex(journal_id)), seq FROM records").fetchall()
-    finally:
-        connection.close()
-    return [(str(journal_id), int(str(seq))) for journal_id, seq in rows]
-
-
 def summarise(lane: Lane, account: list[Seen]) -> tuple[dict[str, object], bool]:
     """Return the closing JSON object and whether everything was right."""
-    records = committed(lane.post.journal_path)
+    records = read_committed(lane.post.journal_path)
     sent = {event.fields["seq"] for event in lane.events.all(lane.node.name, "sent")}
     alerts = [str(alert["alert_id"]) for alert in lane.headquarters.alerts()]
-    expected = sorted(lane.alert_id(seen.reading) for seen in account if seen.verdict == "alarm")
+    expected = sorted(
+        lane.alert_id(Stored(judged.journal, judged.seq, ""))
+        for judged in read_judged(lane.post.journal_path)
+        if judged.verdict == "alarm"
+    )
     once = sorted(alerts) == expected
     kept = all((seen.reading.journal, seen.reading.seq) in records for seen in account)
     right = all(seen.is_right for seen in account)
@@ -179,6 +168,8 @@ def tell(event: Event, console: Console) -> None:
     """Print what would otherwise stay in the log: faults and warnings."""
     if event.fields.get("level") in {"warning", "error"} and event.name != "alert":
         console.print(f"  [dim]gateway  {event.name}: {event.fields.get('text', '')}[/dim]")
+    if event.name == "killed":
+        console.print(f"  [bold yellow]{event.fields['text']}; it is started again[/bold yellow]")
     if event.name == "fault":
         console.print(f"  [dim]node     fault: {event.fields.get('text', '')}[/dim]")
 
@@ -202,8 +193,6 @@ async def run(directory: Path, console: Console, *, forever: bool) -> bool:
         for act in itertools.cycle(acts) if forever else acts:
             seen = await play(lane, act, console)
             account.append(seen)
-        for seen in account:
-            await lane.receipted(seen.reading)
         summary, is_right = summarise(lane, account)
     show(account, console)
     console.print("everything that was started is stopped")

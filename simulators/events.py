@@ -2,8 +2,11 @@
 
 import asyncio
 import collections
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from simulators.programs import Program
 
 EVENTS_MAX = 100_000  # of one lane's life; the oldest are forgotten, so a lane can run for ever
 
@@ -44,6 +47,11 @@ class Events:
         async with self._changed:
             self._changed.notify_all()
 
+    def check(self) -> None:
+        """Raise what `fail` was called with, if it was."""
+        if self._failure is not None:
+            raise self._failure
+
     def all(self, source: str, name: str, **fields: object) -> list[Event]:
         """Return the events so far with this source, name and these fields."""
         return [event for event in self._events if matches(event, source, name, fields)]
@@ -63,8 +71,7 @@ class Events:
                     found = self.all(source, name, **fields)
                     if len(found) >= count:
                         return found[count - 1]
-                    if self._failure is not None:
-                        raise self._failure
+                    self.check()
                     await self._changed.wait()
         except TimeoutError:
             raise TimeoutError(
@@ -79,3 +86,19 @@ def matches(event: Event, source: str, name: str, fields: dict[str, object]) -> 
         and event.name == name
         and all(event.fields.get(key) == value for key, value in fields.items())
     )
+
+
+async def tell_end(program: Program, source: str, events: Events) -> None:
+    """Say how a program ended that nobody asked to end.
+
+    One that was killed from outside is an event, `killed`: it can be started again. One that ended
+    by itself has told why, and nothing that is waited for will come.
+    """
+    status = await program.status()
+    if program.is_asked_to_end:
+        return
+    if status < 0:
+        name = signal.Signals(-status).name
+        await events.add(Event(source, "killed", {"text": f"{source} was ended by {name}"}))
+    else:
+        await events.fail(program.fault(f"ended by itself with status {status}"))

@@ -4,15 +4,21 @@ The spectrometer and the headquarters live in this process; the node is the real
 MicroPython, the post the real gateway with a real mosquitto. The demo and the stories run on it.
 """
 
+import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import apsw
+import msgspec
+
+from gateway.screening.explain import explain
+from gateway.screening.verdict import Verdict
 from simulators.events import Event, Events
 from simulators.headquarters import Headquarters
-from simulators.node import Exposure, Node, find_micropython
+from simulators.node import Exposure, Node, NodeOffError, find_micropython
 from simulators.post import SOURCE, Post
 from simulators.spectrometer.device import Spectrometer
 from simulators.spectrometer.line import SpectrometerLine
@@ -24,6 +30,10 @@ BAUD = 115_200
 EXPOSURE = Exposure(integration_ms=100, scans=4)
 START_S_MAX = 60.0  # Python, numpy and scipy from a cold disk on a busy machine
 MEASURE_S_MAX = 60.0  # two frames at 115200 baud take a second; a reconnect may come between
+PRESS_AGAIN_S = 15.0  # whoever waits longer for a reading presses again
+PRESSES_MAX = 6
+OFF_LOOK_S = 0.5  # between looks whether a node is on again
+FILE_LOOK_S = 0.05  # between looks into a file that another process writes
 
 
 def free_port() -> int:
@@ -41,6 +51,18 @@ class Stored:
     journal: str
     seq: int
     inspection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict as the gateway keeps it, with the sentence for the officer in English."""
+
+    node: str
+    journal: str
+    seq: int
+    verdict: str
+    hits: tuple[str, ...]
+    text: str
 
 
 class Lane:
@@ -73,6 +95,7 @@ class Lane:
         self._exposure = exposure
         self._device = Spectrometer(MODELS["ventana_785"], self.substances, seed=seed, baud=BAUD)
         self._stack = contextlib.AsyncExitStack()
+        self._revivals: set[asyncio.Task[None]] = set()
         self.line: SpectrometerLine
         self.headquarters: Headquarters
         self.post: Post
@@ -114,10 +137,13 @@ class Lane:
             )
             stack.push_async_callback(self.node.stop)
             await self.node.start()
+            self.events.listen(self._see)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for task in self._revivals:
+            task.cancel()
         await self._stack.aclose()
 
     async def _stop_post(self) -> None:
@@ -127,25 +153,52 @@ class Lane:
         """Wait until the node has found its instrument."""
         await self.events.wait(self.node.name, "ready", deadline_s=START_S_MAX)
 
-    async def measure(self, sample: Sample) -> Stored:
-        """Present a sample, push the button, and return the reading once the node has stored it."""
-        before = len(self.events.all(self.node.name, "stored", role="sample"))
-        self.line.present(sample)
-        await self.node.press()
-        event = await self.events.wait(
-            self.node.name,
-            "stored",
-            deadline_s=MEASURE_S_MAX,
-            count=before + 1,
-            role="sample",
-        )
-        return stored(event)
+    def _see(self, event: Event) -> None:
+        """Start again whatever was killed from outside, as somebody at the post would."""
+        if event.name == "killed":
+            part = self.post if event.source == SOURCE else self.node
+            task = asyncio.create_task(_revive(part), name=f"revive-{event.source}")
+            self._revivals.add(task)
+            task.add_done_callback(self._revivals.discard)
 
-    async def verdict(self, reading: Stored) -> Event:
-        """Return the gateway's verdict on a reading, waiting for it."""
-        return await self.events.wait(
-            SOURCE, "verdict", deadline_s=MEASURE_S_MAX, journal=reading.journal, seq=reading.seq
-        )
+    async def measure(self, sample: Sample) -> Stored:
+        """Present a sample, push the button, and return the reading once the node has stored it.
+
+        When nothing comes of a press, because the node was killed, it is pressed again.
+        """
+        node, before = self.node.name, len(self.events.all(self.node.name, "stored", role="sample"))
+        self.line.present(sample)
+        for _ in range(PRESSES_MAX):
+            try:
+                await self.node.press()
+                event = await self.events.wait(
+                    node, "stored", deadline_s=PRESS_AGAIN_S, count=before + 1, role="sample"
+                )
+            except (TimeoutError, NodeOffError):
+                await asyncio.sleep(OFF_LOOK_S)  # it may be off; it is switched on by `_see`
+                continue
+            return stored(event)
+        raise TimeoutError(f"{node} has stored nothing after {PRESSES_MAX} presses")
+
+    async def judged(self, reading: Stored) -> Judged:
+        """Return the verdict on a reading once the gateway has committed it.
+
+        It is read from the gateway's journal: a log line is lost when the gateway is killed.
+        """
+        async with asyncio.timeout(MEASURE_S_MAX):
+            while True:
+                for judged in read_judged(self.post.journal_path):
+                    if (judged.journal, judged.seq) == (reading.journal, reading.seq):
+                        return judged
+                self.events.check()
+                await asyncio.sleep(FILE_LOOK_S)
+
+    async def delivered(self, alert_id: str) -> None:
+        """Wait until headquarters has stored an alert."""
+        async with asyncio.timeout(MEASURE_S_MAX):
+            while alert_id not in {alert["alert_id"] for alert in self.headquarters.alerts()}:
+                self.events.check()
+                await asyncio.sleep(FILE_LOOK_S)
 
     async def receipted(self, reading: Stored) -> None:
         """Wait until the node has the gateway's receipt for a reading."""
@@ -155,6 +208,44 @@ class Lane:
         """Return the identity of the alert that a reading causes, if it is an alarm."""
         post, node = self._names
         return f"{post}.{node}.{reading.journal}.{reading.seq}"
+
+
+async def _revive(part: Post | Node) -> None:
+    await part.kill()
+    await part.start()
+
+
+def read_judged(journal: Path) -> list[Judged]:
+    """Return all verdicts in a gateway's journal, in the order of their readings' arrival."""
+    rows = read_rows(
+        journal,
+        "SELECT r.node, lower(hex(r.journal_id)), r.seq, v.explanation"
+        " FROM verdicts v JOIN records r ON r.id = v.record_id ORDER BY r.id",
+    )
+    judged = []
+    for node, journal_id, seq, explanation in rows:
+        verdict = msgspec.json.decode(explanation, type=Verdict)
+        hits = tuple(hit.substance_id for hit in verdict.hits)
+        judged.append(Judged(node, journal_id, seq, verdict.verdict, hits, explain(verdict, "en")))
+    return judged
+
+
+def read_committed(journal: Path) -> list[tuple[str, int]]:
+    """Return journal and sequence number of every record a gateway has committed."""
+    return [
+        (journal_id, seq)
+        for journal_id, seq in read_rows(journal, "SELECT lower(hex(journal_id)), seq FROM records")
+    ]
+
+
+def read_rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query on a gateway's journal, also while the gateway writes."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(5_000)
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
 
 
 def stored(event: Event) -> Stored:

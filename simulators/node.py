@@ -7,11 +7,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulators.events import Event, Events
+from simulators.events import Event, Events, tell_end
 from simulators.programs import Program, ProgramError
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware" / "main.py"
 HEAP = "512k"  # twice what an ESP32-S3 gives; 64-bit objects are twice as large
+
+
+class NodeOffError(ProgramError):
+    """The node does not run, or ended at this moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +120,20 @@ class Node:
             signal = parse_signal(line)
             if signal is not None:
                 await self._events.add(Event(self.name, *signal))
-        if not program.is_asked_to_end:
-            await self._events.fail(program.fault("ended by itself"))
+        await tell_end(program, self.name, self._events)
 
     async def press(self) -> None:
         """Push the button.
 
         Raises:
-            ProgramError: the node is off.
+            NodeOffError: the node is off.
         """
-        if self._program is None:
-            raise ProgramError(f"{self.name} is off")
-        await self._program.write("button\n")
+        try:
+            if self._program is None:
+                raise NodeOffError(f"{self.name} is off")
+            await self._program.write("button\n")
+        except ProgramError as error:
+            raise NodeOffError(f"{self.name} is off: {error}") from error
 
     def kill_now(self) -> None:
         """Cut the power before anything else happens; `kill` then cleans up."""

@@ -1,13 +1,15 @@
 """A post for the lane: the real `harmattan run` in its own process, with its own broker."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 from pathlib import Path
 
-from simulators.events import Event, Events
+from gateway.ingest.broker import find_leftovers
+from simulators.events import Event, Events, tell_end
 from simulators.node import Exposure
 from simulators.programs import Program
 
@@ -98,8 +100,7 @@ class Post:
                 continue  # a traceback or a warning of a library; it is kept in `last`
             if isinstance(fields, dict) and isinstance(fields.get("event"), str):
                 await self._events.add(Event(SOURCE, fields.pop("event"), fields))
-        if not program.is_asked_to_end:
-            await self._events.fail(program.fault("ended by itself"))
+        await tell_end(program, SOURCE, self._events)
 
     def kill_broker(self) -> None:
         """End the broker as a crash would; the gateway has to notice."""
@@ -122,6 +123,10 @@ class Post:
             return None
         status = await self._program.stop()
         await self._finish()
+        # A gateway that was killed has left its broker behind; nothing else would end it now.
+        for pid in find_leftovers(self.directory / "state" / "mosquitto.conf"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         return status
 
     async def _finish(self) -> None:

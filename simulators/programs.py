@@ -114,6 +114,12 @@ class Program:
         except ConnectionError as error:
             raise ProgramError(f"{self.name} closed its input") from error
 
+    async def status(self) -> int:
+        """Return the exit status once the process has ended; negative: the signal that ended it."""
+        if self._child is None:
+            raise ProgramError(f"{self.name} is not started")
+        return await self._child.wait()
+
     def kill_now(self) -> None:
         """End the process before anything else happens; `kill` or `stop` then cleans up."""
         self.is_asked_to_end = True

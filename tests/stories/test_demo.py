@@ -5,6 +5,8 @@ wrong and see that it says so.
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -51,6 +53,47 @@ def test_a_wrong_verdict_fails_the_demo(tmp_path, monkeypatch, capsys):
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert not summary["ok"]
     assert summary["alerts_exactly_once"]
+
+
+def processes(part: str) -> list[int]:
+    """The ids of the processes whose command line holds `part`."""
+    listing = subprocess.run(
+        ["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, timeout=10, check=True
+    )
+    lines = [line.strip().partition(" ") for line in listing.stdout.splitlines()]
+    return [int(pid) for pid, _, command in lines if part in command]
+
+
+@pytest.mark.timeout(180)
+def test_whoever_kills_its_parts_from_outside_loses_and_doubles_nothing(tmp_path):
+    """At a line of the account, end one part with SIGKILL, as a person at the terminal may."""
+    state = tmp_path / "post"
+    victims = {
+        "washing soda": f"run --settings {state / 'post.toml'}",
+        "acetone": str(tmp_path / "node"),
+        "baking soda": f"-c {state / 'state' / 'mosquitto.conf'}",
+        "urea in a woven": f"run --settings {state / 'post.toml'}",
+    }
+    killed = 0
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "simulators.demo", "--directory", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demonstration:
+        lines = []
+        for line in demonstration.stdout:
+            lines.append(line)
+            for title in [title for title in victims if line.startswith(title)]:
+                for pid in processes(victims.pop(title)):
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
+    assert demonstration.returncode == 0, "".join(lines)
+    assert killed == 4
+    summary = json.loads(lines[-1])
+    assert summary["ok"]
+    assert summary["readings_committed"] == summary["samples_presented"]
+    assert summary["alerts_received"] == summary["alarms"] >= 4
+    assert not processes(str(tmp_path)), "something is left running"
 
 
 def test_a_missing_micropython_is_one_sentence(tmp_path):

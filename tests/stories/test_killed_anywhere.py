@@ -10,12 +10,18 @@ judged, and every alarm stored at headquarters exactly once.
 import asyncio
 import contextlib
 
-import apsw
 import pytest
 
-from simulators.demo import committed
 from simulators.events import Event, matches
-from simulators.lane import MEASURE_S_MAX, START_S_MAX, Lane, Stored, stored
+from simulators.lane import (
+    MEASURE_S_MAX,
+    START_S_MAX,
+    Lane,
+    Stored,
+    read_committed,
+    read_judged,
+    stored,
+)
 from simulators.post import SOURCE
 from simulators.world import parse_sample
 
@@ -109,19 +115,6 @@ def samples_stored(lane: Lane) -> list[Stored]:
     return [stored(event) for event in lane.events.all(NODE, "stored")]
 
 
-def judged(lane: Lane) -> list[tuple[str, str]]:
-    """The identity of the alert each judged record would cause, and its verdict."""
-    connection = apsw.Connection(str(lane.post.journal_path), flags=apsw.SQLITE_OPEN_READONLY)
-    try:
-        rows = connection.execute(
-            "SELECT r.node, lower(hex(r.journal_id)), r.seq, v.verdict"
-            " FROM verdicts v JOIN records r ON r.id = v.record_id"
-        ).fetchall()
-    finally:
-        connection.close()
-    return [(f"demo.{node}.{journal}.{seq}", str(verdict)) for node, journal, seq, verdict in rows]
-
-
 async def check(lane: Lane) -> None:
     readings = samples_stored(lane)
     promised = {(reading.journal, reading.seq) for reading in readings}
@@ -132,19 +125,19 @@ async def check(lane: Lane) -> None:
     async with asyncio.timeout(MEASURE_S_MAX):
         # Another process writes these files: there is nothing to wait on but the files themselves.
         while not (  # noqa: ASYNC110
-            promised <= set(committed(lane.post.journal_path))
+            promised <= set(read_committed(lane.post.journal_path))
             and set(wanted) <= {alert["alert_id"] for alert in lane.headquarters.alerts()}
         ):
             await asyncio.sleep(0.1)
-    rows = committed(lane.post.journal_path)
+    rows = read_committed(lane.post.journal_path)
     assert len(rows) == len(set(rows)), "a record is committed twice"
     # Every sample is ammonium nitrate, also one whose *stored* the power cut swallowed.
-    verdicts = judged(lane)
-    assert {verdict for _, verdict in verdicts} == {"alarm"}
+    verdicts = read_judged(lane.post.journal_path)
+    assert {judged.verdict for judged in verdicts} == {"alarm"}
     received = sorted(alert["alert_id"] for alert in lane.headquarters.alerts())
-    assert received == sorted(identity for identity, _ in verdicts), (
-        "an alert is missing or made up"
-    )
+    assert received == sorted(
+        lane.alert_id(Stored(judged.journal, judged.seq, "")) for judged in verdicts
+    ), "an alert is missing or made up"
     assert set(wanted) <= set(received)
 
 

@@ -149,6 +149,10 @@ def test_an_orphan_is_ended_by_its_configuration_and_nothing_else_is(tmp_path, f
         idle = "import time; time.sleep(600)"
         viewer = spawn([sys.executable, "-c", idle, ours / "mosquitto.conf"])
         try:
+            async with asyncio.timeout(DEADLINE_S):
+                # A process that has only just begun has no command line yet.
+                while not find_leftovers(ours / "mosquitto.conf"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
             assert find_leftovers(ours / "mosquitto.conf") == [orphan.pid]
             with broker_of(ours, free_port, log) as broker:
                 task = asyncio.create_task(broker.run())
