@@ -107,7 +107,7 @@ def find_leftovers(configured: Path) -> list[int]:
                     found.append(int(folder.name))
         return found
     listing = subprocess.run(
-        ["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, timeout=5, check=True
+        ["ps", "-axwwo", "pid=,command="], capture_output=True, text=True, timeout=5, check=True
     )
     for line in listing.stdout.splitlines():
         number, _, command = line.strip().partition(" ")

@@ -119,10 +119,11 @@ class Node:
         axis_id: bytes = AXIS,
         flags: int = 0,
         dark_seq: int | None = None,
+        time: tuple[int | None, int] = (None, TIME_NONE),
     ) -> Reading:
-        """Return a reading."""
+        """Return a reading; `time` is in Unix milliseconds with its quality."""
         return Reading(
-            *(self.journal_id, seq, self.boot_id, 5_000 + seq, None, TIME_NONE, b"inspect1"),
+            *(self.journal_id, seq, self.boot_id, 5_000 + seq, *time, b"inspect1"),
             *(role, axis_id, 400_000, 1, 100, None, 65_535, flags, dark_seq, pixels),
         )
 

@@ -3,7 +3,6 @@
 Method: the command line in this process, on posts that cannot start.
 """
 
-import asyncio
 import json
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 from gateway import cli, post
 from gateway.journal.store import FILE_NAME
 from gateway.spectra.errors import LibraryError
-from tests.gateway.running import recording, write_settings
-from tests.gateway.seen import Log
+from tests.gateway.running import write_settings
 
 
 @pytest.fixture
@@ -87,15 +85,3 @@ def test_identify_is_at_hand(call, tmp_path):
     code, printed, _ = call("identify", "--json", spectrum)
     assert code == 2
     assert json.loads(printed)["error"]
-
-
-def test_what_a_library_complains_of_is_a_line_of_the_log():
-    async def story():
-        log = Log()
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda *found: post._tell_fault(recording(log), *found))
-        loop.call_soon(lambda: 1 // 0)
-        line = await log.event("loop_fault")
-        assert "ZeroDivisionError" in line["text"]
-
-    asyncio.run(story())

@@ -98,7 +98,11 @@ def test_the_wait_grows_to_its_bound(monkeypatch):
     assert waits[:6] == [0.001, 0.002, 0.004, 0.004, 0.004, 0.004]
 
 
-def test_a_part_that_ends_with_another_error_when_cancelled_is_not_started_again():
+def test_a_part_that_ends_with_another_error_when_cancelled_is_not_started_again(monkeypatch):
+    """And nobody waits for its next start, or for a second cancellation."""
+    monkeypatch.setattr(supervisor, "WAIT_S_MIN", 10 * DEADLINE_S)
+    monkeypatch.setattr(supervisor, "CANCEL_AGAIN_S", 10 * DEADLINE_S)
+
     async def story():
         post, starts = Post(), []
 

@@ -58,7 +58,7 @@ def test_a_wrong_verdict_fails_the_demo(tmp_path, monkeypatch, capsys):
 def processes(part: str) -> list[int]:
     """The ids of the processes whose command line holds `part`."""
     listing = subprocess.run(
-        ["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, timeout=10, check=True
+        ["ps", "-axwwo", "pid=,command="], capture_output=True, text=True, timeout=10, check=True
     )
     lines = [line.strip().partition(" ") for line in listing.stdout.splitlines()]
     return [int(pid) for pid, _, command in lines if part in command]

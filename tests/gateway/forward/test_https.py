@@ -310,6 +310,31 @@ def test_a_dead_link_is_not_hammered_but_a_new_alarm_is_tried_at_once(tmp_path, 
     asyncio.run(story())
 
 
+def test_an_empty_outbox_is_left_alone(tmp_path):
+    """It is looked at when something comes, and not all the time."""
+
+    async def story():
+        looks = []
+        async with (
+            Headquarters(tmp_path / "headquarters") as headquarters,
+            forwarding(tmp_path, headquarters.url) as box,
+        ):
+            read = box.journal.read
+
+            async def look(question):
+                looks.append(question)
+                return await read(question)
+
+            box.journal.read = look
+            for seq in range(1, 6):
+                await box.put(seq)
+                await box.delivered(seq)
+            # Each alert is looked for, found, and looked for in vain; a new one may come between.
+            assert 5 <= len(looks) <= 20
+
+    asyncio.run(story())
+
+
 def test_https_is_checked_against_the_authority_s_certificate(tmp_path):
     async def story():
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -221,7 +221,7 @@ def test_without_proc_the_system_is_asked_for_its_processes(tmp_path, monkeypatc
     listing = tmp_path / "ps"
     listing.write_text(
         "#!/bin/sh\n"
-        '[ "$*" = "-axo pid=,command=" ] || exit 1\n'
+        '[ "$*" = "-axwwo pid=,command=" ] || exit 1\n'
         f"echo '    1 /sbin/launchd'\n"
         f"echo '   77 /opt/homebrew/sbin/mosquitto -c {configured}'\n"
         f"echo '12345 vim {configured}'\n"

@@ -46,8 +46,9 @@ class Desk:
             log=recording(self.log),
         )
 
-    def offer(self, message, node="lane-1"):
-        assert self.arrivals.offer(Taken(node, message, wire.encode(message), False, 1_000))  # noqa: FBT003
+    def offer(self, message, *, retained=False):
+        taken = Taken("lane-1", message, wire.encode(message), retained, received_ms=1_000)
+        assert self.arrivals.offer(taken)
 
     def letters(self):
         """Return what would be sent now, by channel."""
@@ -169,13 +170,16 @@ def test_ledgers_that_are_forgotten_are_rebuilt(tmp_path):
 def test_the_receipt_of_the_present_journal_has_the_last_word(tmp_path):
     async def story():
         async with desk_in(tmp_path) as desk:
-            for _ in range(2):
-                desk.offer(birth(b"now-----"))
-                desk.offer(reading(1, b"now-----"))
-                desk.offer(reading(1, b"before--"))
+            now, before = b"a-------", b"z-------"
+            desk.offer(birth(now))
+            desk.offer(reading(1, now))
+            desk.offer(reading(1, before))  # it was on its way
             async with at_work(desk):
-                await desk.log.event("record_committed", journal=b"before--".hex())
-                assert desk.letters()["receipt"] == wire.Receipt(b"now-----", 1, ())
+                await desk.log.event("record_committed", journal=before.hex())
+                assert desk.letters()["receipt"] == wire.Receipt(now, 1, ())
+                desk.offer(reading(2, before))
+                await desk.log.event("record_committed", journal=before.hex(), seq=2)
+                assert desk.letters()["receipt"] == wire.Receipt(before, 2, ())
 
     asyncio.run(story())
 
@@ -190,6 +194,17 @@ def test_a_floor_is_kept_with_the_birth_that_says_it(tmp_path):
             assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 4, ())
             assert desk.letters()["time"].echo_uptime_ms is None
             assert desk.letters()["config"].version == 9  # the clock's second
+
+    asyncio.run(story())
+
+
+def test_a_retained_birth_is_answered_without_an_echo(tmp_path):
+    async def story():
+        async with desk_in(tmp_path) as desk, at_work(desk):
+            for retained, echo in ((True, None), (False, 5)):
+                desk.offer(birth(), retained=retained)
+                await desk.log.event("node_born", retained=retained)
+                assert desk.letters()["time"] == wire.Time(9_000, 2, b"boot-one", echo)
 
     asyncio.run(story())
 

@@ -315,6 +315,8 @@ def test_a_restarted_gateway_goes_on_where_it_was(tmp_path, free_port):
             await node.receipt(1, (3, 3))  # before the node says a word
             config = await node.heard.wait(lambda message: isinstance(message, Config))
             assert config == first  # the settings have not changed, nor has the version
+            # It was online when the gateway stopped; of the new broker it has said nothing yet.
+            assert rows(tmp_path, "SELECT online FROM nodes") == [(0,)]
             await node.say(node.dark(2))
             await node.receipt(3)
         path.write_text(path.read_text().replace(f'"{NODE}"', f'"{NODE}"\nscans = 3'))

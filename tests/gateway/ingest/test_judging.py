@@ -69,6 +69,26 @@ def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
     asyncio.run(story())
 
 
+def test_a_time_without_a_quality_is_none(tmp_path, free_port):
+    """SPEC 7.2: a receiver passes over it."""
+
+    async def story():
+        async with Headquarters(tmp_path / "headquarters") as headquarters:
+            path = write_settings(tmp_path, free_port, url=headquarters.url)
+            async with running(path) as log, connected(free_port) as node:
+                await node.be_born(next_seq=3)
+                for seq, quality in ((1, 0), (2, 2)):
+                    await node.say(
+                        node.reading(seq, pixels=UREA, time=(1_790_000_000_000, quality))
+                    )
+                    await log.event("alert_delivered", seq)
+            alerts = {found["alert"]["seq"]: found["alert"] for found in headquarters.alerts()}
+        assert (alerts[1]["time_ms"], alerts[1]["time_quality"]) == (None, 0)
+        assert (alerts[2]["time_ms"], alerts[2]["time_quality"]) == (1_790_000_000_000, 2)
+
+    asyncio.run(story())
+
+
 def test_a_gateway_killed_between_alarm_and_delivery_alerts_once(tmp_path, free_port):
     """The authority stores the alert and its receipt is lost; then the gateway is killed."""
 

@@ -1,0 +1,51 @@
+"""Goal: counts survive a disk that does not take them, and nothing is said past the log.
+
+Method: the few lines of the post that no running post shows, on a real journal.
+"""
+
+import asyncio
+
+import pytest
+
+from gateway import post
+from gateway.errors import JournalError
+from gateway.journal.store import Journal
+from gateway.observe.counters import Counters
+from tests.gateway.running import _NoLines, recording
+from tests.gateway.seen import Log
+
+
+def counts(connection):
+    return dict(connection.execute("SELECT name, count FROM counters").fetchall())
+
+
+def test_counts_that_cannot_be_kept_wait(tmp_path):
+    async def story():
+        counters, lines = Counters(), _NoLines()
+        counters.count("record_lost", "lane-1", 3)
+        lines.dropped = 7
+        closed = Journal(tmp_path / "closed.sqlite")
+        with pytest.raises(JournalError):
+            await post._save_counters(closed, counters, lines)
+        journal = Journal(tmp_path / "journal.sqlite")
+        await journal.open()
+        try:
+            for _ in range(2):  # the second time there is nothing left to keep
+                await post._save_counters(journal, counters, lines)
+            assert await journal.read(counts) == {"record_lost": 3, "log_dropped": 7}
+        finally:
+            await journal.close()
+
+    asyncio.run(story())
+
+
+def test_what_a_library_complains_of_is_a_line_of_the_log():
+    async def story():
+        log = Log()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *found: post._tell_fault(recording(log), *found))
+        loop.call_soon(lambda: 1 // 0)
+        line = await log.event("loop_fault")
+        assert "ZeroDivisionError" in line["text"]
+
+    asyncio.run(story())
