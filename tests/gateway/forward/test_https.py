@@ -11,10 +11,10 @@ import hashlib
 import json
 import ssl
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
+import trustme
 from aiohttp import web
 
 from gateway import wire
@@ -29,8 +29,6 @@ from simulators.headquarters import Headquarters
 from tests.gateway.running import recording
 from tests.gateway.seen import DEADLINE_S, Log
 
-# An authority that exists in this test only, with its key; valid for 127.0.0.1 from 2000 to 2100.
-AUTHORITY_PEM = Path(__file__).parent / "authority.pem"
 JOURNAL = b"journal1"
 HIT = {"substance_id": "urea", "cas": "57-13-6", "name": "Urea", "score": 0.9}
 
@@ -338,7 +336,11 @@ def test_an_empty_outbox_is_left_alone(tmp_path):
 def test_https_is_checked_against_the_authority_s_certificate(tmp_path):
     async def story():
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(AUTHORITY_PEM)
+        # An authority that exists in this test only.
+        issuer = trustme.CA()
+        issuer.issue_cert("127.0.0.1").configure_cert(tls)
+        trusted = tmp_path / "authority.pem"
+        issuer.cert_pem.write_to_path(str(trusted))
 
         async def answer(_, body):
             return receipt(body)
@@ -347,11 +349,11 @@ def test_https_is_checked_against_the_authority_s_certificate(tmp_path):
             async with forwarding(tmp_path, url, before=(1,)) as box:
                 line = await box.log.event("alert_delivery_failed")
                 assert "certificate" in line["text"]
-            async with forwarding(tmp_path, url, ca_file=str(AUTHORITY_PEM)) as box:
+            async with forwarding(tmp_path, url, ca_file=str(trusted)) as box:
                 await box.delivered(1)
             port = url.split(":")[2].split("/")[0]
             other = f"https://127.0.0.2:{port}/alerts"  # the certificate does not name it
-            async with forwarding(tmp_path, other, before=(2,), ca_file=str(AUTHORITY_PEM)) as box:
+            async with forwarding(tmp_path, other, before=(2,), ca_file=str(trusted)) as box:
                 await box.log.event("alert_delivery_failed")
 
     asyncio.run(story())
