@@ -123,6 +123,7 @@ class Lane:
                 exposure=self._exposure,
             )
             stack.push_async_callback(self._stop_post)
+            self.events.listen(self._see)  # before the first start: a kill may come at any moment
             await self.post.start()
             await self.events.wait(SOURCE, "broker_connected", deadline_s=START_S_MAX)
             self.node = Node(
@@ -137,7 +138,6 @@ class Lane:
             )
             stack.push_async_callback(self.node.stop)
             await self.node.start()
-            self.events.listen(self._see)
             self._stack = stack.pop_all()
         return self
 

@@ -72,7 +72,10 @@ class Link:
                     raise
             await self._wait_connected(deadline_ms)
         except OSError as error:
-            raise self._lost("cannot be reached (%s); is the gateway running?" % error)
+            raise self._lost(
+                "cannot be reached (%s); is the gateway running, and are host and port right?"
+                % error
+            )
         self._stream = asyncio.StreamReader(self._socket)
         self._heard_ms = time.ticks_ms()
         await self.send(connect)

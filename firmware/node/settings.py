@@ -57,6 +57,8 @@ def load(path: str) -> dict:
         raise SettingsError("%s is not JSON; see docs/node.md" % path)
     if len(text) > _FILE_BYTES_MAX:
         raise SettingsError("%s has more than %d bytes" % (path, _FILE_BYTES_MAX))
+    if not _is_whole(text):
+        raise SettingsError("%s ends too early; copy it to the node again" % path)
     if not isinstance(settings, dict):
         raise SettingsError("%s must hold one object { ... }" % path)
     return check(settings)
@@ -72,6 +74,7 @@ def check(settings: dict) -> dict:
     for section in ("broker", "instrument", "wifi"):
         if not isinstance(settings.get(section), dict):
             raise SettingsError('node.json: "%s" must be an object { ... }' % section)
+    _check_keys(settings)
     for section, key, form, low, high, default in _KEYS:
         part = settings[section] if section else settings
         name = "%s.%s" % (section, key) if section else key
@@ -83,11 +86,7 @@ def check(settings: dict) -> dict:
         size = value if form is int else len(value)
         if not low <= size <= high:
             raise SettingsError("node.json: %s is %r; use %d to %d" % (name, value, low, high))
-    for key in ("post", "node"):
-        try:
-            check_name(settings.get(key) or "")
-        except (ProtocolError, TypeError) as error:
-            raise SettingsError("node.json: %s: %s" % (key, error))
+    _check_names(settings)
     if settings["language"] not in LANGUAGES:
         raise SettingsError(
             "node.json: language is %r; use one of %s"
@@ -95,6 +94,53 @@ def check(settings: dict) -> dict:
         )
     check_exposure(settings["integration_us"], settings["scans"])
     return settings
+
+
+def _check_names(settings: dict) -> None:
+    for key in ("post", "node"):
+        name = settings.get(key, "")
+        if not isinstance(name, str):
+            raise SettingsError("node.json: %s is %r; text is needed" % (key, name))
+        try:
+            check_name(name)
+        except ProtocolError as error:
+            raise SettingsError("node.json: %s: %s" % (key, error))
+
+
+def _is_whole(text: bytes) -> bool:
+    """Say whether every brace is closed: MicroPython's json takes a file that was cut off."""
+    depth, quoted, escaped = 0, False, False
+    for code in text:
+        if quoted:
+            quoted = escaped or code != 0x22
+            escaped = not escaped and code == 0x5C
+        elif code == 0x22:
+            quoted = True
+        elif code == 0x7B:
+            depth += 1
+        elif code == 0x7D:
+            depth -= 1
+    return not depth and not quoted
+
+
+def _check_keys(settings: dict) -> None:
+    """Refuse keys that mean nothing: a mistyped one would be its default without a word.
+
+    Raises:
+        SettingsError: names the key.
+    """
+    known = ["post", "node", "broker", "instrument", "wifi"]
+    known += [key for section, key, _, _, _, _ in _KEYS if not section]
+    for key in settings:
+        if key not in known:
+            raise SettingsError("node.json: %s is not a setting; see docs/node.md" % key)
+    for section in ("broker", "instrument", "wifi"):
+        known = [key for part, key, _, _, _, _ in _KEYS if part == section]
+        for key in settings[section]:
+            if key not in known:
+                raise SettingsError(
+                    "node.json: %s.%s is not a setting; see docs/node.md" % (section, key)
+                )
 
 
 def _kind(form: type) -> str:

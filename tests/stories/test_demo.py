@@ -96,6 +96,25 @@ def test_whoever_kills_its_parts_from_outside_loses_and_doubles_nothing(tmp_path
     assert not processes(str(tmp_path)), "something is left running"
 
 
+@pytest.mark.timeout(180)
+def test_a_gateway_killed_while_it_starts_is_started_again(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "simulators.demo", "--directory", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demonstration:
+        starting = []
+        while not starting and demonstration.poll() is None:
+            starting = processes(f"run --settings {tmp_path / 'post' / 'post.toml'}")
+        for pid in starting:
+            os.kill(pid, signal.SIGKILL)
+        lines = list(demonstration.stdout)
+    assert starting
+    assert demonstration.returncode == 0, "".join(lines)
+    assert json.loads(lines[-1])["ok"]
+    assert not processes(str(tmp_path)), "something is left running"
+
+
 def test_a_missing_micropython_is_one_sentence(tmp_path):
     finished = subprocess.run(
         [sys.executable, "-m", "simulators.demo", "--directory", str(tmp_path)],

@@ -81,6 +81,14 @@ def test_a_record_is_synced_before_it_is_called_stored(tmp_path, monkeypatch):
     assert sizes == [segment.HEAD_BYTES, newest_file(tmp_path).stat().st_size]
 
 
+@pytest.mark.parametrize("interpreter", ["cpython", "micropython"])
+def test_the_last_thing_before_a_file_is_closed_is_its_flush(run_story, interpreter):
+    """On MicroPython that flush is the sync: on the unix board fsync, on littlefs lfs_file_sync."""
+    *_, last = [line.split() for line in run_story("sync_story.py", interpreter=interpreter)]
+    assert last.count("write") == 1
+    assert last[-2:] == ["flush", "close"]
+
+
 def test_a_new_journal_has_its_own_identity_and_begins_at_one(tmp_path):
     journal = make(tmp_path / "journal")
     assert (journal.next_seq, journal.oldest_seq, len(journal.journal_id)) == (1, 1, 8)

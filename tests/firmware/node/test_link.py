@@ -62,7 +62,7 @@ def drain(stream):
 def test_nobody_there(run_story, free_port):
     (line,) = run_story("link_story.py", str(free_port))
     assert line.startswith(f"LinkLost broker 127.0.0.1:{free_port} cannot be reached")
-    assert line.endswith("is the gateway running?")
+    assert line.endswith("is the gateway running, and are host and port right?")
 
 
 def test_a_peer_that_accepts_and_says_nothing(tell):

@@ -5,6 +5,8 @@ Method: a good file spoilt key by key; configs applied, saved, damaged and loade
 
 import copy
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from node.config import Settings
 from node.errors import SettingsError
 from protocol.messages import Config, Time
 
+FIRMWARE = Path(settings.__file__).parents[1]
 GOOD = {
     "post": "post1",
     "node": "lane1",
@@ -47,6 +50,8 @@ def test_defaults_are_filled_in():
         ("broker", "port", 70_000, "broker.port is 70000"),
         ("instrument", "port", 3, "instrument.port is 3"),
         ("instrument", "laser_mw", -1, "instrument.laser_mw is -1"),
+        ("instrument", "laser_nw", 5, "instrument.laser_nw is not a setting"),
+        (None, "brokr", {}, "brokr is not a setting"),
     ],
 )
 def test_a_wrong_value_is_named(section, key, value, text):
@@ -55,6 +60,31 @@ def test_a_wrong_value_is_named(section, key, value, text):
     with pytest.raises(SettingsError, match=r"node\.json") as caught:
         settings.check(spoilt)
     assert text in str(caught.value)
+
+
+def test_a_file_that_was_cut_off_is_refused_on_micropython_too(tmp_path, micropython_path):
+    """Its json takes unfinished text: a number cut short would be taken for a smaller one."""
+    whole = json.dumps(GOOD | {"integration_us": 400_000, "language": "a}"}).encode()
+    outcomes = set()
+    for length in range(1, len(whole)):
+        (tmp_path / f"{length}.json").write_bytes(whole[:length])
+        outcomes.add(length)
+    program = (
+        "import sys\n"
+        f"sys.path[:0] = [{str(FIRMWARE)!r}, {str(FIRMWARE.parent)!r}]\n"
+        "from node import settings\n"
+        "from node.errors import SettingsError\n"
+        f"for length in range(1, {len(whole)}):\n"
+        "    try:\n"
+        f"        settings.load({str(tmp_path)!r} + '/%d.json' % length)\n"
+        "    except SettingsError as error:\n"
+        "        if 'too early' in str(error) or 'not JSON' in str(error):\n"
+        "            print(length)\n"
+    )
+    done = subprocess.run(
+        [micropython_path, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert {int(line) for line in done.stdout.split()} == outcomes
 
 
 def test_an_exposure_nobody_waits_for_is_refused():
