@@ -47,7 +47,9 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     period_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
     health_s: Annotated[int, msgspec.Meta(ge=5, le=3_600)] = 300
     window: Annotated[int, msgspec.Meta(ge=1, le=limits.WINDOW_RECORDS_MAX)] = limits.WINDOW_RECORDS
-    resend_ms: Annotated[int, msgspec.Meta(ge=100, le=limits.RESEND_MS_MAX)] = limits.RESEND_MS
+    resend_ms: Annotated[int, msgspec.Meta(ge=limits.RESEND_MS_MIN, le=limits.RESEND_MS_MAX)] = (
+        limits.RESEND_MS
+    )
 
 
 class AuthoritySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,6 @@ from simulators.world import Sample, Substance, WorldError, parse_sample
 
 RAMAN_VARIABLE = "HARMATTAN_RAMAN"
 COLOURS = {"alarm": "bold red", "inconclusive": "yellow", "clear": "green"}
-DELIVER_S_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)

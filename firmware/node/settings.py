@@ -10,7 +10,14 @@ from node.config import check_exposure
 from node.errors import SettingsError
 from node.words import LANGUAGES
 from protocol.errors import ProtocolError
-from protocol.limits import RESEND_MS, U16_MAX, U32_MAX, WINDOW_RECORDS, WINDOW_RECORDS_MAX
+from protocol.limits import (
+    RESEND_MS,
+    RESEND_MS_MIN,
+    U16_MAX,
+    U32_MAX,
+    WINDOW_RECORDS,
+    WINDOW_RECORDS_MAX,
+)
 from protocol.topics import check_name
 
 _FILE_BYTES_MAX = 4_096
@@ -20,7 +27,7 @@ _KEYS = (
     ("", "integration_us", int, 1, U32_MAX, 400_000),
     ("", "scans", int, 1, U16_MAX, 1),
     ("", "window", int, 1, WINDOW_RECORDS_MAX, WINDOW_RECORDS),
-    ("", "resend_ms", int, 100, U32_MAX, RESEND_MS),
+    ("", "resend_ms", int, RESEND_MS_MIN, U32_MAX, RESEND_MS),
     ("", "board", str, 1, 16, "unix"),
     ("", "language", str, 2, 2, "en"),
     ("wifi", "ssid", str, 0, 32, ""),
