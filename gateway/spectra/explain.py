@@ -76,7 +76,7 @@ def band_evidence(
     """
     rows = np.flatnonzero(scene.bands.substance == index)
     entries = []
-    for row, band in zip(rows, library[library.active_ids[index]].bands, strict=True):
+    for row, band in zip(rows, library.entry_bands[index], strict=True):
         peak = int(evidence.match[row])
         entries.append(
             BandEvidence(

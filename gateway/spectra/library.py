@@ -50,7 +50,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Substance:
-    """Facts about one substance; `bands` is empty when it gives no Raman signal."""
+    """Facts about one substance; `bands` is empty when it gives no Raman signal.
+
+    Of a substance listed in several states (hydrates, solutions) `bands` are those of the first.
+    """
 
     substance_id: str
     names: dict[str, str]
@@ -67,7 +70,7 @@ class Substance:
 
 @dataclass(frozen=True, slots=True)
 class BandArrays:
-    """All bands of the library side by side; arrays of shape (b,), grouped by substance."""
+    """All bands of the library side by side; arrays of shape (b,), grouped by entry."""
 
     substance: IntArray
     shift_cm1: FloatArray
@@ -87,7 +90,10 @@ class Library:
         missing_chance: grade -> chance that a tabulated band is absent or displaced.
         confounders: substance_id -> look-alikes by a strong band, with the bands that separate.
         version: edition and digest of the tables.
-        active_ids: ids of the substances with bands, in the order of `arrays.substance`.
+        active_ids: substance ids of the entries with bands, in the order of `arrays.substance`;
+            a substance with several states stands there several times.
+        states: state of each entry, empty for a substance with one state only.
+        entry_bands: bands of each entry.
         arrays: all bands as arrays.
     """
 
@@ -97,6 +103,8 @@ class Library:
     confounders: dict[str, dict[str, tuple[float, ...]]]
     version: str
     active_ids: tuple[str, ...]
+    states: tuple[str, ...]
+    entry_bands: tuple[tuple[Band, ...], ...]
     arrays: BandArrays
 
     def __getitem__(self, substance_id: str) -> Substance:
@@ -134,7 +142,7 @@ def build_library(texts: dict[str, str]) -> Library:
         row["grade"]: _number("grades", row, "missing_chance", 0.0, 1.0)
         for row in _rows("grades", texts["grades"])
     }
-    bands: dict[str, list[Band]] = {}
+    bands: dict[str, dict[str, list[Band]]] = {}
     for row in _rows("bands", texts["bands"]):
         band = _band(row)
         if band.grade not in chance or band.source_id not in sources:
@@ -142,13 +150,17 @@ def build_library(texts: dict[str, str]) -> Library:
                 f"bands.csv: {row['substance_id']} {band.shift_cm1:g} has unknown grade or source "
                 f"{band.grade!r} {band.source_id!r}; add the row to grades.csv or sources.csv"
             )
-        bands.setdefault(row["substance_id"], []).append(band)
+        states = bands.setdefault(row["substance_id"], {})
+        states.setdefault(row.get("state", ""), []).append(band)
     substances: dict[str, Substance] = {}
+    entries: list[tuple[str, str, tuple[Band, ...]]] = []
     for row in _rows("substances", texts["substances"]):
         substance_id = row["substance_id"]
         if substance_id in substances:
             raise LibraryError(f"substances.csv: {substance_id} appears twice; remove one row")
-        substances[substance_id] = _substance(row, tuple(bands.pop(substance_id, ())))
+        listed = [(state, tuple(rows)) for state, rows in bands.pop(substance_id, {}).items()]
+        entries += [(substance_id, state, rows) for state, rows in listed]
+        substances[substance_id] = _substance(row, listed[0][1] if listed else ())
     if bands:
         raise LibraryError(
             f"bands.csv: no substance named {sorted(bands)}; add it to substances.csv"
@@ -162,15 +174,16 @@ def build_library(texts: dict[str, str]) -> Library:
         known = confounders.setdefault(row["substance_id"], {})
         known.setdefault(row["confounder_id"], separating)
     digest = hashlib.sha256("\0".join(texts[name] for name in TABLES).encode()).hexdigest()
-    active = tuple(key for key, value in substances.items() if value.bands)
     return Library(
         substances=substances,
         sources=sources,
         missing_chance=chance,
         confounders=confounders,
         version=f"{EDITION}-{digest[:8]}",
-        active_ids=active,
-        arrays=_arrays([substances[key] for key in active], chance),
+        active_ids=tuple(substance_id for substance_id, _, _ in entries),
+        states=tuple(state for _, state, _ in entries),
+        entry_bands=tuple(rows for _, _, rows in entries),
+        arrays=_arrays([rows for _, _, rows in entries], chance),
     )
 
 
@@ -222,8 +235,8 @@ def _substance(row: dict[str, str], bands: tuple[Band, ...]) -> Substance:
     )
 
 
-def _arrays(active: list[Substance], chance: dict[str, float]) -> BandArrays:
-    pairs = [(index, band) for index, entry in enumerate(active) for band in entry.bands]
+def _arrays(entries: list[tuple[Band, ...]], chance: dict[str, float]) -> BandArrays:
+    pairs = [(index, band) for index, bands in enumerate(entries) for band in bands]
     return BandArrays(
         substance=np.array([index for index, _ in pairs], dtype=np.int64),
         shift_cm1=np.array([band.shift_cm1 for _, band in pairs]),
