@@ -36,6 +36,11 @@ from gateway.spectra.match import Candidate, Hit, Identification, Quality
 ALARM_SEEN_BANDS_MIN = 3
 """So many satellites at their places prove a substance whose main band is covered."""
 
+CERTAIN_NATS_MIN = 10.0
+CERTAIN_SHARE_MIN = 0.02
+"""With evidence of 20,000 to 1 a component may be this small: its whole pattern of bands stands
+there, and what the tables leave out of a large component is no pattern."""
+
 CONFIRMED_GRADES = ("A", "B")
 """A single band decides only if its place was measured or published as such; of the others one in
 seven is absent or displaced."""
@@ -195,9 +200,11 @@ def _convincing(hit: Hit, quality: Quality, limits: Thresholds) -> bool:
     grades = [band.grade for band in hit.bands if band.state == "found"]
     if len(grades) == 1 and grades[0] not in CONFIRMED_GRADES:
         return False
+    certain = hit.nats >= CERTAIN_NATS_MIN and len(grades) >= ALARM_SEEN_BANDS_MIN
+    least = min(CERTAIN_SHARE_MIN, limits.alarm_share_min) if certain else limits.alarm_share_min
     return (
         hit.nats >= enough
-        and hit.share >= limits.alarm_share_min
+        and hit.share >= least
         and quality.snr >= limits.snr_alarm_min
         and found >= limits.alarm_found_share_min * (found + missing)
         and (
@@ -275,6 +282,8 @@ def _poor(
         reason = "interrupted"
     elif not identification.hits and quality.clear_count < UNKNOWN_BANDS_MIN:
         reason, facts = "few_bands", {"band_count": quality.clear_count}
+    elif identification.axis_offset_cm1:
+        reason, facts = "axis_off", {"offset_cm1": round(identification.axis_offset_cm1)}
     return ("inconclusive", reason, facts) if reason else None
 
 

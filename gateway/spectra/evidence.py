@@ -95,6 +95,11 @@ AXIS_SHARE = 0.5
 """Standard deviation of the axis error over its stated half-width."""
 
 
+PRIOR_NATS = {"packaging": 1.6}
+"""Before anything is measured, a bag or bottle around the goods is five times likelier than any
+single kind of goods."""
+
+
 class BandState(IntEnum):
     """What became of one tabulated band."""
 
@@ -139,6 +144,8 @@ class Scene:
         inside: shape (b,), tabulated bands in the measured range.
         cell, part: shape (b,), place of the tabulated bands on the grid: index and remainder.
         peak_cell, peak_part: shape (m,), the same of the measured bands.
+        looks_nats: shape (e,), what an entry must make up for: the number of substances compared,
+            less what is known of it beforehand.
         crowding: shape (m,), how populated the place is in the library.
     """
 
@@ -146,7 +153,7 @@ class Scene:
     measured: MeasuredBands
     limit: FloatArray
     bands: BandArrays
-    looks_nats: float
+    looks_nats: FloatArray
     entry_count: int
     inside: BoolArray
     cell: IntArray
@@ -237,7 +244,7 @@ def see(
         measured=measured,
         limit=limit,
         bands=bands,
-        looks_nats=float(np.log(len(library.active_ids))),
+        looks_nats=_looks(library),
         entry_count=len(library.entries),
         inside=inside,
         cell=cell,
@@ -253,6 +260,13 @@ def see(
         crowding=_crowding(heights, measured),
         axis=AxisBelief(0.0, AXIS_SHARE * axis_uncertainty_cm1),
     )
+
+
+def _looks(library: Library) -> FloatArray:
+    """ln of the number of substances, less the prior of each entry, shape (e,)."""
+    prior = [PRIOR_NATS.get(library[entry.substance_id].category, 0.0) for entry in library.entries]
+    looks: FloatArray = np.log(max(len(library.active_ids), 1)) - np.array(prior)
+    return looks
 
 
 def _place(grid_cm1: FloatArray, shift_cm1: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -328,7 +342,7 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
         term[judged[hidden]] = _shared(scene, judged[hidden], told[hidden], expected[hidden])
         total = _sums(bands.entry[judged], term[judged], scene.entry_count)
         bonus = _completeness(scene, free, kept)
-        nats[kept] = total[kept] - scene.looks_nats + bonus
+        nats[kept] = total[kept] - scene.looks_nats[kept] + bonus
     nats = np.where(amount > 0.0, nats, -scene.looks_nats)
     return Evidence(nats, amount, state, match, term, precision, pull)
 

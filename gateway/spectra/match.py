@@ -7,11 +7,11 @@ does another explain the same bands as well? What cannot be told apart is report
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gateway.spectra.bands import measure_bands
+from gateway.spectra.bands import MeasuredBands, measure_bands
 from gateway.spectra.evidence import (
     HEIGHT_FACTOR,
     AxisBelief,
@@ -33,7 +33,7 @@ from gateway.spectra.explain import (
 )
 from gateway.spectra.library import Library
 from gateway.spectra.mixture import MixtureFit, band_shape, fit_mixture, render_heights
-from gateway.spectra.prepare import prepare
+from gateway.spectra.prepare import Prepared, prepare
 from gateway.spectra.spectrum import FloatArray, Spectrum
 
 NATS_MIN = 2.3
@@ -66,6 +66,25 @@ CLEAR_SNR_MIN = 10.0
 
 NEED_MIN = 9.0
 """F of a component that the fit needs: three standard deviations."""
+
+
+MOVED_FREE_SHARE = 0.4
+"""An unexplained band this high, over the strongest, asks whether the axis is off."""
+
+MOVED_CM1_MAX = 12.0
+"""Largest error of the axis looked for beyond the stated one; a laser 0.7 nm off its wavelength."""
+
+MOVED_STEP_CM1 = 2.0
+"""Steps of that search, and what each leaves open."""
+
+MOVED_NATS_MIN = 9.2
+"""Evidence for a moved axis: 10,000 to 1, for a dozen offsets are tried."""
+
+MOVED_GAIN_NATS = 6.0
+"""It must be so much better than the axis as stated."""
+
+MOVED_BANDS_MIN = 3
+"""One or two bands meet somewhere by moving; three move together only when the axis did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +167,8 @@ class Identification:
         unexplained_cm1: positions of bands nothing accounts for, strongest first.
         foreign_share: height of the strongest of them over the strongest band, 0 to 1.
         explained_share: share of the signal's area the hits explain.
+        axis_offset_cm1: how far the whole axis had to be moved, against what was stated of it,
+            before anything fitted; 0 = not at all.
         coverage: substance_id -> share of its tabulated intensity inside the usable range.
         blind: substances that could hide because of noise; see `explain.blind_spots`.
         quality: of the measurement.
@@ -159,6 +180,7 @@ class Identification:
     unexplained_cm1: tuple[float, ...]
     foreign_share: float
     explained_share: float
+    axis_offset_cm1: float
     coverage: dict[str, float]
     blind: tuple[str, ...]
     quality: Quality
@@ -171,6 +193,7 @@ class _Accepted:
 
     index: int
     template: FloatArray
+    nats: float = 0.0
     axis: tuple[float, float] = (0.0, 0.0)
 
 
@@ -214,7 +237,8 @@ class _Search:
         """Render one entry where it was found."""
         free = free_heights(self.scene, self.total(others))
         told = float(evidence.precision[index]), float(evidence.pull[index])
-        return _Accepted(index, _template(self.scene, evidence, index, free), told)
+        light = _template(self.scene, evidence, index, free)
+        return _Accepted(index, light, float(evidence.nats[index]), told)
 
 
 def identify(spectrum: Spectrum, library: Library) -> Identification:
@@ -225,10 +249,10 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
     """
     prepared = prepare(spectrum)
     measured = measure_bands(prepared)
-    heights = render_heights(library, prepared.resolution_cm1)
-    scene = see(prepared, measured, library, spectrum.axis_uncertainty_cm1, heights)
-    search = _Search(scene, library)
-    accepted, fit = _keep_needed(scene, _refine(search, _accept(search)))
+    search = _searched(prepared, measured, library, spectrum.axis_uncertainty_cm1)
+    search, accepted, axis_offset_cm1 = _with_axis(search, _accept(search), spectrum)
+    prepared, measured, scene = search.scene.prepared, search.scene.measured, search.scene
+    accepted, fit = _keep_needed(scene, _refine(search, accepted))
     hits, candidates = _challenge(search, accepted, fit)
     model = search.total(accepted)
     free = free_heights(scene, model)
@@ -241,6 +265,7 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
         unexplained_cm1=tuple(float(measured.shift_cm1[i]) for i in order if free[i] > 0.0),
         foreign_share=foreign,
         explained_share=fit.explained if fit else 0.0,
+        axis_offset_cm1=axis_offset_cm1,
         coverage=_coverage(scene, library),
         blind=blind_spots(scene, library, model),
         quality=Quality(
@@ -256,6 +281,50 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
         ),
         library_version=library.version,
     )
+
+
+def _searched(
+    prepared: Prepared, measured: MeasuredBands, library: Library, axis_uncertainty_cm1: float
+) -> _Search:
+    """Open the search in one spectrum."""
+    heights = render_heights(library, prepared.resolution_cm1)
+    return _Search(see(prepared, measured, library, axis_uncertainty_cm1, heights), library)
+
+
+def _with_axis(
+    search: _Search, accepted: list[_Accepted], spectrum: Spectrum
+) -> tuple[_Search, list[_Accepted], float]:
+    """Where the strong bands stay unexplained, see whether the axis is further off than stated.
+
+    An instrument out of calibration shows all bands of the goods moved alike. Such a fit counts
+    only with overwhelming evidence from several bands, because it has been looked for so often.
+    """
+    scene = search.scene
+    free = free_heights(scene, search.total(accepted)) * scene.measured.sharp
+    if float(free.max(initial=0.0)) <= MOVED_FREE_SHARE * float(
+        scene.measured.height.max(initial=0.0)
+    ):
+        return search, accepted, 0.0
+    before = max((entry.nats for entry in accepted), default=NATS_MIN)
+    best: tuple[float, float, _Search] | None = None
+    stated = spectrum.axis_uncertainty_cm1
+    for step in range(1, round(MOVED_CM1_MAX / MOVED_STEP_CM1) + 1):
+        for offset in (stated + step * MOVED_STEP_CM1, -stated - step * MOVED_STEP_CM1):
+            moved = _searched(
+                replace(scene.prepared, grid_cm1=scene.prepared.grid_cm1 - offset),
+                replace(scene.measured, shift_cm1=scene.measured.shift_cm1 - offset),
+                search.library,
+                MOVED_STEP_CM1,
+            )
+            evidence = moved.weigh([])
+            index = int(np.argmax(evidence.nats))
+            nats = float(evidence.nats[index])
+            count = int((evidence.match[moved.scene.rows_of(index)] >= 0).sum())
+            if count >= MOVED_BANDS_MIN and (best is None or nats > best[0]):
+                best = nats, offset, moved
+    if best is None or best[0] < max(MOVED_NATS_MIN, before + MOVED_GAIN_NATS):
+        return search, accepted, 0.0
+    return best[2], _accept(best[2]), best[1]
 
 
 def _coverage(scene: Scene, library: Library) -> dict[str, float]:
