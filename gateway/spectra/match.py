@@ -32,7 +32,7 @@ from gateway.spectra.explain import (
     score,
 )
 from gateway.spectra.library import Library
-from gateway.spectra.mixture import MixtureFit, band_shape, fit_mixture, render_heights
+from gateway.spectra.mixture import MixtureFit, fit_mixture, render, render_heights
 from gateway.spectra.prepare import Prepared, prepare
 from gateway.spectra.spectrum import FloatArray, Spectrum
 
@@ -71,6 +71,9 @@ NEED_MIN = 9.0
 MOVED_FREE_SHARE = 0.4
 """An unexplained band this high, over the strongest, asks whether the axis is off."""
 
+MOVED_DOUBT_NATS_MAX = 6.0
+"""A best explanation with less evidence than 400 to 1 asks the same."""
+
 MOVED_CM1_MAX = 12.0
 """Largest error of the axis looked for beyond the stated one; a laser 0.7 nm off its wavelength."""
 
@@ -96,6 +99,7 @@ class Candidate:
         nats: its evidence.
         deficit_nats: how much less than the accepted one; 0 or negative = at least as good.
         instead_of: accepted substance it would replace, None = in addition.
+        share: height of its strongest band over the strongest of the spectrum.
         bands: its bands.
     """
 
@@ -103,6 +107,7 @@ class Candidate:
     nats: float
     deficit_nats: float
     instead_of: str | None
+    share: float
     bands: tuple[BandEvidence, ...]
 
 
@@ -296,18 +301,21 @@ def _with_axis(
 ) -> tuple[_Search, list[_Accepted], float]:
     """Where the strong bands stay unexplained, see whether the axis is further off than stated.
 
+    The same where little speaks for the best explanation, or where it only fits by moving the axis.
+
     An instrument out of calibration shows all bands of the goods moved alike. Such a fit counts
     only with overwhelming evidence from several bands, because it has been looked for so often.
     """
     scene = search.scene
     free = free_heights(scene, search.total(accepted)) * scene.measured.sharp
-    if float(free.max(initial=0.0)) <= MOVED_FREE_SHARE * float(
-        scene.measured.height.max(initial=0.0)
-    ):
-        return search, accepted, 0.0
+    most = MOVED_FREE_SHARE * float(scene.measured.height.max(initial=0.0))
     before = max((entry.nats for entry in accepted), default=NATS_MIN)
-    best: tuple[float, float, _Search] | None = None
     stated = spectrum.axis_uncertainty_cm1
+    told = bool(accepted) and before >= MOVED_DOUBT_NATS_MAX
+    told = told and abs(search.axis(accepted).mean_cm1) <= stated
+    if told and float(free.max(initial=0.0)) <= most:
+        return search, accepted, 0.0
+    best: tuple[float, float, _Search] | None = None
     for step in range(1, round(MOVED_CM1_MAX / MOVED_STEP_CM1) + 1):
         for offset in (stated + step * MOVED_STEP_CM1, -stated - step * MOVED_STEP_CM1):
             moved = _searched(
@@ -374,11 +382,9 @@ def _template(scene: Scene, evidence: Evidence, index: int, free: FloatArray) ->
         expected[found] * HEIGHT_FACTOR,
     )
     height[evidence.state[rows] == BandState.MISSING] = 0.0
-    shapes = band_shape(
-        scene.prepared.grid_cm1[None, :], shift[:, None], scene.width_cm1[rows, None]
-    )
-    template: FloatArray = height @ shapes
-    return template
+    shown = height > 0.0
+    width = scene.width_cm1[rows]
+    return render(scene.prepared.grid_cm1, shift[shown], height[shown], width[shown])
 
 
 def _refine(search: _Search, accepted: list[_Accepted]) -> list[_Accepted]:
@@ -389,6 +395,7 @@ def _refine(search: _Search, accepted: list[_Accepted]) -> list[_Accepted]:
     """
     chosen = list(accepted)
     for _ in range(REFINE_ROUNDS if len(accepted) > 1 else 0):
+        before = [entry.index for entry in chosen]
         for place in range(len(chosen)):
             others = [entry for number, entry in enumerate(chosen) if number != place]
             evidence = search.weigh(others)
@@ -397,6 +404,8 @@ def _refine(search: _Search, accepted: list[_Accepted]) -> list[_Accepted]:
             if nats[best] < nats[chosen[place].index] + REFINE_GAIN_NATS:
                 best = chosen[place].index
             chosen[place] = search.accept(evidence, best, others)
+        if [entry.index for entry in chosen] == before:
+            break
     return chosen
 
 
@@ -460,6 +469,7 @@ def _candidates(
     states the best.
     """
     library = search.library
+    strongest = float(search.scene.measured.height.max(initial=1e-300))
     nats = search.open(evidence, taken)
     if instead_of is None:
         reference, name = NATS_MIN, None
@@ -480,6 +490,7 @@ def _candidates(
             nats=float(nats[index]),
             deficit_nats=reference - float(nats[index]),
             instead_of=name,
+            share=float(evidence.amount[index]) / strongest,
             bands=band_evidence(search.scene, library, evidence, index),
         )
     return tuple(found.values())
