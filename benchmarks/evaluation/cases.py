@@ -108,8 +108,9 @@ class Outcome:
             None = not asked.
         pretend_false: alarms on made-up lists of which nothing is in the sample.
         pretend_asked: number of those lists.
-        candidate_alarms: alarm (bit 0: any, bit 1: names the target) under each candidate set of
-            thresholds; empty unless choosing.
+        tried_alarms: one byte for each set of alarm thresholds tried: 1 = a false alarm, 2 = an
+            alarm that names the target, 3 = on different lists both; empty unless choosing.
+        tried_clears: one byte for each set of clearing thresholds tried: 1 = clear.
         seconds: taken by identification and screening.
     """
 
@@ -121,7 +122,8 @@ class Outcome:
     pretend_found: bool | None = None
     pretend_false: int = 0
     pretend_asked: int = 0
-    candidate_alarms: bytes = b""
+    tried_alarms: bytes = b""
+    tried_clears: bytes = b""
     seconds: float = 0.0
 
     @property

@@ -186,10 +186,8 @@ def score_all(outcomes: Sequence[Outcome], listed: frozenset[str], pgs: frozense
 
 
 def _scores_count(outcome: Outcome) -> bool:
-    """Scores are judged on the reporting side and where the truth is in the library."""
-    case = outcome.case
-    known = bool(case.right) and not case.removed
-    return case.side == "reporting" and (known or case.kind == "unknown")
+    """Scores are judged on the reporting side; a substance in no table counts as a wrong hit."""
+    return outcome.case.side == "reporting" and not outcome.case.removed
 
 
 def _measured_goals(

@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.evaluation.cases import Case, HitRow, Outcome
 from benchmarks.evaluation.degrade import degrade
@@ -41,6 +43,21 @@ PRETEND_DATE = dt.date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
+class Trials:
+    """Sets of thresholds to try on every case besides those in force.
+
+    Attributes:
+        alarms: the loosest first: what is no alarm under it is none under any other.
+        clears: sets that differ in what they clear.
+        in_force: decide the verdicts; None = those of the package.
+    """
+
+    alarms: tuple[Thresholds, ...] = ()
+    clears: tuple[Thresholds, ...] = ()
+    in_force: Thresholds | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """What a worker judges with.
 
@@ -50,7 +67,7 @@ class Desk:
         spectra: measured spectra by file.
         kin: see `specimens.read_kin`.
         pretend: made-up lists, each with the ids on it.
-        candidates: sets of thresholds to try as well, the loosest first; usually none.
+        trials: thresholds to try as well; usually none.
     """
 
     library: Library
@@ -58,15 +75,15 @@ class Desk:
     spectra: dict[str, Spectrum]
     kin: dict[str, frozenset[str]]
     pretend: tuple[tuple[Watchlists, frozenset[str]], ...]
-    candidates: tuple[Thresholds, ...] = ()
+    trials: Trials
 
 
-def set_up(folder: Path | None, candidates: tuple[Thresholds, ...] = ()) -> Desk:
+def set_up(folder: Path | None, trials: Trials) -> Desk:
     """Load everything a worker needs.
 
     Args:
         folder: of the measured spectra; None = only synthetic cases will come.
-        candidates: sets of thresholds to try.
+        trials: thresholds to try.
     """
     library = load_library()
     specimens = read_index(folder, library) if folder else ()
@@ -81,7 +98,7 @@ def set_up(folder: Path | None, candidates: tuple[Thresholds, ...] = ()) -> Desk
         spectra=load_spectra(folder, specimens) if folder else {},
         kin=read_kin(),
         pretend=tuple((pretend_list(ids), frozenset(ids)) for ids in on_list if ids),
-        candidates=candidates,
+        trials=trials,
     )
 
 
@@ -148,7 +165,7 @@ def judge_case(case: Case, desk: Desk) -> Outcome:
         spectrum = spectrum_of(case, desk)
         start = time.perf_counter()
         found = identify(spectrum, library)
-        verdict = screen(found, desk.watchlists, library)
+        verdict = screen(found, desk.watchlists, library, thresholds=desk.trials.in_force)
         taken = time.perf_counter() - start
     except SpectraError as error:
         return Outcome(case, "error", str(error), (), ())
@@ -165,7 +182,8 @@ def judge_case(case: Case, desk: Desk) -> Outcome:
         pretend_found=found_pretend,
         pretend_false=false,
         pretend_asked=asked,
-        candidate_alarms=_tried(case, desk, library, found),
+        tried_alarms=_try_alarms(case, desk, library, found),
+        tried_clears=_try_clears(desk, library, found),
         seconds=taken,
     )
 
@@ -185,29 +203,32 @@ def _pretend(
     hit: bool | None = None
     false = asked = 0
     for lists, ids in desk.pretend:
+        if case.truth & ids and not case.right & ids:
+            continue
+        verdict = screen(found, lists, library, thresholds=desk.trials.in_force)
         if case.right & ids:
-            hit = bool(case.right.intersection(named(screen(found, lists, library))))
-        elif not case.truth & ids:
+            hit = bool(case.right.intersection(named(verdict)))
+        else:
             asked += 1
-            false += screen(found, lists, library).verdict == "alarm"
+            false += verdict.verdict == "alarm"
     return hit, false, asked
 
 
-def _tried(case: Case, desk: Desk, library: Library, found: Identification) -> bytes:
-    """Which candidate thresholds make this an alarm, one byte each; see Outcome.
+def _try_alarms(case: Case, desk: Desk, library: Library, found: Identification) -> bytes:
+    """What each set of alarm thresholds makes of it; see Outcome.
 
-    For measured spectra the made-up list of the substance is used, where there is one: the folder
-    holds too few listed substances to tune anything by. Lists without it count the false alarms.
+    For measured spectra the made-up list of the substance is used as well: the folder holds too few
+    listed substances to tune anything by. Lists without it count the false alarms.
     """
-    if not desk.candidates:
+    if not desk.trials.alarms:
         return b""
     lists = [desk.watchlists]
     if case.group in ("measured", "degraded"):
         lists += [entry for entry, ids in desk.pretend if case.right & ids or not case.truth & ids]
-    marks = np.zeros(len(desk.candidates), dtype=np.uint8)
+    marks = np.zeros(len(desk.trials.alarms), dtype=np.uint8)
     for entry in lists:
         on_list = entry.substance_ids
-        for place, limits in enumerate(desk.candidates):
+        for place, limits in enumerate(desk.trials.alarms):
             verdict = screen(found, entry, library, thresholds=limits)
             if verdict.verdict == "alarm":
                 if case.right.intersection(named(verdict)):
@@ -219,12 +240,20 @@ def _tried(case: Case, desk: Desk, library: Library, found: Identification) -> b
     return marks.tobytes()
 
 
+def _try_clears(desk: Desk, library: Library, found: Identification) -> bytes:
+    """Which sets of clearing thresholds clear it."""
+    return bytes(
+        screen(found, desk.watchlists, library, thresholds=limits).verdict == "clear"
+        for limits in desk.trials.clears
+    )
+
+
 _DESK: list[Desk] = []
 """The worker's own desk; filled once when the worker starts."""
 
 
-def _start(folder: Path | None, candidates: tuple[Thresholds, ...]) -> None:
-    _DESK[:] = [set_up(folder, candidates)]
+def _start(folder: Path | None, trials: Trials) -> None:
+    _DESK[:] = [set_up(folder, trials)]
 
 
 def _judge_here(case: Case) -> Outcome:
@@ -236,7 +265,7 @@ def judge_all(
     folder: Path | None,
     *,
     workers: int,
-    candidates: tuple[Thresholds, ...] = (),
+    trials: Trials | None = None,
 ) -> Iterator[Outcome]:
     """Judge cases on several cores; outcomes come in the order of the cases.
 
@@ -244,15 +273,39 @@ def judge_all(
         cases: to be judged.
         folder: of the measured spectra.
         workers: processes; 1 judges here.
-        candidates: sets of thresholds to try, the loosest first.
+        trials: thresholds to try as well.
     """
+    trials = trials or Trials()
     if workers <= 1:
-        desk = set_up(folder, candidates)
+        desk = set_up(folder, trials)
         for case in cases:
             yield judge_case(case, desk)
         return
     # One thread each: matrix libraries that thread by themselves would fight over the cores.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    with ProcessPoolExecutor(workers, initializer=_start, initargs=(folder, candidates)) as pool:
+    with ProcessPoolExecutor(workers, initializer=_start, initargs=(folder, trials)) as pool:
         yield from pool.map(_judge_here, cases, chunksize=CHUNK)
+
+
+def judge_with_bar(
+    cases: Sequence[Case],
+    folder: Path | None,
+    workers: int,
+    title: str,
+    trials: Trials | None = None,
+) -> list[Outcome]:
+    """Judge all cases with a bar on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    outcomes = []
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(title, total=len(cases))
+        for outcome in judge_all(cases, folder, workers=workers, trials=trials):
+            outcomes.append(outcome)
+            progress.advance(bar)
+    return outcomes

@@ -59,8 +59,8 @@ class Effort:
     side: int = 30
     look_alike: int = 12
     goods: int = 6
-    mixtures: int = 700
-    unknowns: int = 600
+    mixtures: int = 1000
+    unknowns: int = 1000
     left_out: int = 3
     listed_degraded: int = 8
     degraded_share: float = 1.0
@@ -84,7 +84,7 @@ class Effort:
         )
 
 
-QUICK_SHARE = 0.1
+QUICK_SHARE = 0.2
 """`--quick`: about a minute."""
 
 
