@@ -146,28 +146,29 @@ def mark_sets(outcomes: Sequence[Outcome], listed: frozenset[str]) -> list[Mark]
             benign.append(tried)
         elif case.group in ("left_out", "world_left_out") and not case.right & listed:
             left_out.append(tried)
-    found = [_shares(rows, 2) for rows in strata.values()]
-    detection = np.mean(found, axis=0) if found else np.zeros(0)
-    false = (_shares(benign, 1) * len(benign)).round().astype(int)
-    unknown, wrong = _shares(left_out, 1), _shares(made_up, 1)
+    sets = max((len(o.tried_alarms) for o in outcomes), default=0)
+    found = [_shares(rows, 2, sets) for rows in strata.values()]
+    detection = np.mean(found, axis=0) if found else np.zeros(sets)
+    false = (_shares(benign, 1, sets) * len(benign)).round().astype(int)
+    unknown, wrong = _shares(left_out, 1, sets), _shares(made_up, 1, sets)
     return [
         Mark(
             place=place,
             detection=float(detection[place]),
-            false=int(false[place]) if benign else 0,
+            false=int(false[place]),
             benign=len(benign),
-            false_upper=upper_bound(int(false[place]), len(benign)) if benign else 1.0,
-            left_out=float(unknown[place]) if left_out else 0.0,
-            made_up_false=float(wrong[place]) if made_up else 0.0,
+            false_upper=upper_bound(int(false[place]), len(benign)),
+            left_out=float(unknown[place]),
+            made_up_false=float(wrong[place]),
         )
-        for place in range(len(detection))
+        for place in range(sets)
     ]
 
 
-def _shares(rows: list[bytes], bit: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _shares(rows: list[bytes], bit: int, sets: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Share of the rows with this bit, for every set, shape (sets,)."""
     if not rows:
-        return np.zeros(0)
+        return np.zeros(sets)
     marks = np.array([np.frombuffer(row, dtype=np.uint8) for row in rows])
     shares: np.ndarray[tuple[int], np.dtype[np.float64]] = ((marks & bit) > 0).mean(axis=0)
     return shares
@@ -199,7 +200,7 @@ def pick_clear(outcomes: Sequence[Outcome], sets: Sequence[Thresholds]) -> tuple
         for o in outcomes
         if o.case.group == "benign" and o.case.kind in PROMISED_FALSE_KINDS
     ]
-    wrong, faint, right = _shares(listed, 1), _shares(mixed, 1), _shares(benign, 1)
+    wrong, faint, right = (_shares(rows, 1, len(sets)) for rows in (listed, mixed, benign))
     bounds = [upper_bound(round(share * len(listed)), len(listed)) for share in wrong]
     excess = [
         max(bound / CLEARED_UPPER_MAX, float(share) / CLEARED_MIXTURE_MAX)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.evaluation.cases import HitRow, Outcome
+from benchmarks.evaluation.degrade import KINDS
 
 CONFIDENCE = 0.95
 BINS = 10
@@ -106,13 +107,20 @@ def by(
     key: Callable[[Outcome], object],
     mark: Callable[[Outcome], bool | None],
 ) -> dict[str, Rate]:
-    """Rates of a mark by a key, sorted; outcomes whose mark is None do not count."""
+    """Rates of a mark by a key, kinds of degradation in their order, others sorted.
+
+    Outcomes whose mark is None do not count.
+    """
     counted: dict[str, list[bool]] = defaultdict(list)
     for outcome in outcomes:
         value = mark(outcome)
         if value is not None:
             counted[str(key(outcome))].append(value)
-    return {name: rate(values) for name, values in sorted(counted.items())}
+    return {name: rate(counted[name]) for name in sorted(counted, key=_place)}
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (KINDS.index(name) if name in KINDS else -1, name)
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -276,9 +284,7 @@ def _tables(group: dict[str, list[Outcome]], listed: frozenset[str]) -> dict[str
     concern, degraded = group["listed"], group["degraded"]
     promised = [o for o in concern if o.case.kind not in ("snr_12", "axis_4")]
     plain = [o for o in concern if o.case.kind in ("pure", "snr_12")]
-    mixed = [
-        o for o in concern if o.case.facts.fraction <= 1.0 and o.case.facts.container == "none"
-    ]
+    mixed = [o for o in promised if o.case.kind != "bag"]
     bags = [o for o in concern if o.case.kind in ("pure", "bag")]
     axis = [o for o in concern if o.case.kind in ("pure", "axis_4")]
     tables = {
@@ -360,4 +366,4 @@ def _grouped(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     found: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         found[outcome.case.kind].append(outcome)
-    return dict(sorted(found.items()))
+    return {name: found[name] for name in sorted(found, key=_place)}

@@ -87,7 +87,7 @@ def set_up(folder: Path | None, trials: Trials) -> Desk:
     """
     library = load_library()
     specimens = read_index(folder, library) if folder else ()
-    families = {entry.truth for entry in specimens if entry.truth}
+    families = {entry.right for entry in specimens if entry.right}
     on_list: list[set[str]] = [set() for _ in range(PRETEND_PARTS)]
     for family in families:
         if all(library[key].category != "packaging" for key in family):

@@ -133,7 +133,7 @@ class Planner:
             kind=kind,
             side=entry.side,
             target=entry.name,
-            right=entry.truth,
+            right=entry.right,
             truth=entry.truth,
             file=entry.file,
         )

@@ -14,6 +14,9 @@ from benchmarks.evaluation.figures import Bin, Rate, Scored
 
 INK, SOFT, MARK = "#1b1b1b", "#8a8a8a", "#0b6e99"
 SIZE_INCH = (6.0, 3.8)
+LEVEL_NAMES_MAX = 7
+"""More names than this do not fit side by side."""
+
 HASH_SALT = "harmattan"
 """Without it the SVG's ids are random and equal figures give different files."""
 
@@ -129,7 +132,11 @@ def _detection(curve: Curve, rows: dict[str, Rate]) -> Figure:
         axes.plot(place, value, color=SOFT, linewidth=1.0, zorder=1)
     axes.errorbar(place, value, yerr=reach, fmt="o", color=MARK, capsize=3.0, markersize=4.5)
     names = [_number(name) if curve.ordered else name.replace("_", " ") for name, _ in entries]
-    axes.set_xticks(place, names, rotation=0 if curve.ordered or len(names) < 7 else 60)
+    axes.set_xticks(place, names)
+    if len(names) > LEVEL_NAMES_MAX:
+        axes.tick_params(axis="x", labelrotation=60.0)
+        for label in axes.get_xticklabels():
+            label.set(horizontalalignment="right", rotation_mode="anchor")
     axes.set_ylim(0.0, 103.0)
     axes.set_ylabel("found, %, with 95 % interval")
     return figure

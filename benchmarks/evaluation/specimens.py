@@ -29,7 +29,8 @@ class Specimen:
     Attributes:
         file: name in the folder.
         name: substance as its index calls it.
-        truth: library ids that name it rightly; empty when it is in no table.
+        right: library ids that name it rightly; empty when it is in no table.
+        truth: the same, and ids that are near enough not to be wrong, such as another seed's oil.
         source: collection and instrument.
         excitation_nm: laser as stated, "" when unknown.
         side: of the split.
@@ -38,6 +39,7 @@ class Specimen:
 
     file: str
     name: str
+    right: frozenset[str]
     truth: frozenset[str]
     source: str
     excitation_nm: str
@@ -74,7 +76,7 @@ def read_index(folder: Path, library: Library) -> tuple[Specimen, ...]:
     little, and by kin.csv.
     """
     with (HERE / "names.csv").open(encoding="utf-8", newline="") as source:
-        named = {row["index_name"]: row["substance_ids"].split() for row in csv.DictReader(source)}
+        named = {row["index_name"]: row for row in csv.DictReader(source)}
     by_cas: dict[str, list[str]] = {}
     for key in library.active_ids:
         by_cas.setdefault(library[key].cas, []).append(key)
@@ -85,12 +87,15 @@ def read_index(folder: Path, library: Library) -> tuple[Specimen, ...]:
     unit = units((row["file"], _source(row), row["cas"] or row["substance"]) for row in rows)
     found = []
     for row in rows:
-        ids = frozenset(named.get(row["substance"], by_cas.get(row["cas"], []))) & active
+        entry = named.get(row["substance"])
+        ids = frozenset(entry["substance_ids"].split() if entry else by_cas.get(row["cas"], ()))
+        truth = with_kin(ids, kin) & active
         found.append(
             Specimen(
                 file=row["file"],
                 name=row["substance"],
-                truth=with_kin(ids, kin) & active,
+                right=truth if entry is None or entry["counts"] == "yes" else frozenset(),
+                truth=truth,
                 source=_source(row),
                 excitation_nm=row["excitation_nm"],
                 side=side_of(unit[row["file"]]),
