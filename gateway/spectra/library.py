@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 
 import numpy as np
@@ -28,7 +28,7 @@ LANGUAGES = ("en", "fr", "ar", "es")
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One Raman band of one substance.
+    """One Raman band of one entry.
 
     Attributes:
         shift_cm1: position in cm^-1.
@@ -52,7 +52,7 @@ class Band:
 class Substance:
     """Facts about one substance; `bands` is empty when it gives no Raman signal.
 
-    Of a substance listed in several states (hydrates, solutions) `bands` are those of the first.
+    `bands` are those of its first state; other states and specimens are entries of their own.
     """
 
     substance_id: str
@@ -69,10 +69,34 @@ class Substance:
 
 
 @dataclass(frozen=True, slots=True)
-class BandArrays:
-    """All bands of the library side by side; arrays of shape (b,), grouped by entry."""
+class Entry:
+    """What is compared with a spectrum: one state or one measured specimen of a substance.
 
-    substance: IntArray
+    Attributes:
+        entry_id: the substance's id, with "/" and the state or specimen when there are several.
+        substance_id: whose bands they are.
+        state: form in which it has these bands (a hydrate, a solution); may be empty.
+        specimen_id: of the measured spectrum the bands were read from, None for a band table.
+        bands: by rising shift.
+    """
+
+    entry_id: str
+    substance_id: str
+    state: str
+    specimen_id: str | None
+    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BandArrays:
+    """All bands of the library side by side; arrays of shape (b,), grouped by entry.
+
+    Attributes:
+        entry: index into `Library.entries`.
+        missing_chance: chance that the band is absent or displaced, by its grade.
+    """
+
+    entry: IntArray
     shift_cm1: FloatArray
     rel_intensity: FloatArray
     fwhm_cm1: FloatArray
@@ -90,10 +114,8 @@ class Library:
         missing_chance: grade -> chance that a tabulated band is absent or displaced.
         confounders: substance_id -> look-alikes by a strong band, with the bands that separate.
         version: edition and digest of the tables.
-        active_ids: substance ids of the entries with bands, in the order of `arrays.substance`;
-            a substance with several states stands there several times.
-        states: state of each entry, empty for a substance with one state only.
-        entry_bands: bands of each entry.
+        entries: every state and specimen with bands, in the order of `arrays.entry`.
+        active_ids: ids of the substances with bands, in the order of their first entries.
         arrays: all bands as arrays.
     """
 
@@ -102,13 +124,20 @@ class Library:
     missing_chance: dict[str, float]
     confounders: dict[str, dict[str, tuple[float, ...]]]
     version: str
+    entries: tuple[Entry, ...]
     active_ids: tuple[str, ...]
-    states: tuple[str, ...]
-    entry_bands: tuple[tuple[Band, ...], ...]
     arrays: BandArrays
 
     def __getitem__(self, substance_id: str) -> Substance:
         return self.substances[substance_id]
+
+    @cached_property
+    def places(self) -> dict[str, tuple[int, ...]]:
+        """Substance -> its entries' indices."""
+        found: dict[str, list[int]] = {}
+        for index, entry in enumerate(self.entries):
+            found.setdefault(entry.substance_id, []).append(index)
+        return {key: tuple(value) for key, value in found.items()}
 
 
 @lru_cache(maxsize=1)
@@ -150,17 +179,16 @@ def build_library(texts: dict[str, str]) -> Library:
                 f"bands.csv: {row['substance_id']} {band.shift_cm1:g} has unknown grade or source "
                 f"{band.grade!r} {band.source_id!r}; add the row to grades.csv or sources.csv"
             )
-        states = bands.setdefault(row["substance_id"], {})
-        states.setdefault(row.get("state", ""), []).append(band)
+        bands.setdefault(row["substance_id"], {}).setdefault(row["state"], []).append(band)
     substances: dict[str, Substance] = {}
-    entries: list[tuple[str, str, tuple[Band, ...]]] = []
+    entries: list[Entry] = []
     for row in _rows("substances", texts["substances"]):
         substance_id = row["substance_id"]
         if substance_id in substances:
             raise LibraryError(f"substances.csv: {substance_id} appears twice; remove one row")
-        listed = [(state, tuple(rows)) for state, rows in bands.pop(substance_id, {}).items()]
-        entries += [(substance_id, state, rows) for state, rows in listed]
-        substances[substance_id] = _substance(row, listed[0][1] if listed else ())
+        states = bands.pop(substance_id, {})
+        substances[substance_id] = _substance(row, tuple(next(iter(states.values()), ())))
+        entries += [_entry(substance_id, state, rows) for state, rows in states.items()]
     if bands:
         raise LibraryError(
             f"bands.csv: no substance named {sorted(bands)}; add it to substances.csv"
@@ -180,10 +208,9 @@ def build_library(texts: dict[str, str]) -> Library:
         missing_chance=chance,
         confounders=confounders,
         version=f"{EDITION}-{digest[:8]}",
-        active_ids=tuple(substance_id for substance_id, _, _ in entries),
-        states=tuple(state for _, state, _ in entries),
-        entry_bands=tuple(rows for _, _, rows in entries),
-        arrays=_arrays([rows for _, _, rows in entries], chance),
+        entries=tuple(entries),
+        active_ids=tuple(dict.fromkeys(entry.substance_id for entry in entries)),
+        arrays=_arrays(entries, chance),
     )
 
 
@@ -235,10 +262,20 @@ def _substance(row: dict[str, str], bands: tuple[Band, ...]) -> Substance:
     )
 
 
-def _arrays(entries: list[tuple[Band, ...]], chance: dict[str, float]) -> BandArrays:
-    pairs = [(index, band) for index, bands in enumerate(entries) for band in bands]
+def _entry(substance_id: str, state: str, bands: list[Band]) -> Entry:
+    return Entry(
+        entry_id=f"{substance_id}/{state}" if state else substance_id,
+        substance_id=substance_id,
+        state=state,
+        specimen_id=None,
+        bands=tuple(sorted(bands, key=lambda band: band.shift_cm1)),
+    )
+
+
+def _arrays(entries: list[Entry], chance: dict[str, float]) -> BandArrays:
+    pairs = [(index, band) for index, entry in enumerate(entries) for band in entry.bands]
     return BandArrays(
-        substance=np.array([index for index, _ in pairs], dtype=np.int64),
+        entry=np.array([index for index, _ in pairs], dtype=np.int64),
         shift_cm1=np.array([band.shift_cm1 for _, band in pairs]),
         rel_intensity=np.array([band.rel_intensity for _, band in pairs]),
         fwhm_cm1=np.array([band.fwhm_cm1 for _, band in pairs]),

@@ -18,8 +18,8 @@ SMALL = {
         "soda,a,b,c,d,497-19-8,Na2CO3,2836.20,,solid,strong,detergent,s1\n"
     ),
     "bands": (
-        "substance_id,shift_cm1,rel_intensity,fwhm_cm1,uncertainty_cm1,grade,source_id\n"
-        "soda,1080,1.0,6,2,A,s1\n"
+        "substance_id,state,shift_cm1,rel_intensity,fwhm_cm1,uncertainty_cm1,grade,source_id\n"
+        "soda,,1080,1.0,6,2,A,s1\n"
     ),
     "confounders": (
         "substance_id,band_cm1,confounder_id,confounder_band_cm1,separating_bands_cm1\n"
