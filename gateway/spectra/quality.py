@@ -241,45 +241,62 @@ def measure_condition(
 
 def findings(condition: Condition) -> tuple[QualityFinding, ...]:
     """What is wrong with the measurement, what to mend first at the front; empty = nothing."""
-    found: list[QualityFinding] = []
+    return (*_unusable(condition), *_detector_faults(condition), *_light_faults(condition))
 
-    def say(reason_id: str, **parameters: Number) -> None:
-        found.append(QualityFinding(reason_id, parameters))
 
+def _unusable(condition: Condition) -> list[QualityFinding]:
+    """What makes the numbers no measurement of light, or a wrong one."""
+    found = []
     if condition.why_not_raman:
-        say("not_raman", why=condition.why_not_raman)
+        found.append(QualityFinding("not_raman", {"why": condition.why_not_raman}))
     if condition.constant:
-        say("constant")
+        found.append(QualityFinding("constant", {}))
     if condition.saturated_share > SATURATED_SHARE_MAX or condition.plateau_count:
-        say("saturated", share_percent=max(1, round(100.0 * condition.saturated_share)))
+        share = max(1, round(100.0 * condition.saturated_share))
+        found.append(QualityFinding("saturated", {"share_percent": share}))
     if condition.negative_matters and condition.negative_share > NEGATIVE_SHARE_MAX:
-        say("negative", share_percent=round(100.0 * condition.negative_share))
+        share = round(100.0 * condition.negative_share)
+        found.append(QualityFinding("negative", {"share_percent": share}))
+    return found
+
+
+def _detector_faults(condition: Condition) -> list[QualityFinding]:
+    """What the detector and its dark frame did."""
+    found = []
     if condition.dark_missing:
-        say("dark_missing")
+        found.append(QualityFinding("dark_missing", {}))
     if condition.dark_share is not None and condition.dark_share > DARK_SHARE_MAX:
-        say("dark_high", share_percent=round(100.0 * condition.dark_share))
+        share = round(100.0 * condition.dark_share)
+        found.append(QualityFinding("dark_high", {"share_percent": share}))
     if condition.step_cm1 is not None:
-        say("step", shift_cm1=round(condition.step_cm1))
+        found.append(QualityFinding("step", {"shift_cm1": round(condition.step_cm1)}))
     if condition.dead_count > max(DEAD_PIXELS_MAX, DEAD_SHARE_MAX * condition.point_count):
-        say("dead_pixels", pixel_count=condition.dead_count)
+        found.append(QualityFinding("dead_pixels", {"pixel_count": condition.dead_count}))
     if condition.spiked_share > SPIKED_SHARE_MAX:
-        say("cosmic_rays", spike_count=condition.spike_count)
+        found.append(QualityFinding("cosmic_rays", {"spike_count": condition.spike_count}))
+    return found
+
+
+def _light_faults(condition: Condition) -> list[QualityFinding]:
+    """Too little Raman light for the noise, too much of another light, or smeared light."""
+    found = []
     if (
         condition.fluorescence_share > FLUORESCENCE_SHARE_MAX
         and condition.background_snr >= FLUORESCENCE_SNR_MIN
         and condition.weakest_snr < WEAKEST_SNR_MIN
     ):
-        say("fluorescence", share_percent=round(100.0 * condition.fluorescence_share))
+        share = round(100.0 * condition.fluorescence_share)
+        found.append(QualityFinding("fluorescence", {"share_percent": share}))
     elif condition.snr < SNR_MIN:
-        say("weak_signal", snr=round(condition.snr, 1), snr_min=round(SNR_MIN))
-    width, limit = condition.resolution_cm1, RESOLUTION_MAX_CM1
-    if not condition.resolution_stated:
-        limit = BROADEST_MAX_CM1
-        if condition.clear_count < RESOLUTION_BANDS_MIN:
-            width = None
-    if width is not None and width > limit:
-        say("resolution_poor", resolution_cm1=round(width), resolution_max_cm1=round(limit))
-    return tuple(found)
+        facts: dict[str, Number] = {"snr": round(condition.snr, 1), "snr_min": round(SNR_MIN)}
+        found.append(QualityFinding("weak_signal", facts))
+    limit = RESOLUTION_MAX_CM1 if condition.resolution_stated else BROADEST_MAX_CM1
+    readable = condition.resolution_stated or condition.clear_count >= RESOLUTION_BANDS_MIN
+    width = condition.resolution_cm1
+    if readable and width is not None and width > limit:
+        facts = {"resolution_cm1": round(width), "resolution_max_cm1": round(limit)}
+        found.append(QualityFinding("resolution_poor", facts))
+    return found
 
 
 def against_average(
