@@ -11,8 +11,10 @@ Rules of the file
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.signal import find_peaks, peak_widths
 
@@ -180,7 +182,7 @@ def measure_condition(
     axis_cm1: FloatArray,
     counts: FloatArray,
     *,
-    dark_counts: FloatArray | None = None,
+    dark_counts: NDArray[np.integer[Any]] | FloatArray | None = None,
     saturated: BoolArray | None = None,
     full_scale_counts: float = 0.0,
     resolution_cm1: float | None = None,
