@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from gateway.catalogue import translate
-from gateway.screening.explain import explain, name_of
+from gateway.screening.explain import comma, explain, isolated, name_of
 from gateway.screening.verdict import HitRecord, Verdict
 from gateway.spectra.library import Library
 
@@ -162,8 +162,9 @@ def calibration_line(verdict: Verdict, language: str, library: Library) -> str:
 
 def library_line(verdict: Verdict, language: str) -> str:
     """Which edition of library and lists was asked, in one line."""
-    lists = comma(language).join(f"{entry.list_id} {entry.date}" for entry in verdict.lists)
-    return _line("library", language, version=verdict.library_version, lists=lists or "-")
+    lists = [isolated(f"{entry.list_id} {entry.date}", language) for entry in verdict.lists]
+    version = isolated(verdict.library_version, language)
+    return _line("library", language, version=version, lists=comma(language).join(lists) or "-")
 
 
 def listed(places_cm1: list[float] | tuple[float, ...], language: str) -> str:
@@ -174,14 +175,11 @@ def listed(places_cm1: list[float] | tuple[float, ...], language: str) -> str:
     return comma(language).join(shown)
 
 
-def comma(language: str) -> str:
-    """The list separator of a language."""
-    return "، " if language == "ar" else ", "
-
-
 def _factor(deficit_nats: float) -> str:
     """Odds against the next explanation, to one figure: more would be more than is known."""
-    odds = math.exp(min(max(deficit_nats, 0.0), math.log(FACTOR_MAX)))
+    if deficit_nats > math.log(FACTOR_MAX):
+        return f">{FACTOR_MAX}"
+    odds = math.exp(max(deficit_nats, 0.0))
     if odds < 10.0:
         return f"{odds:.0f}"
     size = 10.0 ** math.floor(math.log10(odds) + 1e-9)

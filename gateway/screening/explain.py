@@ -210,7 +210,7 @@ def _words(
     parameters: dict[str, Parameter], language: str, library: Library
 ) -> dict[str, str | int | float]:
     """Parameters as the templates name them: `x_ids` becomes `xs`, lists become text."""
-    comma = "، " if language == "ar" else ", "
+    between = comma(language)
     words: dict[str, str | int | float] = {}
     for key, value in parameters.items():
         known = WORDS.get(key, {})
@@ -220,7 +220,22 @@ def _words(
             words[key] = name_of(value, language, library)
         elif key.endswith("_ids"):
             names = value if isinstance(value, tuple) else (str(value),)
-            words[f"{key[:-4]}s"] = comma.join(name_of(name, language, library) for name in names)
+            words[f"{key[:-4]}s"] = between.join(name_of(name, language, library) for name in names)
+        elif isinstance(value, tuple):
+            words[key] = between.join(isolated(entry, language) for entry in value)
         else:
-            words[key] = comma.join(value) if isinstance(value, tuple) else value
+            words[key] = isolated(value, language) if isinstance(value, str) else value
     return words
+
+
+def comma(language: str) -> str:
+    """The list separator of a language."""
+    return "، " if language == "ar" else ", "
+
+
+def isolated(words: str, language: str) -> str:
+    """Foreign words, such as a version or a list's title, kept together within Arabic text.
+
+    Without the marks `2026.11-4ab7` would be shown as `4ab7-2026.11`.
+    """
+    return f"\u2068{words}\u2069" if language == "ar" else words

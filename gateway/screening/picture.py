@@ -47,7 +47,7 @@ NAME_PX = 11.5
 
 COMPONENTS_DRAWN_MAX = 6
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#8a2d7f", "#7a5c00", "#005f73")
-DASHES = ("", "9 3", "3 3", "12 3 3 3", "6 2 2 2 2 2", "1 3")
+DASHES = ("18 3", "9 3", "3 3", "12 3 3 3", "6 2 2 2 2 2", "1 3")
 """Line styles of the components; colours after Okabe and Ito, apart for colour-blind people too."""
 
 BADGES = {
@@ -105,9 +105,7 @@ def draw(verdict: Verdict, trace: Trace, library: Library, language: str, title:
     """
     shown = dict(list(trace.components.items())[:COMPONENTS_DRAWN_MAX])
     rows = _rows(verdict, list(shown))
-    head_rows = 6
-    height = 150 + head_rows * 8 + UPPER_PX + len(rows) * ROW_PX + LOWER_PX + 190
-    drawing = Drawing(WIDTH_PX, height, language)
+    drawing = Drawing(WIDTH_PX, language)
     sentence = explain(verdict, language)
     drawing.describe(title, sentence)
     y = _head(drawing, verdict, sentence, title, language)
@@ -120,16 +118,14 @@ def draw(verdict: Verdict, trace: Trace, library: Library, language: str, title:
         library_line(verdict, language),
     ):
         y = drawing.running(y, words, 12.0, MARGIN_PX, fill="#333333")
-    return drawing.finish()
+    return drawing.finish(y + 4.0)
 
 
 def _word(name: str, language: str) -> str:
     return translate(LABELS[name], language)
 
 
-def _head(
-    drawing: Drawing, verdict: Verdict, sentence: str, title: str, language: str
-) -> float:
+def _head(drawing: Drawing, verdict: Verdict, sentence: str, title: str, language: str) -> float:
     """The verdict's word in a box, the file's name and the sentence; returns the height below."""
     ground, letters, frame = BADGES[verdict.verdict]
     word = _word(verdict.verdict, language)
@@ -137,9 +133,7 @@ def _head(
     left = WIDTH_PX - MARGIN_PX - width if drawing.rtl else MARGIN_PX
     drawing.rectangle(left, 16, width, 34, fill=ground, stroke="#000000", stroke_width=frame)
     middle = left + 0.5 * width
-    drawing.text(
-        middle, 40, word, 19, fill=letters, font_weight="bold", text_anchor="middle"
-    )
+    drawing.text(middle, 40, word, 19, fill=letters, font_weight="bold", text_anchor="middle")
     # A file's name is written in the direction it has, not in that of the language.
     name_at, anchor = (MARGIN_PX, "start") if drawing.rtl else (WIDTH_PX - MARGIN_PX, "end")
     drawing.text(name_at, 38, title[-70:], 12, fill="#333333", text_anchor=anchor)
@@ -242,9 +236,7 @@ def _lower(
             **dash,
         )
     middle = 0.5 * (LEFT_PX + RIGHT_PX)
-    drawing.text(
-        middle, panel.bottom + 36.0, _word("axis", language), 12, text_anchor="middle"
-    )
+    drawing.text(middle, panel.bottom + 36.0, _word("axis", language), 12, text_anchor="middle")
     return panel.bottom
 
 

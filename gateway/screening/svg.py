@@ -7,6 +7,7 @@ browser shapes, orders, searches and reads it aloud.
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -24,33 +25,36 @@ ISOLATE_RTL, ISOLATE_END = "\u2067", "\u2069"
 """Unicode marks around right-to-left text; every renderer orders what lies between them by itself,
 while the attribute `direction` moves the anchor in some and is ignored by others."""
 
+ISOLATED = re.compile("\u2068[^\u2069]*\u2069")
+
+WRITING_MARKS = "\u2066\u2067\u2068\u2069"
+"""Isolates around words of another direction; all other control characters become blanks."""
+
 
 class Drawing:
     """An SVG picture that grows shape by shape.
 
     Args:
         width_px: of the view box.
-        height_px: of the view box.
         language: of the text; decides the writing direction.
     """
 
-    def __init__(self, width_px: int, height_px: int, language: str) -> None:
+    def __init__(self, width_px: int, language: str) -> None:
         self.language = language
         self.width_px = width_px
         self._root = ET.Element(
             "svg",
             {
                 "xmlns": SVG,
-                "viewBox": f"0 0 {width_px} {height_px}",
                 "width": str(width_px),
-                "height": str(height_px),
                 "lang": language,
                 "xml:lang": language,
                 "role": "img",
                 "font-family": FONTS,
             },
         )
-        self.rectangle(0, 0, width_px, height_px, fill="#ffffff")
+        self.rectangle(0, 0, width_px, 0, fill="#ffffff")
+        self._ground = self._root[0]
 
     @property
     def rtl(self) -> bool:
@@ -101,8 +105,12 @@ class Drawing:
             y += 1.35 * size
         return y
 
-    def finish(self) -> str:
-        """The file's text."""
+    def finish(self, height_px: float) -> str:
+        """The file's text, with a view box as high as was drawn."""
+        height = f"{height_px:.0f}"
+        self._ground.set("height", height)
+        self._root.set("height", height)
+        self._root.set("viewBox", f"0 0 {self.width_px} {height}")
         ET.indent(self._root, " ")
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(
             self._root, encoding="unicode"
@@ -144,11 +152,16 @@ def thinned(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def wrapped(words: str, width_px: float, size: float) -> list[str]:
-    """Lines of about this width; letters are half as wide as high on the average."""
+    """Lines of about this width; letters are half as wide as high on the average.
+
+    What stands between isolates is kept in one line: a mark whose partner is in the next line would
+    turn the rest of its own line round.
+    """
     room = max(int(width_px / (0.53 * size)), 8)
     rows: list[str] = []
     row = ""
-    for word in printable(words).split():
+    whole = ISOLATED.sub(lambda part: part.group().replace(" ", "\u00a0"), printable(words))
+    for word in filter(None, whole.split(" ")):
         if row and len(row) + 1 + len(word) > room:
             rows.append(row)
             row = word
@@ -158,7 +171,7 @@ def wrapped(words: str, width_px: float, size: float) -> list[str]:
 
 
 def printable(words: str) -> str:
-    """Text without the control characters that XML forbids and without stray writing marks."""
+    """Text without the control characters that XML forbids and without other marks nobody sees."""
     return "".join(
-        letter if letter.isprintable() or letter in "\u200e\u200f" else " " for letter in words
+        letter if letter.isprintable() or letter in WRITING_MARKS else " " for letter in words
     )
