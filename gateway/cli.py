@@ -97,6 +97,10 @@ def identify(
     axis_uncertainty_cm1: Annotated[
         float, typer.Option(min=0.5, max=5.0, help="How far the files' axes may be off, in cm^-1.")
     ] = 2.0,
+    at_length: Annotated[bool, typer.Option("--explain", help="Explain band by band.")] = False,  # noqa: FBT002
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the verdict on one file into this SVG file.")
+    ] = None,
 ) -> None:
     """Identify the substances in measured spectra and give a verdict for each file."""
     from gateway import identify as identification  # noqa: PLC0415 - see the rules of the file
@@ -107,6 +111,8 @@ def identify(
             as_json=as_json,
             language=language.value,
             axis_uncertainty_cm1=axis_uncertainty_cm1,
+            at_length=at_length,
+            plot=plot,
             console=Console(),
         )
     )

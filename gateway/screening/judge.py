@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.screening.doubt import doubted
 from gateway.screening.rules import screen
 from gateway.screening.verdict import ListRecord, Parameter, Verdict
 from gateway.screening.watchlists import Watchlists
@@ -18,6 +19,7 @@ from gateway.spectra.axis import AxisRecord, raman_axis_cm1
 from gateway.spectra.errors import AxisError, SpectraError
 from gateway.spectra.library import Library
 from gateway.spectra.match import identify
+from gateway.spectra.quality import findings, measure_condition
 from gateway.spectra.spectrum import (
     RESOLUTION_CM1_MAX,
     RESOLUTION_CM1_MIN,
@@ -93,11 +95,21 @@ def judge(
             axis_uncertainty_cm1=axis_uncertainty_cm1,
             shot_noise_known=True,
         )
+        condition = measure_condition(
+            shift,
+            pixels.astype(np.float64),
+            dark_counts=dark_counts,
+            saturated=saturated,
+            full_scale_counts=full_scale,
+            resolution_cm1=spectrum.resolution_cm1,
+            raw=True,
+        )
         identification = identify(spectrum, library)
     except SpectraError:
         return unjudged("bad_reading", library, watchlists)
     unsure = bool(flags & (FLAG_INTERRUPTED | FLAG_UNVERIFIED))
     verdict = screen(identification, watchlists, library, interrupted=unsure)
+    verdict = doubted(verdict, findings(condition))
     if verdict.verdict == "clear" and flags & FLAG_SATURATED and not saturated.any():
         # The instrument knows of saturation that the counts no longer show (averaged scans).
         return unjudged("saturated_scans", library, watchlists)
