@@ -22,10 +22,15 @@ import msgspec
 import numpy as np
 
 from gateway.spectra.despike import remove_spikes
-from gateway.spectra.errors import CalibrationError
+from gateway.spectra.errors import CalibrationError, FormatError
 from gateway.spectra.lines import Crests, Line, find_crests, fit_line
 from gateway.spectra.response import ResponseCurve
-from gateway.spectra.spectrum import FloatArray, Spectrum
+from gateway.spectra.spectrum import (
+    AXIS_UNCERTAINTY_CM1_MAX,
+    RESOLUTION_CM1_MAX,
+    FloatArray,
+    Spectrum,
+)
 from gateway.spectra.standards import Standard, StandardBand
 
 FAULTS = (
@@ -153,6 +158,29 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     bands: tuple[tuple[float, float], ...]
     response_id: str | None = None
     response: ResponseCurve | None = None
+
+    def check(self) -> None:
+        """Insist on the limits, for a calibration that comes from a file.
+
+        Raises:
+            FormatError: names the value that no calibration has.
+        """
+        limits = (
+            ("offset_cm1", abs(self.offset_cm1), OFFSET_CM1_MAX),
+            ("stretch", abs(self.stretch), STRETCH_MAX),
+            ("pivot_cm1", abs(self.pivot_cm1), WINDOW_CM1[1]),
+            ("uncertainty_cm1", self.uncertainty_cm1, AXIS_UNCERTAINTY_CM1_MAX),
+            ("resolution_cm1", self.resolution_cm1, RESOLUTION_CM1_MAX),
+            ("residual_cm1_rms", self.residual_cm1_rms, RESIDUAL_CM1_MAX),
+        )
+        for name, value, high in limits:
+            if not 0.0 <= value <= high:
+                raise FormatError(
+                    f"calibration: {name} = {getattr(self, name)} is beyond {high:g}; calibrate "
+                    "again"
+                )
+        if self.response is not None:
+            self.response.check()
 
     def apply(self, axis_cm1: FloatArray) -> FloatArray:
         """Return the corrected axis, shape and unit as given."""

@@ -5,8 +5,8 @@ the Raman shift, whose coefficients differ from batch to batch: they are read fr
 kept here. True over measured is the correction; it holds over the certified range only.
 
 Reference: ASTM E2911, Standard Guide for Relative Intensity Correction of Raman Spectrometers;
-S. J. Choquette et al., Relative intensity correction of Raman spectrometers: NIST SRMs 2241 through 2243,
-Applied Spectroscopy 61 (2007) 117.
+S. J. Choquette et al., Relative intensity correction of Raman spectrometers: NIST SRMs 2241 through
+2243, Applied Spectroscopy 61 (2007) 117.
 """
 
 from __future__ import annotations
@@ -97,6 +97,19 @@ class ResponseCurve(msgspec.Struct, frozen=True, kw_only=True):
     def high_cm1(self) -> float:
         """Last point of the curve."""
         return self.low_cm1 + STEP_CM1 * (len(self.factors) - 1)
+
+    def check(self) -> None:
+        """Insist on factors that a measured glass can give, for a curve that comes from a file.
+
+        Raises:
+            ResponseError: names the value.
+        """
+        wrong = [value for value in self.factors if not 0.9 <= value <= FACTOR_MAX]
+        if wrong or len(self.factors) < 2 or not 0.0 <= self.low_cm1 <= 5000.0:
+            raise ResponseError(
+                f"intensity correction: low_cm1 {self.low_cm1}, {len(self.factors)} factors, first "
+                f"wrong {wrong[:1]}: use 1 to {FACTOR_MAX:g}; make it again from the glass"
+            )
 
     def correct(self, axis_cm1: FloatArray, counts: FloatArray) -> FloatArray:
         """Return the counts as light, shape (n,); outside the certified range unchanged in shape.
