@@ -66,17 +66,16 @@ class LookAlike:
 def band_evidence(
     scene: Scene, library: Library, evidence: Evidence, index: int
 ) -> tuple[BandEvidence, ...]:
-    """All tabulated bands of one substance, in the order of the table.
+    """All tabulated bands of one entry, by rising shift.
 
     Args:
         scene: the spectrum.
         library: the band tables.
         evidence: result of weighing.
-        index: of the substance in `library.active_ids`.
+        index: of the entry in `library.entries`.
     """
-    rows = np.flatnonzero(scene.bands.substance == index)
     entries = []
-    for row, band in zip(rows, library[library.active_ids[index]].bands, strict=True):
+    for row, band in zip(scene.rows_of(index), library.entries[index].bands, strict=True):
         peak = int(evidence.match[row])
         entries.append(
             BandEvidence(
@@ -100,7 +99,7 @@ def look_alikes(
     The table of look-alikes is kept from the listed substance's side; a harmless hit looks up who
     it could be mistaken for.
     """
-    name = library.active_ids[index]
+    name = library.entries[index].substance_id
     pairs = [(other, name, bands) for other, bands in library.confounders.get(name, {}).items()]
     pairs += [
         (listed, listed, known[name])
@@ -109,22 +108,30 @@ def look_alikes(
     ]
     found = []
     for other, owner, separating in dict.fromkeys(pairs):
-        place = library.active_ids.index(other)
-        states = band_evidence(scene, library, evidence, library.active_ids.index(owner))
+        place = nearest_entry(library, evidence, other)
+        if place is None:
+            continue
+        shown = nearest_entry(library, evidence, owner) if owner != name else index
+        seen = (
+            () if shown is None else scene.rows_of(shown)[evidence.match[scene.rows_of(shown)] >= 0]
+        )
+        places = set(scene.bands.shift_cm1[seen].tolist())
         found.append(
             LookAlike(
                 substance_id=other,
                 deficit_nats=float(evidence.nats[index] - evidence.nats[place]),
                 separating_cm1=separating,
-                separating_found_cm1=tuple(
-                    band.shift_cm1
-                    for band in states
-                    if band.shift_cm1 in separating and band.state == "found"
-                ),
+                separating_found_cm1=tuple(place for place in separating if place in places),
             )
         )
     nearest = {entry.substance_id: entry for entry in sorted(found, key=_distance, reverse=True)}
     return tuple(sorted(nearest.values(), key=_distance)[:LOOK_ALIKES_MAX])
+
+
+def nearest_entry(library: Library, evidence: Evidence, substance_id: str) -> int | None:
+    """The entry of a substance with most evidence; None when it has no bands."""
+    places = library.places.get(substance_id, ())
+    return max(places, key=lambda index: float(evidence.nats[index]), default=None)
 
 
 def blind_spots(scene: Scene, library: Library, model: FloatArray) -> tuple[str, ...]:
@@ -139,21 +146,28 @@ def blind_spots(scene: Scene, library: Library, model: FloatArray) -> tuple[str,
         library: the band tables.
         model: shape (n,), light explained by the accepted substances.
     """
-    bands, grid = scene.bands, scene.prepared.grid_cm1
+    bands = scene.bands
+    rows = np.arange(bands.entry.size)
     strongest = float(scene.measured.height.max(initial=0.0))
     expected = BLIND_SHARE * strongest * scene.rel_merged
-    told = np.interp(bands.shift_cm1, grid, model)
+    told = scene.at_bands(model, rows)
     apart = scene.inside & (expected > BLIND_EXCESS * told)
-    now = np.interp(bands.shift_cm1, grid, scene.limit)
+    now = scene.at_bands(scene.limit, rows)
 
     def shows(limit: FloatArray) -> BoolArray:
         seen = apart & (expected >= limit)
         weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0)
-        total = np.bincount(bands.substance, weight * seen, scene.substance_count)
+        total = np.bincount(bands.entry, weight * seen, scene.entry_count)
         return np.asarray(total >= 2.0, dtype=np.bool_)
 
     blind = shows(np.full_like(now, SHARE_MIN * strongest)) & ~shows(now)
-    return tuple(library.active_ids[index] for index in np.flatnonzero(blind))
+    # A substance is hidden when all its states are.
+    hidden = {library.entries[index].substance_id for index in np.flatnonzero(blind)}
+    return tuple(
+        name
+        for name in library.active_ids
+        if name in hidden and blind[list(library.places[name])].all()
+    )
 
 
 def _distance(entry: LookAlike) -> float:

@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 
 import numpy as np
@@ -28,7 +28,7 @@ LANGUAGES = ("en", "fr", "ar", "es")
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One Raman band of one substance.
+    """One Raman band of one entry.
 
     Attributes:
         shift_cm1: position in cm^-1.
@@ -50,7 +50,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Substance:
-    """Facts about one substance; `bands` is empty when it gives no Raman signal."""
+    """Facts about one substance; `bands` is empty when it gives no Raman signal.
+
+    `bands` are those of its first state; other states and specimens are entries of their own.
+    """
 
     substance_id: str
     names: dict[str, str]
@@ -66,10 +69,34 @@ class Substance:
 
 
 @dataclass(frozen=True, slots=True)
-class BandArrays:
-    """All bands of the library side by side; arrays of shape (b,), grouped by substance."""
+class Entry:
+    """What is compared with a spectrum: one state or one measured specimen of a substance.
 
-    substance: IntArray
+    Attributes:
+        entry_id: the substance's id, with "/" and the state or specimen when there are several.
+        substance_id: whose bands they are.
+        state: form in which it has these bands (a hydrate, a solution); may be empty.
+        specimen_id: of the measured spectrum the bands were read from, None for a band table.
+        bands: by rising shift.
+    """
+
+    entry_id: str
+    substance_id: str
+    state: str
+    specimen_id: str | None
+    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BandArrays:
+    """All bands of the library side by side; arrays of shape (b,), grouped by entry.
+
+    Attributes:
+        entry: index into `Library.entries`.
+        missing_chance: chance that the band is absent or displaced, by its grade.
+    """
+
+    entry: IntArray
     shift_cm1: FloatArray
     rel_intensity: FloatArray
     fwhm_cm1: FloatArray
@@ -87,7 +114,8 @@ class Library:
         missing_chance: grade -> chance that a tabulated band is absent or displaced.
         confounders: substance_id -> look-alikes by a strong band, with the bands that separate.
         version: edition and digest of the tables.
-        active_ids: ids of the substances with bands, in the order of `arrays.substance`.
+        entries: every state and specimen with bands, in the order of `arrays.entry`.
+        active_ids: ids of the substances with bands, in the order of their first entries.
         arrays: all bands as arrays.
     """
 
@@ -96,11 +124,20 @@ class Library:
     missing_chance: dict[str, float]
     confounders: dict[str, dict[str, tuple[float, ...]]]
     version: str
+    entries: tuple[Entry, ...]
     active_ids: tuple[str, ...]
     arrays: BandArrays
 
     def __getitem__(self, substance_id: str) -> Substance:
         return self.substances[substance_id]
+
+    @cached_property
+    def places(self) -> dict[str, tuple[int, ...]]:
+        """Substance -> its entries' indices."""
+        found: dict[str, list[int]] = {}
+        for index, entry in enumerate(self.entries):
+            found.setdefault(entry.substance_id, []).append(index)
+        return {key: tuple(value) for key, value in found.items()}
 
 
 @lru_cache(maxsize=1)
@@ -134,7 +171,7 @@ def build_library(texts: dict[str, str]) -> Library:
         row["grade"]: _number("grades", row, "missing_chance", 0.0, 1.0)
         for row in _rows("grades", texts["grades"])
     }
-    bands: dict[str, list[Band]] = {}
+    bands: dict[str, dict[str, list[Band]]] = {}
     for row in _rows("bands", texts["bands"]):
         band = _band(row)
         if band.grade not in chance or band.source_id not in sources:
@@ -142,13 +179,16 @@ def build_library(texts: dict[str, str]) -> Library:
                 f"bands.csv: {row['substance_id']} {band.shift_cm1:g} has unknown grade or source "
                 f"{band.grade!r} {band.source_id!r}; add the row to grades.csv or sources.csv"
             )
-        bands.setdefault(row["substance_id"], []).append(band)
+        bands.setdefault(row["substance_id"], {}).setdefault(row["state"], []).append(band)
     substances: dict[str, Substance] = {}
+    entries: list[Entry] = []
     for row in _rows("substances", texts["substances"]):
         substance_id = row["substance_id"]
         if substance_id in substances:
             raise LibraryError(f"substances.csv: {substance_id} appears twice; remove one row")
-        substances[substance_id] = _substance(row, tuple(bands.pop(substance_id, ())))
+        states = bands.pop(substance_id, {})
+        substances[substance_id] = _substance(row, tuple(next(iter(states.values()), ())))
+        entries += [_entry(substance_id, state, rows) for state, rows in states.items()]
     if bands:
         raise LibraryError(
             f"bands.csv: no substance named {sorted(bands)}; add it to substances.csv"
@@ -162,15 +202,15 @@ def build_library(texts: dict[str, str]) -> Library:
         known = confounders.setdefault(row["substance_id"], {})
         known.setdefault(row["confounder_id"], separating)
     digest = hashlib.sha256("\0".join(texts[name] for name in TABLES).encode()).hexdigest()
-    active = tuple(key for key, value in substances.items() if value.bands)
     return Library(
         substances=substances,
         sources=sources,
         missing_chance=chance,
         confounders=confounders,
         version=f"{EDITION}-{digest[:8]}",
-        active_ids=active,
-        arrays=_arrays([substances[key] for key in active], chance),
+        entries=tuple(entries),
+        active_ids=tuple(dict.fromkeys(entry.substance_id for entry in entries)),
+        arrays=_arrays(entries, chance),
     )
 
 
@@ -222,10 +262,20 @@ def _substance(row: dict[str, str], bands: tuple[Band, ...]) -> Substance:
     )
 
 
-def _arrays(active: list[Substance], chance: dict[str, float]) -> BandArrays:
-    pairs = [(index, band) for index, entry in enumerate(active) for band in entry.bands]
+def _entry(substance_id: str, state: str, bands: list[Band]) -> Entry:
+    return Entry(
+        entry_id=f"{substance_id}/{state}" if state else substance_id,
+        substance_id=substance_id,
+        state=state,
+        specimen_id=None,
+        bands=tuple(sorted(bands, key=lambda band: band.shift_cm1)),
+    )
+
+
+def _arrays(entries: list[Entry], chance: dict[str, float]) -> BandArrays:
+    pairs = [(index, band) for index, entry in enumerate(entries) for band in entry.bands]
     return BandArrays(
-        substance=np.array([index for index, _ in pairs], dtype=np.int64),
+        entry=np.array([index for index, _ in pairs], dtype=np.int64),
         shift_cm1=np.array([band.shift_cm1 for _, band in pairs]),
         rel_intensity=np.array([band.rel_intensity for _, band in pairs]),
         fwhm_cm1=np.array([band.fwhm_cm1 for _, band in pairs]),

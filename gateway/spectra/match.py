@@ -7,16 +7,18 @@ does another explain the same bands as well? What cannot be told apart is report
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gateway.spectra.bands import measure_bands
+from gateway.spectra.bands import MeasuredBands, measure_bands
 from gateway.spectra.evidence import (
     HEIGHT_FACTOR,
+    AxisBelief,
     BandState,
     Evidence,
     Scene,
+    believe,
     free_heights,
     see,
     weigh,
@@ -31,7 +33,7 @@ from gateway.spectra.explain import (
 )
 from gateway.spectra.library import Library
 from gateway.spectra.mixture import MixtureFit, band_shape, fit_mixture, render_heights
-from gateway.spectra.prepare import prepare
+from gateway.spectra.prepare import Prepared, prepare
 from gateway.spectra.spectrum import FloatArray, Spectrum
 
 NATS_MIN = 2.3
@@ -64,6 +66,25 @@ CLEAR_SNR_MIN = 10.0
 
 NEED_MIN = 9.0
 """F of a component that the fit needs: three standard deviations."""
+
+
+MOVED_FREE_SHARE = 0.4
+"""An unexplained band this high, over the strongest, asks whether the axis is off."""
+
+MOVED_CM1_MAX = 12.0
+"""Largest error of the axis looked for beyond the stated one; a laser 0.7 nm off its wavelength."""
+
+MOVED_STEP_CM1 = 2.0
+"""Steps of that search, and what each leaves open."""
+
+MOVED_NATS_MIN = 9.2
+"""Evidence for a moved axis: 10,000 to 1, for a dozen offsets are tried."""
+
+MOVED_GAIN_NATS = 6.0
+"""It must be so much better than the axis as stated."""
+
+MOVED_BANDS_MIN = 3
+"""One or two bands meet somewhere by moving; three move together only when the axis did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +167,8 @@ class Identification:
         unexplained_cm1: positions of bands nothing accounts for, strongest first.
         foreign_share: height of the strongest of them over the strongest band, 0 to 1.
         explained_share: share of the signal's area the hits explain.
+        axis_offset_cm1: how far the whole axis had to be moved, against what was stated of it,
+            before anything fitted; 0 = not at all.
         coverage: substance_id -> share of its tabulated intensity inside the usable range.
         blind: substances that could hide because of noise; see `explain.blind_spots`.
         quality: of the measurement.
@@ -157,16 +180,65 @@ class Identification:
     unexplained_cm1: tuple[float, ...]
     foreign_share: float
     explained_share: float
+    axis_offset_cm1: float
     coverage: dict[str, float]
     blind: tuple[str, ...]
     quality: Quality
     library_version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Accepted:
+    """An accepted entry: its light, and what its bands say of the axis (precision, pull)."""
+
     index: int
     template: FloatArray
+    nats: float = 0.0
+    axis: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The search in one spectrum; what was weighed is kept, the same question comes again."""
+
+    scene: Scene
+    library: Library
+    weighed: dict[frozenset[_Accepted], Evidence] = field(default_factory=dict)
+
+    def weigh(self, others: list[_Accepted]) -> Evidence:
+        """Weigh all entries on top of these accepted ones."""
+        key = frozenset(others)
+        if key not in self.weighed:
+            model = self.total(others)
+            self.weighed[key] = weigh(self.scene, model, self.axis(others))
+        return self.weighed[key]
+
+    def axis(self, others: list[_Accepted]) -> AxisBelief:
+        """What these accepted ones say of the axis."""
+        return believe(self.scene.axis, tuple(entry.axis for entry in others))
+
+    def total(self, accepted: list[_Accepted]) -> FloatArray:
+        """Their light, shape (n,)."""
+        model = np.zeros_like(self.scene.prepared.grid_cm1)
+        for entry in accepted:
+            model = model + entry.template
+        return model
+
+    def open(self, evidence: Evidence, others: list[_Accepted]) -> FloatArray:
+        """Nats of the entries that may come on top: no second state of an accepted substance."""
+        nats = evidence.nats.copy()
+        for entry in others:
+            nats[
+                list(self.library.places[self.library.entries[entry.index].substance_id])
+            ] = -np.inf
+        return nats
+
+    def accept(self, evidence: Evidence, index: int, others: list[_Accepted]) -> _Accepted:
+        """Render one entry where it was found."""
+        free = free_heights(self.scene, self.total(others))
+        told = float(evidence.precision[index]), float(evidence.pull[index])
+        light = _template(self.scene, evidence, index, free)
+        return _Accepted(index, light, float(evidence.nats[index]), told)
 
 
 def identify(spectrum: Spectrum, library: Library) -> Identification:
@@ -177,25 +249,24 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
     """
     prepared = prepare(spectrum)
     measured = measure_bands(prepared)
-    heights = render_heights(library, prepared.resolution_cm1)
-    scene = see(prepared, measured, library, spectrum.axis_uncertainty_cm1, heights)
-    accepted, fit = _keep_needed(scene, _refine(scene, _accept(scene)))
-    hits, candidates = _challenge(scene, library, accepted, fit)
-    model = _total(scene, accepted)
+    search = _searched(prepared, measured, library, spectrum.axis_uncertainty_cm1)
+    search, accepted, axis_offset_cm1 = _with_axis(search, _accept(search), spectrum)
+    prepared, measured, scene = search.scene.prepared, search.scene.measured, search.scene
+    accepted, fit = _keep_needed(scene, _refine(search, accepted))
+    hits, candidates = _challenge(search, accepted, fit)
+    model = search.total(accepted)
     free = free_heights(scene, model)
     order = np.argsort(-free)
     strongest = float(measured.height.max(initial=1e-300))
     foreign = float(free[measured.sharp].max(initial=0.0)) / strongest
-    bands = library.arrays
-    weight = np.bincount(bands.substance, bands.rel_intensity, scene.substance_count)
-    inside = np.bincount(bands.substance, bands.rel_intensity * scene.inside, scene.substance_count)
     return Identification(
         hits=hits,
         candidates=candidates,
         unexplained_cm1=tuple(float(measured.shift_cm1[i]) for i in order if free[i] > 0.0),
         foreign_share=foreign,
         explained_share=fit.explained if fit else 0.0,
-        coverage={key: float(inside[i] / weight[i]) for i, key in enumerate(library.active_ids)},
+        axis_offset_cm1=axis_offset_cm1,
+        coverage=_coverage(scene, library),
         blind=blind_spots(scene, library, model),
         quality=Quality(
             snr=float(measured.snr[measured.sharp].max(initial=0.0)),
@@ -212,32 +283,83 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
     )
 
 
-def _accept(scene: Scene) -> list[_Accepted]:
-    """Accept the best substance again and again until none is worth it."""
+def _searched(
+    prepared: Prepared, measured: MeasuredBands, library: Library, axis_uncertainty_cm1: float
+) -> _Search:
+    """Open the search in one spectrum."""
+    heights = render_heights(library, prepared.resolution_cm1)
+    return _Search(see(prepared, measured, library, axis_uncertainty_cm1, heights), library)
+
+
+def _with_axis(
+    search: _Search, accepted: list[_Accepted], spectrum: Spectrum
+) -> tuple[_Search, list[_Accepted], float]:
+    """Where the strong bands stay unexplained, see whether the axis is further off than stated.
+
+    An instrument out of calibration shows all bands of the goods moved alike. Such a fit counts
+    only with overwhelming evidence from several bands, because it has been looked for so often.
+    """
+    scene = search.scene
+    free = free_heights(scene, search.total(accepted)) * scene.measured.sharp
+    if float(free.max(initial=0.0)) <= MOVED_FREE_SHARE * float(
+        scene.measured.height.max(initial=0.0)
+    ):
+        return search, accepted, 0.0
+    before = max((entry.nats for entry in accepted), default=NATS_MIN)
+    best: tuple[float, float, _Search] | None = None
+    stated = spectrum.axis_uncertainty_cm1
+    for step in range(1, round(MOVED_CM1_MAX / MOVED_STEP_CM1) + 1):
+        for offset in (stated + step * MOVED_STEP_CM1, -stated - step * MOVED_STEP_CM1):
+            moved = _searched(
+                replace(scene.prepared, grid_cm1=scene.prepared.grid_cm1 - offset),
+                replace(scene.measured, shift_cm1=scene.measured.shift_cm1 - offset),
+                search.library,
+                MOVED_STEP_CM1,
+            )
+            evidence = moved.weigh([])
+            index = int(np.argmax(evidence.nats))
+            nats = float(evidence.nats[index])
+            count = int((evidence.match[moved.scene.rows_of(index)] >= 0).sum())
+            if count >= MOVED_BANDS_MIN and (best is None or nats > best[0]):
+                best = nats, offset, moved
+    if best is None or best[0] < max(MOVED_NATS_MIN, before + MOVED_GAIN_NATS):
+        return search, accepted, 0.0
+    return best[2], _accept(best[2]), best[1]
+
+
+def _coverage(scene: Scene, library: Library) -> dict[str, float]:
+    """Share of each substance's tabulated intensity in the usable range, of its best state."""
+    bands = scene.bands
+    weight = np.bincount(bands.entry, bands.rel_intensity, scene.entry_count)
+    inside = np.bincount(bands.entry, bands.rel_intensity * scene.inside, scene.entry_count)
+    share: dict[str, float] = {}
+    for entry, value in zip(library.entries, (inside / weight).tolist(), strict=True):
+        share[entry.substance_id] = max(value, share.get(entry.substance_id, 0.0))
+    return share
+
+
+def _accept(search: _Search) -> list[_Accepted]:
+    """Accept the best entry again and again until none is worth it."""
     accepted: list[_Accepted] = []
-    model = np.zeros_like(scene.prepared.grid_cm1)
-    smallest = SHARE_MIN * float(max(scene.prepared.smooth.max(), 0.0))
+    smallest = SHARE_MIN * float(max(search.scene.prepared.smooth.max(), 0.0))
     for _ in range(COMPONENTS_MAX):
-        evidence = weigh(scene, model)
-        evidence.nats[evidence.amount < smallest] = -np.inf
-        for entry in accepted:
-            evidence.nats[entry.index] = -np.inf
-        best = int(np.argmax(evidence.nats))
-        if evidence.nats[best] < (NATS_MORE_MIN if accepted else NATS_MIN):
+        evidence = search.weigh(accepted)
+        nats = search.open(evidence, accepted)
+        nats[evidence.amount < smallest] = -np.inf
+        best = int(np.argmax(nats))
+        if nats[best] < (NATS_MORE_MIN if accepted else NATS_MIN):
             break
-        template = _template(scene, evidence, best, free_heights(scene, model))
-        accepted.append(_Accepted(best, template))
-        model = model + template
+        accepted.append(search.accept(evidence, best, accepted))
     return accepted
 
 
 def _template(scene: Scene, evidence: Evidence, index: int, free: FloatArray) -> FloatArray:
-    """Render one substance with its bands moved to where they were found.
+    """Render one entry with its bands moved to where they were found.
 
     Heights follow the measurement within the factor the tables are uncertain by.
     """
     bands, measured = scene.bands, scene.measured
-    rows = np.flatnonzero(bands.substance == index)
+    rows = scene.rows_of(index)
     expected = evidence.amount[index] * scene.rel_visible[rows]
     match = evidence.match[rows]
     found = match >= 0
@@ -259,15 +381,8 @@ def _template(scene: Scene, evidence: Evidence, index: int, free: FloatArray) ->
     return template
 
 
-def _total(scene: Scene, accepted: list[_Accepted]) -> FloatArray:
-    model = np.zeros_like(scene.prepared.grid_cm1)
-    for entry in accepted:
-        model = model + entry.template
-    return model
-
-
-def _refine(scene: Scene, accepted: list[_Accepted]) -> list[_Accepted]:
-    """Let each accepted substance be chosen again, now that the others are known.
+def _refine(search: _Search, accepted: list[_Accepted]) -> list[_Accepted]:
+    """Let each accepted entry be chosen again, now that the others are known.
 
     The first choice was made in the whole light: a mixture from the tables may have taken the place
     of its parts, and an amount may contain another substance's band.
@@ -276,22 +391,19 @@ def _refine(scene: Scene, accepted: list[_Accepted]) -> list[_Accepted]:
     for _ in range(REFINE_ROUNDS if len(accepted) > 1 else 0):
         for place in range(len(chosen)):
             others = [entry for number, entry in enumerate(chosen) if number != place]
-            model = _total(scene, others)
-            evidence = weigh(scene, model)
-            for entry in others:
-                evidence.nats[entry.index] = -np.inf
-            best = int(np.argmax(evidence.nats))
-            if evidence.nats[best] < evidence.nats[chosen[place].index] + REFINE_GAIN_NATS:
+            evidence = search.weigh(others)
+            nats = search.open(evidence, others)
+            best = int(np.argmax(nats))
+            if nats[best] < nats[chosen[place].index] + REFINE_GAIN_NATS:
                 best = chosen[place].index
-            template = _template(scene, evidence, best, free_heights(scene, model))
-            chosen[place] = _Accepted(best, template)
+            chosen[place] = search.accept(evidence, best, others)
     return chosen
 
 
 def _keep_needed(
     scene: Scene, accepted: list[_Accepted]
 ) -> tuple[list[_Accepted], MixtureFit | None]:
-    """Fit the accepted substances together and drop those the light does not need."""
+    """Fit the accepted entries together and drop those the light does not need."""
     prepared = scene.prepared
     while accepted:
         fit = fit_mixture(
@@ -308,55 +420,66 @@ def _keep_needed(
 
 
 def _challenge(
-    scene: Scene, library: Library, accepted: list[_Accepted], fit: MixtureFit | None
+    search: _Search, accepted: list[_Accepted], fit: MixtureFit | None
 ) -> tuple[tuple[Hit, ...], tuple[Candidate, ...]]:
-    """Weigh each accepted substance against its rivals, and all others on top."""
+    """Weigh each accepted entry against its rivals, and all others on top."""
     if fit is None:
-        evidence = weigh(scene, np.zeros_like(scene.prepared.grid_cm1))
-        return (), _candidates(scene, library, evidence, None, set())
+        return (), _candidates(search, search.weigh([]), None, [])
+    library = search.library
     peaks = np.array([entry.template.max() for entry in accepted]) * fit.amount
-    taken = {entry.index for entry in accepted}
-    total = _total(scene, accepted)
     hits: list[Hit] = []
     candidates: list[Candidate] = []
     for number, entry in enumerate(accepted):
-        evidence = weigh(scene, total - entry.template)
+        others = [one for one in accepted if one is not entry]
+        evidence = search.weigh(others)
         nats = float(evidence.nats[entry.index])
-        bands = band_evidence(scene, library, evidence, entry.index)
+        bands = band_evidence(search.scene, library, evidence, entry.index)
         hits.append(
             Hit(
-                substance_id=library.active_ids[entry.index],
+                substance_id=library.entries[entry.index].substance_id,
                 score=score(bands, nats),
                 nats=nats,
                 share=float(peaks[number] / max(peaks.sum(), 1e-300)),
                 need=float(fit.need[number]),
                 bands=bands,
-                look_alikes=look_alikes(scene, library, evidence, entry.index),
+                look_alikes=look_alikes(search.scene, library, evidence, entry.index),
             )
         )
-        candidates += _candidates(scene, library, evidence, entry.index, taken)
-    candidates += _candidates(scene, library, weigh(scene, total), None, taken)
+        candidates += _candidates(search, evidence, entry.index, accepted)
+    candidates += _candidates(search, search.weigh(accepted), None, accepted)
     order = sorted(range(len(hits)), key=lambda i: -hits[i].nats)
     return tuple(hits[i] for i in order), tuple(candidates)
 
 
 def _candidates(
-    scene: Scene, library: Library, evidence: Evidence, instead_of: int | None, taken: set[int]
+    search: _Search, evidence: Evidence, instead_of: int | None, taken: list[_Accepted]
 ) -> tuple[Candidate, ...]:
-    """Substances not accepted that come near the accepted one, or near being accepted."""
-    reference = NATS_MIN if instead_of is None else float(evidence.nats[instead_of])
-    floor = CANDIDATE_NATS_MIN if instead_of is None else reference - 2.0 * MARGIN_NATS
-    found = []
-    for index in np.flatnonzero(evidence.nats >= floor):
-        if int(index) in taken:
+    """Substances not accepted that come near the accepted one, or near being accepted.
+
+    Of one that was accepted only the next is told, however far, for the margin; of a substance's
+    states the best.
+    """
+    library = search.library
+    nats = search.open(evidence, taken)
+    if instead_of is None:
+        reference, name = NATS_MIN, None
+        near = np.flatnonzero(nats >= CANDIDATE_NATS_MIN)
+    else:
+        reference = float(evidence.nats[instead_of])
+        name = library.entries[instead_of].substance_id
+        near = np.flatnonzero(nats >= reference - MARGIN_NATS)
+        if not near.size and np.isfinite(nats).any():
+            near = np.array([int(np.argmax(nats))])
+    found: dict[str, Candidate] = {}
+    for index in near[np.argsort(-nats[near], kind="stable")].tolist():
+        substance_id = library.entries[index].substance_id
+        if substance_id in found:
             continue
-        found.append(
-            Candidate(
-                substance_id=library.active_ids[index],
-                nats=float(evidence.nats[index]),
-                deficit_nats=reference - float(evidence.nats[index]),
-                instead_of=None if instead_of is None else library.active_ids[instead_of],
-                bands=band_evidence(scene, library, evidence, int(index)),
-            )
+        found[substance_id] = Candidate(
+            substance_id=substance_id,
+            nats=float(nats[index]),
+            deficit_nats=reference - float(nats[index]),
+            instead_of=name,
+            bands=band_evidence(search.scene, library, evidence, index),
         )
-    return tuple(sorted(found, key=lambda entry: -entry.nats))
+    return tuple(found.values())

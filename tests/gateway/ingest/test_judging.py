@@ -17,10 +17,10 @@ from gateway.ingest import judging
 from gateway.settings import LANGUAGES
 from gateway.spectra.library import load_library
 from simulators.faults import Fault
+from simulators.forward import World, measure
 from simulators.headquarters import Headquarters
 from tests.gateway.running import NODE, POST, Command, rows, running, write_settings
 from tests.gateway.scripted import PIXEL_COUNT, connected
-from tests.gateway.spectra.forward import World, measure
 
 EXACT = World(height_spread=0.0, width_spread=0.0, position_share=0.0, axis_error_cm1=0.0)
 

@@ -33,7 +33,7 @@ def weighed(bands, substance="potassium_chlorate", axis_uncertainty_cm1=2.0, **k
     scene = see(prepared, measure_bands(prepared), LIBRARY, axis_uncertainty_cm1, heights)
     evidence = weigh(scene, np.zeros_like(prepared.grid_cm1))
     index = LIBRARY.active_ids.index(substance)
-    rows = np.flatnonzero(LIBRARY.arrays.substance == index)
+    rows = np.flatnonzero(LIBRARY.arrays.entry == index)
     states = {
         float(LIBRARY.arrays.shift_cm1[row]): BandState(int(evidence.state[row])) for row in rows
     }

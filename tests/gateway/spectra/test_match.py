@@ -25,7 +25,7 @@ from gateway.spectra.match import (
 from gateway.spectra.mixture import band_shape, render_heights
 from gateway.spectra.prepare import prepare
 from gateway.spectra.spectrum import Spectrum
-from tests.gateway.spectra.forward import World, measure
+from simulators.forward import World, measure
 
 LIBRARY = load_library()
 

@@ -1,4 +1,4 @@
-"""A small forward model of a Raman measurement, for tests: tables in, noisy spectrum out.
+"""A small forward model of a Raman measurement: tables in, noisy spectrum out.
 
 It is written apart from the library's own rendering and makes the errors the tables admit: band
 heights off by a factor of two, positions anywhere in their window, widths off by 30 %, an axis
@@ -60,7 +60,8 @@ def _voigt(axis_cm1: FloatArray, place: float, lorentz: float, gauss: float) -> 
     width = np.hypot(lorentz, gauss)
     part = lorentz**2 / (lorentz**2 + gauss**2)
     x = 2.0 * (axis_cm1 - place) / width
-    return part / (1.0 + x * x) + (1.0 - part) * np.exp(-np.log(2.0) * x * x)
+    shape: FloatArray = part / (1.0 + x * x) + (1.0 - part) * np.exp(-np.log(2.0) * x * x)
+    return shape
 
 
 def measure(
