@@ -103,6 +103,10 @@ def identify(
     calibration: Annotated[
         Path | None, typer.Option(help="What `harmattan calibrate --save` has written.")
     ] = None,
+    at_length: Annotated[bool, typer.Option("--explain", help="Explain band by band.")] = False,  # noqa: FBT002
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the verdict on one file into this SVG file.")
+    ] = None,
 ) -> None:
     """Identify the substances in measured spectra and give a verdict for each file."""
     from gateway import calibration as calibrating  # noqa: PLC0415 - see the rules of the file
@@ -115,6 +119,8 @@ def identify(
             language=language.value,
             axis_uncertainty_cm1=axis_uncertainty_cm1,
             calibration=calibrating.for_files(calibrate_with, calibration),
+            at_length=at_length,
+            plot=plot,
             console=Console(),
         )
     )

@@ -81,7 +81,7 @@ class Frame:
             return Spectrum(
                 axis_cm1=shift,
                 intensity_counts=counts,
-                saturated=self._saturated(pixels, axis),
+                saturated=self._saturated(pixels),
                 resolution_cm1=axis.resolution_cm1 if known else None,
                 axis_uncertainty_cm1=axis_uncertainty_cm1,
                 shot_noise_known=True,
@@ -89,9 +89,14 @@ class Frame:
         except SpectrumError as error:
             raise FrameError("bad_reading") from error
 
-    def _saturated(self, pixels: Counts, axis: AxisRecord) -> BoolArray:
+    @property
+    def full_scale_counts_in_use(self) -> int:
+        """Count at which a pixel is full; 0 = nobody knows."""
+        return self.full_scale_counts or (self.axis.full_scale_counts if self.axis else 0)
+
+    def _saturated(self, pixels: Counts) -> BoolArray:
         """Pixels that were full in the reading or in its dark frame, shape (n_pixel,)."""
-        full_scale = self.full_scale_counts or axis.full_scale_counts
+        full_scale = self.full_scale_counts_in_use
         if full_scale <= 0:
             return np.zeros(pixels.shape, dtype=np.bool_)
         full: BoolArray = pixels >= full_scale

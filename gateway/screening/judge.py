@@ -6,6 +6,9 @@ because a reading that vanished in an exception would be a missed alarm.
 
 from __future__ import annotations
 
+import numpy as np
+
+from gateway.screening.doubt import doubted
 from gateway.screening.frame import Counts, Frame, FrameError
 from gateway.screening.rules import screen
 from gateway.screening.standing import Standing, hold_back
@@ -15,6 +18,7 @@ from gateway.spectra.axis import AxisRecord
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.library import Library
 from gateway.spectra.match import identify
+from gateway.spectra.quality import findings, measure_condition
 
 FLAG_SATURATED = 1
 FLAG_INTERRUPTED = 2
@@ -64,6 +68,15 @@ def _judge(
         spectrum = frame.as_spectrum(standing.record.uncertainty_cm1)
         if standing.calibration is not None:
             spectrum = standing.calibration.correct(spectrum)
+        condition = measure_condition(
+            spectrum.axis_cm1,
+            np.asarray(frame.pixels_counts, dtype=np.float64),
+            dark_counts=frame.dark_counts,
+            saturated=spectrum.saturated,
+            full_scale_counts=frame.full_scale_counts_in_use,
+            resolution_cm1=spectrum.resolution_cm1,
+            raw=True,
+        )
         identification = identify(spectrum, library)
     except FrameError as error:
         return unjudged(error.reason_id, library, watchlists, **error.parameters)
@@ -71,6 +84,7 @@ def _judge(
         return unjudged("bad_reading", library, watchlists)
     unsure = bool(flags & (FLAG_INTERRUPTED | FLAG_UNVERIFIED))
     verdict = screen(identification, watchlists, library, interrupted=unsure)
+    verdict = doubted(verdict, findings(condition))
     full = spectrum.saturated is not None and spectrum.saturated.any()
     if verdict.verdict == "clear" and flags & FLAG_SATURATED and not full:
         # The instrument knows of saturation that the counts no longer show (averaged scans).
