@@ -24,8 +24,10 @@ from gateway.screening.explain import explain, name_of
 from gateway.screening.judge import unjudged
 from gateway.screening.picture import draw
 from gateway.screening.rules import screen
+from gateway.screening.standing import assume, hold_back, rely
 from gateway.screening.verdict import HitRecord, Verdict
 from gateway.screening.watchlists import Watchlists, load_watchlists
+from gateway.spectra.calibrate import Calibration
 from gateway.spectra.columns import parse_columns
 from gateway.spectra.errors import FormatError, SpectraError
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
@@ -59,6 +61,7 @@ def run(
     as_json: bool,
     language: str,
     axis_uncertainty_cm1: float = 2.0,
+    calibration: Calibration | None = None,
     at_length: bool = False,
     plot: Path | None = None,
     console: Console,
@@ -70,6 +73,7 @@ def run(
         as_json: one JSON object per line instead of tables.
         language: of the sentences: en, fr, ar or es.
         axis_uncertainty_cm1: half-width of the axis error that may remain.
+        calibration: of the instrument that measured the files; None = taken as calibrated.
         at_length: explain each verdict at length.
         plot: SVG file to draw the verdict on the only file into.
         console: where to print.
@@ -85,7 +89,7 @@ def run(
     library, watchlists = load_library(), load_watchlists()
     status = STATUS_READ
     for file in files:
-        outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1)
+        outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1, calibration)
         if outcome.verdict is None:
             status = STATUS_UNREADABLE
         if as_json:
@@ -101,18 +105,25 @@ def run(
 
 
 def identify_file(
-    file: Path, library: Library, watchlists: Watchlists, axis_uncertainty_cm1: float
+    file: Path,
+    library: Library,
+    watchlists: Watchlists,
+    axis_uncertainty_cm1: float,
+    calibration: Calibration | None = None,
 ) -> Outcome:
     """Read and judge one file; whatever is wrong with it becomes the outcome's error."""
     try:
         spectrum = read_spectrum(file, axis_uncertainty_cm1)
+        if calibration is not None:
+            spectrum = calibration.correct(spectrum)
         verdict, trace = judge_spectrum(spectrum, library, watchlists)
     except (SpectraError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError):
             reason = f"{error.strerror or error}; check the file and its permissions"
         return Outcome(_text(file), None, f"{_text(file)}: {reason}")
-    return Outcome(_text(file), verdict, "", trace)
+    standing = rely(calibration) if calibration else assume(axis_uncertainty_cm1)
+    return Outcome(_text(file), hold_back(verdict, standing, watchlists), "", trace)
 
 
 def judge_spectrum(
@@ -189,6 +200,7 @@ def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
         "quality": verdict.quality,
         "library_version": verdict.library_version,
         "lists": verdict.lists,
+        "calibration": verdict.calibration,
     }
 
 

@@ -263,7 +263,7 @@ def see(
 
 
 def _looks(library: Library) -> FloatArray:
-    """ln of the number of substances, less the prior of each entry, shape (e,)."""
+    """Ln of the number of substances, less the prior of each entry, shape (e,)."""
     prior = [PRIOR_NATS.get(library[entry.substance_id].category, 0.0) for entry in library.entries]
     looks: FloatArray = np.log(max(len(library.active_ids), 1)) - np.array(prior)
     return looks
