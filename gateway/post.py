@@ -32,6 +32,7 @@ from gateway.screening.watchlists import WatchlistError, Watchlists, load_watchl
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.library import Library, load_library
+from gateway.spectra.standards import load_standards
 from gateway.supervisor import attempt, end, supervise
 
 COUNTERS_S = 5.0  # a crash forgets at most this much counting; records are never counted on
@@ -121,7 +122,7 @@ async def _run_parts(
         log=log,
     )
     committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
-    library, watchlists = _load_tables()
+    library, watchlists = _load_tables(settings)
     judging = Judging(
         settings,
         journal,
@@ -170,13 +171,20 @@ async def _run_parts(
     judging.close()
 
 
-def _load_tables() -> tuple[Library, Watchlists]:
+def _load_tables(settings: Settings) -> tuple[Library, Watchlists]:
     """Return the tables that verdicts are made from.
 
     Raises:
-        SettingsError: they are not what was delivered.
+        SettingsError: they are not what was delivered, or have no standard that a node names.
     """
     try:
+        known = load_standards()
+        for node in settings.nodes:
+            if node.standard not in known:
+                raise SettingsError(
+                    f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
+                    f"{', '.join(sorted(known))}"
+                )
         return load_library(), load_watchlists()
     except (SpectraError, WatchlistError) as error:
         raise SettingsError(f"this installation: {error}; install the package again") from error

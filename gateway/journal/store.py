@@ -23,7 +23,7 @@ import apsw
 from gateway.errors import JournalError
 
 FILE_NAME: Final = "journal.sqlite"  # in the post's folder
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
 BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long

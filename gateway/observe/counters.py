@@ -27,6 +27,9 @@ NAMES: Final[Mapping[str, str]] = {
     "verdict_alarm": "verdict alarm",
     "verdict_inconclusive": "verdict inconclusive",
     "verdict_clear": "verdict clear",
+    # Calibration.
+    "calibration_made": "a measured standard has set an instrument's axis",
+    "calibration_failed": "a measured standard could not set an instrument's axis",
     # Delivery to the authority.
     "alert_delivered": "the authority's receipt is kept",
     "alert_delivery_failed": "the authority was not reached or takes nothing now",

@@ -264,8 +264,13 @@ def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
     if candidate.share < limits.alarm_share_min:
         # Bands this small are left out of every table; only a whole pattern of them speaks.
         return candidate.nats >= limits.alarm_nats_min
-    seen = principal_found(candidate.bands)
-    return candidate.nats >= (limits.possible_nats_min if seen else limits.possible_nats_hidden_min)
+    if principal_found(candidate.bands):
+        return candidate.nats >= limits.possible_nats_min
+    absent = any(
+        band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN
+        for band in candidate.bands
+    )
+    return not absent and candidate.nats >= limits.possible_nats_hidden_min
 
 
 def _poor(

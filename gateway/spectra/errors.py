@@ -5,6 +5,8 @@
       AxisError                   no valid Raman shift axis can be made
       FormatError                 a text is not a readable spectrum file; names line and value
       LibraryError                the band tables are broken; the program must not start
+      CalibrationError            a measured standard does not set the axis; `fault` says why
+      ResponseError               a certificate or its glass gives no intensity correction
 
 All are permanent: the same input fails again. Each message names the thing, its value, the remedy.
 """
@@ -28,3 +30,20 @@ class FormatError(SpectraError):
 
 class LibraryError(SpectraError):
     """The band tables are incomplete or contradict themselves."""
+
+
+class CalibrationError(SpectraError):
+    """A measured standard cannot set the axis.
+
+    Args:
+        fault: one of gateway.spectra.calibrate.FAULTS.
+        text: the sentence: thing, value, remedy.
+    """
+
+    def __init__(self, fault: str, text: str) -> None:
+        super().__init__(text)
+        self.fault = fault
+
+
+class ResponseError(SpectraError):
+    """A certificate or the spectrum of its glass cannot be used."""

@@ -40,9 +40,6 @@ from gateway.spectra.mixture import RenderedHeights
 from gateway.spectra.prepare import STEP_CM1, Prepared
 from gateway.spectra.spectrum import BoolArray, FloatArray, IntArray
 
-HEIGHT_SPREAD = 0.7
-"""Standard deviation of ln(measured height / tabulated height): a factor of two."""
-
 HEIGHT_RANGE = 3.0
 """Width in ln(height) over which the height of a chance band is spread (a factor of 20)."""
 
@@ -235,8 +232,8 @@ def see(
         inside &= ~prepared.lost[cell]
     # Broad bands are located only to a tenth of their width, whatever the table says.
     loose = 0.1 * bands.fwhm_cm1 * (bands.fwhm_cm1 > 0.5 * BROAD_CM1)
-    window = bands.uncertainty_cm1 + axis_uncertainty_cm1 + loose + 0.5
-    variance = 0.25 * bands.uncertainty_cm1**2 + loose**2 + 0.25
+    window = 2.0 * bands.position_sd_cm1 + axis_uncertainty_cm1 + loose + 0.5
+    variance = bands.position_sd_cm1**2 + loose**2 + 0.25
     limit = detection_limit(prepared)
     peak_cell, peak_part = _place(grid, measured.shift_cm1)
     return Scene(
@@ -263,7 +260,7 @@ def see(
 
 
 def _looks(library: Library) -> FloatArray:
-    """ln of the number of substances, less the prior of each entry, shape (e,)."""
+    """Ln of the number of substances, less the prior of each entry, shape (e,)."""
     prior = [PRIOR_NATS.get(library[entry.substance_id].category, 0.0) for entry in library.entries]
     looks: FloatArray = np.log(max(len(library.active_ids), 1)) - np.array(prior)
     return looks
@@ -466,8 +463,8 @@ def _found_terms(
 ) -> FloatArray:
     """Height, width and presence of found bands as nats, shape (c,)."""
     ratio = np.log(np.maximum(free, 1e-300) / np.maximum(expected, 1e-300))
-    height = HEIGHT_RANGE * np.exp(-0.5 * (ratio / HEIGHT_SPREAD) ** 2)
-    height /= HEIGHT_SPREAD * np.sqrt(2.0 * np.pi)
+    spread = scene.bands.height_spread[rows]
+    height = HEIGHT_RANGE * np.exp(-0.5 * (ratio / spread) ** 2) / (spread * np.sqrt(2.0 * np.pi))
     fwhm = scene.measured.fwhm_cm1[peaks]
     wide = np.log(np.maximum(fwhm, 0.1) / scene.width_cm1[rows])
     width = WIDTH_RANGE * np.exp(-0.5 * (wide / WIDTH_SPREAD) ** 2)

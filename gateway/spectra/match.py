@@ -34,7 +34,7 @@ from gateway.spectra.explain import (
 from gateway.spectra.library import Library
 from gateway.spectra.mixture import MixtureFit, fit_mixture, render, render_heights
 from gateway.spectra.prepare import Prepared, prepare
-from gateway.spectra.spectrum import FloatArray, Spectrum
+from gateway.spectra.spectrum import FloatArray, Spectrum, without_padding
 
 NATS_MIN = 2.3
 """Evidence to accept a substance: ten to one after counting all looks."""
@@ -162,6 +162,25 @@ class Quality:
     clear_count: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """What a picture of the identification draws; all arrays of shape (n,), unit of the input.
+
+    Attributes:
+        axis_cm1: Raman shift.
+        intensity: the cleaned spectrum with its background.
+        background: what was taken off; `intensity - background` is what bands are sought in.
+        fit: sum of the components, without background.
+        components: substance_id -> its light, without background.
+    """
+
+    axis_cm1: FloatArray
+    intensity: FloatArray
+    background: FloatArray
+    fit: FloatArray
+    components: dict[str, FloatArray]
+
+
 @dataclass(frozen=True, slots=True)
 class Identification:
     """All that one spectrum says.
@@ -178,6 +197,7 @@ class Identification:
         blind: substances that could hide because of noise; see `explain.blind_spots`.
         quality: of the measurement.
         library_version: tables used.
+        trace: for a picture.
     """
 
     hits: tuple[Hit, ...]
@@ -190,6 +210,7 @@ class Identification:
     blind: tuple[str, ...]
     quality: Quality
     library_version: str
+    trace: Trace = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -252,6 +273,7 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
     Raises:
         SpectrumError: too little of the fingerprint range is measured.
     """
+    spectrum = without_padding(spectrum)
     prepared = prepare(spectrum)
     measured = measure_bands(prepared)
     search = _searched(prepared, measured, library, spectrum.axis_uncertainty_cm1)
@@ -285,6 +307,25 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
             clear_count=int((measured.sharp & (measured.snr >= CLEAR_SNR_MIN)).sum()),
         ),
         library_version=library.version,
+        trace=_trace(prepared, library, accepted, fit),
+    )
+
+
+def _trace(
+    prepared: Prepared, library: Library, accepted: list[_Accepted], fit: MixtureFit | None
+) -> Trace:
+    """The curves of a picture."""
+    amounts = fit.amount if fit is not None else np.zeros(0)
+    components = {
+        library.entries[entry.index].substance_id: amount * entry.template
+        for entry, amount in zip(accepted, amounts, strict=True)
+    }
+    return Trace(
+        axis_cm1=prepared.grid_cm1,
+        intensity=prepared.background + prepared.signal,
+        background=prepared.background,
+        fit=np.sum([np.zeros_like(prepared.grid_cm1), *components.values()], axis=0),
+        components=components,
     )
 
 

@@ -10,7 +10,7 @@ from gateway.spectra.library import LANGUAGES, build_library, load_library
 
 SMALL = {
     "sources": "source_id,text\ns1,somewhere\n",
-    "grades": "grade,meaning,missing_chance\nA,good,0.03\n",
+    "grades": "grade,meaning,missing_chance,position_error_cm1,ln_height_spread\nA,good,0.03,1.0,0.7\n",
     "substances": (
         "substance_id,name_en,name_fr,name_ar,name_es,cas,formula,hs2022,un_number,state,"
         "raman_active,category,source_id\n"
@@ -38,8 +38,8 @@ def test_every_row_has_source_and_grade():
     for entry in library.entries:
         for band in entry.bands:
             assert library.sources[band.source_id]
-            assert band.grade in library.missing_chance
-    chances = [library.missing_chance[grade] for grade in "ABCD"]
+            assert band.grade in library.grades
+    chances = [library.grades[grade].missing_chance for grade in "ABCD"]
     assert chances == sorted(chances)
 
 
