@@ -22,7 +22,7 @@ from benchmarks.review.compare import Comparison, compare_all, entry_for, grade_
 from benchmarks.review.confounders import pairs, text
 from benchmarks.review.families import capped, check, doubles
 from benchmarks.review.grades import grade_rows
-from benchmarks.review.measured import ENLIGHTEN, DataMissingError, load
+from benchmarks.review.measured import ENLIGHTEN, ENTRIES, DataMissingError, Measured, load
 from benchmarks.review.propose import propose, rows_text
 from benchmarks.review.tables import TABLES, Entry, Tables, read_tables
 from gateway.screening.watchlists import load_watchlists
@@ -31,13 +31,17 @@ OFFSET_SHOWN_CM1 = 2.0
 RATIO_SHOWN = 2.0
 
 
-def report(tables: Tables) -> dict[str, Any]:
+def report(tables: Tables, stems: frozenset[str] | None = None) -> dict[str, Any]:
     """Everything the review finds, as data.
+
+    Args:
+        tables: the edition.
+        stems: only these measured spectra; None for all.
 
     Raises:
         DataMissingError: the measured spectra are not there.
     """
-    spectra = load()
+    spectra = load(stems=stems)
     comparisons = compare_all(spectra, tables)
     covered = {item.entry for item in comparisons}
     return {
@@ -142,21 +146,21 @@ def _lines(item: dict[str, Any]) -> list[str]:
 
 def measure(wanted: str | None) -> int:
     """Print rows of bands.csv for one entry, or for all that the vendor library covers."""
-    groups: dict[Entry, list[Any]] = {}
-    for measured in load():
+    stems = frozenset(stem for stem, entry in ENTRIES.items() if wanted in (None, entry[0]))
+    groups: dict[Entry, list[Measured]] = {}
+    for measured in load(stems=stems) if stems else ():
         if measured.entry is not None and measured.group == ENLIGHTEN:
             groups.setdefault(measured.entry, []).append(measured)
-    chosen = {entry: group for entry, group in groups.items() if wanted in (None, entry[0])}
-    if not chosen:
+    if not groups:
         sys.stderr.write(f"review: no measured spectrum of {wanted!r}\n")
         return 2
-    for entry, group in chosen.items():
+    for entry, group in groups.items():
         source = "enlighten_" + group[0].stem.replace("-", "_")
         sys.stdout.write(rows_text(entry, propose(group), source))
     return 0
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 when done, 1 when the tables contradict themselves, 2 when impossible."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.review",
@@ -168,8 +172,9 @@ def main() -> int:
     parser.add_argument("entry", nargs="?", help="substance id, for measure")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     parser.add_argument("--tables", type=Path, default=TABLES, help="folder of another edition")
+    parser.add_argument("--only", nargs="+", metavar="STEM", help="only these measured spectra")
     parser.add_argument("--write", action="store_true", help="confounders: write the table")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     tables = read_tables(arguments.tables)
     try:
         return _run(arguments, tables)
@@ -192,7 +197,7 @@ def _run(arguments: argparse.Namespace, tables: Tables) -> int:
         for row in grade_rows(compare_all(load(), tables)):
             print(json.dumps({k: _short(v) for k, v in asdict(row).items()}))
         return 0
-    found = report(tables)
+    found = report(tables, frozenset(arguments.only) if arguments.only else None)
     if arguments.json:
         print(json.dumps(found))
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -111,9 +112,7 @@ FAMILIES = (
         "phosphate",
         (910.0, 995.0),
         ((340.0, 460.0), (470.0, 620.0)),
-        _entries(
-            "map dap kdp dipotassium_phosphate struvite brushite hydroxyapatite"
-        ),
+        _entries("map dap kdp dipotassium_phosphate struvite brushite hydroxyapatite"),
     ),
 )
 
@@ -138,10 +137,15 @@ RISING: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ("rhombohedral carbonates", _entries("calcite magnesite")),
     (
         "soda loses water",
-        _entries("sodium_carbonate/solution sodium_carbonate_monohydrate sodium_carbonate/anhydrous"),
+        _entries(
+            "sodium_carbonate/solution sodium_carbonate_monohydrate sodium_carbonate/anhydrous"
+        ),
     ),
     ("calcium sulphate loses water", _entries("gypsum bassanite anhydrite")),
-    ("magnesium sulphate loses water", _entries("epsomite/solution epsomite/heptahydrate kieserite")),
+    (
+        "magnesium sulphate loses water",
+        _entries("epsomite/solution epsomite/heptahydrate kieserite"),
+    ),
     (
         "sodium sulphate loses water",
         _entries("sodium_sulfate/solution sodium_sulfate/decahydrate sodium_sulfate/anhydrous"),
@@ -154,10 +158,14 @@ RISING: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
     ("sodium chlorate crystallises", _entries("sodium_chlorate/solution sodium_chlorate")),
-    ("perchlorates by cation", _entries("ammonium_perchlorate potassium_perchlorate "
-                                        "sodium_perchlorate/anhydrous")),
-    ("peroxide by concentration", _entries("hydrogen_peroxide/to_35_percent "
-                                           "hydrogen_peroxide/concentrated")),
+    (
+        "perchlorates by cation",
+        _entries("ammonium_perchlorate potassium_perchlorate sodium_perchlorate/anhydrous"),
+    ),
+    (
+        "peroxide by concentration",
+        _entries("hydrogen_peroxide/to_35_percent hydrogen_peroxide/concentrated"),
+    ),
     ("urea crystallises", _entries("urea/solution urea")),
 )
 
@@ -242,7 +250,7 @@ def _ranges(tables: Tables) -> Iterator[Finding]:
         if inner and not HEIGHT_TOP[0] <= max(inner) <= HEIGHT_TOP[1]:
             yield Finding("height", entry, f"strongest band is {max(inner):g}, not 1")
         places = [row.shift_cm1 for row in rows]
-        for low_cm1, high_cm1 in zip(places, places[1:], strict=False):
+        for low_cm1, high_cm1 in pairwise(places):
             if high_cm1 - low_cm1 < 1.0:
                 yield Finding("double", entry, f"{low_cm1:g} and {high_cm1:g} are one band")
 

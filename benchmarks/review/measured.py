@@ -262,8 +262,12 @@ def _parts(row: dict[str, str]) -> tuple[str, str, str]:
 
 
 @lru_cache(maxsize=4)
-def load(folder: Path = FOLDER) -> tuple[Measured, ...]:
-    """Read, correct and fit every spectrum of the folder.
+def load(folder: Path = FOLDER, stems: frozenset[str] | None = None) -> tuple[Measured, ...]:
+    """Read, correct and fit the spectra of the folder.
+
+    Args:
+        folder: with INDEX.csv.
+        stems: only those whose name begins so; None for all (about half a minute).
 
     Raises:
         DataMissingError: there is no such folder.
@@ -273,6 +277,8 @@ def load(folder: Path = FOLDER) -> tuple[Measured, ...]:
     result = []
     for row in rows:
         stem, group, _ = _parts(row)
+        if stems is not None and stem not in stems:
+            continue
         names = standards_of(row, rows)
         if names not in lines:
             lines[names] = line(folder, names)
