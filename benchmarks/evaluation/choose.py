@@ -4,24 +4,26 @@
 2. A set of alarm thresholds is admissible when the one-sided 95 % upper bound of false alarms on
    benign goods is at most 0.5 per 1,000, and at most 1 % of the cases alarm whose substance was
    left out of the library, and at most 1 % of the made-up lists that a measured spectrum is not on.
+   A limit that no set keeps cannot be kept by thresholds: it is replaced by the least that any of
+   the remaining sets reached, plus a slack, and the record says so (`tuning_admissible = 0`).
 3. Of the admissible ones that with the highest detection, the plain mean over the strata, is taken.
    Among those within `TIE` of it the fewest false alarms decide, then the strictest numbers: a
    difference smaller than the chance of the draw must not loosen a limit.
 4. Clearing thresholds: of those that clear at most 0.5 % (upper bound) of the listed goods, pure or
-   in a bag, and at most 5 % of those with 30 % of the area, the one that clears most benign goods.
+   in a bag, and at most 5 % of those with 30 % of the area, the one that clears most benign goods;
+   limits that no set keeps are replaced likewise.
 5. Scores: the share of right hits by the engine's score, made monotone (isotonic regression, Ayer
    et al., Ann. Math. Stat. 26, 1955).
 6. The file is written, the reporting side is judged with it, and its figures are added.
-
-When no set is admissible the least bad is taken and the record says so.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -32,6 +34,8 @@ from benchmarks.evaluation.figures import PROMISED_FALSE_KINDS, upper_bound
 from benchmarks.evaluation.judging import Trials
 from benchmarks.evaluation.plan import Effort
 from gateway.screening.thresholds import RANGES, Record, Thresholds
+
+Entry = TypeVar("Entry")
 
 ALARM_GRID: dict[str, tuple[float, ...]] = {
     "alarm_nats_min": (2.3, 3.5, 4.6, 5.8, 7.0, 9.0),
@@ -46,6 +50,9 @@ CLEAR_GRID: dict[str, tuple[float, ...]] = {
     "snr_clear_min": (20.0, 30.0, 40.0, 60.0),
 }
 
+CLEAR_STRICT = {"possible_nats_min": 1.0, "snr_clear_min": -1.0}
+"""Which way each clearing threshold is stricter: a lower one holds back more, a higher one."""
+
 HIDDEN_EXTRA_NATS = 2.4
 """With every principal band hidden ten times more evidence is asked, in every set."""
 
@@ -55,8 +62,11 @@ MADE_UP_FALSE_MAX = 0.01
 TIE = 0.002
 CLEARED_UPPER_MAX = 0.005
 CLEARED_MIXTURE_MAX = 0.05
+SLACK = 0.0025
+"""A limit that no set keeps is replaced by the least reached plus this: a quarter per cent is less
+than the chance of the draw, and not worth any detection."""
 
-KNOTS = 16
+KNOTS_MAX = 24
 KNOT_HITS_MIN = 40
 """A knot rests on at least so many hits, so that its share is good to a few hundredths."""
 
@@ -114,12 +124,12 @@ class Mark:
     made_up_false: float
 
     @property
-    def excess(self) -> float:
-        """How far beyond the limits, as a ratio; at most 1 = admissible."""
-        return max(
-            self.false_upper / FALSE_UPPER_MAX,
-            self.left_out / LEFT_OUT_MAX,
-            self.made_up_false / MADE_UP_FALSE_MAX,
+    def admissible(self) -> bool:
+        """It keeps every limit."""
+        return (
+            self.false_upper <= FALSE_UPPER_MAX
+            and self.left_out <= LEFT_OUT_MAX
+            and self.made_up_false <= MADE_UP_FALSE_MAX
         )
 
 
@@ -174,15 +184,24 @@ def _shares(rows: list[bytes], bit: int, sets: int) -> np.ndarray[tuple[int], np
     return shares
 
 
+def within(
+    entries: Iterable[Entry], measure: Callable[[Entry], float], limit: float, slack: float = SLACK
+) -> list[Entry]:
+    """Those within a limit, or, when there are none, those near the least reached."""
+    listed = list(entries)
+    least = min(measure(entry) for entry in listed)
+    allowed = limit if least <= limit else least + slack
+    return [entry for entry in listed if measure(entry) <= allowed]
+
+
 def pick(marks: Sequence[Mark], sets: Sequence[Thresholds]) -> Mark:
     """The set that the criterion takes; see the rules of this file."""
-    admissible = [mark for mark in marks if mark.excess <= 1.0]
-    if not admissible:
-        return min(marks, key=lambda mark: (mark.excess, -mark.detection))
-    best = max(mark.detection for mark in admissible)
-    near = [mark for mark in admissible if mark.detection >= best - TIE]
+    left = within(marks, lambda mark: mark.false_upper, FALSE_UPPER_MAX, slack=0.0)
+    left = within(left, lambda mark: mark.left_out, LEFT_OUT_MAX)
+    left = within(left, lambda mark: mark.made_up_false, MADE_UP_FALSE_MAX)
+    best = max(mark.detection for mark in left)
     return min(
-        near,
+        (mark for mark in left if mark.detection >= best - TIE),
         key=lambda mark: (
             mark.false,
             mark.left_out + mark.made_up_false,
@@ -201,19 +220,18 @@ def pick_clear(outcomes: Sequence[Outcome], sets: Sequence[Thresholds]) -> tuple
         if o.case.group == "benign" and o.case.kind in PROMISED_FALSE_KINDS
     ]
     wrong, faint, right = (_shares(rows, 1, len(sets)) for rows in (listed, mixed, benign))
-    bounds = [upper_bound(round(share * len(listed)), len(listed)) for share in wrong]
-    excess = [
-        max(bound / CLEARED_UPPER_MAX, float(share) / CLEARED_MIXTURE_MAX)
-        for bound, share in zip(bounds, faint, strict=True)
-    ]
-    places = range(len(sets))
-    kept = [place for place in places if excess[place] <= 1.0]
-    if not kept:
-        return min(places, key=lambda place: (excess[place], -right[place])), False
-    strict = {p: tuple(-getattr(sets[p], name) for name in CLEAR_GRID) for p in kept}
-    best = max(float(right[place]) for place in kept)
-    near = [place for place in kept if float(right[place]) >= best - TIE]
-    return min(near, key=lambda place: (bounds[place], strict[place])), True
+    bound = [upper_bound(round(float(share) * len(listed)), len(listed)) for share in wrong]
+    places = within(range(len(sets)), lambda place: bound[place], CLEARED_UPPER_MAX)
+    places = within(places, lambda place: float(faint[place]), CLEARED_MIXTURE_MAX)
+    best = max(float(right[place]) for place in places)
+    taken = min(
+        (place for place in places if float(right[place]) >= best - TIE),
+        key=lambda place: (
+            bound[place],
+            tuple(getattr(sets[place], name) * way for name, way in CLEAR_STRICT.items()),
+        ),
+    )
+    return taken, bound[taken] <= CLEARED_UPPER_MAX and faint[taken] <= CLEARED_MIXTURE_MAX
 
 
 def score_map(hits: Iterable[HitRow]) -> tuple[tuple[float, float], ...]:
@@ -226,7 +244,16 @@ def score_map(hits: Iterable[HitRow]) -> tuple[tuple[float, float], ...]:
         (score, share), strictly rising in the first, not falling in the second; empty for too few.
     """
     ordered = sorted((hit.raw, hit.right) for hit in hits)
-    size = max(KNOT_HITS_MIN, len(ordered) // KNOTS)
+    if len(ordered) < KNOT_HITS_MIN:
+        return ()
+    size = KNOT_HITS_MIN
+    while len(knots := _knots(ordered, size)) > KNOTS_MAX:
+        size *= 2
+    return knots
+
+
+def _knots(ordered: list[tuple[float, bool]], size: int) -> tuple[tuple[float, float], ...]:
+    """Isotonic fit of blocks of `size` hits; blocks that it makes equal become one knot."""
     blocks: list[list[tuple[float, bool]]] = []
     for entry in ordered:
         # Equal scores must not be parted: no map could tell them apart.
@@ -235,18 +262,18 @@ def score_map(hits: Iterable[HitRow]) -> tuple[tuple[float, float], ...]:
         blocks[-1].append(entry)
     if len(blocks) > 1 and len(blocks[-1]) < KNOT_HITS_MIN:
         blocks[-2] += blocks.pop()
-    if not blocks or len(ordered) < KNOT_HITS_MIN:
-        return ()
     # One success and one failure more (Laplace), so that no score promises certainty.
     share = [(sum(right for _, right in b) + 1.0) / (len(b) + 2.0) for b in blocks]
-    weight = [float(len(b)) for b in blocks]
-    rising = isotonic_regression(share, weights=weight).x
-    knots: list[tuple[float, float]] = []
+    rising = isotonic_regression(share, weights=[float(len(b)) for b in blocks]).x
+    merged: dict[float, list[float]] = {}
     for block, value in zip(blocks, rising, strict=True):
-        score = round(float(np.mean([raw for raw, _ in block])), 5)
-        if not knots or score > knots[-1][0]:
-            knots.append((score, round(float(value), 4)))
-    return tuple(knots)
+        merged.setdefault(round(float(value), 4), []).extend(raw for raw, _ in block)
+    found: list[tuple[float, float]] = []
+    for value, raws in merged.items():
+        score = round(float(np.mean(raws)), 6)
+        if not found or score > found[-1][0]:
+            found.append((score, value))
+    return tuple(found)
 
 
 HEADER = (
@@ -262,7 +289,7 @@ def as_toml(chosen: Thresholds) -> str:
         HEADER,
         *(f"{name} = {getattr(chosen, name):g}" for name in RANGES),
         "score_knots = [",
-        *(f"    [{score:g}, {share:g}]," for score, share in chosen.score_knots),
+        *(f"    [{score:.6g}, {share:.6g}]," for score, share in chosen.score_knots),
         "]",
         "",
         "[record]",
@@ -294,7 +321,7 @@ def combine(
     place, kept = pick_clear(outcomes, tried.clears)
     knots = score_map(hit for o in outcomes if not o.case.removed for hit in o.hits)
     figures = {
-        "tuning_admissible": float(mark.excess <= 1.0),
+        "tuning_admissible": float(mark.admissible),
         "tuning_clear_admissible": float(kept),
         "tuning_detection": round(mark.detection, 4),
         "tuning_false_alarms": float(mark.false),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
+import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -32,6 +35,9 @@ from simulators.forward import World, expose, measure, unknown
 
 PRETEND_PARTS = 3
 """Made-up lists: each holds a third of the measured substances, about as many as the real lists."""
+
+ID_COLUMNS = ("substance_id", "confounder_id")
+"""Columns of the library's tables that name a substance."""
 
 CHUNK = 16
 """Cases sent to a worker at once: some 0.3 s of work."""
@@ -118,20 +124,13 @@ def library_without(removed: frozenset[str]) -> Library:
 
 def drop_rows(text: str, removed: frozenset[str]) -> str:
     """A table's text without the rows that name one of these substances."""
-    lines = text.splitlines(keepends=True)
-    columns = lines[0].rstrip("\r\n").split(",")
-    places = [at for at, name in enumerate(columns) if name in ("substance_id", "confounder_id")]
-    # Ids stand in the first columns and hold no comma or quote, so a plain split finds them.
-    kept = (
-        [
-            line
-            for line in lines[1:]
-            if not removed.intersection(line.split(",")[at] for at in places)
-        ]
-        if places
-        else lines[1:]
-    )
-    return "".join([lines[0], *kept])
+    rows = csv.reader(io.StringIO(text, newline=""))
+    columns = next(rows)
+    places = [at for at, name in enumerate(columns) if name in ID_COLUMNS]
+    kept = [row for row in rows if not removed.intersection(row[at] for at in places)]
+    written = io.StringIO(newline="")
+    csv.writer(written, lineterminator="\n").writerows([columns, *kept])
+    return written.getvalue()
 
 
 def spectrum_of(case: Case, desk: Desk) -> Spectrum:
@@ -284,7 +283,9 @@ def judge_all(
     # One thread each: matrix libraries that thread by themselves would fight over the cores.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    with ProcessPoolExecutor(workers, initializer=_start, initargs=(folder, trials)) as pool:
+    # Spawned, not forked: the bar's thread is running, and forked libraries keep their threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start, (folder, trials)) as pool:
         yield from pool.map(_judge_here, cases, chunksize=CHUNK)
 
 

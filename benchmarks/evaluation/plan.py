@@ -25,6 +25,9 @@ SEED = 20_261_121
 """First word of every seed."""
 
 WALLS: tuple[str, ...] = ("ldpe", "pp", "pet", "glass_borosilicate")
+THIN_BELOW = 0.05
+"""Below this share of the draws even one of each is too many for a test of the machinery."""
+
 SNRS = (20.0, 50.0, 100.0, 300.0)
 SNR_POOR = 12.0
 FLUORESCENCES = (0.0, 1.0, 5.0, 20.0)
@@ -53,6 +56,8 @@ class Effort:
         left_out: draws of each substance removed from the library.
         listed_degraded: draws of each kind for measured spectra of listed substances.
         degraded_share: share of the other measured spectra degraded, 0 to 1.
+        thin: share of the cases kept where one draw of each would still be too many, 0 to 1; listed
+            goods and clean spectra are always kept.
     """
 
     key: int = 100
@@ -64,6 +69,7 @@ class Effort:
     left_out: int = 3
     listed_degraded: int = 8
     degraded_share: float = 1.0
+    thin: float = 1.0
 
     def scaled(self, share: float) -> Effort:
         """The same kinds with fewer draws, at least one of each."""
@@ -81,6 +87,7 @@ class Effort:
             left_out=fewer(self.left_out),
             listed_degraded=fewer(self.listed_degraded),
             degraded_share=min(1.0, 3.0 * share * self.degraded_share),
+            thin=min(1.0, share / THIN_BELOW),
         )
 
 
@@ -318,7 +325,10 @@ def draw_up(
 ) -> list[Case]:
     """All cases: of one side, or (None) all measured ones and the synthetic reporting side."""
     sides = SIDES if side is None else (side,)
-    cases = [*planner.measured(specimens, spectra, sides), *planner.world(side or "reporting")]
+    cases = _thinned(
+        [*planner.measured(specimens, spectra, sides), *planner.world(side or "reporting")],
+        planner.effort.thin,
+    )
     # Neighbours share library and line width, which the product keeps rendered.
     order = {name: place for place, name in enumerate(sorted({c.group for c in cases}))}
     return sorted(
@@ -331,6 +341,18 @@ def draw_up(
             case.case_id,
         ),
     )
+
+
+def _thinned(cases: list[Case], share: float) -> list[Case]:
+    """A share of the cases, and at least one of every kind of every group."""
+    kept, kinds = [], set()
+    for case in cases:
+        kind = (case.group, case.kind)
+        whole = case.group in ("measured", "listed") or kind not in kinds
+        if whole or _chance(case.case_id) < share:
+            kept.append(case)
+            kinds.add(kind)
+    return kept
 
 
 def _seed(side: Side, name: str) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -95,6 +96,10 @@ AXIS_SHARE = 0.5
 PRIOR_NATS = {"packaging": 1.6}
 """Before anything is measured, a bag or bottle around the goods is five times likelier than any
 single kind of goods."""
+
+
+LIBRARIES_MAX = 8
+"""Libraries of which such figures are kept; a gateway has one or two."""
 
 
 class BandState(IntEnum):
@@ -259,6 +264,7 @@ def see(
     )
 
 
+@lru_cache(maxsize=LIBRARIES_MAX)
 def _looks(library: Library) -> FloatArray:
     """Ln of the number of substances, less the prior of each entry, shape (e,)."""
     prior = [PRIOR_NATS.get(library[entry.substance_id].category, 0.0) for entry in library.entries]

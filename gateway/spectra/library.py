@@ -159,6 +159,21 @@ class Library:
             found.setdefault(entry.substance_id, []).append(index)
         return {key: tuple(value) for key, value in found.items()}
 
+    @cached_property
+    def mistaken(self) -> dict[str, tuple[str, ...]]:
+        """Substance -> those that list it as their look-alike: `confounders` the other way."""
+        found: dict[str, list[str]] = {}
+        for listed, known in self.confounders.items():
+            for name in known:
+                found.setdefault(name, []).append(listed)
+        return {key: tuple(value) for key, value in found.items()}
+
+    @cached_property
+    def owners(self) -> IntArray:
+        """Entry -> index of its substance in `active_ids`, shape (entries,)."""
+        place = {name: index for index, name in enumerate(self.active_ids)}
+        return np.array([place[entry.substance_id] for entry in self.entries], dtype=np.int64)
+
 
 @lru_cache(maxsize=1)
 def load_library() -> Library:

@@ -49,7 +49,7 @@ COMPONENTS_MAX = 6
 MARGIN_NATS = 3.0
 """Two explanations closer than this (twenty to one) are reported as not separable."""
 
-CANDIDATE_NATS_MIN = -3.0
+CANDIDATE_NATS_MIN = -1.0
 """Weaker candidates are not reported at all."""
 
 SHARE_MIN = 0.03
@@ -117,8 +117,8 @@ class Hit:
 
     Attributes:
         substance_id: id in the library.
-        score: 0 to 1, share of the substance's visible band intensity found at its place,
-            times the certainty 1 - exp(-nats).
+        score: 0 to 1, share of the substance's visible band intensity found at its place, times
+            the chance to be the right one of those weighed; see `explain.score`.
         nats: evidence after counting all looks.
         share: part of the explained signal height, 0 to 1; not a concentration.
         need: F statistic of leaving it out of the mixture fit.
@@ -381,10 +381,9 @@ def _coverage(scene: Scene, library: Library) -> dict[str, float]:
     bands = scene.bands
     weight = np.bincount(bands.entry, bands.rel_intensity, scene.entry_count)
     inside = np.bincount(bands.entry, bands.rel_intensity * scene.inside, scene.entry_count)
-    share: dict[str, float] = {}
-    for entry, value in zip(library.entries, (inside / weight).tolist(), strict=True):
-        share[entry.substance_id] = max(value, share.get(entry.substance_id, 0.0))
-    return share
+    share = np.zeros(len(library.active_ids))
+    np.maximum.at(share, library.owners, inside / weight)
+    return dict(zip(library.active_ids, share.tolist(), strict=True))
 
 
 def _accept(search: _Search) -> list[_Accepted]:
@@ -484,10 +483,11 @@ def _challenge(
         evidence = search.weigh(others)
         nats = float(evidence.nats[entry.index])
         bands = band_evidence(search.scene, library, evidence, entry.index)
+        rivals = _candidates(search, evidence, entry.index, accepted)
         hits.append(
             Hit(
                 substance_id=library.entries[entry.index].substance_id,
-                score=score(bands, nats),
+                score=score(bands, nats, tuple(rival.deficit_nats for rival in rivals)),
                 nats=nats,
                 share=float(peaks[number] / max(peaks.sum(), 1e-300)),
                 need=float(fit.need[number]),
@@ -495,7 +495,7 @@ def _challenge(
                 look_alikes=look_alikes(search.scene, library, evidence, entry.index),
             )
         )
-        candidates += _candidates(search, evidence, entry.index, accepted)
+        candidates += rivals
     candidates += _candidates(search, search.weigh(accepted), None, accepted)
     order = sorted(range(len(hits)), key=lambda i: -hits[i].nats)
     return tuple(hits[i] for i in order), tuple(candidates)

@@ -40,8 +40,8 @@ class StandardBand:
         rel_height: of its crest over that of the strongest band, at a hand-held instrument's
             resolution; good to a factor of two.
         fwhm_cm1: width without the instrument; good to 30 %.
-        position_source_id: row of sources.csv for the position.
-        height_source_id: row of sources.csv for the height.
+        position_source_id: row of standard_sources.csv for the position.
+        height_source_id: row of standard_sources.csv for the height.
     """
 
     shift_cm1: float
@@ -78,7 +78,7 @@ def load_standards() -> dict[str, Standard]:
     """
     folder = files("gateway.spectra").joinpath("tables")
     texts = []
-    for name in ("standards.csv", "sources.csv"):
+    for name in ("standards.csv", "standard_sources.csv"):
         path = folder.joinpath(name)
         if not path.is_file():
             raise LibraryError(f"table {name} is missing; install the package again")
@@ -87,7 +87,7 @@ def load_standards() -> dict[str, Standard]:
 
 
 def build_standards(text: str, sources: str) -> dict[str, Standard]:
-    """Make the standards from the text of standards.csv and sources.csv, checked.
+    """Make the standards from the text of standards.csv and standard_sources.csv, checked.
 
     Raises:
         LibraryError: names the row and the value that cannot be used.
@@ -99,7 +99,7 @@ def build_standards(text: str, sources: str) -> dict[str, Standard]:
             if row[key] not in known:
                 raise LibraryError(
                     f"standards.csv: {row['standard_id']} {row['shift_cm1']} has unknown {key} "
-                    f"{row[key]!r}; add it to sources.csv"
+                    f"{row[key]!r}; add it to standard_sources.csv"
                 )
         if row["use"] not in USES:
             raise LibraryError(

@@ -103,7 +103,7 @@ def test_strata_weigh_the_same_whatever_their_size():
 def test_too_few_benign_goods_make_no_set_admissible_and_the_record_says_so():
     marks = mark_sets(tuning()[:100] + outcomes("benign", "goods", 100, (2, 0, 0), 1), LISTED)
     mark = pick(marks, SETS)
-    assert (mark.place, mark.excess > 1.0) == (1, True)
+    assert (mark.place, mark.admissible) == (1, False)
 
 
 def test_poor_conditions_do_not_count_as_detection():
@@ -173,6 +173,10 @@ def test_the_first_set_tried_is_the_loosest():
         parse_thresholds(as_toml(entry))
 
 
-def test_the_least_bad_set_is_taken_when_none_will_do():
-    marks = [Mark(n, 0.5 + n, 5, 100, 0.1 - 0.01 * n, 0.0, 0.0) for n in range(3)]
+def test_a_limit_that_no_set_keeps_does_not_drive_the_choice_to_the_extreme():
+    """Two per cent of false alarms that no threshold removes are no reason to find nothing."""
+    made_up = (0.0212, 0.0206, 0.0200)
+    marks = [Mark(n, 0.9 - 0.1 * n, 0, 9000, 0.3e-3, 0.0, made_up[n]) for n in range(3)]
+    assert pick(marks, SETS).place == 0
+    marks = [Mark(n, 0.9 - 0.1 * n, 0, 9000, 0.3e-3, 0.0, 0.05 / (n + 1)) for n in range(3)]
     assert pick(marks, SETS).place == 2
