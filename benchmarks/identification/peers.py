@@ -46,7 +46,8 @@ RAMANSPY_REQUIREMENTS = (f"ramanspy=={RAMANSPY_VERSION}", "numpy<2.3", "setuptoo
 """Its protocols call numpy.trapz, which newer NumPy no longer has; hence its own environment."""
 
 SIDE = Path(__file__).with_name("ramanspy_side.py")
-START_S_MAX = 120.0
+END_S_MAX = 10.0
+"""The other side ends as soon as its input does; one spectrum takes far less."""
 
 
 class PeerError(RuntimeError):
@@ -120,7 +121,11 @@ class RamanspyPeer:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._expect("ready")
+        try:
+            self._expect("ready")
+        except PeerError:
+            self.close()
+            raise
 
     def shares(self, spectrum: Spectrum) -> tuple[FloatArray, float]:
         """Unmix one spectrum; see Peer. The time is the other side's own."""
@@ -151,10 +156,14 @@ class RamanspyPeer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the other side and remove what was exchanged."""
         if self._side.stdin:
             self._side.stdin.close()
         try:
-            self._side.wait(timeout=10.0)
+            self._side.wait(timeout=END_S_MAX)
         except subprocess.TimeoutExpired:
             self._side.kill()
             self._side.wait()

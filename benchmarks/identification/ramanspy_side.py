@@ -19,7 +19,8 @@ def main(folder: Path) -> None:
     warnings.simplefilter("ignore")
     library = np.load(folder / "library.npz")
     rows, grid = library["rows"], library["grid"]
-    protocol = ramanspy.preprocessing.protocols.georgiev2023_P1()
+    # Its first protocol, without its crop to 700 to 1800 cm^-1, which would cost it detection.
+    protocol = ramanspy.preprocessing.protocols.georgiev2023_P1(fingerprint=False)
     unmix = abundance_methods["nnls"]
     print("ready", flush=True)
     for _ in sys.stdin:
