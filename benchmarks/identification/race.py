@@ -181,6 +181,7 @@ def time_turns(
     lists: Watchlists,
     peers: dict[str, Peer],
     rounds: int,
+    warm_up: int = WARM_UP,
 ) -> dict[str, list[float]]:
     """Seconds of every pipeline, spectrum by spectrum, in turns so that all share the weather."""
     taken: dict[str, list[float]] = {"product": [], **{name: [] for name in peers}}
@@ -190,7 +191,7 @@ def time_turns(
             screen(identify(spectrum, library), lists, library)
             seconds = {"product": time.perf_counter() - start}
             seconds |= {name: peer.shares(spectrum)[1] for name, peer in peers.items()}
-            if number or place >= min(WARM_UP, len(spectra) - 1):
+            if number or place >= min(warm_up, len(spectra) - 1):
                 for name, value in seconds.items():
                     taken[name].append(value)
     return taken
@@ -259,7 +260,7 @@ def _one_size(
             record["accuracy"][name] = tally.as_record() | {"limit": round(limit, 4)}
     else:
         few = timed[: max(2, plan.timed_large // 4)]
-        taken = time_turns(few, library, lists, peers, 1)
+        taken = time_turns(few, library, lists, peers, 1, warm_up=1)
         more = time_turns(timed[: plan.timed_large], library, lists, {}, 1)
         taken["product"] = more["product"]
     record["sizes"][str(size)] = {
