@@ -123,6 +123,7 @@ def judge_spectrum(
     Raises:
         SpectrumError: too little of the fingerprint range is measured.
     """
+    spectrum = without_padding(spectrum)
     axis, counts = spectrum.axis_cm1, spectrum.intensity_counts
     found = findings(measure_condition(axis, counts, resolution_cm1=spectrum.resolution_cm1))
     refused = refusal(found)
@@ -164,13 +165,12 @@ def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
     # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
     text = content.decode("utf-8", errors="replace")
     axis, counts = parse_jcamp(text) if looks_like_jcamp(text) else parse_columns(text)
-    whole = Spectrum(
+    return Spectrum(
         axis,
         counts,
         saturated=clipped(axis, counts),
         axis_uncertainty_cm1=axis_uncertainty_cm1,
     )
-    return without_padding(whole)
 
 
 def as_record(outcome: Outcome, language: str) -> dict[str, Any]:

@@ -33,11 +33,11 @@ DARK_SHARE_MAX = 0.3
 shot noise and warm pixels are as large as weak bands."""
 
 SATURATED_SHARE_MAX = 0.01
-"""Of the window's points. One full band of 8 cm^-1 takes half of it, so one hidden crest is allowed
-where the instrument marks it; a plateau found in the light itself counts always."""
+"""Of the window's points that are full one by one, as warm pixels are. Three full neighbours are a
+cut-off crest and count always."""
 
 PLATEAU_POINTS_MIN = 3
-"""Two equal neighbours happen by rounding."""
+"""Two equal neighbours happen by rounding, two full ones by a warm pixel."""
 
 PLATEAU_FLATNESS = 0.005
 """Height over the strongest light within which a plateau is flat; dark subtraction and vendors'
@@ -133,7 +133,7 @@ class Condition:
         dark_missing: raw counts without a dark frame.
         dark_share: dark level over full scale, 0 to 1; None = unknown.
         saturated_share: share of the window's points that were full, 0 to 1.
-        plateau_count: clipped tops found in the light itself.
+        plateau_count: tops cut off over three or more points.
         spike_count: hits of cosmic rays.
         spiked_share: share of the window's points they spoilt, 0 to 1.
         dead_count: single points far below both their neighbours.
@@ -387,14 +387,14 @@ def _scene(
     size = min(int(OPENING_CM1 / STEP_CM1), max(smooth.size // 4, 3))
     opened = grey_opening(smooth, size=size, mode="nearest")
     base = gaussian_filter1d(opened, size / 4.0, mode="nearest")
-    base = np.minimum(base, smooth + 2.0 * noise)
     bright = even[base >= np.quantile(base, 0.75)]
     noise_bright = max(noise, difference_noise(bright) * gain) if bright.size >= 16 else noise
     signal = float(np.sum(np.maximum(smooth - base - noise, 0.0)))
     floor = min(0.0, float(base.min())) if zero_known else float(base.min())
     broad = float(np.sum(base - floor))
-    tops, known = find_peaks(smooth, prominence=6.0 * noise)
-    widths = peak_widths(smooth, tops, rel_height=0.5)[0] * (grid[1] - grid[0])
+    rest = smooth - base  # on a steep background a band has no crest of its own
+    tops, known = find_peaks(rest, prominence=6.0 * noise)
+    widths = peak_widths(rest, tops, rel_height=0.5)[0] * (grid[1] - grid[0])
     heights = known["prominences"]
     sharp = widths <= SHARP_CM1_MAX
     strongest = float(heights[sharp].max(initial=0.0))
@@ -433,9 +433,10 @@ def _full(
     full: BoolArray = np.zeros(counts.shape, dtype=np.bool_)
     if full_scale_counts > 0.0:
         full = counts >= full_scale_counts
-        return full, 0
-    plateau = clipped(axis_cm1, counts)
-    return plateau, _runs(plateau)
+    else:
+        full = clipped(axis_cm1, counts)
+    wide = np.convolve(full, np.ones(PLATEAU_POINTS_MIN), mode="valid") == PLATEAU_POINTS_MIN
+    return full, _runs(wide)
 
 
 def clipped(axis_cm1: FloatArray, counts: FloatArray) -> BoolArray:
