@@ -27,11 +27,12 @@ from gateway.screening.rules import screen
 from gateway.screening.verdict import HitRecord, Verdict
 from gateway.screening.watchlists import Watchlists, load_watchlists
 from gateway.spectra.columns import parse_columns
+from gateway.spectra.detector import clipped
 from gateway.spectra.errors import FormatError, SpectraError
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
 from gateway.spectra.library import Library, load_library
 from gateway.spectra.match import Trace, identify
-from gateway.spectra.quality import clipped, findings, measure_condition
+from gateway.spectra.quality import findings, measure_condition
 from gateway.spectra.spectrum import Spectrum, without_padding
 
 FILE_BYTES_MAX = 16 * 1024 * 1024

@@ -1,8 +1,8 @@
 """Goal: what does not change the goods does not change the verdict, and more precursor is no less.
 
 Method: Hypothesis draws goods, noise and containers for the tests' own forward model and then the
-change: scale, level, direction and spacing of the axis, filling beside the measured range, order and
-repetition in the library. The whole way of a file is taken, quality rules included. Verdict, reason
+change: scale, level, direction and spacing of the axis, filling beside the measured range, order
+and repetition in the library. The whole way of a file is taken, quality rules included. Verdict, reason
 and the substances found are compared. Seeds and numbers of examples are fixed, so time is bounded.
 """
 
@@ -22,7 +22,15 @@ from tests.gateway.spectra.forward import CONTAINERS, World, measure
 LIBRARY = load_library()
 LISTS = load_watchlists()
 LISTED = tuple(name for name in LIBRARY.active_ids if name in LISTS.substance_ids)
-HARMLESS = ("sucrose", "calcite", "sodium_bicarbonate", "toluene", "paracetamol", "gypsum", "ethanol")
+HARMLESS = (
+    "sucrose",
+    "calcite",
+    "sodium_bicarbonate",
+    "toluene",
+    "paracetamol",
+    "gypsum",
+    "ethanol",
+)
 TEXTS = {
     name: files("gateway.spectra").joinpath("tables", f"{name}.csv").read_text("utf-8")
     for name in TABLES

@@ -1,8 +1,8 @@
 """Goal: each thing that can be wrong with a measurement is measured, named, and nothing else is.
 
 Method: spectra whose fault is put in by the test, as much as is said, beside the same spectrum
-without it; the numbers are compared with what was put in. Good spectra, the tests' own, those of the
-simulated instruments and the measured collection, must stay without a finding.
+without it; the numbers are compared with what was put in. Good spectra, those of the tests' forward
+model and the measured collection, must stay without a finding.
 """
 
 import csv
@@ -15,15 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gateway.identify import read_spectrum
+from gateway.spectra.detector import clipped
+from gateway.spectra.exposures import HIT_SNR_MIN, against_average
 from gateway.spectra.library import load_library
 from gateway.spectra.quality import (
     DARK_SHARE_MAX,
     DEAD_PIXELS_MAX,
-    HIT_SNR_MIN,
     RESOLUTION_MAX_CM1,
     SNR_MIN,
-    against_average,
-    clipped,
     findings,
     measure_condition,
 )
@@ -49,6 +48,12 @@ def told(counts, axis=AXIS, **kwargs):
     """Reason ids and parameters of the findings on some counts."""
     condition = measure_condition(axis, np.asarray(counts, dtype=float), **kwargs)
     return {entry.reason_id: entry.parameters for entry in findings(condition)}
+
+
+def forbidden(counts, **kwargs):
+    """Reason ids of the findings that forbid to identify."""
+    condition = measure_condition(AXIS, np.asarray(counts, dtype=float), **kwargs)
+    return {entry.reason_id for entry in findings(condition) if entry.forbids}
 
 
 def test_a_good_measurement_has_nothing_wrong_with_it():
@@ -238,6 +243,15 @@ def test_poor_resolution_is_named_stated_or_seen():
 def test_a_constant_signal_is_named(value):
     assert "constant" in told(np.full(AXIS.shape, value))
     assert "constant" not in told(light())
+
+
+def test_only_what_holds_no_light_forbids_to_identify():
+    assert "constant" in forbidden(np.full(AXIS.shape, 9.0))
+    assert forbidden(light() - 50_000.0) == {"negative"}
+    assert forbidden(60_000.0 - light()) == {"not_raman"}
+    dark = np.full(AXIS.shape, 700.0)
+    assert forbidden(light(), dark_counts=dark) == forbidden(light(), raw=True) == set()
+    assert forbidden(np.minimum(light(), 5000.0)) == set()
 
 
 # ----------------------------------------------------------------------------- several exposures
