@@ -376,3 +376,20 @@ def test_most_measured_spectra_are_decided(collection):
     ]
     assert verdicts.count("clear") >= 85
     assert len(undecided) <= 10, undecided
+
+
+def test_the_state_of_the_measurement_is_told_in_numbers(tmp_path):
+    axis, counts = counts_of("sucrose")
+    clipped = np.minimum(counts, counts.min() + 0.5 * np.ptp(counts))
+    files = [
+        rewritten(tmp_path, "good.csv", axis, counts),
+        rewritten(tmp_path, "full.csv", axis, clipped),
+    ]
+    _, (good, full) = records(files)
+    assert good["findings"] == []
+    assert good["condition"]["snr"] > 100.0
+    assert 0.0 < good["condition"]["fluorescence_share"] < 1.0
+    assert full["condition"]["plateau_count"] >= 1
+    [finding] = full["findings"]
+    assert finding["reason_id"] == "saturated"
+    assert finding["parameters"]["share_percent"] >= 1

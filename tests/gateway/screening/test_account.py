@@ -118,7 +118,7 @@ def test_a_calibration_on_record_is_told():
 def test_real_verdicts_are_explained_in_every_language():
     for number, mixture in enumerate(({"urea": 1.0}, {"sucrose": 1.0, "urea": 0.4}, {})):
         spectrum = measure(LIBRARY, mixture, 150.0, np.random.default_rng(number))
-        verdict, _ = judge_spectrum(spectrum, LIBRARY, LISTS)
+        verdict = judge_spectrum(spectrum, LIBRARY, LISTS).verdict
         lengths = {len(account(verdict, language, LIBRARY)) for language in LANGUAGES}
         assert len(lengths) == 1
         text = " ".join(account(verdict, "en", LIBRARY))

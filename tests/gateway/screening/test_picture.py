@@ -2,7 +2,8 @@
 
 Method: pictures of measured and made-up verdicts read back by an XML parser: curves against the
 trace's numbers, names of bands against the verdict's, marks and dashes, direction of Arabic text,
-size of the file, no forbidden characters. How it looks was checked by eye through a renderer, also in shades of grey.
+size of the file, no forbidden characters. How it looks was checked by eye through a renderer, also
+in shades of grey.
 """
 
 from itertools import pairwise
@@ -44,7 +45,8 @@ ISOLATES = str.maketrans("", "", "\u2066\u2067\u2068\u2069")
 def judged(mixture, seed=1, snr=200.0, container="none", fluorescence=1.0):
     rng = np.random.default_rng([61, seed])
     world = World(fluorescence=fluorescence)
-    return judge_spectrum(measure(LIBRARY, mixture, snr, rng, world, container), LIBRARY, LISTS)
+    spectrum = measure(LIBRARY, mixture, snr, rng, world, container)
+    return judge_spectrum(spectrum, LIBRARY, LISTS)[:2]
 
 
 def drawn(verdict, trace, language="en", title="sample 7.csv"):

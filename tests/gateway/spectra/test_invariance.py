@@ -2,8 +2,9 @@
 
 Method: Hypothesis draws goods, noise and containers for the tests' own forward model and then the
 change: scale, level, direction and spacing of the axis, filling beside the measured range, order
-and repetition in the library. The whole way of a file is taken, quality rules included. Verdict, reason
-and the substances found are compared. Seeds and numbers of examples are fixed, so time is bounded.
+and repetition in the library. The whole way of a file is taken, quality rules included. Verdict,
+reason and the substances found are compared. Seeds and numbers of examples are fixed, so time is
+bounded.
 """
 
 from importlib.resources import files
@@ -57,8 +58,7 @@ def measured(mixture, seed, snr=200.0, container="none"):
 
 
 def judged(spectrum, library=LIBRARY):
-    verdict, _ = judge_spectrum(spectrum, library, LISTS)
-    return verdict
+    return judge_spectrum(spectrum, library, LISTS).verdict
 
 
 def said(verdict):

@@ -1,8 +1,8 @@
 """Goal: what is no Raman spectrum is named by its numbers alone, and no Raman spectrum is refused.
 
 Method: infrared spectra, spectra upside down and wrong axes as real programs write them, made by
-the test; then every substance of the library, the measured collection and spectra at all sizes, ranges
-and normalisations, of which none may be refused.
+the test; then every substance of the library, the measured collection and spectra at all sizes,
+ranges and normalisations, of which none may be refused.
 """
 
 import csv
