@@ -221,6 +221,7 @@ class Judging:
                 order=case.order,
                 received_ms=case.received_ms,
                 days_max=self._settings.spectra.calibration_days_max,
+                axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
                 instrument=case.instrument,
                 standard=case.standard,
             ),
