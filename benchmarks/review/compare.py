@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.review.families import INDICATIVE_CM1
 from benchmarks.review.fitting import Peak
 from benchmarks.review.measured import Measured
-from benchmarks.review.tables import Row, Tables
+from benchmarks.review.tables import Entry, Row, Tables
 
 AXIS_REST_CM1 = 2.0
 """What may remain of an axis after its correction; between the best and the worst file."""
@@ -37,6 +38,9 @@ MARGIN_CM1 = 12.0
 
 NORMAL_CM1 = (200.0, 2000.0)
 """Range whose strongest band is height 1 in the tables."""
+
+OTHER_FORMS = frozenset({("ibuprofen", "second_form")})
+"""Measured forms that are not what an edition without states tabulated."""
 
 WIDE_CM1 = 50.0
 """Broader bands than this lose their height to the background and are not judged."""
@@ -104,6 +108,28 @@ def true_width_cm1(peak: Peak, resolution_cm1: float) -> float:
     return float(max(np.sqrt(max(peak.fwhm_cm1**2 - resolution_cm1**2, 0.0)), 3.0))
 
 
+def entry_for(measured: Measured, tables: Tables) -> Entry | None:
+    """The entry a measurement is of, in an edition that may not know states yet.
+
+    A measurement of another form than the tabulated one says nothing about the table.
+    """
+    entry = measured.entry
+    if entry is None or entry in tables.bands:
+        return entry
+    plain = (entry[0], "")
+    return plain if plain in tables.bands and entry not in OTHER_FORMS else None
+
+
+def compare_all(spectra: tuple[Measured, ...], tables: Tables) -> list[Comparison]:
+    """Every measurement against the entry it is of."""
+    pairs = ((measured, entry_for(measured, tables)) for measured in spectra)
+    return [
+        compare(tables.bands[entry], measured, tables)
+        for measured, entry in pairs
+        if entry is not None
+    ]
+
+
 def compare(rows: list[Row], measured: Measured, tables: Tables) -> Comparison:
     """Judge every tabulated band of an entry by one measurement of it."""
     top, floor = top_of(measured), floor_of(measured)
@@ -137,7 +163,8 @@ def _judge(
     source = tables.sources.get(row.source_id, "")
     own = measured.facts["source_repo"].split("/")[-1].lower() in source.lower().replace(" ", "-")
     nothing = (None, math.nan, math.nan, math.nan, not own)
-    if not low < row.shift_cm1 < high or row.fwhm_cm1 > WIDE_CM1:
+    indicative = row.shift_cm1 > INDICATIVE_CM1
+    if indicative or not low < row.shift_cm1 < high or row.fwhm_cm1 > WIDE_CM1:
         return Judged(row, measured.name, *nothing, "not seen")
     window = row.uncertainty_cm1 + AXIS_REST_CM1
     near = [p for p in measured.peaks if abs(p.shift_cm1 - row.shift_cm1) <= window]
@@ -168,6 +195,7 @@ class GradeFigure:
     missing_chance: float
     low: float
     high: float
+    found: int
     offset_cm1_rms: float
     offset_cm1_p95: float
     ln_height_spread: float
@@ -219,6 +247,7 @@ def grade_figures(comparisons: list[Comparison], *, independent: bool) -> list[G
                 missing / len(mine) if mine else math.nan,
                 low,
                 high,
+                len(found),
                 float(np.sqrt(np.mean(offsets**2))) if offsets.size else math.nan,
                 float(np.percentile(np.abs(offsets), 95)) if offsets.size else math.nan,
                 float(np.sqrt(np.mean(ratios**2))) if ratios.size else math.nan,

@@ -121,7 +121,7 @@ def peaks(measured: Trace, snr_min: float = SNR_MIN, share_min: float = SHARE_MI
     """Find and fit the bands of a spectrum, in order of place."""
     starts = _starts(measured, snr_min, share_min)
     found: list[Peak] = []
-    for group in _groups(measured, starts):
+    for group in _groups(starts):
         found.extend(_fit(measured, group))
     top = max((peak.height for peak in found), default=0.0)
     low = max(share_min * top, snr_min * measured.noise)
@@ -141,9 +141,9 @@ def _is_wing(peak: Peak, others: list[Peak]) -> bool:
         return False
     for other in others:
         apart = abs(peak.shift_cm1 - other.shift_cm1)
-        if other is not peak and apart < WING_WIDTHS * max(other.fwhm_cm1, 7.0):
-            if peak.height < WING_SHARE * other.height:
-                return True
+        near = other is not peak and apart < WING_WIDTHS * max(other.fwhm_cm1, 7.0)
+        if near and peak.height < WING_SHARE * other.height:
+            return True
     return False
 
 
@@ -169,15 +169,15 @@ def _starts(measured: Trace, snr_min: float, share_min: float) -> list[tuple[int
             continue  # a shoulder must bend clearly; the flank of a broad band does not
         starts.append((int(index), width, crest))
     taken = [index for index, _, _ in starts]
-    for index in sorted(crests):  # broad crests are too flat for the second derivative
-        if signal[index] >= least and all(abs(index - other) > 8 for other in taken):
-            starts.append((int(index), 25.0, True))
+    starts += [  # broad crests are too flat for the second derivative
+        (int(index), 25.0, True)
+        for index in sorted(crests)
+        if signal[index] >= least and all(abs(index - other) > 8 for other in taken)
+    ]
     return sorted(starts)
 
 
-def _groups(
-    measured: Trace, starts: list[tuple[int, float, bool]]
-) -> list[list[tuple[int, float, bool]]]:
+def _groups(starts: list[tuple[int, float, bool]]) -> list[list[tuple[int, float, bool]]]:
     groups: list[list[tuple[int, float, bool]]] = []
     for start in starts:
         if groups:

@@ -30,6 +30,9 @@ LONE_MIN = 0.06
 
 BROAD_CM1 = 25.0
 
+MERGE_CM1 = 4.0
+"""Components nearer than this make one crest on every instrument: one band."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
@@ -105,6 +108,25 @@ def _of(measured: Measured) -> list[Proposed]:
         result.append(
             Proposed(peak.shift_cm1, min(share, 1.0), width, 2.0 if sure else 3.0, peak.crest)
         )
+    return _merged(result)
+
+
+def _merged(bands: list[Proposed]) -> list[Proposed]:
+    """Components that make one crest, joined."""
+    result: list[Proposed] = []
+    for band in bands:
+        if result and band.shift_cm1 - result[-1].shift_cm1 < MERGE_CM1:
+            last = result.pop()
+            total = last.height + band.height
+            share = band.height / total
+            band = Proposed(  # noqa: PLW2901 - the joined band takes the place of both
+                last.shift_cm1 + share * (band.shift_cm1 - last.shift_cm1),
+                min(total, 1.0),
+                (1 - share) * last.fwhm_cm1 + share * band.fwhm_cm1,
+                max(last.uncertainty_cm1, band.uncertainty_cm1),
+                last.crest or band.crest,
+            )
+        result.append(band)
     return result
 
 

@@ -255,13 +255,22 @@ def _possible(
         for entry in identification.candidates
         if entry.instead_of is None
         and entry.substance_id in listed
-        and entry.nats
-        >= (
-            limits.possible_nats_min
-            if principal_found(entry.bands)
-            else limits.possible_nats_hidden_min
-        )
+        and _may_be_there(entry, limits)
     )
+
+
+def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
+    """Whether a listed substance on top of all others keeps a measurement from being clear."""
+    if candidate.share < limits.alarm_share_min:
+        # Bands this small are left out of every table; only a whole pattern of them speaks.
+        return candidate.nats >= limits.alarm_nats_min
+    if principal_found(candidate.bands):
+        return candidate.nats >= limits.possible_nats_min
+    absent = any(
+        band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN
+        for band in candidate.bands
+    )
+    return not absent and candidate.nats >= limits.possible_nats_hidden_min
 
 
 def _poor(

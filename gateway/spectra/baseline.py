@@ -8,6 +8,8 @@ the same verdicts.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.linalg import lapack
 from scipy.special import expit
@@ -32,6 +34,9 @@ by less than the noise."""
 
 WEIGHT_MIN = 1e-9
 """Keeps the system solvable where nothing but bands is; far below any weight that matters."""
+
+SPREAD_MIN = 1e-12
+"""Scatter below the background, over the whole range of the light, that is rounding."""
 
 BROAD_CM1 = 50.0
 """Bands broader than this lose visible height to the background and are rendered through it."""
@@ -71,14 +76,17 @@ def _arpls(level: FloatArray) -> FloatArray:
         _, found, _ = lapack.dpbsv(system, weight * level, overwrite_ab=1, overwrite_b=1)
         above = level - found
         below = above[above < 0.0]
-        spread = float(below.std()) if below.size > 1 else 0.0
-        if spread <= 0.0:
+        count = max(below.size, 1)
+        mean = float(below.sum()) / count
+        spread = math.sqrt(max(float(below @ below) / count - mean * mean, 0.0))
+        if spread <= SPREAD_MIN:
             break
-        middle = 2.0 * spread - float(below.mean())
-        changed = np.maximum(expit(-2.0 * (above - middle) / spread), WEIGHT_MIN)
-        moved = float(np.linalg.norm(changed - weight) / np.linalg.norm(weight))
+        changed = expit((above + (mean - 2.0 * spread)) * (-2.0 / spread))
+        np.maximum(changed, WEIGHT_MIN, out=changed)
+        step = changed - weight
+        is_settled = float(step @ step) < RATIO_MIN**2 * float(weight @ weight)
         weight = changed
-        if moved < RATIO_MIN:
+        if is_settled:
             break
     return np.asarray(found, dtype=np.float64)
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,9 +40,6 @@ from gateway.spectra.library import BandArrays, Library
 from gateway.spectra.mixture import RenderedHeights
 from gateway.spectra.prepare import STEP_CM1, Prepared
 from gateway.spectra.spectrum import BoolArray, FloatArray, IntArray
-
-HEIGHT_SPREAD = 0.7
-"""Standard deviation of ln(measured height / tabulated height): a factor of two."""
 
 HEIGHT_RANGE = 3.0
 """Width in ln(height) over which the height of a chance band is spread (a factor of 20)."""
@@ -79,7 +77,7 @@ COMPLETE_SHARE = 0.12
 """Bands below this share of the strongest do not spoil completeness (tables omit weak bands)."""
 
 
-KEPT_NATS_MIN = -6.0
+KEPT_NATS_MIN = -3.0
 """Entries that cannot reach this are not weighed in full: nobody asks for them."""
 
 HIDDEN_GAIN_NATS_MAX = 3.0
@@ -98,6 +96,10 @@ AXIS_SHARE = 0.5
 PRIOR_NATS = {"packaging": 1.6}
 """Before anything is measured, a bag or bottle around the goods is five times likelier than any
 single kind of goods."""
+
+
+LIBRARIES_MAX = 8
+"""Libraries of which such figures are kept; a gateway has one or two."""
 
 
 class BandState(IntEnum):
@@ -235,8 +237,8 @@ def see(
         inside &= ~prepared.lost[cell]
     # Broad bands are located only to a tenth of their width, whatever the table says.
     loose = 0.1 * bands.fwhm_cm1 * (bands.fwhm_cm1 > 0.5 * BROAD_CM1)
-    window = bands.uncertainty_cm1 + axis_uncertainty_cm1 + loose + 0.5
-    variance = 0.25 * bands.uncertainty_cm1**2 + loose**2 + 0.25
+    window = 2.0 * bands.position_sd_cm1 + axis_uncertainty_cm1 + loose + 0.5
+    variance = bands.position_sd_cm1**2 + loose**2 + 0.25
     limit = detection_limit(prepared)
     peak_cell, peak_part = _place(grid, measured.shift_cm1)
     return Scene(
@@ -262,6 +264,7 @@ def see(
     )
 
 
+@lru_cache(maxsize=LIBRARIES_MAX)
 def _looks(library: Library) -> FloatArray:
     """Ln of the number of substances, less the prior of each entry, shape (e,)."""
     prior = [PRIOR_NATS.get(library[entry.substance_id].category, 0.0) for entry in library.entries]
@@ -321,7 +324,9 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
     precision, pull, place = _places(scene, chosen, owner, belief)
     term[rows] = own + place
     gain = _sums(owner, own + place, scene.entry_count) - scene.looks_nats
-    most = gain + HIDDEN_GAIN_NATS_MAX + COMPLETE_BONUS
+    bonus = _completeness(scene, free)
+    shared_max = HIDDEN_GAIN_NATS_MAX if model.any() else 0.0
+    most = gain + bonus + shared_max
     kept = np.flatnonzero((most >= KEPT_NATS_MIN) & (amount > 0.0))
     state = np.full(bands.shift_cm1.shape, BandState.FAINT, dtype=np.int64)
     nats = most
@@ -331,9 +336,8 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
         judged = np.flatnonzero(is_kept[bands.entry])
         expected = amount[bands.entry[judged]] * scene.rel_merged[judged]
         told = scene.at_bands(model, judged)
-        state[judged] = _states(scene, judged, expected, told)
+        state[judged] = _states(scene, judged, match[judged] >= 0, expected, told)
         state[again] = BandState.HIDDEN
-        state[rows] = BandState.FOUND
         now = state[judged]
         absent = judged[now == BandState.MISSING]
         term[absent] = np.log(bands.missing_chance[absent])
@@ -341,8 +345,7 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
         hidden &= ~np.isin(judged, again)
         term[judged[hidden]] = _shared(scene, judged[hidden], told[hidden], expected[hidden])
         total = _sums(bands.entry[judged], term[judged], scene.entry_count)
-        bonus = _completeness(scene, free, kept)
-        nats[kept] = total[kept] - scene.looks_nats[kept] + bonus
+        nats[kept] = total[kept] - scene.looks_nats[kept] + bonus[kept]
     nats = np.where(amount > 0.0, nats, -scene.looks_nats)
     return Evidence(nats, amount, state, match, term, precision, pull)
 
@@ -466,8 +469,8 @@ def _found_terms(
 ) -> FloatArray:
     """Height, width and presence of found bands as nats, shape (c,)."""
     ratio = np.log(np.maximum(free, 1e-300) / np.maximum(expected, 1e-300))
-    height = HEIGHT_RANGE * np.exp(-0.5 * (ratio / HEIGHT_SPREAD) ** 2)
-    height /= HEIGHT_SPREAD * np.sqrt(2.0 * np.pi)
+    spread = scene.bands.height_spread[rows]
+    height = HEIGHT_RANGE * np.exp(-0.5 * (ratio / spread) ** 2) / (spread * np.sqrt(2.0 * np.pi))
     fwhm = scene.measured.fwhm_cm1[peaks]
     wide = np.log(np.maximum(fwhm, 0.1) / scene.width_cm1[rows])
     width = WIDTH_RANGE * np.exp(-0.5 * (wide / WIDTH_SPREAD) ** 2)
@@ -499,17 +502,20 @@ def _amounts(scene: Scene, free: FloatArray, rows: IntArray, peaks: IntArray) ->
     return amount
 
 
-def _states(scene: Scene, rows: IntArray, expected: FloatArray, told: FloatArray) -> IntArray:
-    """State of these tabulated bands, as if none were found, shape (r,)."""
-    limit = scene.at_bands(scene.limit, rows)
-    light = _brightest(scene, rows)
+def _states(
+    scene: Scene, rows: IntArray, found: BoolArray, expected: FloatArray, told: FloatArray
+) -> IntArray:
+    """State of these tabulated bands, shape (r,)."""
+    least = MISSING_FACTOR * expected
     state = np.full(rows.shape, BandState.MISSING, dtype=np.int64)
-    state[(light >= MISSING_FACTOR * expected) & _overlapped(scene, rows, expected)] = (
-        BandState.HIDDEN
-    )
-    state[told >= MISSING_FACTOR * expected] = BandState.HIDDEN
-    state[MISSING_FACTOR * expected < limit] = BandState.FAINT
+    state[told >= least] = BandState.HIDDEN
+    state[least < scene.at_bands(scene.limit, rows)] = BandState.FAINT
     state[~scene.inside[rows]] = BandState.OUTSIDE
+    state[found] = BandState.FOUND
+    # The costly question only where it decides: is there light enough, but in another's flank?
+    open_ = np.flatnonzero(state == BandState.MISSING)
+    open_ = open_[_brightest(scene, rows[open_]) >= least[open_]]
+    state[open_[_overlapped(scene, rows[open_], expected[open_])]] = BandState.HIDDEN
     return state
 
 
@@ -543,17 +549,15 @@ def _brightest(scene: Scene, rows: IntArray) -> FloatArray:
     return np.asarray(smooth[cells].max(axis=1), dtype=np.float64)
 
 
-def _completeness(scene: Scene, free: FloatArray, kept: IntArray) -> FloatArray:
-    """Bonus for entries that leave no strong band unexplained, shape (kept,)."""
-    bonus = np.zeros(kept.size)
+def _completeness(scene: Scene, free: FloatArray) -> FloatArray:
+    """Bonus for entries that leave no strong band unexplained, shape (e,)."""
     least = COMPLETE_SHARE * float(scene.measured.height.max(initial=0.0))
-    strong = np.flatnonzero((free > 0.0) & (free >= least) & scene.measured.sharp)
-    if not strong.size:
-        return bonus
-    place = np.full(scene.entry_count, -1, dtype=np.int64)
-    place[kept] = np.arange(kept.size)
-    index = place[scene.bands.entry[scene.pairs.band]]
-    told = np.zeros((kept.size, scene.measured.count), dtype=np.bool_)
-    told[index[index >= 0], scene.pairs.peak[index >= 0]] = True
-    bonus[told[:, strong].all(axis=1)] = COMPLETE_BONUS
-    return bonus
+    strong = (free > 0.0) & (free >= least) & scene.measured.sharp
+    wanted = int(strong.sum())
+    if not wanted:
+        return np.zeros(scene.entry_count)
+    near = strong[scene.pairs.peak]
+    owner = scene.bands.entry[scene.pairs.band[near]]
+    told = np.unique(owner * scene.measured.count + scene.pairs.peak[near])
+    count = np.bincount(told // scene.measured.count, minlength=scene.entry_count)
+    return np.where(count == wanted, COMPLETE_BONUS, 0.0)

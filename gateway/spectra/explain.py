@@ -23,6 +23,10 @@ LOOK_ALIKES_MAX = 5
 """The nearest ones are shown; the others are further from the measurement than these."""
 
 
+STATE_NAMES = tuple(state.name.lower() for state in BandState)
+"""Names of the states by their number."""
+
+
 @dataclass(frozen=True, slots=True)
 class BandEvidence:
     """One tabulated band and what became of it in the measurement.
@@ -74,21 +78,26 @@ def band_evidence(
         evidence: result of weighing.
         index: of the entry in `library.entries`.
     """
-    entries = []
-    for row, band in zip(scene.rows_of(index), library.entries[index].bands, strict=True):
-        peak = int(evidence.match[row])
-        entries.append(
-            BandEvidence(
-                shift_cm1=band.shift_cm1,
-                measured_cm1=float(scene.measured.shift_cm1[peak]) if peak >= 0 else None,
-                rel_intensity=band.rel_intensity,
-                snr=float(scene.measured.snr[peak]) if peak >= 0 else 0.0,
-                state=BandState(int(evidence.state[row])).name.lower(),
-                grade=band.grade,
-                nats=float(evidence.term[row]),
-            )
+    rows = scene.rows_of(index)
+    peaks = evidence.match[rows]
+    # Without a measured band the last one is looked up in vain and not shown.
+    shifts = scene.measured.shift_cm1[peaks].tolist() if scene.measured.count else []
+    snrs = scene.measured.snr[peaks].tolist() if scene.measured.count else []
+    found = (peaks >= 0).tolist()
+    states = evidence.state[rows].tolist()
+    terms = evidence.term[rows].tolist()
+    return tuple(
+        BandEvidence(
+            shift_cm1=band.shift_cm1,
+            measured_cm1=shifts[at] if found[at] else None,
+            rel_intensity=band.rel_intensity,
+            snr=snrs[at] if found[at] else 0.0,
+            state=STATE_NAMES[states[at]],
+            grade=band.grade,
+            nats=terms[at],
         )
-    return tuple(entries)
+        for at, band in enumerate(library.entries[index].bands)
+    )
 
 
 def look_alikes(
@@ -102,9 +111,8 @@ def look_alikes(
     name = library.entries[index].substance_id
     pairs = [(other, name, bands) for other, bands in library.confounders.get(name, {}).items()]
     pairs += [
-        (listed, listed, known[name])
-        for listed, known in library.confounders.items()
-        if name in known
+        (listed, listed, library.confounders[listed][name])
+        for listed in library.mistaken.get(name, ())
     ]
     found = []
     for other, owner, separating in dict.fromkeys(pairs):
@@ -174,10 +182,22 @@ def _distance(entry: LookAlike) -> float:
     return entry.deficit_nats
 
 
-def score(bands: tuple[BandEvidence, ...], nats: float) -> float:
-    """Share of the visible tabulated intensity that was found, times the certainty, 0 to 1."""
+def score(bands: tuple[BandEvidence, ...], nats: float, deficits: tuple[float, ...]) -> float:
+    """Share of the visible tabulated intensity that was found, times the chance to be the right one.
+
+    The chance is that of this explanation among those that were weighed in its place and that of
+    nobody being there (0 nats): a normalised likelihood. `gateway/screening/thresholds.toml` maps
+    the score to the share of such hits that were right.
+
+    Args:
+        bands: of the hit.
+        nats: its evidence.
+        deficits: of its rivals.
+    """
     found = sum(band.rel_intensity for band in bands if band.state == "found")
     missing = sum(band.rel_intensity for band in bands if band.state == "missing")
     if found <= 0.0:
         return 0.0
-    return float(found / (found + missing) * (1.0 - np.exp(-max(nats, 0.0))))
+    against = float(np.exp(-min(max(nats, -50.0), 50.0)))
+    against += sum(float(np.exp(-min(max(deficit, -50.0), 50.0))) for deficit in deficits)
+    return found / (found + missing) / (1.0 + against)

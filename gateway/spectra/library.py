@@ -49,6 +49,21 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Grade:
+    """What the grade of a band is worth; estimated in docs/library-review.md.
+
+    Attributes:
+        missing_chance: chance that a tabulated band is absent or displaced, 0 to 1.
+        position_error_cm1: standard deviation of the position.
+        ln_height_spread: standard deviation of ln(measured height / tabulated height).
+    """
+
+    missing_chance: float
+    position_error_cm1: float
+    ln_height_spread: float
+
+
+@dataclass(frozen=True, slots=True)
 class Substance:
     """Facts about one substance; `bands` is empty when it gives no Raman signal.
 
@@ -94,6 +109,9 @@ class BandArrays:
     Attributes:
         entry: index into `Library.entries`.
         missing_chance: chance that the band is absent or displaced, by its grade.
+        position_sd_cm1: standard deviation of the position, the larger of half its stated window
+            and of what its grade was found to be worth.
+        height_spread: standard deviation of ln(measured height / tabulated height), by its grade.
     """
 
     entry: IntArray
@@ -102,6 +120,8 @@ class BandArrays:
     fwhm_cm1: FloatArray
     uncertainty_cm1: FloatArray
     missing_chance: FloatArray
+    position_sd_cm1: FloatArray
+    height_spread: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +131,7 @@ class Library:
     Attributes:
         substances: every substance, also those without bands.
         sources: source_id -> text.
-        missing_chance: grade -> chance that a tabulated band is absent or displaced.
+        grades: grade -> what it is worth.
         confounders: substance_id -> look-alikes by a strong band, with the bands that separate.
         version: edition and digest of the tables.
         entries: every state and specimen with bands, in the order of `arrays.entry`.
@@ -121,7 +141,7 @@ class Library:
 
     substances: dict[str, Substance]
     sources: dict[str, str]
-    missing_chance: dict[str, float]
+    grades: dict[str, Grade]
     confounders: dict[str, dict[str, tuple[float, ...]]]
     version: str
     entries: tuple[Entry, ...]
@@ -138,6 +158,21 @@ class Library:
         for index, entry in enumerate(self.entries):
             found.setdefault(entry.substance_id, []).append(index)
         return {key: tuple(value) for key, value in found.items()}
+
+    @cached_property
+    def mistaken(self) -> dict[str, tuple[str, ...]]:
+        """Substance -> those that list it as their look-alike: `confounders` the other way."""
+        found: dict[str, list[str]] = {}
+        for listed, known in self.confounders.items():
+            for name in known:
+                found.setdefault(name, []).append(listed)
+        return {key: tuple(value) for key, value in found.items()}
+
+    @cached_property
+    def owners(self) -> IntArray:
+        """Entry -> index of its substance in `active_ids`, shape (entries,)."""
+        place = {name: index for index, name in enumerate(self.active_ids)}
+        return np.array([place[entry.substance_id] for entry in self.entries], dtype=np.int64)
 
 
 @lru_cache(maxsize=1)
@@ -167,14 +202,11 @@ def build_library(texts: dict[str, str]) -> Library:
         LibraryError: a value is out of range or an id is unknown or repeated.
     """
     sources = {row["source_id"]: row["text"] for row in _rows("sources", texts["sources"])}
-    chance = {
-        row["grade"]: _number("grades", row, "missing_chance", 0.0, 1.0)
-        for row in _rows("grades", texts["grades"])
-    }
+    grades = {row["grade"]: _grade(row) for row in _rows("grades", texts["grades"])}
     bands: dict[str, dict[str, list[Band]]] = {}
     for row in _rows("bands", texts["bands"]):
         band = _band(row)
-        if band.grade not in chance or band.source_id not in sources:
+        if band.grade not in grades or band.source_id not in sources:
             raise LibraryError(
                 f"bands.csv: {row['substance_id']} {band.shift_cm1:g} has unknown grade or source "
                 f"{band.grade!r} {band.source_id!r}; add the row to grades.csv or sources.csv"
@@ -205,12 +237,12 @@ def build_library(texts: dict[str, str]) -> Library:
     return Library(
         substances=substances,
         sources=sources,
-        missing_chance=chance,
+        grades=grades,
         confounders=confounders,
         version=f"{EDITION}-{digest[:8]}",
         entries=tuple(entries),
         active_ids=tuple(dict.fromkeys(entry.substance_id for entry in entries)),
-        arrays=_arrays(entries, chance),
+        arrays=_arrays(entries, grades),
     )
 
 
@@ -243,6 +275,14 @@ def _band(row: dict[str, str]) -> Band:
     )
 
 
+def _grade(row: dict[str, str]) -> Grade:
+    return Grade(
+        missing_chance=_number("grades", row, "missing_chance", 0.001, 0.999),
+        position_error_cm1=_number("grades", row, "position_error_cm1", 0.1, 30.0),
+        ln_height_spread=_number("grades", row, "ln_height_spread", 0.05, 3.0),
+    )
+
+
 def _substance(row: dict[str, str], bands: tuple[Band, ...]) -> Substance:
     names = {language: row[f"name_{language}"] for language in LANGUAGES}
     if not all(names.values()):
@@ -272,13 +312,19 @@ def _entry(substance_id: str, state: str, bands: list[Band]) -> Entry:
     )
 
 
-def _arrays(entries: list[Entry], chance: dict[str, float]) -> BandArrays:
-    pairs = [(index, band) for index, entry in enumerate(entries) for band in entry.bands]
+def _arrays(entries: list[Entry], grades: dict[str, Grade]) -> BandArrays:
+    bands = [band for entry in entries for band in entry.bands]
+    count = [len(entry.bands) for entry in entries]
+    worth = [grades[band.grade] for band in bands]
+    uncertainty = np.array([band.uncertainty_cm1 for band in bands])
+    error = np.array([grade.position_error_cm1 for grade in worth])
     return BandArrays(
-        entry=np.array([index for index, _ in pairs], dtype=np.int64),
-        shift_cm1=np.array([band.shift_cm1 for _, band in pairs]),
-        rel_intensity=np.array([band.rel_intensity for _, band in pairs]),
-        fwhm_cm1=np.array([band.fwhm_cm1 for _, band in pairs]),
-        uncertainty_cm1=np.array([band.uncertainty_cm1 for _, band in pairs]),
-        missing_chance=np.array([chance[band.grade] for _, band in pairs]),
+        entry=np.repeat(np.arange(len(entries)), count),
+        shift_cm1=np.array([band.shift_cm1 for band in bands]),
+        rel_intensity=np.array([band.rel_intensity for band in bands]),
+        fwhm_cm1=np.array([band.fwhm_cm1 for band in bands]),
+        uncertainty_cm1=uncertainty,
+        missing_chance=np.array([grade.missing_chance for grade in worth]),
+        position_sd_cm1=np.maximum(0.5 * uncertainty, error),
+        height_spread=np.array([grade.ln_height_spread for grade in worth]),
     )

@@ -32,7 +32,7 @@ from gateway.spectra.explain import (
     score,
 )
 from gateway.spectra.library import Library
-from gateway.spectra.mixture import MixtureFit, band_shape, fit_mixture, render_heights
+from gateway.spectra.mixture import MixtureFit, fit_mixture, render, render_heights
 from gateway.spectra.prepare import Prepared, prepare
 from gateway.spectra.spectrum import FloatArray, Spectrum, without_padding
 
@@ -49,7 +49,7 @@ COMPONENTS_MAX = 6
 MARGIN_NATS = 3.0
 """Two explanations closer than this (twenty to one) are reported as not separable."""
 
-CANDIDATE_NATS_MIN = -3.0
+CANDIDATE_NATS_MIN = -1.0
 """Weaker candidates are not reported at all."""
 
 SHARE_MIN = 0.03
@@ -70,6 +70,9 @@ NEED_MIN = 9.0
 
 MOVED_FREE_SHARE = 0.4
 """An unexplained band this high, over the strongest, asks whether the axis is off."""
+
+MOVED_DOUBT_NATS_MAX = 6.0
+"""A best explanation with less evidence than 400 to 1 asks the same."""
 
 MOVED_CM1_MAX = 12.0
 """Largest error of the axis looked for beyond the stated one; a laser 0.7 nm off its wavelength."""
@@ -96,6 +99,7 @@ class Candidate:
         nats: its evidence.
         deficit_nats: how much less than the accepted one; 0 or negative = at least as good.
         instead_of: accepted substance it would replace, None = in addition.
+        share: height of its strongest band over the strongest of the spectrum.
         bands: its bands.
     """
 
@@ -103,6 +107,7 @@ class Candidate:
     nats: float
     deficit_nats: float
     instead_of: str | None
+    share: float
     bands: tuple[BandEvidence, ...]
 
 
@@ -112,8 +117,8 @@ class Hit:
 
     Attributes:
         substance_id: id in the library.
-        score: 0 to 1, share of the substance's visible band intensity found at its place,
-            times the certainty 1 - exp(-nats).
+        score: 0 to 1, share of the substance's visible band intensity found at its place, times
+            the chance to be the right one of those weighed; see `explain.score`.
         nats: evidence after counting all looks.
         share: part of the explained signal height, 0 to 1; not a concentration.
         need: F statistic of leaving it out of the mixture fit.
@@ -312,7 +317,7 @@ def _trace(
     """The curves of a picture."""
     amounts = fit.amount if fit is not None else np.zeros(0)
     components = {
-        library.active_ids[entry.index]: amount * entry.template
+        library.entries[entry.index].substance_id: amount * entry.template
         for entry, amount in zip(accepted, amounts, strict=True)
     }
     return Trace(
@@ -337,18 +342,21 @@ def _with_axis(
 ) -> tuple[_Search, list[_Accepted], float]:
     """Where the strong bands stay unexplained, see whether the axis is further off than stated.
 
+    The same where little speaks for the best explanation, or where it only fits by moving the axis.
+
     An instrument out of calibration shows all bands of the goods moved alike. Such a fit counts
     only with overwhelming evidence from several bands, because it has been looked for so often.
     """
     scene = search.scene
     free = free_heights(scene, search.total(accepted)) * scene.measured.sharp
-    if float(free.max(initial=0.0)) <= MOVED_FREE_SHARE * float(
-        scene.measured.height.max(initial=0.0)
-    ):
-        return search, accepted, 0.0
+    most = MOVED_FREE_SHARE * float(scene.measured.height.max(initial=0.0))
     before = max((entry.nats for entry in accepted), default=NATS_MIN)
-    best: tuple[float, float, _Search] | None = None
     stated = spectrum.axis_uncertainty_cm1
+    told = bool(accepted) and before >= MOVED_DOUBT_NATS_MAX
+    told = told and abs(search.axis(accepted).mean_cm1) <= stated
+    if told and float(free.max(initial=0.0)) <= most:
+        return search, accepted, 0.0
+    best: tuple[float, float, _Search] | None = None
     for step in range(1, round(MOVED_CM1_MAX / MOVED_STEP_CM1) + 1):
         for offset in (stated + step * MOVED_STEP_CM1, -stated - step * MOVED_STEP_CM1):
             moved = _searched(
@@ -373,10 +381,9 @@ def _coverage(scene: Scene, library: Library) -> dict[str, float]:
     bands = scene.bands
     weight = np.bincount(bands.entry, bands.rel_intensity, scene.entry_count)
     inside = np.bincount(bands.entry, bands.rel_intensity * scene.inside, scene.entry_count)
-    share: dict[str, float] = {}
-    for entry, value in zip(library.entries, (inside / weight).tolist(), strict=True):
-        share[entry.substance_id] = max(value, share.get(entry.substance_id, 0.0))
-    return share
+    share = np.zeros(len(library.active_ids))
+    np.maximum.at(share, library.owners, inside / weight)
+    return dict(zip(library.active_ids, share.tolist(), strict=True))
 
 
 def _accept(search: _Search) -> list[_Accepted]:
@@ -415,11 +422,9 @@ def _template(scene: Scene, evidence: Evidence, index: int, free: FloatArray) ->
         expected[found] * HEIGHT_FACTOR,
     )
     height[evidence.state[rows] == BandState.MISSING] = 0.0
-    shapes = band_shape(
-        scene.prepared.grid_cm1[None, :], shift[:, None], scene.width_cm1[rows, None]
-    )
-    template: FloatArray = height @ shapes
-    return template
+    shown = height > 0.0
+    width = scene.width_cm1[rows]
+    return render(scene.prepared.grid_cm1, shift[shown], height[shown], width[shown])
 
 
 def _refine(search: _Search, accepted: list[_Accepted]) -> list[_Accepted]:
@@ -430,6 +435,7 @@ def _refine(search: _Search, accepted: list[_Accepted]) -> list[_Accepted]:
     """
     chosen = list(accepted)
     for _ in range(REFINE_ROUNDS if len(accepted) > 1 else 0):
+        before = [entry.index for entry in chosen]
         for place in range(len(chosen)):
             others = [entry for number, entry in enumerate(chosen) if number != place]
             evidence = search.weigh(others)
@@ -438,6 +444,8 @@ def _refine(search: _Search, accepted: list[_Accepted]) -> list[_Accepted]:
             if nats[best] < nats[chosen[place].index] + REFINE_GAIN_NATS:
                 best = chosen[place].index
             chosen[place] = search.accept(evidence, best, others)
+        if [entry.index for entry in chosen] == before:
+            break
     return chosen
 
 
@@ -475,10 +483,11 @@ def _challenge(
         evidence = search.weigh(others)
         nats = float(evidence.nats[entry.index])
         bands = band_evidence(search.scene, library, evidence, entry.index)
+        rivals = _candidates(search, evidence, entry.index, accepted)
         hits.append(
             Hit(
                 substance_id=library.entries[entry.index].substance_id,
-                score=score(bands, nats),
+                score=score(bands, nats, tuple(rival.deficit_nats for rival in rivals)),
                 nats=nats,
                 share=float(peaks[number] / max(peaks.sum(), 1e-300)),
                 need=float(fit.need[number]),
@@ -486,7 +495,7 @@ def _challenge(
                 look_alikes=look_alikes(search.scene, library, evidence, entry.index),
             )
         )
-        candidates += _candidates(search, evidence, entry.index, accepted)
+        candidates += rivals
     candidates += _candidates(search, search.weigh(accepted), None, accepted)
     order = sorted(range(len(hits)), key=lambda i: -hits[i].nats)
     return tuple(hits[i] for i in order), tuple(candidates)
@@ -501,6 +510,7 @@ def _candidates(
     states the best.
     """
     library = search.library
+    strongest = float(search.scene.measured.height.max(initial=1e-300))
     nats = search.open(evidence, taken)
     if instead_of is None:
         reference, name = NATS_MIN, None
@@ -521,6 +531,7 @@ def _candidates(
             nats=float(nats[index]),
             deficit_nats=reference - float(nats[index]),
             instead_of=name,
+            share=float(evidence.amount[index]) / strongest,
             bands=band_evidence(search.scene, library, evidence, index),
         )
     return tuple(found.values())

@@ -18,6 +18,9 @@ LORENTZ_PART = 0.5
 """Share of Lorentzian in a rendered band: molecular bands are Lorentzian, the instrument's line
 is Gaussian, and at hand-held resolution both are about equally wide."""
 
+REACH_WIDTHS = 6.0
+"""Half of the length over which a band is drawn, in its widths."""
+
 SHAPES_CACHED_MAX = 16
 """Libraries kept as rendered heights, one per tenth of a wavenumber of resolution in use."""
 
@@ -95,6 +98,25 @@ def band_shape(
         LORENTZ_PART / (1.0 + square) + (1.0 - LORENTZ_PART) * np.exp(-np.log(2.0) * square)
     )
     return shape
+
+
+def render(
+    grid_cm1: FloatArray, shift_cm1: FloatArray, height: FloatArray, width_cm1: FloatArray
+) -> FloatArray:
+    """Sum of bands on an even grid, shape (n,); bands of shape (b,).
+
+    Each band is drawn REACH_WIDTHS wide to either side; beyond, less than 0.4 % of it is left.
+    """
+    size = grid_cm1.size
+    reach = round(REACH_WIDTHS * float(width_cm1.max(initial=STEP_CM1)) / STEP_CM1)
+    around = np.arange(-min(reach, size), min(reach, size) + 1)
+    middle = np.rint((shift_cm1 - grid_cm1[0]) / STEP_CM1).astype(np.int64)
+    cells = middle[:, None] + around[None, :]
+    places = grid_cm1[0] + STEP_CM1 * cells
+    light = height[:, None] * band_shape(places, shift_cm1[:, None], width_cm1[:, None])
+    inside = (cells >= 0) & (cells < size)
+    drawn: FloatArray = np.bincount(cells[inside], light[inside], size)
+    return drawn
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from gateway.spectra.library import LANGUAGES, build_library, load_library
 
 SMALL = {
     "sources": "source_id,text\ns1,somewhere\n",
-    "grades": "grade,meaning,missing_chance\nA,good,0.03\n",
+    "grades": "grade,meaning,missing_chance,position_error_cm1,ln_height_spread\nA,good,0.03,1.0,0.7\n",
     "substances": (
         "substance_id,name_en,name_fr,name_ar,name_es,cas,formula,hs2022,un_number,state,"
         "raman_active,category,source_id\n"
@@ -31,15 +31,15 @@ SMALL = {
 def test_every_row_has_source_and_grade():
     library = load_library()
     assert len(library.substances) >= 194
-    assert len(library.active_ids) == len(library.states) == len(library.entry_bands) >= 206
-    assert library.arrays.shift_cm1.size == sum(len(bands) for bands in library.entry_bands)
-    for entry in library.substances.values():
-        assert library.sources[entry.source_id]
-    for bands in library.entry_bands:
-        for band in bands:
+    assert len(library.entries) >= 206
+    assert library.arrays.shift_cm1.size == sum(len(entry.bands) for entry in library.entries)
+    for substance in library.substances.values():
+        assert library.sources[substance.source_id]
+    for entry in library.entries:
+        for band in entry.bands:
             assert library.sources[band.source_id]
-            assert band.grade in library.missing_chance
-    chances = [library.missing_chance[grade] for grade in "ABCD"]
+            assert band.grade in library.grades
+    chances = [library.grades[grade].missing_chance for grade in "ABCD"]
     assert chances == sorted(chances)
 
 
@@ -64,10 +64,9 @@ def test_inactive_substances_have_no_bands_and_the_others_do():
 
 
 def test_strongest_band_is_one():
-    library = load_library()
-    for name, bands in zip(library.active_ids, library.entry_bands, strict=True):
-        inner = [b.rel_intensity for b in bands if 200 <= b.shift_cm1 <= 2000]
-        assert not inner or max(inner) == pytest.approx(1.0, abs=0.006), name
+    for entry in load_library().entries:
+        inner = [b.rel_intensity for b in entry.bands if 200 <= b.shift_cm1 <= 2000]
+        assert not inner or max(inner) == pytest.approx(1.0, abs=0.006), entry.entry_id
 
 
 def test_version_names_the_bytes():
