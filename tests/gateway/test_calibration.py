@@ -13,6 +13,8 @@ import pytest
 
 from gateway import cli
 from gateway.calibration import load_calibration, save_calibration
+from gateway.identify import identify_file, read_spectrum
+from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.calibrate import Calibration
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.library import load_library
@@ -65,7 +67,6 @@ def test_a_file_calibrates_and_others_are_identified_with_it(call, tmp_path, sta
     assert found["state"] == "valid"
     assert found["offset_cm1"] == pytest.approx(OFF_CM1, abs=0.5)
     code, printed, _ = call("identify", "--json", goods)
-    assert json.loads(printed)["verdict"] != "alarm"
     assert json.loads(printed)["calibration"]["state"] == "assumed"
     for option in (("--calibration", saved), ("--calibrate-with", f"cyclohexane={standard}")):
         code, printed, _ = call("identify", "--json", *option, goods)
@@ -74,6 +75,16 @@ def test_a_file_calibrates_and_others_are_identified_with_it(call, tmp_path, sta
         assert told["parameters"]["substance_ids"][0] == "acetone"
         assert told["calibration"]["state"] == "valid"
         assert told["calibration"]["standard_id"] == "cyclohexane"
+        assert told["calibration"]["offset_cm1"] == found["offset_cm1"]
+    # The correction is in the spectrum that was judged, not only in the account.
+    loaded = load_calibration(saved)
+    true_cm1 = read_spectrum(goods).axis_cm1 - OFF_CM1
+    outcome = identify_file(goods, load_library(), load_watchlists(), 2.0, loaded)
+    assert outcome.trace is not None
+    assert loaded.apply(true_cm1 + OFF_CM1) == pytest.approx(true_cm1, abs=1.0)
+    crest = outcome.trace.axis_cm1[int(np.argmax(outcome.trace.intensity))]
+    plain = read_spectrum(goods).intensity_counts
+    assert crest == pytest.approx(true_cm1[int(np.argmax(plain))], abs=3.0)
 
 
 def test_what_is_no_standard_is_said_and_saves_nothing(call, tmp_path, goods):

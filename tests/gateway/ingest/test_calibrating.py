@@ -75,12 +75,19 @@ def test_the_axis_that_the_standard_shows_is_the_one_used(tmp_path, free_port):
             made = await log.event("calibration_made")
             assert made["offset_cm1"] == pytest.approx(11.0, abs=0.5)
             await node.say(node.reading(1, pixels=UREA))
-            # Goods on the true axis look 11 cm^-1 off to a gateway that corrects it.
-            assert (await log.event("verdict", seq=1))["verdict"] != "alarm"
+            await log.event("verdict", seq=1)
             await node.measure_standard(2)
             await log.event("calibration_made", 2)
             await node.say(node.reading(2, pixels=UREA))
             assert (await log.event("verdict", seq=2))["verdict"] == "alarm"
+        found = rows(
+            tmp_path,
+            "SELECT explanation FROM verdicts v JOIN records r ON r.id = v.record_id"
+            " ORDER BY r.seq",
+        )
+        first, second = (json.loads(explanation) for (explanation,) in found)
+        assert first["calibration"]["offset_cm1"] == pytest.approx(11.0, abs=0.5)
+        assert second["calibration"]["offset_cm1"] == pytest.approx(0.0, abs=0.5)
 
     asyncio.run(story())
 
