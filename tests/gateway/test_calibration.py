@@ -21,6 +21,7 @@ from gateway.spectra.library import load_library
 from simulators.forward import World, measure
 from tests.gateway.running import NODE, write_settings
 from tests.gateway.spectra.test_calibrate import AXIS, drawn
+from tests.gateway.spectra.test_lamp import TRUE, lamp
 
 OFF_CM1 = 9.0
 EXACT = World(height_spread=0.0, width_spread=0.0, position_share=0.0, axis_error_cm1=0.0)
@@ -176,6 +177,25 @@ def test_an_intensity_correction_is_kept_with_the_calibration(call, tmp_path, st
     )
     assert code == 2
     assert "coefficients" in json.loads(printed)["error"]
+
+
+def test_a_lamp_gives_coefficients(call, tmp_path):
+    counts = lamp(TRUE, np.random.default_rng(1))
+    path = write(tmp_path / "lamp.csv", np.arange(1024), counts)
+    path.write_text(path.read_text().replace("raman_shift_cm1,intensity\n", ""))
+    code, printed, said = call(
+        "calibrate-lamp", "--json", path, "--stored", "800.9,0.142,-1.2e-5,-1e-9"
+    )
+    assert (code, said) == (0, "")
+    found = json.loads(printed)
+    assert found["coefficients_nm"][0] == pytest.approx(TRUE[0], abs=0.1)
+    code, printed, _ = call("calibrate-lamp", "--json", path, "--stored", "600,0.142")
+    assert (code, json.loads(printed)["fault"]) == (1, "lamp_refused")
+    code, printed, _ = call("calibrate-lamp", "--json", path, "--stored", "red")
+    assert (code, json.loads(printed)["fault"]) == (2, "unreadable")
+    bad = write(tmp_path / "bad.csv", AXIS, counts)
+    code, printed, _ = call("calibrate-lamp", "--json", bad, "--stored", "800.9,0.142")
+    assert (code, "count pixels" in json.loads(printed)["error"]) == (2, True)
 
 
 def made(**changes):
