@@ -7,7 +7,7 @@ a script reads it from the output.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,7 +137,7 @@ def identify_file(
         return Outcome(_text(file), None, f"{_text(file)}: {reason}")
     standing = rely(calibration) if calibration else assume(axis_uncertainty_cm1)
     held = hold_back(judged.verdict, standing, watchlists)
-    return Outcome(_text(file), replace(judged, verdict=held), "")
+    return Outcome(_text(file), judged._replace(verdict=held), "")
 
 
 def judge_spectrum(spectrum: Spectrum, library: Library, watchlists: Watchlists) -> Judged:

@@ -26,7 +26,7 @@ from gateway.screening.verdict import (
 )
 from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.library import load_library
-from tests.gateway.spectra.forward import measure
+from simulators.forward import measure
 
 LIBRARY = load_library()
 LISTS = load_watchlists()

@@ -33,7 +33,7 @@ from gateway.screening.svg import THINNED_PX, printable, thinned, wrapped
 from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.library import load_library
 from gateway.spectra.match import Trace
-from tests.gateway.spectra.forward import World, measure
+from simulators.forward import World, measure
 
 LIBRARY = load_library()
 LISTS = load_watchlists()

@@ -18,7 +18,7 @@ from gateway.identify import judge_spectrum
 from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.library import TABLES, build_library, load_library
 from gateway.spectra.spectrum import Spectrum
-from tests.gateway.spectra.forward import CONTAINERS, World, measure
+from simulators.forward import CONTAINERS, World, measure
 
 LIBRARY = load_library()
 LISTS = load_watchlists()

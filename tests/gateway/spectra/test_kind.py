@@ -16,7 +16,7 @@ from gateway.identify import read_spectrum
 from gateway.screening.explain import WORDS
 from gateway.spectra.kind import FOURIER_STEP_CM1, WHYS, axis_fault, not_raman
 from gateway.spectra.library import load_library
-from tests.gateway.spectra.forward import World, measure
+from simulators.forward import World, measure
 
 LIBRARY = load_library()
 BENDS = ((720.0, 12.0, 0.3), (1050.0, 20.0, 0.8), (1380.0, 9.0, 0.4), (1710.0, 11.0, 1.0),

@@ -27,7 +27,7 @@ from gateway.spectra.quality import (
     measure_condition,
 )
 from gateway.spectra.spectrum import Spectrum
-from tests.gateway.spectra.forward import CONTAINERS, World, measure
+from simulators.forward import CONTAINERS, World, measure
 
 LIBRARY = load_library()
 AXIS = np.linspace(250.0, 2000.0, 1024)
