@@ -18,6 +18,7 @@ from rich.console import Console
 from gateway import settings
 from gateway.errors import GatewayError
 from gateway.journal.store import FILE_NAME
+from gateway.library.commands import app as library_app
 from gateway.lock import is_running
 from gateway.observe import log as logging
 from gateway.observe import status as observing
@@ -28,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(library_app, name="library")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look
@@ -97,6 +100,10 @@ def identify(
     axis_uncertainty_cm1: Annotated[
         float, typer.Option(min=0.5, max=5.0, help="How far the files' axes may be off, in cm^-1.")
     ] = 2.0,
+    library: Annotated[
+        Path | None, typer.Option(help="Folder of a library: its specimens and packages too.")
+    ] = None,
+    lists: Annotated[Path | None, typer.Option(help="Folder of national watchlists.")] = None,
 ) -> None:
     """Identify the substances in measured spectra and give a verdict for each file."""
     from gateway import identify as identification  # noqa: PLC0415 - see the rules of the file
@@ -108,6 +115,8 @@ def identify(
             language=language.value,
             axis_uncertainty_cm1=axis_uncertainty_cm1,
             console=Console(),
+            library_directory=library,
+            lists_directory=lists,
         )
     )
 

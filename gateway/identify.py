@@ -16,14 +16,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.library.opening import open_library
 from gateway.screening.explain import explain, name_of
 from gateway.screening.rules import screen
 from gateway.screening.verdict import HitRecord, Verdict
-from gateway.screening.watchlists import Watchlists, load_watchlists
+from gateway.screening.watchlists import Watchlists
 from gateway.spectra.columns import parse_columns
 from gateway.spectra.errors import FormatError, SpectraError
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
-from gateway.spectra.library import Library, load_library
+from gateway.spectra.library import Library
 from gateway.spectra.match import identify
 from gateway.spectra.spectrum import Spectrum
 
@@ -52,6 +53,8 @@ def run(
     language: str,
     axis_uncertainty_cm1: float = 2.0,
     console: Console,
+    library_directory: Path | None = None,
+    lists_directory: Path | None = None,
 ) -> int:
     """Identify each file and print one line of JSON or a table for it.
 
@@ -61,11 +64,16 @@ def run(
         language: of the sentences: en, fr, ar or es.
         axis_uncertainty_cm1: half-width of the axis error that may remain.
         console: where to print.
+        library_directory: of specimens and packages; None = the shipped tables.
+        lists_directory: of national watchlists; None = the shipped lists.
 
     Returns:
         0 when every file was read, 2 when one was not.
+
+    Raises:
+        LibraryFolderError: the library or a list cannot be used.
     """
-    library, watchlists = load_library(), load_watchlists()
+    library, watchlists = open_library(library_directory, lists_directory)
     status = STATUS_READ
     for file in files:
         outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1)

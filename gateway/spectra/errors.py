@@ -5,6 +5,8 @@
       AxisError                   no valid Raman shift axis can be made
       FormatError                 a text is not a readable spectrum file; names line and value
       LibraryError                the band tables are broken; the program must not start
+      SpecimenError               a measured specimen or its provenance cannot be used
+      PackageError                a library package is malformed, tampered with or not trusted
 
 All are permanent: the same input fails again. Each message names the thing, its value, the remedy.
 """
@@ -28,3 +30,11 @@ class FormatError(SpectraError):
 
 class LibraryError(SpectraError):
     """The band tables are incomplete or contradict themselves."""
+
+
+class SpecimenError(SpectraError):
+    """A measured specimen or its provenance cannot be used."""
+
+
+class PackageError(SpectraError):
+    """A library package is malformed, tampered with or not trusted."""

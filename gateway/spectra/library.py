@@ -9,14 +9,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
 
+from gateway.spectra.bands import measure_bands
 from gateway.spectra.errors import LibraryError
+from gateway.spectra.prepare import prepare
+from gateway.spectra.specimen import Specimen
 from gateway.spectra.spectrum import FloatArray, IntArray
 
 TABLES = ("substances", "bands", "sources", "grades", "confounders")
@@ -120,11 +123,14 @@ def load_library() -> Library:
     return build_library(texts)
 
 
-def build_library(texts: dict[str, str]) -> Library:
-    """Make a library from the text of its five tables, checked.
+def build_library(  # noqa: C901 - one table after the other
+    texts: dict[str, str], specimens: Iterable[Specimen] = ()
+) -> Library:
+    """Make a library from the text of its five tables and measured specimens, checked.
 
     Args:
         texts: table name -> CSV text, keys as in TABLES.
+        specimens: measured; they give bands to substances whose table has none.
 
     Raises:
         LibraryError: a value is out of range or an id is unknown or repeated.
@@ -143,6 +149,10 @@ def build_library(texts: dict[str, str]) -> Library:
                 f"{band.grade!r} {band.source_id!r}; add the row to grades.csv or sources.csv"
             )
         bands.setdefault(row["substance_id"], []).append(band)
+    for specimen in specimens:
+        if specimen.substance_id not in bands:
+            bands[specimen.substance_id] = _measured(specimen)
+            sources[specimen.specimen_id] = specimen.source
     substances: dict[str, Substance] = {}
     for row in _rows("substances", texts["substances"]):
         substance_id = row["substance_id"]
@@ -201,6 +211,23 @@ def _band(row: dict[str, str]) -> Band:
         grade=row["grade"],
         source_id=row["source_id"],
     )
+
+
+def _measured(specimen: Specimen) -> list[Band]:
+    """The bands of a specimen as measured, the strongest first."""
+    found = measure_bands(prepare(specimen.spectrum()))
+    top = float(found.height.max(initial=0.0))
+    return [
+        Band(
+            shift_cm1=float(found.shift_cm1[i]),
+            rel_intensity=float(np.clip(found.height[i] / top, 0.001, 1.0)),
+            fwhm_cm1=float(np.clip(found.fwhm_cm1[i], 1.0, 300.0)),
+            uncertainty_cm1=2.0,
+            grade="A",
+            source_id=specimen.specimen_id,
+        )
+        for i in np.argsort(-found.height)[:14]
+    ]
 
 
 def _substance(row: dict[str, str], bands: tuple[Band, ...]) -> Substance:

@@ -1,0 +1,1 @@
+"""Readings that were judged again: what `harmattan library rejudged` tells."""
