@@ -19,6 +19,7 @@ import numpy as np
 from gateway import wire
 from gateway.alerts import alert as alerts
 from gateway.fleet.roster import Roster
+from gateway.ingest.rejudging import Rejudging, Settle
 from gateway.journal import records
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
@@ -88,6 +89,7 @@ class Judging:
         alert_wanted: set by us when an alert is in the outbox.
         attempt: gives None instead of what the evaluation raises, having logged it.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        library_faults: parts of the library that are left out, for the status.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins
@@ -104,6 +106,7 @@ class Judging:
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
+        library_faults: tuple[str, ...] = (),
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -118,6 +121,17 @@ class Judging:
         self._log = log.bind(part="judging")
         # One thread: identification must not keep the loop from receipts, and has one core to use.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
+        self._rejudging = Rejudging(
+            journal,
+            library.version,
+            watchlists.version,
+            library_faults,
+            judge=self._judge_again,
+            alerted=alert_wanted.set,
+            now_ms=now_ms,
+            counters=counters,
+            log=log,
+        )
 
     async def run(self) -> None:
         """Judge until cancelled.
@@ -132,7 +146,7 @@ class Judging:
             )
             for reading in pending:
                 await self._judge(reading)
-            if not pending:
+            if not pending and not await self._rejudging.step():
                 await self._wanted.wait()
 
     def close(self) -> None:
@@ -176,6 +190,11 @@ class Judging:
             judged = _say(unjudged("judgement_failed", self._library, self._watchlists))
         return judged
 
+    async def _judge_again(self, pending: records.Pending) -> tuple[Verdict, Settle]:
+        """Return today's verdict on a stored reading, and what makes a judgement of it."""
+        judged = await self._judged(pending)
+        return judged.verdict, partial(self._judgement, pending, judged)
+
     def _evaluate(self, case: _Case) -> Judged:
         """Judge in the judges' thread; numpy lets the loop go on meanwhile."""
         verdict = judge(
@@ -190,7 +209,9 @@ class Judging:
         )
         return _say(verdict)
 
-    def _judgement(self, pending: records.Pending, judged: Judged) -> records.Judgement:
+    def _judgement(
+        self, pending: records.Pending, judged: Judged, rejudged: alerts.Rejudged | None = None
+    ) -> records.Judgement:
         """Return the verdict as it is kept, with an alert when it is an alarm."""
         verdict, judged_ms = judged.verdict, self._now_ms()
         kept = records.Judgement(
@@ -222,6 +243,7 @@ class Judging:
                 sentences=judged.sentences,
                 library_version=verdict.library_version,
                 spectrum_sha256=hashlib.sha256(reading.pixels_u16le).hexdigest(),
+                rejudged=rejudged,
             )
         )
         return dataclasses.replace(kept, alert_id=identity, alert_body=body)

@@ -314,10 +314,10 @@ def rejudged(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show which stored readings are judged differently since the library changed."""
-    from gateway.library import showing  # noqa: PLC0415 - see the rules of the file
-    from gateway.observe import rejudged as observing  # noqa: PLC0415 - likewise
+    from gateway.library import rejudged as report  # noqa: PLC0415 - see the rules of the file
+    from gateway.library import showing  # noqa: PLC0415 - likewise
 
-    found = observing.read(settings.load(settings_path or SETTINGS_DEFAULT))
+    found = report.read(settings.load(settings_path or SETTINGS_DEFAULT))
     _write(msgspec.to_builtins(found), as_json, showing.show_rejudged)
 
 
@@ -341,12 +341,14 @@ def _directory(library: Path | None, settings_path: Path | None) -> Path:
     if library is not None:
         return library
     found = _settings(settings_path)
-    return DIRECTORY_DEFAULT if found is None else Path(found.spectra.library_directory)
+    named = found.spectra.library_directory if found else ""
+    return Path(named) if named else DIRECTORY_DEFAULT
 
 
 def _lists_directory(settings_path: Path | None) -> Path | None:
     found = _settings(settings_path)
-    return None if found is None else Path(found.screening.lists_directory)
+    named = found.screening.lists_directory if found else ""
+    return Path(named) if named else None
 
 
 def _settings(settings_path: Path | None) -> settings.Settings | None:

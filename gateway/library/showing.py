@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,37 @@ def show_verification(record: Record, console: Console) -> None:
         markup=False,
         highlight=False,
     )
+
+
+def show_rejudged(record: Record, console: Console) -> None:
+    """Which readings are judged differently now."""
+    progress = record["progress"]
+    if progress is None:
+        console.print("nothing was judged again; start the gateway once")
+        return
+    state = "done" if progress["is_ended"] else "going on"
+    console.print(Text(f"library {progress['library_version']}: {state}", style="bold"))
+    console.print(
+        f"judged again {progress['judged']}, changed {progress['changed']}: now alarm"
+        f" {progress['raised']}, no alarm any more {progress['lowered']}; could not be judged"
+        f" {progress['failed']}"
+    )
+    if not record["differences"]:
+        return
+    table = _table("node", "seq", "received", "before", "now", "substances before", "now", "alert")
+    for row in record["differences"]:
+        received = dt.datetime.fromtimestamp(row["received_ms"] / 1_000, dt.UTC)
+        table.add_row(
+            row["node"],
+            str(row["seq"]),
+            f"{received:%Y-%m-%d %H:%M}",
+            Text(row["verdict_before"], style=COLOURS.get(row["verdict_before"], "")),
+            Text(row["verdict_after"], style=COLOURS.get(row["verdict_after"], "")),
+            " ".join(row["hits_before"]) or "-",
+            " ".join(row["hits_after"]) or "-",
+            "yes" if row["alert_id"] else "-",
+        )
+    console.print(table)
 
 
 def _table(*columns: str) -> Table:

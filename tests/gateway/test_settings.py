@@ -18,6 +18,7 @@ from gateway.settings import (
     BrokerSettings,
     NodeSettings,
     Settings,
+    ScreeningSettings,
     SpectraSettings,
     is_loopback,
     load,
@@ -49,13 +50,15 @@ def test_the_example_holds_every_key_with_its_default(repository_path, tmp_path)
         (NodeSettings, table["nodes"][0]),
         (AuthoritySettings, table["authority"]),
         (SpectraSettings, table["spectra"]),
+        (ScreeningSettings, table["screening"]),
     ):
         assert set(found) == set(kind.__struct_fields__), kind
     loaded = load(write(tmp_path, text))
     assert loaded.nodes == (NodeSettings("lane-1"),)
     assert loaded.broker == BrokerSettings()
     assert loaded.authority == AuthoritySettings()
-    assert loaded.spectra == SpectraSettings()
+    assert loaded.spectra == SpectraSettings(library_directory=str(tmp_path / "library"))
+    assert loaded.screening == ScreeningSettings(lists_directory=str(tmp_path / "lists"))
     assert loaded.language == "en"
 
 

@@ -1,1 +1,0 @@
-"""Readings that were judged again: what `harmattan library rejudged` tells."""
