@@ -30,7 +30,7 @@ HEAD_LINES = 64
 """Where a text file says what it is, if it does."""
 
 NOT_RAMAN = re.compile(
-    r"\b(absorbance|transmittance|transmission|reflectance|infrared|ftir|ft-ir|atr)\b|%\s*T\b",
+    r"\b(absorbance|transmittance|reflectance|infrared|ftir|ft-ir|atr)\b|%\s*T\b",
     re.IGNORECASE,
 )
 """Words of a heading that tell of another technique."""

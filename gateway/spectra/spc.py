@@ -30,6 +30,9 @@ NEW_LITTLE, NEW_BIG, OLD = 0x4B, 0x4C, 0x4D
 TRACES_MAX = 256
 """Files of a measuring campaign hold tens of traces; a map of thousands is no reference."""
 
+X_ABS_MAX = 1e6
+"""Beyond any Raman shift or wavenumber; keeps arithmetic far from overflow."""
+
 LOG_CHARS_MAX = 64 * 1024
 
 Y_16_BIT, MANY, OWN_X, UNEVEN_X = 0x01, 0x04, 0x40, 0x80
@@ -237,8 +240,9 @@ def _common_axis(content: bytes, head: _Head) -> tuple[FloatArray, int]:
     """The X of all traces, shape (n,), and where the first trace begins."""
     if head.flags & UNEVEN_X:
         return _floats(content, head, head.body_at, head.point_count, "X")
-    if not (math.isfinite(head.first) and math.isfinite(head.last)):
-        raise FormatError("SPC file's first or last X is no finite number; export it again")
+    for name, value in (("first", head.first), ("last", head.last)):
+        if not (math.isfinite(value) and abs(value) <= X_ABS_MAX):
+            raise FormatError(f"SPC file's {name} X is {value:g}; it is damaged, export it again")
     return np.linspace(head.first, head.last, head.point_count), head.body_at
 
 
