@@ -38,6 +38,10 @@ COLUMN_LINE = "raman_shift_cm1,intensity"
 TEXT_BYTES_MAX = 8 * 1024 * 1024
 """200,000 points, the most a spectrum may have, take about 4 MB."""
 
+DIGITS = 7
+INTENSITY_MIN = 1e-12
+"""Smaller numbers are written as 0: no unit in use makes a signal of them."""
+
 FIELD_CHARS_MAX = 300
 """A line of provenance is a sentence, not a report."""
 
@@ -101,7 +105,7 @@ class Specimen:
         light = np.asarray(self.intensity, dtype=np.float64)
         Spectrum(axis, light)  # refuses what is no spectrum before it is rounded
         _check_fields(self)
-        axis, light = _rounded(axis, "%.3f"), _rounded(light, "%.7g")
+        axis, light = np.rint(axis * 1_000.0) / 1_000.0 + 0.0, _seven_digits(light)
         Spectrum(axis, light)  # rounding may have made points of a very fine axis coincide
         object.__setattr__(self, "axis_cm1", axis)
         object.__setattr__(self, "intensity", light)
@@ -153,11 +157,9 @@ def write_specimen(specimen: Specimen) -> str:
         shown = "" if value is None else f"{value:g}" if isinstance(value, float) else value
         lines.append(f"# {name}: {shown}".rstrip())
     lines.append(COLUMN_LINE)
-    lines += [
-        f"{x:.3f},{y:.7g}"
-        for x, y in zip(specimen.axis_cm1.tolist(), specimen.intensity.tolist(), strict=True)
-    ]
-    return "\n".join(lines) + "\n"
+    columns = np.column_stack([specimen.axis_cm1, specimen.intensity])
+    rows = "%.3f,%.7g\n" * len(columns) % tuple(columns.ravel().tolist())
+    return "\n".join(lines) + "\n" + rows
 
 
 def read_specimen(name: str, text: str) -> Specimen:
@@ -236,9 +238,18 @@ def _number(key: str, text: str) -> float | None:
         raise SpecimenError(f"{key} {text[:40]!r} is not a number") from None
 
 
-def _rounded(column: FloatArray, form: str) -> FloatArray:
-    """The column as it stands in a file, shape (n,)."""
-    return np.array([float(form % value) for value in column.tolist()])
+def _seven_digits(light: FloatArray) -> FloatArray:
+    """Intensities rounded to seven digits, shape (n,).
+
+    Each is a whole number below 2**53 times or over a power of ten that is exact, so the result is
+    the very number that its seven digits are read as.
+    """
+    size = np.abs(light)
+    there = size >= INTENSITY_MIN
+    tens = np.zeros(light.shape, dtype=np.int64)
+    tens[there] = DIGITS - 1 - np.floor(np.log10(size[there])).astype(np.int64)
+    up, down = 10.0 ** np.maximum(tens, 0), 10.0 ** np.maximum(-tens, 0)
+    return np.where(there, np.rint(light * up / down) / up * down, 0.0) + 0.0
 
 
 def _check_fields(specimen: Specimen) -> None:
