@@ -18,6 +18,7 @@ import numpy as np
 
 from gateway import wire
 from gateway.alerts import alert as alerts
+from gateway.errors import JournalError
 from gateway.fleet.roster import Roster
 from gateway.ingest.rejudging import Rejudging, Settle
 from gateway.journal import records
@@ -146,12 +147,20 @@ class Judging:
             )
             for reading in pending:
                 await self._judge(reading)
-            if not pending and not await self._rejudging.step():
+            if not pending and not await self._rejudge():
                 await self._wanted.wait()
 
     def close(self) -> None:
         """End the thread; what it was judging is judged again at the next start."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _rejudge(self) -> bool:
+        """Judge one stored reading again; say whether there may be more to do now."""
+        try:
+            return await self._rejudging.step()
+        except JournalError as error:  # live readings must not wait for this part's restart
+            self._log.warning("rejudging_fault", text=f"{error}; tried after the next reading")
+            return False
 
     async def _judge(self, pending: records.Pending) -> None:
         """Judge one reading and commit what follows from it."""

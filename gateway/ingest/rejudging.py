@@ -97,7 +97,8 @@ class Rejudging:
             return await self._look(run)
         record_id = self._waiting[0]
         stored = await self._journal.read(partial(rejudgements.read_stored, record_id=record_id))
-        await self._judge_again(run, stored)
+        if stored is not None:
+            await self._judge_again(run, stored)
         self._waiting.popleft()
         return True
 

@@ -132,7 +132,7 @@ def begin_run(
         fresh: Rows = connection.execute(
             "INSERT INTO rejudgings"
             " (library_version, lists_version, since_ms, below_id, started_ms, ended_ms)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, iif(?4, NULL, ?5))"
+            " VALUES (?1, ?2, ?3, ?4, ?5, CASE WHEN ?4 THEN NULL ELSE ?5 END)"
             " RETURNING id, library_version, lists_version, since_ms, below_id, ended_ms",
             (library_version, lists_version, since_ms, top + 1 if top else 0, now_ms),
         )
@@ -155,16 +155,17 @@ def read_next(connection: apsw.Connection, below_id: int, count_max: int) -> lis
     return [(record_id, received_ms) for record_id, received_ms in rows]
 
 
-def read_stored(connection: apsw.Connection, record_id: int) -> Stored:
-    """Return a judged reading with the newest verdict on it."""
+def read_stored(connection: apsw.Connection, record_id: int) -> Stored | None:
+    """Return a judged reading with the newest verdict on it; None when it is not there any more."""
     rows: Rows = connection.execute(
         "SELECT r.id, r.node, r.received_ms, r.frame, coalesce("
         "(SELECT j.after FROM rejudged j WHERE j.record_id = r.id ORDER BY j.run_id DESC LIMIT 1),"
         " v.explanation) FROM records r JOIN verdicts v ON v.record_id = r.id WHERE r.id = ?",
         (record_id,),
     )
-    (row,) = rows
-    return Stored(*row)
+    for row in rows:
+        return Stored(*row)
+    return None
 
 
 def told(explanation: bytes) -> Told | None:

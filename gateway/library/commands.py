@@ -35,6 +35,7 @@ app = typer.Typer(
 
 EXIT_FOUND = 1
 EXIT_FAULT = 2
+PIPE_CHARS = 240
 SETTINGS_DEFAULT = Path("post.toml")
 DIRECTORY_DEFAULT = Path("library")
 
@@ -276,7 +277,8 @@ def trust(
         directory = _directory(library, settings_path)
         for path in files:
             found = read_public_key(str(path), read_bytes(path, KEY_BYTES_MAX))
-            typer.echo(f"trusted: {folder.trust(directory, found)}")
+            kept = folder.trust(directory, found)
+            typer.echo(f"trusted from now on: key {kept.stem}, kept as {kept}")
 
 
 @app.command()
@@ -412,7 +414,9 @@ def _today() -> dt.date:
 def _write(found: Any, as_json: bool, show_it: Any) -> None:  # noqa: ANN401, FBT001
     """Write a result as JSON or for a person; a reader that leaves early is no fault."""
     if not as_json:
-        show_it(found, Console())
+        # In a pipe there is no width to keep to; lines are looked for with grep.
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_CHARS
+        show_it(found, Console(width=width))
         return
     try:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")

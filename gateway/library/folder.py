@@ -110,11 +110,11 @@ class _Loading:
     def read(self) -> None:
         """Read packages, then what was imported here."""
         trusted: dict[str, Ed25519PublicKey] = {}
-        for path in _files(self._directory / "trusted", ".pub", KEYS_MAX):
+        for path in self._paths("trusted", ".pub", KEYS_MAX):
             with self._forgiving(path):
                 key = read_public_key(path.name, read_bytes(path, KEY_BYTES_MAX))
                 trusted[key_id_of(key)] = key
-        for path in _files(self._directory / "packages", SUFFIX, PACKAGES_MAX):
+        for path in self._paths("packages", SUFFIX, PACKAGES_MAX):
             if path.stem == self._without:
                 continue
             with self._forgiving(path):
@@ -126,9 +126,16 @@ class _Loading:
         if own.exists():
             with self._forgiving(own):
                 self.add(OWN, read_bytes(own, SUBSTANCES_BYTES_MAX).decode("utf-8", "replace"), ())
-        for path in _files(self._directory / "specimens", ".csv", SPECIMENS_MAX):
+        for path in self._paths("specimens", ".csv", SPECIMENS_MAX):
             with self._forgiving(path):
                 self.add(OWN, "", (_read_own(path),))
+
+    def _paths(self, name: str, suffix: str, count_max: int) -> list[Path]:
+        """Files of a part of the folder; none when it cannot be used, which then is a fault."""
+        found: list[Path] = []
+        with self._forgiving(self._directory / name):
+            found = _files(self._directory / name, suffix, count_max)
+        return found
 
     def _forgiving(self, path: Path) -> _Forgiving:
         return _Forgiving(path, None if self._strict else self.faults)
@@ -220,19 +227,9 @@ def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str,
     """
     columns = next(csv.reader(table.splitlines()))
     cas = _cas_numbers(table)
-    reader = csv.DictReader(more.splitlines())
-    names = reader.fieldnames or ()
-    unknown = [name for name in names if name not in columns]
-    if unknown or "substance_id" not in names:
-        wrong = f"column {unknown[0]!r} is unknown" if unknown else "there is no substance_id"
-        raise LibraryError(f"{SUBSTANCES} of {origin}: {wrong}; columns are {', '.join(columns)}")
     output = io.StringIO()
     writer = csv.DictWriter(output, columns, restval="", lineterminator="\n")
-    for row in reader:
-        if None in row or None in row.values():
-            raise LibraryError(
-                f"{SUBSTANCES} of {origin} line {reader.line_num}: wrong number of columns"
-            )
+    for row in _substance_rows(more, columns, f"{SUBSTANCES} of {origin}"):
         key, number = row["substance_id"], row.get("cas", "")
         if cas.get(key, number) != number:
             raise LibraryError(
@@ -243,6 +240,36 @@ def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str,
             cas[key] = number
             writer.writerow(row)
     return table.rstrip("\n") + "\n" + output.getvalue(), cas
+
+
+def _substance_rows(text: str, columns: list[str], where: str) -> list[dict[str, str]]:
+    """Rows of a substances table, checked for what would harm elsewhere.
+
+    Raises:
+        LibraryError: a column, a row or a value cannot be used; names it.
+    """
+    reader = csv.DictReader(text.lstrip("\ufeff").splitlines())
+    try:
+        names = reader.fieldnames or ()
+        rows = list(reader)
+    except csv.Error as error:
+        raise LibraryError(f"{where} line {reader.line_num}: {error}; save it as CSV") from None
+    unknown = [name for name in names if name not in columns]
+    if unknown or "substance_id" not in names:
+        wrong = f"column {unknown[0][:60]!r} is unknown" if unknown else "there is no substance_id"
+        raise LibraryError(f"{where}: {wrong}; columns are {', '.join(columns)}")
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise LibraryError(f"{where}, row {number}: wrong number of columns")
+        if not ID.fullmatch(row["substance_id"]):
+            raise LibraryError(
+                f"{where}, row {number}: substance_id {row['substance_id'][:60]!r} is not an id;"
+                " use a-z, 0-9, _ and -"
+            )
+        odd = [name for name, value in row.items() if not value.isprintable()]
+        if odd:
+            raise LibraryError(f"{where}, row {number}: {odd[0]} holds unprintable characters")
+    return rows
 
 
 def _cas_numbers(substances: str) -> dict[str, str]:
@@ -264,7 +291,10 @@ def _files(folder: Path, suffix: str, count_max: int) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    found = sorted(path for path in folder.iterdir() if path.suffix == suffix)
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix == suffix)
+    except OSError as error:
+        raise LibraryError(f"{error.strerror}; check the folder's permissions") from error
     if len(found) > count_max:
         raise LibraryError(f"{folder} holds {len(found)} files, at most {count_max}; clear it out")
     return found

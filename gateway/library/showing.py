@@ -265,6 +265,6 @@ def show_rejudged(record: Record, console: Console) -> None:
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column)
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0)  # ids are copied
     return table

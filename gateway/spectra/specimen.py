@@ -46,7 +46,7 @@ FIELD_CHARS_MAX = 300
 """A line of provenance is a sentence, not a report."""
 
 EXCITATION_NM_RANGE = (200.0, 1_100.0)
-"""Deep ultraviolet to Nd:YAG; no Raman laser in use lies outside."""
+"""Deep ultraviolet to 1064 nm; no Raman laser in use lies outside."""
 
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
 DIGEST_CHARS = 12
