@@ -112,8 +112,11 @@ def lists(
 
 @app.command("import")
 def import_files(  # noqa: PLR0913 - the options of the command
-    files: Annotated[list[Path], typer.Argument(help="Spectra (CSV, JCAMP-DX, SPC), or packages.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Spectra (CSV, JCAMP-DX, SPC), or packages.")
+    ] = None,
     *,
+    table: Annotated[Path | None, typer.Option(help="CSV: file and what to say of it.")] = None,
     library: LibraryOption = None,
     settings_path: SettingsOption = None,
     substance: Annotated[str, typer.Option(help="Id of the measured substance.")] = "",
@@ -134,6 +137,7 @@ def import_files(  # noqa: PLR0913 - the options of the command
     Exit status 2 when a file could not be imported; the others are.
     """
     from gateway.library import folder, showing  # noqa: PLC0415 - see the rules of the file
+    from gateway.library.campaign import read_campaign  # noqa: PLC0415 - likewise
     from gateway.library.importing import import_file  # noqa: PLC0415 - likewise
 
     given = {
@@ -152,12 +156,16 @@ def import_files(  # noqa: PLR0913 - the options of the command
     with _told():
         directory = _directory(library, settings_path)
         loaded = folder.load(directory)
-        for path in files:
+        wanted = [(path, given) for path in files or []]
+        wanted += read_campaign(table, given) if table else []
+        if not wanted:
+            raise LibraryFolderError("nothing to import; give files, or --table")
+        for path, said in wanted:
             if _is_package(path):
                 records.append(_install(directory, path, downgrade=downgrade))
                 loaded = folder.load(directory)
                 continue
-            found = import_file(directory, path, given, loaded, _today().isoformat())
+            found = import_file(directory, path, said, loaded, _today().isoformat())
             records += [showing.import_record(one) for one in found]
     _write(records, as_json, showing.show_imports)
     if any(record["error"] for record in records):

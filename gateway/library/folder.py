@@ -132,10 +132,9 @@ class _Loading:
 
     def _paths(self, name: str, suffix: str, count_max: int) -> list[Path]:
         """Files of a part of the folder; none when it cannot be used, which then is a fault."""
-        found: list[Path] = []
         with self._forgiving(self._directory / name):
-            found = _files(self._directory / name, suffix, count_max)
-        return found
+            return _files(self._directory / name, suffix, count_max)
+        return []
 
     def _forgiving(self, path: Path) -> _Forgiving:
         return _Forgiving(path, None if self._strict else self.faults)

@@ -108,7 +108,7 @@ def _substances(directory: Path, loaded: Loaded, needed: set[str] | None) -> str
     path = directory / SUBSTANCES
     if not path.exists():
         return ""
-    reader = csv.DictReader(read_bytes(path).decode("utf-8", "replace").splitlines())
+    reader = csv.DictReader(read_bytes(path).decode("utf-8-sig", "replace").splitlines())
     rows = [
         row
         for row in reader

@@ -4,6 +4,7 @@ Method: the command line in this process, on real measured spectra and real fold
 and its exit status.
 """
 
+import csv
 import json
 
 import numpy as np
@@ -337,3 +338,66 @@ def test_a_faulty_list_is_named_and_the_others_are_shown(call, tmp_path):
 def test_rejudged_needs_a_journal(call, tmp_path, free_port):
     code, _, said = call("rejudged", "--settings", write_settings(tmp_path, free_port))
     assert (code, "does not exist" in said) == (2, True)
+
+
+def test_a_campaign_is_imported_from_its_table(call, call_json, tmp_path):
+    write_library(tmp_path / "library")
+    (tmp_path / "run").mkdir()
+    for seed in (5, 6):
+        write_spectrum(tmp_path / "run" / f"{seed}.csv", seed)
+    table = tmp_path / "run" / "table.csv"
+    table.write_text(
+        f"\ufefffile,substance_id,source\n5.csv,{SUBSTANCE_ID},lot 5\n6.csv,,lot 6\n7.csv,,\n"
+    )
+    code, found = call_json("import", "--table", table, "--substance", SUBSTANCE_ID, *SAID)
+    assert code == 2
+    assert [record["specimen"]["source"] for record in found[:2]] == ["lot 5", "lot 6"]
+    assert "7.csv: does not exist" in found[2]["error"]
+    for text, words in {
+        "file,colour\na.csv,red\n": "column 'colour' is unknown",
+        "substance_id\nurea\n": "there is no column file",
+        "file,source\na.csv\n": "row 2: a value is missing",
+    }.items():
+        table.write_text(text)
+        code, _, said = call("import", "--table", table, *SAID)
+        assert (code, words in said) == (2, True)
+    code, _, said = call("import")
+    assert (code, "nothing to import" in said) == (2, True)
+
+
+def test_the_collection_of_measured_spectra_becomes_a_library(call_json, tmp_path, raman_path):
+    """Every file of a substance the tables know is imported; known faults of axes are told."""
+    substances = load_library().substances.values()
+    by_cas = {row.cas: row.substance_id for row in substances if row.cas}
+    with (raman_path / "INDEX.csv").open(newline="") as file:
+        index = [row for row in csv.DictReader(file) if row["cas"] in by_cas]
+    table = tmp_path / "table.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["file", "substance_id", "excitation_nm", "instrument", "licence", "source"]
+        )
+        for row in index:
+            laser = row["excitation_nm"]
+            writer.writerow(
+                [
+                    raman_path / row["file"],
+                    by_cas[row["cas"]],
+                    laser if laser.replace(".", "").isdecimal() else "",
+                    row["instrument"][:200] or "not stated",
+                    row["licence"],
+                    row["source_repo"],
+                ]
+            )
+    arguments = ("--table", table, "--measured-by", "the collection", "--measured-on", "2026-01-01")
+    code, found = call_json("import", *arguments)
+    assert len(found) == len(index) > 60
+    errors = [record["error"] for record in found if record["error"]]
+    assert all("is in the library already" in error for error in errors), errors
+    doubts = [record for record in found if record["specimen"] and record["specimen"]["doubt"]]
+    # Six of the collection are off by 4 to 10 cm^-1 by its own index, or of another hydrate.
+    assert len(doubts) <= 8
+    assert any("calcite" in record["file"] for record in doubts)
+    verified = call_json("verify")[1]
+    assert verified["specimens"] == len(found) - len(errors)
+    assert len(verified["faults"]) == len(doubts)
