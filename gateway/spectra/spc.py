@@ -46,6 +46,7 @@ HEADER = "BBBbIddIBBBBI9s9sH32s130s30sIIBBHf48sfIfB187s"
 OLD_HEADER = "<BBhfffBBHBBBB8sHH28s130s30s"
 SUBHEADER = "BbHfffIIf4s"
 LOG_HEADER = "IIIII44s"
+DIRECTORY_ROW = "IIf"
 
 X_RAMAN, X_WAVENUMBER = 13, 1
 X_UNITS = {
@@ -158,10 +159,11 @@ def parse_spc(content: bytes) -> tuple[Trace, ...]:
     traces, at, axis = [], head.body_at, None
     if not head.flags & OWN_X:
         axis, at = _common_axis(content, head)
-    # Uneven old files do not exist; their subheader is the end of the header.
+    places = _directory(content, head)
     for number in range(1, head.trace_count + 1):
         if content[1] == OLD and number > 1 and at >= len(content):
             break  # the old header does not say how many there are
+        at = places[number - 1] if places else at
         x, y, at = _trace(content, head, at, axis, number)
         x, y = _rising(x, y, number)
         traces.append(Trace(number, x, y, head.measured_on, head.comment, head.source, log))
@@ -246,6 +248,26 @@ def _common_axis(content: bytes, head: _Head) -> tuple[FloatArray, int]:
     return np.linspace(head.first, head.last, head.point_count), head.body_at
 
 
+def _directory(content: bytes, head: _Head) -> list[int]:
+    """Where each trace begins, from the directory that files with own X may have; empty without.
+
+    In these files the header's point count is the place of the directory.
+    """
+    if not head.flags & OWN_X or not head.point_count:
+        return []
+    size = struct.calcsize(head.order + DIRECTORY_ROW)
+    _end(content, head.point_count, size * head.trace_count, "directory")
+    rows = (
+        struct.unpack_from(head.order + DIRECTORY_ROW, content, head.point_count + size * row)
+        for row in range(head.trace_count)
+    )
+    places = [place for place, _, _ in rows]
+    for number, place in enumerate(places, start=1):
+        if place < head.body_at:
+            raise FormatError(f"SPC directory has trace {number} at byte {place}; it is damaged")
+    return places
+
+
 def _trace(
     content: bytes, head: _Head, at: int, axis: FloatArray | None, number: int
 ) -> tuple[FloatArray, FloatArray, int]:
@@ -257,7 +279,7 @@ def _trace(
     if not head.flags & MANY or (head.exponent == FLOAT and exponent == 0):
         exponent = head.exponent
     if axis is None:
-        count = values[6] or head.point_count
+        count = values[6]
         _check_count(count, f"trace {number}")
         axis, at = _floats(content, head, at, count, f"trace {number}")
     if exponent == FLOAT:

@@ -390,7 +390,7 @@ def test_the_collection_of_measured_spectra_becomes_a_library(call_json, tmp_pat
                 ]
             )
     arguments = ("--table", table, "--measured-by", "the collection", "--measured-on", "2026-01-01")
-    code, found = call_json("import", *arguments)
+    found = call_json("import", *arguments)[1]
     assert len(found) == len(index) > 60
     errors = [record["error"] for record in found if record["error"]]
     assert all("is in the library already" in error for error in errors), errors

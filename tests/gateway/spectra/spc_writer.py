@@ -42,8 +42,12 @@ def write_spc(
     trace_count=None,
     point_count=None,
     flags=0,
+    directory=False,
 ):
-    """A file of the new format; `lights` are rounded to what `y_form` can hold by the caller."""
+    """A file of the new format.
+
+    With a `directory` the traces lie in the file in reversed order, and only it says where.
+    """
     many = len(lights) > 1 or x_form == OWN_X
     flags |= (0x04 if many else 0) | (0x01 if y_form == "i16" else 0)
     flags |= {EVEN: 0, ONE_X: 0x80, OWN_X: 0xC0}[x_form]
@@ -52,7 +56,10 @@ def write_spc(
     body = b""
     if x_form == ONE_X:
         body += np.asarray(axes[0], dtype=f"{order}f4").tobytes()
-    for number, (axis, light) in enumerate(zip(axes, lights, strict=True)):
+    numbered = list(enumerate(zip(axes, lights, strict=True)))
+    places = {}
+    for number, (axis, light) in numbered[::-1] if directory else numbered:
+        places[number] = 512 + len(body)
         sub = exponent_for(light) if many and y_form != "float" else exponent
         own = len(axis) if x_form == OWN_X else 0
         body += struct.pack(order + "BbHfffIIf4s", 0, sub, number, 0.0, 0.0, 0.0, own, 1, 0.0, b"")
@@ -63,6 +70,10 @@ def write_spc(
         else:
             bits = int(y_form[1:])
             body += whole_numbers(light, bits, sub).astype(f"{order}i{bits // 8}").tobytes()
+    if x_form == OWN_X and point_count is None:
+        points = 512 + len(body) if directory else 0
+        for number in range(len(lights) if directory else 0):
+            body += struct.pack(order + "IIf", places[number], 0, 0.0)
     log_at = 0
     if log is not None:
         log_at = 512 + len(body)

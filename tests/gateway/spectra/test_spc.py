@@ -47,12 +47,15 @@ def files(draw):
     return axes, lights, x_form, y_form
 
 
-@given(files(), st.sampled_from("<>"), st.booleans())
-def test_what_is_written_is_read(drawn, order, falling):
+@given(files(), st.sampled_from("<>"), st.booleans(), st.booleans())
+def test_what_is_written_is_read(drawn, order, falling, directory):
     axes, lights, x_form, y_form = drawn
     if falling:
         axes = [axis[::-1] for axis in axes]
-    content = write_spc(axes, lights, x_form=x_form, y_form=y_form, order=order)
+    directory = directory and x_form == OWN_X
+    content = write_spc(
+        axes, lights, x_form=x_form, y_form=y_form, order=order, directory=directory
+    )
     traces = parse_spc(content)
     assert [trace.number for trace in traces] == list(range(1, len(lights) + 1))
     many = len(lights) > 1 or x_form == OWN_X
@@ -83,6 +86,14 @@ def test_the_old_format_is_read(seed, count, y_form):
             trace.intensity, whole_numbers(light, bits, exponent) * 2.0 ** (exponent - bits)
         )
         assert (trace.measured_on, trace.comment) == ("1996-05-17", "old memo")
+
+
+@pytest.mark.parametrize("place", [0, 511, 2**31])
+def test_a_directory_that_leads_elsewhere_is_refused(place):
+    content = bytearray(write_spc([AXIS], [LIGHT], x_form=OWN_X, directory=True))
+    content[-12:-8] = place.to_bytes(4, "little")
+    with pytest.raises(FormatError, match=r"directory|cut off"):
+        parse_spc(bytes(content))
 
 
 def test_the_log_is_read():
@@ -145,7 +156,8 @@ def test_a_file_that_is_cut_off_is_refused(size, form):
 @settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(2, 800), st.integers(0, 255)), min_size=1, max_size=6))
 def test_damage_gives_a_spectrum_or_a_format_error(places):
-    content = bytearray(write_spc([AXIS] * 2, [LIGHT] * 2, x_form=OWN_X, y_form="i32", log="a=b"))
+    form = {"x_form": OWN_X, "y_form": "i32", "log": "a=b", "directory": True}
+    content = bytearray(write_spc([AXIS] * 2, [LIGHT] * 2, **form))
     for place, value in places:
         content[place] = value
     try:
