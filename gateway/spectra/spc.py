@@ -249,23 +249,22 @@ def _common_axis(content: bytes, head: _Head) -> tuple[FloatArray, int]:
 
 
 def _directory(content: bytes, head: _Head) -> list[int]:
-    """Where each trace begins, from the directory that files with own X may have; empty without.
+    """Where each trace begins, from the directory that files with own X may have; else empty.
 
-    In these files the header's point count is the place of the directory.
+    In these files the header's point count is the place of the directory. Some programs write none,
+    or one that leads nowhere; their traces follow each other.
     """
-    if not head.flags & OWN_X or not head.point_count:
-        return []
     size = struct.calcsize(head.order + DIRECTORY_ROW)
-    _end(content, head.point_count, size * head.trace_count, "directory")
+    last = len(content) - size * head.trace_count
+    if not head.flags & OWN_X or not head.body_at < head.point_count <= last:
+        return []
     rows = (
         struct.unpack_from(head.order + DIRECTORY_ROW, content, head.point_count + size * row)
         for row in range(head.trace_count)
     )
     places = [place for place, _, _ in rows]
-    for number, place in enumerate(places, start=1):
-        if place < head.body_at:
-            raise FormatError(f"SPC directory has trace {number} at byte {place}; it is damaged")
-    return places
+    is_sound = all(head.body_at <= place <= len(content) - SUBHEADER_BYTES for place in places)
+    return places if is_sound and len(set(places)) == len(places) else []
 
 
 def _trace(
