@@ -28,8 +28,8 @@ from gateway.spectra.match import identify
 from gateway.spectra.mixture import band_shape
 from gateway.spectra.prepare import prepare
 from gateway.spectra.spectrum import Spectrum
-from tests.gateway.spectra.forward import CONTAINERS
-from tests.gateway.spectra.forward import measure as measure_in_tests
+from simulators.forward import CONTAINERS
+from simulators.forward import measure as measure_in_tests
 
 MIXTURES: tuple[dict[str, float], ...] = (
     {"sucrose": 1.0},

@@ -12,21 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.errors import GatewayError
 from gateway.library.opening import open_library
+from gateway.screening.account import account
+from gateway.screening.doubt import doubted, refusal
 from gateway.screening.explain import explain, name_of
+from gateway.screening.judge import unjudged
+from gateway.screening.picture import draw
 from gateway.screening.rules import screen
+from gateway.screening.standing import assume, hold_back, rely
 from gateway.screening.verdict import HitRecord, Verdict
 from gateway.screening.watchlists import Watchlists
+from gateway.spectra.calibrate import Calibration
 from gateway.spectra.columns import parse_columns
 from gateway.spectra.errors import FormatError, SpectraError
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
 from gateway.spectra.library import Library
-from gateway.spectra.match import identify
-from gateway.spectra.spectrum import Spectrum
+from gateway.spectra.match import Trace, identify
+from gateway.spectra.quality import clipped, findings, measure_condition
+from gateway.spectra.spectrum import Spectrum, without_padding
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 """A hundred times the largest laboratory file seen; bounds memory before anything is parsed."""
@@ -39,19 +48,23 @@ COLOURS = {"alarm": "bold white on red", "inconclusive": "bold black on yellow",
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: a verdict or an error, never both."""
+    """What became of one file: a verdict with the curves of its picture, or an error."""
 
     file: str
     verdict: Verdict | None
     error: str
+    trace: Trace | None = None
 
 
-def run(
+def run(  # noqa: PLR0913 - the options of the command
     files: list[Path],
     *,
     as_json: bool,
     language: str,
     axis_uncertainty_cm1: float = 2.0,
+    calibration: Calibration | None = None,
+    at_length: bool = False,
+    plot: Path | None = None,
     console: Console,
     library_directory: Path | None = None,
     lists_directory: Path | None = None,
@@ -63,6 +76,9 @@ def run(
         as_json: one JSON object per line instead of tables.
         language: of the sentences: en, fr, ar or es.
         axis_uncertainty_cm1: half-width of the axis error that may remain.
+        calibration: of the instrument that measured the files; None = taken as calibrated.
+        at_length: explain each verdict at length.
+        plot: SVG file to draw the verdict on the only file into.
         console: where to print.
         library_directory: of specimens and packages; None = the shipped tables.
         lists_directory: of national watchlists; None = the shipped lists.
@@ -71,12 +87,15 @@ def run(
         0 when every file was read, 2 when one was not.
 
     Raises:
-        LibraryFolderError: the library or a list cannot be used.
+        GatewayError: a picture of several files is asked for, or it cannot be written; the library
+            or a list cannot be used.
     """
+    if plot is not None and len(files) != 1:
+        raise GatewayError(f"--plot draws one file, {len(files)} are given; draw one at a time")
     library, watchlists = open_library(library_directory, lists_directory)
     status = STATUS_READ
     for file in files:
-        outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1)
+        outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1, calibration)
         if outcome.verdict is None:
             status = STATUS_UNREADABLE
         if as_json:
@@ -84,22 +103,53 @@ def run(
             console.out(line, highlight=False)
         else:
             _show(outcome, language, library, console)
+            if at_length and outcome.verdict is not None:
+                _show_account(outcome.verdict, language, library, console)
+        if plot is not None:
+            _draw(outcome, language, library, plot)
     return status
 
 
 def identify_file(
-    file: Path, library: Library, watchlists: Watchlists, axis_uncertainty_cm1: float
+    file: Path,
+    library: Library,
+    watchlists: Watchlists,
+    axis_uncertainty_cm1: float,
+    calibration: Calibration | None = None,
 ) -> Outcome:
     """Read and judge one file; whatever is wrong with it becomes the outcome's error."""
     try:
         spectrum = read_spectrum(file, axis_uncertainty_cm1)
-        verdict = screen(identify(spectrum, library), watchlists, library)
+        if calibration is not None:
+            spectrum = calibration.correct(spectrum)
+        verdict, trace = judge_spectrum(spectrum, library, watchlists)
     except (SpectraError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError):
             reason = f"{error.strerror or error}; check the file and its permissions"
         return Outcome(_text(file), None, f"{_text(file)}: {reason}")
-    return Outcome(_text(file), verdict, "")
+    standing = rely(calibration) if calibration else assume(axis_uncertainty_cm1)
+    return Outcome(_text(file), hold_back(verdict, standing, watchlists), "", trace)
+
+
+def judge_spectrum(
+    spectrum: Spectrum, library: Library, watchlists: Watchlists
+) -> tuple[Verdict, Trace]:
+    """Judge one spectrum of a file with what its quality allows, and what a picture shows of it.
+
+    Raises:
+        SpectrumError: too little of the fingerprint range is measured.
+    """
+    axis, counts = spectrum.axis_cm1, spectrum.intensity_counts
+    found = findings(measure_condition(axis, counts, resolution_cm1=spectrum.resolution_cm1))
+    refused = refusal(found)
+    if refused is not None:
+        verdict = unjudged(refused.reason_id, library, watchlists, **refused.parameters)
+        floor = np.full_like(counts, counts.min())
+        return verdict, Trace(axis, counts, floor, np.zeros_like(counts), {})
+    identification = identify(spectrum, library)
+    verdict = doubted(screen(identification, watchlists, library), found)
+    return verdict, identification.trace
 
 
 def _text(file: Path) -> str:
@@ -131,7 +181,13 @@ def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
     # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
     text = content.decode("utf-8", errors="replace")
     axis, counts = parse_jcamp(text) if looks_like_jcamp(text) else parse_columns(text)
-    return Spectrum(axis, counts, axis_uncertainty_cm1=axis_uncertainty_cm1)
+    whole = Spectrum(
+        axis,
+        counts,
+        saturated=clipped(axis, counts),
+        axis_uncertainty_cm1=axis_uncertainty_cm1,
+    )
+    return without_padding(whole)
 
 
 def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
@@ -150,6 +206,7 @@ def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
         "quality": verdict.quality,
         "library_version": verdict.library_version,
         "lists": verdict.lists,
+        "calibration": verdict.calibration,
     }
 
 
@@ -188,6 +245,26 @@ def _show(outcome: Outcome, language: str, library: Library, console: Console) -
                 style="dim",
             )
         )
+
+
+def _show_account(verdict: Verdict, language: str, library: Library, console: Console) -> None:
+    """Print the long explanation; its first line, the sentence, stands there already."""
+    for line in account(verdict, language, library)[1:]:
+        console.print(Text(f"  {line}"))
+
+
+def _draw(outcome: Outcome, language: str, library: Library, path: Path) -> None:
+    """Write the picture of one verdict; of a file that could not be read there is none."""
+    if outcome.verdict is None or outcome.trace is None:
+        return
+    title = Path(outcome.file).name
+    text = draw(outcome.verdict, outcome.trace, library, language, title)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise GatewayError(
+            f"cannot write {_text(path)}: {error.strerror or error}; name another file for --plot"
+        ) from None
 
 
 def _positions(hit: HitRecord, state: str) -> str:

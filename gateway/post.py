@@ -34,6 +34,7 @@ from gateway.screening.watchlists import WatchlistError, Watchlists
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.library import Library
+from gateway.spectra.standards import load_standards
 from gateway.supervisor import attempt, end, supervise
 
 COUNTERS_S = 5.0  # a crash forgets at most this much counting; records are never counted on
@@ -183,9 +184,17 @@ def _load_tables(settings: Settings) -> tuple[Library, Watchlists, tuple[str, ..
     A faulty package or list of the post's own must not keep it from recognising everything else.
 
     Raises:
-        SettingsError: the shipped tables are not what was delivered.
+        SettingsError: the shipped tables are not what was delivered, or have no standard that a
+            node names.
     """
     try:
+        known = load_standards()
+        for node in settings.nodes:
+            if node.standard not in known:
+                raise SettingsError(
+                    f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
+                    f"{', '.join(sorted(known))}"
+                )
         loaded = library_folder.load(_folder(settings.spectra.library_directory), strict=False)
         lists = load_lists(
             _folder(settings.screening.lists_directory), loaded.library, strict=False

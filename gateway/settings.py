@@ -50,6 +50,10 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resend_ms: Annotated[int, msgspec.Meta(ge=limits.RESEND_MS_MIN, le=limits.RESEND_MS_MAX)] = (
         limits.RESEND_MS
     )
+    # What lies before the probe when its button is held; gateway/spectra/tables/standards.csv.
+    standard: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS_MAX)] = (
+        "polystyrene"
+    )
 
 
 class AuthoritySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +69,9 @@ class AuthoritySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 class SpectraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far the nodes' axes are trusted, and where the post's own library lies."""
 
+    # Of a node without a valid calibration, whose readings are never more than inconclusive.
     axis_uncertainty_cm1: Annotated[float, msgspec.Meta(ge=0.5, le=5.0)] = 2.0
+    calibration_days_max: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
     library_directory: str = "library"  # what is measured or installed here; may not exist
 
 

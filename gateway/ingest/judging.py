@@ -11,6 +11,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Protocol, TypeVar
 
 import apsw
 import msgspec
@@ -21,16 +22,25 @@ from gateway.alerts import alert as alerts
 from gateway.errors import JournalError
 from gateway.fleet.roster import Roster
 from gateway.ingest.rejudging import Rejudging, Settle
-from gateway.journal import records
+from gateway.journal import calibrations, records
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.screening.explain import explain
+from gateway.screening.frame import Frame, FrameError
 from gateway.screening.judge import Verdict, judge, unjudged
+from gateway.screening.standing import Trial, choose
 from gateway.screening.watchlists import Watchlists
 from gateway.settings import LANGUAGES, Settings
 from gateway.spectra.axis import AxisRecord
+from gateway.spectra.calibrate import Calibration, calibrate
+from gateway.spectra.errors import CalibrationError, SpectraError
 from gateway.spectra.library import Library
+from gateway.spectra.standards import STANDARD_DEFAULT, find_standard
+from protocol import messages
+
+Result = TypeVar("Result")
+DAY_MS = 86_400_000
 
 PENDING_READ_MAX = 16  # judged before looking again who has waited longest
 
@@ -46,11 +56,26 @@ UNUSABLE = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Case:
-    """All that a verdict is made from."""
+    """All that a verdict is made from.
 
+    Attributes:
+        order: place of the reading among all readings.
+        standard: what its command named, else what the node's settings say.
+        kept: calibrations of its axis around it.
+    """
+
+    order: int
+    received_ms: int
     reading: wire.Reading
     birth: wire.Birth | None
     dark: wire.Reading | None
+    standard: str
+    kept: tuple[calibrations.Kept, ...]
+
+    @property
+    def instrument(self) -> str:
+        """Model and serial number, as far as the node has said."""
+        return axis_record(self.birth).instrument.strip() if self.birth else ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,7 +86,11 @@ class Judged:
     sentences: dict[str, str]
 
 
-Attempt = Callable[[Awaitable[Judged]], Awaitable[Judged | None]]
+class Attempt(Protocol):
+    """Gives None instead of what the evaluation raises, having logged it."""
+
+    def __call__(self, work: Awaitable[Result]) -> Awaitable[Result | None]:
+        """Do the work."""
 
 
 def axis_record(birth: wire.Birth) -> AxisRecord:
@@ -164,6 +193,9 @@ class Judging:
 
     async def _judge(self, pending: records.Pending) -> None:
         """Judge one reading and commit what follows from it."""
+        if pending.reading is not None and pending.reading.role == messages.ROLE_STANDARD:
+            await self._calibrate(pending, pending.reading)
+            return
         judged = await self._judged(pending)
         verdict, text = judged.verdict, judged.sentences[self._settings.language]
         judgement = self._judgement(pending, judged)
@@ -188,9 +220,7 @@ class Judging:
         """Return the verdict on one reading; inconclusive when the evaluation fails."""
         judged = None
         if pending.reading is not None:
-            case = await self._journal.read(
-                partial(_gather, node=pending.node, reading=pending.reading)
-            )
+            case = await self._journal.read(partial(self._gather, pending, pending.reading))
             if case.birth is None:
                 self._roster.ask_birth(pending.node)
             loop = asyncio.get_running_loop()
@@ -214,9 +244,76 @@ class Judging:
             flags=case.reading.flags,
             library=self._library,
             watchlists=self._watchlists,
-            axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
+            standing=choose(
+                [_trial(kept) for kept in case.kept],
+                order=case.order,
+                received_ms=case.received_ms,
+                days_max=self._settings.spectra.calibration_days_max,
+                instrument=case.instrument,
+                standard=case.standard,
+            ),
         )
         return _say(verdict)
+
+    async def _calibrate(self, pending: records.Pending, reading: wire.Reading) -> None:
+        """Evaluate a measured standard and keep what came of it."""
+        case = await self._journal.read(partial(self._gather, pending, reading))
+        if case.birth is None:
+            self._roster.ask_birth(pending.node)
+        loop = asyncio.get_running_loop()
+        kept = await self._attempt(loop.run_in_executor(self._thread, _evaluate_standard, case))
+        if kept is None:
+            text = "the evaluation failed; measure the standard again and report the fault"
+            kept = _failed(case, "evaluation_failed", text)
+        days_max = self._settings.spectra.calibration_days_max
+        await self._journal.write(
+            partial(
+                calibrations.insert_calibration,
+                node=pending.node,
+                axis_id=reading.axis_id,
+                kept=kept,
+                again_from_ms=pending.received_ms - days_max * DAY_MS,
+            )
+        )
+        self._tell_calibration(pending, kept)
+
+    def _tell_calibration(self, pending: records.Pending, kept: calibrations.Kept) -> None:
+        """Count and log what came of a standard."""
+        label = {**_label(pending), "standard": kept.standard_id}
+        if kept.fault:
+            self._counters.count("calibration_failed", pending.node)
+            self._log.warning("calibration_failed", **label, fault=kept.fault, text=kept.text)
+            return
+        found = msgspec.json.decode(kept.body, type=Calibration)
+        self._counters.count("calibration_made", pending.node)
+        self._log.info(
+            "calibration_made",
+            **label,
+            offset_cm1=found.offset_cm1,
+            uncertainty_cm1=found.uncertainty_cm1,
+            resolution_cm1=found.resolution_cm1,
+            residual_cm1_rms=found.residual_cm1_rms,
+        )
+
+    def _gather(
+        self, pending: records.Pending, reading: wire.Reading, connection: apsw.Connection
+    ) -> _Case:
+        """Return a reading with what the journal has about it."""
+        node = pending.node
+        usual = next(
+            (entry.standard for entry in self._settings.nodes if entry.id == node),
+            STANDARD_DEFAULT,
+        )
+        ordered = calibrations.read_order(connection, node, reading.inspection_id)
+        return _Case(
+            order=pending.record_id,
+            received_ms=pending.received_ms,
+            reading=reading,
+            birth=records.read_axis_birth(connection, node, reading.axis_id),
+            dark=records.read_dark(connection, node, reading),
+            standard=ordered or usual,
+            kept=calibrations.read_around(connection, node, reading.axis_id, pending.record_id),
+        )
 
     def _judgement(
         self, pending: records.Pending, judged: Judged, rejudged: alerts.Rejudged | None = None
@@ -263,13 +360,44 @@ def _say(verdict: Verdict) -> Judged:
     return Judged(verdict, {language: explain(verdict, language) for language in LANGUAGES})
 
 
-def _gather(connection: apsw.Connection, node: str, reading: wire.Reading) -> _Case:
-    """Return a reading with what the journal has about it."""
-    return _Case(
-        reading,
-        records.read_axis_birth(connection, node, reading.axis_id),
-        records.read_dark(connection, node, reading),
+def _evaluate_standard(case: _Case) -> calibrations.Kept:
+    """Calibrate by a node's measured standard; a fault is part of the answer."""
+    frame = Frame(
+        _counts(case.reading),
+        axis_record(case.birth) if case.birth else None,
+        _counts(case.dark) if case.dark else None,
+        case.reading.full_scale_counts,
     )
+    try:
+        found = calibrate(
+            frame.as_spectrum(0.0),
+            find_standard(case.standard),
+            instrument=case.instrument,
+            measured_ms=case.received_ms,
+        )
+    except FrameError as error:
+        text = f"the reading of {case.standard} cannot be used ({error}); measure it again"
+        return _failed(case, error.reason_id, text)
+    except CalibrationError as error:
+        return _failed(case, error.fault, str(error))
+    except SpectraError as error:
+        return _failed(case, "bad_reading", str(error))
+    body = msgspec.json.encode(found)
+    return calibrations.Kept(case.order, case.received_ms, found.standard_id, "", "", body)
+
+
+def _failed(case: _Case, fault: str, text: str) -> calibrations.Kept:
+    return calibrations.Kept(case.order, case.received_ms, case.standard, fault, text, b"")
+
+
+def _trial(kept: calibrations.Kept) -> Trial:
+    """Return a kept calibration as the rules look at it."""
+    fault, found = kept.fault, None
+    try:
+        found = msgspec.json.decode(kept.body, type=Calibration) if kept.body else None
+    except msgspec.DecodeError:
+        fault = "unreadable"
+    return Trial(kept.record_id, kept.received_ms, kept.standard_id, fault, found)
 
 
 def _label(pending: records.Pending) -> dict[str, object]:

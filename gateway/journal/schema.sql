@@ -54,6 +54,33 @@ CREATE TABLE verdicts (
 -- Readings that are judged again when their axis comes.
 CREATE INDEX verdicts_without_axis ON verdicts (record_id) WHERE reason_id = 'no_axis';
 
+-- Readings that are judged again when a calibration comes.
+CREATE INDEX verdicts_uncalibrated ON verdicts (record_id)
+    WHERE reason_id IN ('not_calibrated', 'calibration_expired', 'uncalibrated_listed');
+
+-- The standards that commands have named; the reading they asked for has their id as its inspection.
+CREATE TABLE orders (
+    node        TEXT    NOT NULL,
+    command_id  BLOB    NOT NULL,
+    standard    TEXT    NOT NULL,
+    received_ms INTEGER NOT NULL,
+    PRIMARY KEY (node, command_id)
+) STRICT, WITHOUT ROWID;
+
+-- What came of each measured standard, failed ones included.
+CREATE TABLE calibrations (
+    record_id   INTEGER NOT NULL PRIMARY KEY REFERENCES records (id),
+    node        TEXT    NOT NULL,
+    axis_id     BLOB    NOT NULL,
+    standard_id TEXT    NOT NULL,
+    received_ms INTEGER NOT NULL,           -- of its reading, by the gateway's clock
+    fault       TEXT    NOT NULL,           -- empty: it is valid
+    text        TEXT    NOT NULL,           -- one sentence for the technician; empty when valid
+    body        BLOB    NOT NULL            -- the calibration as JSON; empty when it failed
+) STRICT;
+
+CREATE INDEX calibrations_of_axes ON calibrations (node, axis_id, record_id);
+
 -- The outbox: an alert stays here, with its receipt once it has one.
 CREATE TABLE alerts (
     alert_id    TEXT    NOT NULL PRIMARY KEY,

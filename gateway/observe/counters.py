@@ -27,6 +27,9 @@ NAMES: Final[Mapping[str, str]] = {
     "verdict_alarm": "verdict alarm",
     "verdict_inconclusive": "verdict inconclusive",
     "verdict_clear": "verdict clear",
+    # Calibration.
+    "calibration_made": "a measured standard has set an instrument's axis",
+    "calibration_failed": "a measured standard could not set an instrument's axis",
     # Stored readings judged again with another library.
     "library_fault": "a part of the library or a list is faulty and left out",
     "rejudged": "a stored reading was judged again",

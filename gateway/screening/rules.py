@@ -17,6 +17,7 @@ of them.
 
 from __future__ import annotations
 
+from gateway.screening.thresholds import Thresholds, load_thresholds
 from gateway.screening.verdict import (
     BandRecord,
     HitRecord,
@@ -30,24 +31,15 @@ from gateway.screening.verdict import (
 from gateway.screening.watchlists import Watchlists
 from gateway.spectra.explain import BandEvidence
 from gateway.spectra.library import Library
-from gateway.spectra.match import MARGIN_NATS, Candidate, Hit, Identification, Quality
+from gateway.spectra.match import Candidate, Hit, Identification, Quality
 
-ALARM_NATS_MIN = 4.6
-"""Evidence for an alarm: 100 to 1 after counting all looks."""
-
-ALARM_NATS_HIDDEN_MIN = 7.0
-"""The same when every principal band lies beneath another substance: 1000 to 1, from the rest."""
-
-ALARM_FOUND_SHARE_MIN = 0.6
-"""Of the band intensity that is neither hidden nor too faint, the part that must be found."""
-
-ALARM_SEEN_SHARE_MIN = 0.25
 ALARM_SEEN_BANDS_MIN = 3
-"""Of the band intensity that is not too faint, the part that must be found and not be hidden, or
-else so many bands: satellites at their places prove a substance whose main band is covered."""
+"""So many satellites at their places prove a substance whose main band is covered."""
 
-ALARM_SHARE_MIN = 0.05
-"""Smaller components drown in the bands that the tables leave out of the large ones."""
+CERTAIN_NATS_MIN = 10.0
+CERTAIN_SHARE_MIN = 0.02
+"""With evidence of 20,000 to 1 a component may be this small: its whole pattern of bands stands
+there, and what the tables leave out of a large component is no pattern."""
 
 CONFIRMED_GRADES = ("A", "B")
 """A single band decides only if its place was measured or published as such; of the others one in
@@ -55,19 +47,6 @@ seven is absent or displaced."""
 
 PRINCIPAL_REL_MIN = 0.8
 """Bands of at least this tabulated height are the principal ones."""
-
-POSSIBLE_NATS_MIN = 0.0
-"""A listed substance as likely as not, seen by a principal band, keeps a measurement from being
-clear."""
-
-POSSIBLE_NATS_HIDDEN_MIN = 2.3
-"""The same when its principal bands lie beneath another substance: ten to one."""
-
-SNR_ALARM_MIN = 10.0
-"""Strongest band over noise below which matching is not dependable (general practice)."""
-
-SNR_CLEAR_MIN = 40.0
-"""To clear takes more: a listed substance a quarter as bright as the goods must reach the above."""
 
 NOISE_SNR_MAX = 8.0
 """What pure noise reaches, crest to valley, in one of some hundred spectra."""
@@ -86,7 +65,6 @@ FOREIGN_SHARE_MAX = 0.25
 
 REFER_CATEGORIES = ("drug", "related")
 
-
 Decision = tuple[VerdictName, str, dict[str, Parameter]]
 """Verdict, reason id and the facts its sentence names."""
 
@@ -97,6 +75,7 @@ def screen(
     library: Library,
     *,
     interrupted: bool = False,
+    thresholds: Thresholds | None = None,
 ) -> Verdict:
     """Judge one identification.
 
@@ -105,26 +84,31 @@ def screen(
         watchlists: lists in force.
         library: for names and categories.
         interrupted: the instrument reports that the measurement was cut short or damaged.
+        thresholds: numbers to decide by; None = those of the package.
     """
+    limits = thresholds or load_thresholds()
     listed = watchlists.substance_ids
     decision = (
-        _concern(identification, watchlists, library)
+        _concern(identification, watchlists, library, limits)
         or _referred(identification, library)
-        or _poor(identification, interrupted=interrupted)
+        or _poor(identification, limits, interrupted=interrupted)
         or _unseen(identification, library, listed)
         or _clear(identification)
     )
-    return _verdict(identification, watchlists, library, decision)
+    return _verdict(identification, watchlists, library, decision, limits)
 
 
 def _concern(
-    identification: Identification, watchlists: Watchlists, library: Library
+    identification: Identification,
+    watchlists: Watchlists,
+    library: Library,
+    limits: Thresholds,
 ) -> Decision | None:
     """Rules 1 to 3: what speaks for a listed substance."""
     listed = watchlists.substance_ids
-    alarms, shadows, doubtful = _split(identification, listed, library)
+    alarms, shadows, doubtful = _split(identification, listed, library, limits)
     if alarms:
-        family = _family(identification, alarms, library, listed)
+        family = _family(identification, alarms, library, listed, limits)
         reason = "listed_found" if len(family) == len(alarms) else "listed_family"
         return "alarm", reason, {"substance_ids": family, "lists": _lists(watchlists, family)}
     if shadows:
@@ -136,7 +120,7 @@ def _concern(
                 "lookalike_ids": tuple(dict.fromkeys(pair[1] for pair in shadows)),
             },
         )
-    possible = tuple(dict.fromkeys((*doubtful, *_possible(identification, listed))))
+    possible = tuple(dict.fromkeys((*doubtful, *_possible(identification, listed, limits))))
     return ("inconclusive", "listed_possible", {"substance_ids": possible}) if possible else None
 
 
@@ -162,7 +146,10 @@ def _clear(identification: Identification) -> Decision:
 
 
 def _split(
-    identification: Identification, listed: frozenset[str], library: Library
+    identification: Identification,
+    listed: frozenset[str],
+    library: Library,
+    limits: Thresholds,
 ) -> tuple[list[str], list[tuple[str, str]], list[str]]:
     """Sort out the listed substances.
 
@@ -177,10 +164,10 @@ def _split(
         rivals = [
             entry
             for entry in identification.candidates
-            if entry.instead_of == hit.substance_id and entry.deficit_nats < MARGIN_NATS
+            if entry.instead_of == hit.substance_id and entry.deficit_nats < limits.margin_nats
         ]
         if hit.substance_id not in listed:
-            if hit.share >= ALARM_SHARE_MIN:
+            if hit.share >= limits.alarm_share_min:
                 shadows += [
                     (entry.substance_id, hit.substance_id)
                     for entry in rivals
@@ -193,7 +180,7 @@ def _split(
             if entry.substance_id not in listed
             and library[entry.substance_id].category not in REFER_CATEGORIES
         ]
-        if not _convincing(hit, identification.quality):
+        if not _convincing(hit, identification.quality, limits):
             doubtful.append(hit.substance_id)
         elif harmless:
             shadows += [(hit.substance_id, name) for name in harmless]
@@ -202,10 +189,10 @@ def _split(
     return alarms, shadows, doubtful
 
 
-def _convincing(hit: Hit, quality: Quality) -> bool:
+def _convincing(hit: Hit, quality: Quality, limits: Thresholds) -> bool:
     """Whether the evidence for a listed hit is enough for an alarm."""
-    seen = principal_found(hit.bands, SNR_ALARM_MIN)
-    enough = ALARM_NATS_MIN if seen else ALARM_NATS_HIDDEN_MIN
+    seen = principal_found(hit.bands, limits.snr_alarm_min)
+    enough = limits.alarm_nats_min if seen else limits.alarm_nats_hidden_min
     found, missing, hidden = (
         sum(band.rel_intensity for band in hit.bands if band.state == state)
         for state in ("found", "missing", "hidden")
@@ -213,13 +200,15 @@ def _convincing(hit: Hit, quality: Quality) -> bool:
     grades = [band.grade for band in hit.bands if band.state == "found"]
     if len(grades) == 1 and grades[0] not in CONFIRMED_GRADES:
         return False
+    certain = hit.nats >= CERTAIN_NATS_MIN and len(grades) >= ALARM_SEEN_BANDS_MIN
+    least = min(CERTAIN_SHARE_MIN, limits.alarm_share_min) if certain else limits.alarm_share_min
     return (
         hit.nats >= enough
-        and hit.share >= ALARM_SHARE_MIN
-        and quality.snr >= SNR_ALARM_MIN
-        and found >= ALARM_FOUND_SHARE_MIN * (found + missing)
+        and hit.share >= least
+        and quality.snr >= limits.snr_alarm_min
+        and found >= limits.alarm_found_share_min * (found + missing)
         and (
-            found >= ALARM_SEEN_SHARE_MIN * (found + missing + hidden)
+            found >= limits.alarm_seen_share_min * (found + missing + hidden)
             or len(grades) >= ALARM_SEEN_BANDS_MIN
         )
     )
@@ -233,18 +222,22 @@ def principal_found(bands: tuple[BandEvidence, ...], snr_min: float = 0.0) -> bo
     )
 
 
-def _close(candidate: Candidate) -> bool:
-    return candidate.instead_of is not None and candidate.deficit_nats < MARGIN_NATS
+def _close(candidate: Candidate, limits: Thresholds) -> bool:
+    return candidate.instead_of is not None and candidate.deficit_nats < limits.margin_nats
 
 
 def _family(
-    identification: Identification, alarms: list[str], library: Library, listed: frozenset[str]
+    identification: Identification,
+    alarms: list[str],
+    library: Library,
+    listed: frozenset[str],
+    limits: Thresholds,
 ) -> tuple[str, ...]:
     """The alarm hits and every substance of concern that could stand in their place."""
     rivals = [
         entry.substance_id
         for entry in identification.candidates
-        if _close(entry)
+        if _close(entry, limits)
         and entry.instead_of in alarms
         and (
             entry.substance_id in listed or library[entry.substance_id].category in REFER_CATEGORIES
@@ -253,19 +246,36 @@ def _family(
     return tuple(dict.fromkeys(alarms + rivals))
 
 
-def _possible(identification: Identification, listed: frozenset[str]) -> tuple[str, ...]:
+def _possible(
+    identification: Identification, listed: frozenset[str], limits: Thresholds
+) -> tuple[str, ...]:
     """Listed substances that would come on top, as likely as not."""
     return tuple(
         entry.substance_id
         for entry in identification.candidates
         if entry.instead_of is None
         and entry.substance_id in listed
-        and entry.nats
-        >= (POSSIBLE_NATS_MIN if principal_found(entry.bands) else POSSIBLE_NATS_HIDDEN_MIN)
+        and _may_be_there(entry, limits)
     )
 
 
-def _poor(identification: Identification, *, interrupted: bool) -> Decision | None:
+def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
+    """Whether a listed substance on top of all others keeps a measurement from being clear."""
+    if candidate.share < limits.alarm_share_min:
+        # Bands this small are left out of every table; only a whole pattern of them speaks.
+        return candidate.nats >= limits.alarm_nats_min
+    if principal_found(candidate.bands):
+        return candidate.nats >= limits.possible_nats_min
+    absent = any(
+        band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN
+        for band in candidate.bands
+    )
+    return not absent and candidate.nats >= limits.possible_nats_hidden_min
+
+
+def _poor(
+    identification: Identification, limits: Thresholds, *, interrupted: bool
+) -> Decision | None:
     """Rule 5, first part: a measurement too poor to support "clear"."""
     quality = identification.quality
     reason: str | None = None
@@ -274,13 +284,15 @@ def _poor(identification: Identification, *, interrupted: bool) -> Decision | No
         reason, facts = "saturated", {"share_percent": round(100.0 * quality.saturated_share)}
     elif not identification.hits and (quality.sharp_count == 0 or quality.snr < NOISE_SNR_MAX):
         reason = "no_signal"
-    elif quality.snr < SNR_CLEAR_MIN:
+    elif quality.snr < limits.snr_clear_min:
         reason = "weak_signal"
-        facts = {"snr": round(quality.snr, 1), "snr_min": round(SNR_CLEAR_MIN)}
+        facts = {"snr": round(quality.snr, 1), "snr_min": round(limits.snr_clear_min)}
     elif interrupted:
         reason = "interrupted"
     elif not identification.hits and quality.clear_count < UNKNOWN_BANDS_MIN:
         reason, facts = "few_bands", {"band_count": quality.clear_count}
+    elif identification.axis_offset_cm1:
+        reason, facts = "axis_off", {"offset_cm1": round(identification.axis_offset_cm1)}
     return ("inconclusive", reason, facts) if reason else None
 
 
@@ -327,12 +339,13 @@ def _verdict(
     watchlists: Watchlists,
     library: Library,
     decision: Decision,
+    limits: Thresholds,
 ) -> Verdict:
     """The whole record of a decision."""
     verdict, reason_id, parameters = decision
     rivals: dict[str, list[str]] = {}
     for entry in identification.candidates:
-        if _close(entry) and entry.instead_of is not None:
+        if _close(entry, limits) and entry.instead_of is not None:
             rivals.setdefault(entry.instead_of, []).append(entry.substance_id)
     quality = identification.quality
     return Verdict(
@@ -344,7 +357,7 @@ def _verdict(
                 substance_id=hit.substance_id,
                 cas=library[hit.substance_id].cas,
                 name=library[hit.substance_id].names["en"],
-                score=round(hit.score, 3),
+                score=round(limits.calibrated(hit.score), 3),
                 share=round(hit.share, 3),
                 lists=watchlists.lists_of(hit.substance_id),
                 rivals=tuple(rivals.get(hit.substance_id, ())),

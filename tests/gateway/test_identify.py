@@ -17,7 +17,7 @@ from rich.console import Console
 from gateway.catalogue import LANGUAGES
 from gateway.identify import FILE_BYTES_MAX, read_spectrum, run
 from gateway.spectra.library import load_library
-from tests.gateway.spectra.forward import measure
+from simulators.forward import measure
 
 LIBRARY = load_library()
 FALSE_ALARMS_MAX = 5  # what the product is measured against; the aim is none

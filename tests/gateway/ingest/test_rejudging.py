@@ -39,6 +39,8 @@ async def measured(path, port, pixels):
     """Have readings judged by a gateway that runs for nothing else."""
     async with running(path) as log, connected(port) as node:
         await node.be_born(next_seq=len(pixels) + 1)
+        await node.measure_standard()  # record 1 of the journal
+        await log.event("calibration_made")
         for seq, counts in enumerate(pixels, start=1):
             await node.say(node.reading(seq, pixels=counts))
         for seq in range(1, len(pixels) + 1):
@@ -67,7 +69,7 @@ def test_goods_that_passed_are_recognised_with_a_new_library(tmp_path, free_port
             assert first[0] != "alarm"
             grow(tmp_path)
             async with running(path) as log:
-                changed = await log.event("verdict_changed", record=1)
+                changed = await log.event("verdict_changed", record=2)
                 await log.event("rejudged")
                 await log.event("alert_delivered")
             assert (changed["verdict_before"], changed["verdict"]) == (first[0], "alarm")
@@ -79,10 +81,10 @@ def test_goods_that_passed_are_recognised_with_a_new_library(tmp_path, free_port
         assert alert["rejudged"]["library_before"] != alert["library_version"]
         assert alert["library_version"].count("+own-") == 1
         # What the officer was told stands; what is known now stands beside it.
-        ((said,),) = rows(tmp_path, "SELECT verdict FROM verdicts WHERE record_id = 1")
+        ((said,),) = rows(tmp_path, "SELECT verdict FROM verdicts WHERE record_id = 2")
         assert said == first[0]
         ((before, after),) = rows(
-            tmp_path, "SELECT verdict_before, verdict_after FROM rejudged WHERE record_id = 1"
+            tmp_path, "SELECT verdict_before, verdict_after FROM rejudged WHERE record_id = 2"
         )
         assert (before, after) == (first[0], "alarm")
         assert runs(tmp_path)[0][1:] == (1, 1, 0, 0, 1)
@@ -180,13 +182,13 @@ def test_readings_older_than_ninety_days_are_left_alone(tmp_path, free_port):
         connection = apsw.Connection(str(tmp_path / "state" / FILE_NAME))
         age_ms = (rejudging.DAYS + 1) * 86_400_000
         connection.execute(
-            "UPDATE records SET received_ms = received_ms - ? WHERE id < 3", (age_ms,)
+            "UPDATE records SET received_ms = received_ms - ? WHERE id IN (2, 3)", (age_ms,)
         )
         connection.close()
         grow(tmp_path)
         async with running(path) as log:
             await log.event("rejudged")
-        assert rows(tmp_path, "SELECT record_id FROM rejudged") == [(3,)]
+        assert rows(tmp_path, "SELECT record_id FROM rejudged") == [(4,)]
         assert runs(tmp_path)[0][0] == 1
 
     asyncio.run(story())
@@ -226,6 +228,8 @@ def test_a_faulty_part_is_left_out_told_and_shown(tmp_path, free_port):
             assert any("odd.hlp" in text for text in told)
             assert any("odd.toml" in text for text in told)
             await node.be_born(next_seq=2)
+            await node.measure_standard()
+            await log.event("calibration_made")
             await node.say(node.reading(1, pixels=salt(1)))
             assert (await log.event("verdict"))["verdict"] == "alarm"  # the rest is in use
         found = status.read(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.screening.judge import judge, unjudged
+from gateway.screening.standing import assume
 from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.axis import AxisRecord
 from gateway.spectra.library import load_library
@@ -60,6 +61,7 @@ def judged(pixels, axis, dark=None, flags=0, full_scale=65535):
         flags=flags,
         library=LIBRARY,
         watchlists=LISTS,
+        standing=assume(2.0),
     )
 
 

@@ -1,6 +1,6 @@
 """Goal: a listed precursor is an alarm that names it; harmless goods never are; doubt is named.
 
-Method: the forward model of `tests/gateway/spectra/forward.py`: heights off by up to two, places
+Method: the forward model of `simulators/forward.py`: heights off by up to two, places
 within their windows, widths by 30 %, an axis error of up to 2 cm^-1, containers, fluorescence, shot
 noise. Every listed and every harmless substance of the library is measured; rates are required, not
 single lucky draws. Seeds differ from those the thresholds were chosen on.
@@ -16,7 +16,7 @@ from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.library import load_library
 from gateway.spectra.match import identify
 from gateway.spectra.spectrum import Spectrum
-from tests.gateway.spectra.forward import CONTAINERS, measure
+from simulators.forward import CONTAINERS, measure
 
 LIBRARY = load_library()
 LISTS = load_watchlists()
