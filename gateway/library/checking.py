@@ -7,6 +7,7 @@ warning.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from gateway.spectra.package import Package, read_package
 from gateway.spectra.reference import check_reference
 from gateway.spectra.specimen import Specimen
 from gateway.spectra.stored_zip import BYTES_MAX
+
+HS_CODE = re.compile(r"\d{4}\.\d{2}")
+UN_NUMBER = re.compile(r"\d{4}")
+WITHOUT_BANDS = ("inactive", "not_applicable")
+"""Metals, simple halides and articles: no spectrum finds them, and nobody has to measure one."""
+
+SEPARATING_CM1_MAX = 3.0
+"""Between the place of a band in bands.csv and in confounders.csv, which is rounded."""
 
 LIST_AGE_DAYS_MAX = 730
 """Nomenclatures change every five years, lists more often: after two somebody should look."""
@@ -104,13 +113,38 @@ def _check_tables(found: Verification, library: Library) -> None:
     for key, substance in library.substances.items():
         if substance.cas and not _is_cas(substance.cas):
             found.faults.append(f"{key}: CAS number {substance.cas!r} fails its check digit")
-        if not substance.bands and substance.raman_active not in ("none", "no"):
-            if substance.category != "article":
-                found.warnings.append(f"{key}: has neither bands nor a specimen; never found")
-            continue
+        for code in filter(None, substance.hs2022.split(";")):
+            if not HS_CODE.fullmatch(code.strip()):
+                found.faults.append(f"{key}: HS code {code!r} is not like 2834.21")
+        for number in filter(None, substance.un_number.split(";")):
+            if not UN_NUMBER.fullmatch(number.strip()):
+                found.faults.append(f"{key}: UN number {number!r} is not four digits")
+        if not substance.bands and substance.raman_active not in WITHOUT_BANDS:
+            found.warnings.append(f"{key}: has neither bands nor a specimen; never found")
         principal = [band for band in substance.bands if band.rel_intensity >= 0.5]
         if principal and all(band.grade == "D" for band in principal):
             found.warnings.append(f"{key}: its principal bands are all grade D; measure a specimen")
+    _check_look_alikes(found, library)
+
+
+def _check_look_alikes(found: Verification, library: Library) -> None:
+    """Bands that shall separate look-alikes must be bands of the one they are listed for."""
+    places: dict[str, list[float]] = {}
+    for entry in library.entries:
+        places.setdefault(entry.substance_id, []).extend(b.shift_cm1 for b in entry.bands)
+    for listed, others in library.confounders.items():
+        for other, separating in others.items():
+            odd = [
+                place
+                for place in separating
+                if min(abs(place - known) for known in [*places.get(listed, ()), 1e9])
+                > SEPARATING_CM1_MAX
+            ]
+            if odd:
+                found.faults.append(
+                    f"confounders: {odd[0]:g} cm^-1 shall separate {listed} from {other}, but is no"
+                    f" band of {listed}"
+                )
 
 
 def _check_lists(found: Verification, lists: Lists, library: Library, today: dt.date) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,5 @@ def side_of_package(package: Package) -> Side:
         texts["substances"], _ = merge_substances(texts["substances"], package.substances, name)
     usable = [specimen for specimen in package.specimens if specimen.is_usable]
     library = build_library(texts, usable)
-    return Side(
-        package.label, library.substances, {each.specimen_id: each for each in package.specimens}
-    )
+    side = side_of(library, {each.specimen_id: each for each in package.specimens})
+    return dataclasses.replace(side, version=package.label)

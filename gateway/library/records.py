@@ -12,6 +12,7 @@ from gateway.library.folder import Loaded
 from gateway.library.lists import Lists
 from gateway.screening.watchlists import Watchlist, Watchlists
 from gateway.spectra.errors import LibraryError
+from gateway.spectra.library import Band, Library
 from gateway.spectra.specimen import TEXT_FIELDS, Specimen
 
 SHIPPED = "shipped"
@@ -64,6 +65,7 @@ def _short(loaded: Loaded, watchlists: Watchlists, substance_id: str) -> dict[st
         "origin": origin_of(loaded, substance_id),
         "lists": watchlists.lists_of(substance_id),
         "bands": len(substance.bands),
+        "entries": len(loaded.library.places.get(substance_id, ())),
         "specimens": len(measured),
     }
 
@@ -94,16 +96,15 @@ def substance_record(loaded: Loaded, watchlists: Watchlists, name: str) -> dict[
         "raman_active": substance.raman_active,
         "origin": origin_of(loaded, key),
         "source": library.sources.get(substance.source_id, ""),
-        "bands": [
+        "entries": [
             {
-                "shift_cm1": band.shift_cm1,
-                "rel_intensity": round(band.rel_intensity, 3),
-                "fwhm_cm1": round(band.fwhm_cm1, 1),
-                "uncertainty_cm1": band.uncertainty_cm1,
-                "grade": band.grade,
-                "source": library.sources.get(band.source_id, band.source_id),
+                "entry_id": entry.entry_id,
+                "state": entry.state,
+                "specimen_id": entry.specimen_id,
+                "bands": [_band(band, library) for band in entry.bands],
             }
-            for band in sorted(substance.bands, key=lambda band: band.shift_cm1)
+            for entry in library.entries
+            if entry.substance_id == key
         ],
         "specimens": [
             specimen_record(specimen, origin)
@@ -113,6 +114,18 @@ def substance_record(loaded: Loaded, watchlists: Watchlists, name: str) -> dict[
         "look_alikes": _look_alikes(loaded, key),
         "lists": list_entries(watchlists, key),
         "library_version": library.version,
+    }
+
+
+def _band(band: Band, library: Library) -> dict[str, Any]:
+    return {
+        "shift_cm1": round(band.shift_cm1, 1),
+        "rel_intensity": round(band.rel_intensity, 3),
+        "fwhm_cm1": round(band.fwhm_cm1, 1),
+        "uncertainty_cm1": band.uncertainty_cm1,
+        "grade": band.grade,
+        "source_id": band.source_id,
+        "source": library.sources.get(band.source_id, ""),
     }
 
 

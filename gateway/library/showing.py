@@ -110,7 +110,7 @@ def show_substance(record: Record, console: Console) -> None:
     for key in ("hs2022", "un_numbers"):
         facts.add_row(key, ", ".join(record[key]) or "-")
     console.print(facts)
-    _show_bands(record["bands"], console)
+    _show_entries(record["entries"], console)
     for row in record["lists"]:
         console.print(
             Text(f"list {row['list_id']} ({row['date']}): {row['status']}", style="bold").append(
@@ -135,21 +135,28 @@ def show_substance(record: Record, console: Console) -> None:
     console.print(Text(f"library {record['library_version']}", style="dim"))
 
 
-def _show_bands(bands: list[Record], console: Console) -> None:
-    if not bands:
+def _show_entries(entries: list[Record], console: Console) -> None:
+    """The bands of every state and specimen, with their sources once."""
+    if not entries:
         console.print("no bands: a spectrum neither shows nor excludes it")
         return
-    table = _table("cm-1", "height", "width", "+-", "grade", "source")
-    for band in bands:
-        table.add_row(
-            f"{band['shift_cm1']:g}",
-            f"{band['rel_intensity']:.2f}",
-            f"{band['fwhm_cm1']:g}",
-            f"{band['uncertainty_cm1']:g}",
-            band["grade"],
-            Text(band["source"]),
-        )
-    console.print(table)
+    sources: dict[str, str] = {}
+    for entry in entries:
+        table = _table("cm-1", "height", "width", "+-", "grade", "source")
+        table.title = entry["entry_id"] if len(entries) > 1 else None
+        for band in entry["bands"]:
+            sources[band["source_id"]] = band["source"]
+            table.add_row(
+                f"{band['shift_cm1']:g}",
+                f"{band['rel_intensity']:.2f}",
+                f"{band['fwhm_cm1']:g}",
+                f"{band['uncertainty_cm1']:g}",
+                band["grade"],
+                band["source_id"],
+            )
+        console.print(table)
+    for key, text in sources.items():
+        console.print(Text(f"{key}: {text}", style="dim"))
 
 
 def _show_specimen(row: Record, console: Console) -> None:
@@ -213,7 +220,8 @@ def _band_words(band: Record) -> str:
         f" grade {band[f'grade_{side}']}"
         for side in ("before", "after")
     )
-    return f"{before} -> {after}"
+    state = f"{band['state']}: " if band["state"] else ""
+    return f"{state}{before} -> {after}"
 
 
 def show_verification(record: Record, console: Console) -> None:

@@ -20,8 +20,9 @@ FACTS = ("cas", "formula", "hs2022", "un_number", "state", "raman_active", "cate
 
 @dataclass(frozen=True, slots=True)
 class BandMove:
-    """One band that is not what it was; `before` or `after` is None when it came or went."""
+    """One band of a table that is not what it was; a side is None when it came or went."""
 
+    state: str
     before_cm1: float | None
     after_cm1: float | None
     rel_intensity_before: float | None
@@ -64,10 +65,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two libraries: what it is called, its substances, its specimens by id."""
+    """One of the two libraries.
+
+    Attributes:
+        version: what it is called.
+        substances: by id.
+        tables: (substance id, state) -> bands, without those of specimens.
+        specimens: by id.
+    """
 
     version: str
     substances: Mapping[str, Substance]
+    tables: Mapping[tuple[str, str], tuple[Band, ...]]
     specimens: Mapping[str, Specimen]
 
 
@@ -89,7 +98,12 @@ class Differences:
 
 def side_of(library: Library, specimens: Mapping[str, Specimen]) -> Side:
     """A library as a side of a comparison."""
-    return Side(library.version, library.substances, specimens)
+    tables = {
+        (entry.substance_id, entry.state): entry.bands
+        for entry in library.entries
+        if entry.specimen_id is None
+    }
+    return Side(library.version, library.substances, tables, specimens)
 
 
 def compare(before: Side, after: Side) -> Differences:
@@ -124,7 +138,7 @@ def _change(substance_id: str, before: Side, after: Side) -> Change:
     return Change(
         substance_id,
         facts,
-        _band_moves(old.bands, new.bands),
+        _table_moves(substance_id, before, after),
         tuple(sorted(holds.keys() - held.keys())),
         tuple(sorted(held.keys() - holds.keys())),
         tuple(
@@ -137,7 +151,17 @@ def _change(substance_id: str, before: Side, after: Side) -> Change:
     )
 
 
-def _band_moves(before: tuple[Band, ...], after: tuple[Band, ...]) -> tuple[BandMove, ...]:
+def _table_moves(substance_id: str, before: Side, after: Side) -> tuple[BandMove, ...]:
+    """What moved in the tables of a substance, state by state."""
+    states = [key[1] for key in (*before.tables, *after.tables) if key[0] == substance_id]
+    moves: list[BandMove] = []
+    for state in dict.fromkeys(states):
+        old, new = (side.tables.get((substance_id, state), ()) for side in (before, after))
+        moves += _band_moves(state, old, new)
+    return tuple(moves)
+
+
+def _band_moves(state: str, before: tuple[Band, ...], after: tuple[Band, ...]) -> list[BandMove]:
     """Pair each band with the nearest free one of the other side, nearest pairs first."""
     pairs = sorted(
         (abs(new.shift_cm1 - old.shift_cm1), i, j)
@@ -152,10 +176,10 @@ def _band_moves(before: tuple[Band, ...], after: tuple[Band, ...]) -> tuple[Band
             free_old.discard(i)
             free_new.discard(j)
             if not _same(before[i], after[j]):
-                moves.append(_move(before[i], after[j]))
-    moves += [_move(before[i], None) for i in free_old]
-    moves += [_move(None, after[j]) for j in free_new]
-    return tuple(sorted(moves, key=lambda move: move.after_cm1 or move.before_cm1 or 0.0))
+                moves.append(_move(state, before[i], after[j]))
+    moves += [_move(state, before[i], None) for i in free_old]
+    moves += [_move(state, None, after[j]) for j in free_new]
+    return sorted(moves, key=lambda move: move.after_cm1 or move.before_cm1 or 0.0)
 
 
 def _same(old: Band, new: Band) -> bool:
@@ -167,8 +191,9 @@ def _same(old: Band, new: Band) -> bool:
     )
 
 
-def _move(old: Band | None, new: Band | None) -> BandMove:
+def _move(state: str, old: Band | None, new: Band | None) -> BandMove:
     return BandMove(
+        state,
         old.shift_cm1 if old else None,
         new.shift_cm1 if new else None,
         round(old.rel_intensity, 3) if old else None,

@@ -95,17 +95,20 @@ def check_reference(specimen: Specimen, library: Library) -> Finding:
         )
     prepared = prepare(specimen.spectrum())
     bands = measure_bands(prepared)
-    table = library[specimen.substance_id].bands
+    tables = _tables(specimen, library)
     # Glass and the like have broad bands only; for others they may be a rest of the background.
-    is_broad = bool(table) and max(table, key=_height).fwhm_cm1 > SHARP_CM1_MAX
+    is_broad = any(max(table, key=_height).fwhm_cm1 > SHARP_CM1_MAX for table in tables)
     snr = float(bands.snr[bands.sharp | is_broad].max(initial=0.0))
     if snr < SNR_MIN:
         raise SpecimenError(
             f"no band stands {SNR_MIN:g} times above the noise (best {snr:.0f}); measure longer,"
             " or another specimen"
         )
-    doubt, displaced = _compare(table, bands, prepared)
-    return Finding(snr, bands.count, doubt, (*displaced, *_warnings(specimen, prepared, snr)))
+    # Of several states the one that fits best: which it is may not have been said.
+    fits = [_compare(table, bands, prepared) for table in tables]
+    best = max(fits, key=lambda fit: fit.share, default=_Fit(1.0, "", ()))
+    warnings = (*best.warnings, *_warnings(specimen, prepared, snr))
+    return Finding(snr, bands.count, best.doubt, warnings)
 
 
 def same_measurement(first: Specimen, second: Specimen) -> bool:
@@ -123,6 +126,26 @@ def same_measurement(first: Specimen, second: Specimen) -> bool:
     return scale > 0.0 and float(one @ other) / scale > SAME_CORRELATION_MIN
 
 
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How well a specimen agrees with one band table."""
+
+    share: float
+    doubt: str
+    warnings: tuple[str, ...]
+
+
+def _tables(specimen: Specimen, library: Library) -> list[tuple[Band, ...]]:
+    """The band tables to compare with: of the stated state if there is one, else of all."""
+    known = [
+        entry
+        for entry in library.entries
+        if entry.substance_id == specimen.substance_id and entry.specimen_id is None
+    ]
+    stated = [entry for entry in known if specimen.state and entry.state == specimen.state]
+    return [entry.bands for entry in stated or known]
+
+
 def _height(band: Band) -> float:
     return band.rel_intensity
 
@@ -134,10 +157,8 @@ def _flat_count(intensity: FloatArray) -> int:
     return int((edges[1::2] - edges[0::2]).max())
 
 
-def _compare(
-    table: tuple[Band, ...], bands: MeasuredBands, prepared: Prepared
-) -> tuple[str, tuple[str, ...]]:
-    """The doubt and the warnings that the substance's band table gives rise to."""
+def _compare(table: tuple[Band, ...], bands: MeasuredBands, prepared: Prepared) -> _Fit:
+    """The doubt and the warnings that one band table gives rise to."""
     low, high = float(prepared.grid_cm1[0]) + 10.0, float(prepared.grid_cm1[-1]) - 10.0
     wanted = [
         band
@@ -145,7 +166,7 @@ def _compare(
         if low <= band.shift_cm1 <= high and band.rel_intensity >= REL_INTENSITY_MIN
     ]
     if not wanted or not bands.count:
-        return "", ()
+        return _Fit(0.0, "", ())
     place = np.array([band.shift_cm1 for band in wanted])
     weight = np.array([band.rel_intensity for band in wanted])
     window = np.array([band.uncertainty_cm1 for band in wanted]) + AXIS_ERROR_CM1_MAX
@@ -157,23 +178,21 @@ def _compare(
         strongest = float(bands.shift_cm1[int(bands.height.argmax())])
         listed = ", ".join(f"{p:.0f}" for p in place[np.argsort(-weight)][:3])
         moved = _fitting_move(place, weight, bands.shift_cm1)
-        return (
-            (
-                f"only {100 * share:.0f} % of the tabulated intensity is at its place (table"
-                f" {listed}; strongest measured {strongest:.0f} cm^-1): "
-                + (
-                    f"the axis may be off by {moved:+.1f} cm^-1, calibrate the instrument"
-                    if moved
-                    else "another substance or form, an infrared spectrum, or a wrong axis"
-                )
-            ),
-            (),
+        cause = (
+            f"the axis may be off by {moved:+.1f} cm^-1, calibrate the instrument"
+            if moved
+            else "another substance or form, an infrared spectrum, or a wrong axis"
         )
+        doubt = (
+            f"only {100 * share:.0f} % of the tabulated intensity is at its place (table {listed};"
+            f" strongest measured {strongest:.0f} cm^-1): {cause}"
+        )
+        return _Fit(share, doubt, ())
     median = float(np.median(off[found]))
     if int(found.sum()) >= DISPLACED_BANDS_MIN and abs(median) > DISPLACED_CM1_MAX:
         wrong = f"its bands lie {median:+.1f} cm^-1 from the table's; calibrate and measure again"
-        return "", (wrong,)
-    return "", ()
+        return _Fit(share, "", (wrong,))
+    return _Fit(share, "", ())
 
 
 def _fitting_move(place: FloatArray, weight: FloatArray, measured_cm1: FloatArray) -> float:
