@@ -39,9 +39,9 @@ from gateway.spectra.spectrum import FloatArray, Spectrum, without_padding
 NATS_MIN = 2.3
 """Evidence to accept a substance: ten to one after counting all looks."""
 
-NATS_MORE_MIN = 4.6
-"""Evidence for each further one, 100 to 1: the tables list the fourteen strongest bands at most, so
-a large component always leaves bands over that look like somebody."""
+NATS_MORE_MIN = 2.3
+"""The same for each further one. What is named only to explain what a large component leaves over
+gets a low score, and the rules ask more of it than of the first."""
 
 COMPONENTS_MAX = 6
 """More components than this cannot be told apart at hand-held resolution."""
