@@ -73,7 +73,7 @@ def write_spc(
     if x_form == OWN_X and point_count is None:
         points = 512 + len(body) if directory else 0
         for number in range(len(lights) if directory else 0):
-            body += struct.pack(order + "IIf", places[number], 0, 0.0)
+            body += struct.pack(order + "2If", places[number], 0, 0.0)
     log_at = 0
     if log is not None:
         log_at = 512 + len(body)
