@@ -7,8 +7,9 @@ import json
 
 import pytest
 
-from gateway import cli, post
+from gateway import cli
 from gateway.journal.store import FILE_NAME
+from gateway.library import folder
 from gateway.spectra.errors import LibraryError
 from tests.gateway.running import write_settings
 
@@ -65,7 +66,7 @@ def test_an_installation_that_is_damaged(call, tmp_path, free_port, monkeypatch)
     def fail():
         raise LibraryError("substances.csv: urea lacks a name in fr")
 
-    monkeypatch.setattr(post, "load_library", fail)
+    monkeypatch.setattr(folder, "load_library", fail)
     code, _, said = call("run", "--settings", write_settings(tmp_path, free_port))
     assert code == 2
     assert said.endswith("urea lacks a name in fr; install the package again\n")
