@@ -8,6 +8,7 @@ the node for a reading of the standard, and waits until the post's journal says 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
 import time
 import tomllib
@@ -16,6 +17,7 @@ from typing import Any
 
 import aiomqtt
 import msgspec
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
@@ -28,7 +30,9 @@ from gateway.journal.records import read_frame
 from gateway.journal.store import FILE_NAME, connect
 from gateway.settings import Settings
 from gateway.spectra.calibrate import Calibration, calibrate
-from gateway.spectra.errors import CalibrationError, FormatError, SpectraError
+from gateway.spectra.columns import parse_columns
+from gateway.spectra.errors import AxisError, CalibrationError, FormatError, SpectraError
+from gateway.spectra.lamp import fit_lamp
 from gateway.spectra.response import measure_response, read_certificate
 from gateway.spectra.standards import find_standard
 from protocol import messages, topics
@@ -159,6 +163,54 @@ def load_calibration(path: Path) -> Calibration:
         raise FormatError(f"{path}: {error}; save the calibration again") from error
     found.check()
     return found
+
+
+def run_lamp(file: Path, stored: str, *, as_json: bool, console: Console) -> int:
+    """Fit an instrument's wavelength axis to the spectrum of a neon lamp and print it.
+
+    Args:
+        file: two columns, pixel number and dark-subtracted counts.
+        stored: the instrument's own coefficients, comma-separated, constant first.
+        as_json: one JSON object instead of text.
+        console: where to print.
+
+    Returns:
+        0 fitted, 1 the lamp gives no axis, 2 the file cannot be read.
+    """
+    try:
+        with file.open("rb") as source:
+            content = source.read(FILE_BYTES_MAX + 1)
+        if len(content) > FILE_BYTES_MAX:
+            raise FormatError(
+                f"larger than {FILE_BYTES_MAX} bytes; export the lamp's spectrum alone"
+            )
+        pixel, counts = parse_columns(content.decode("utf-8", errors="replace"))
+        first = pixel[0]
+        if not (pixel == first + np.arange(pixel.size)).all() or first not in {0.0, 1.0}:
+            raise FormatError("the first column must count pixels, 0, 1, 2, ...; export it so")
+        coefficients = [float(word) for word in stored.split(",")]
+        found = fit_lamp(counts, coefficients)
+    except AxisError as error:
+        _show_fault("neon", "lamp_refused", f"{file}: {error}", console, as_json=as_json)
+        return STATUS_FAILED
+    except (SpectraError, OSError, ValueError) as error:
+        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        _show_fault("neon", "unreadable", f"{file}: {reason}", console, as_json=as_json)
+        return STATUS_UNREADABLE
+    if as_json:
+        record = {"state": "valid", **dataclasses.asdict(found)}
+        console.out(msgspec.json.encode(record).decode(), highlight=False)
+        return STATUS_VALID
+    console.print(Text("neon: valid", style="bold green"))
+    console.print(
+        Text(
+            f"{len(found.lines)} lines, {found.residual_nm_rms:.4f} nm r.m.s. from the polynomial; "
+            "coefficients, nm in air, constant first:"
+        )
+    )
+    for value in found.coefficients_nm:
+        console.print(Text(f"  {value!r}"))
+    return STATUS_VALID
 
 
 def for_files(calibrate_with: str, calibration: Path | None) -> Calibration | None:

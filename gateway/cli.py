@@ -174,6 +174,23 @@ def calibrate(
     raise typer.Exit(status)
 
 
+@app.command("calibrate-lamp")
+def calibrate_lamp(
+    file: Annotated[Path, typer.Argument(help="Pixel number and counts of a neon lamp.")],
+    stored: Annotated[
+        str, typer.Option(help="The instrument's coefficients, such as 800.3,0.142,-1.2e-5.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Fit an instrument's wavelength axis to the spectrum of a neon lamp.
+
+    Exit status: 0 fitted, 1 the lamp gives no axis, 2 the file cannot be read.
+    """
+    from gateway import calibration as calibrating  # noqa: PLC0415 - see the rules of the file
+
+    raise typer.Exit(calibrating.run_lamp(file, stored, as_json=as_json, console=Console()))
+
+
 def main() -> None:
     """Run the command; a fault is one sentence on standard error, never a traceback."""
     try:

@@ -69,8 +69,8 @@ class AuthoritySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 class SpectraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far the nodes' axes are trusted."""
 
-    # Of a node without a valid calibration, whose readings are never more than inconclusive.
-    axis_uncertainty_cm1: Annotated[float, msgspec.Meta(ge=0.5, le=5.0)] = 2.0
+    # How far an axis without calibration is searched for listed substances, only to name them.
+    axis_uncertainty_cm1: Annotated[float, msgspec.Meta(ge=0.5, le=5.0)] = 4.0
     calibration_days_max: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
 
 

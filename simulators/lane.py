@@ -194,8 +194,11 @@ class Lane:
             return stored(event)
         raise TimeoutError(f"{node} has stored nothing after {PRESSES_MAX} presses")
 
-    async def calibrate(self) -> dict[str, Any]:
+    async def calibrate(self, *, present: bool = True) -> dict[str, Any]:
         """Hold the standard to the probe and do what the technician of a post does.
+
+        Args:
+            present: False leaves before the probe what is there.
 
         Returns:
             What `harmattan calibrate --json` says, with its exit status at `status`.
@@ -203,7 +206,8 @@ class Lane:
         Raises:
             ProgramError: the command said nothing that can be read.
         """
-        self.line.present(parse_sample(STANDARD, self.substances))
+        if present:
+            self.line.present(parse_sample(STANDARD, self.substances))
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "calibrate", "--standard", STANDARD),
             *("--node", self.node.name, "--settings", str(self.post.settings_path), "--json"),
@@ -223,6 +227,20 @@ class Lane:
         except msgspec.DecodeError:
             raise ProgramError(f"harmattan calibrate: {complaint.decode()}") from None
         return {**found, "status": child.returncode}
+
+    async def hold_button(self) -> None:
+        """Hold the button, as the officer does who has put the standard in place.
+
+        Returns when the node has stored the reading.
+        """
+        node, before = self.node.name, len(self._standards())
+        await self.node.press(hold=True)
+        await self.events.wait(
+            node, "stored", deadline_s=MEASURE_S_MAX, count=before + 1, role="standard"
+        )
+
+    def _standards(self) -> list[Event]:
+        return self.events.all(self.node.name, "stored", role="standard")
 
     async def judged(self, reading: Stored) -> Judged:
         """Return the verdict on a reading once the gateway has committed it.

@@ -32,7 +32,7 @@ from gateway.screening.watchlists import Watchlists
 from gateway.settings import LANGUAGES, Settings
 from gateway.spectra.axis import AxisRecord
 from gateway.spectra.calibrate import Calibration, calibrate
-from gateway.spectra.errors import CalibrationError, SpectraError
+from gateway.spectra.errors import CalibrationError, LibraryError, SpectraError
 from gateway.spectra.library import Library
 from gateway.spectra.standards import STANDARD_DEFAULT, find_standard
 from protocol import messages
@@ -221,6 +221,7 @@ class Judging:
                 order=case.order,
                 received_ms=case.received_ms,
                 days_max=self._settings.spectra.calibration_days_max,
+                axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
                 instrument=case.instrument,
                 standard=case.standard,
             ),
@@ -338,9 +339,13 @@ def _evaluate_standard(case: _Case) -> calibrations.Kept:
         case.reading.full_scale_counts,
     )
     try:
+        standard = find_standard(case.standard)
+    except LibraryError as error:
+        return _failed(case, "unknown_standard", str(error))
+    try:
         found = calibrate(
             frame.as_spectrum(0.0),
-            find_standard(case.standard),
+            standard,
             instrument=case.instrument,
             measured_ms=case.received_ms,
         )

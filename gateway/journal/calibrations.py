@@ -135,12 +135,12 @@ def read_around(
     return tuple(Kept(*row) for row in [*reversed(list(before)), *after])
 
 
-def read_newest(connection: apsw.Connection, node: str) -> Kept | None:
-    """Return what came of the last standard that a node measured, or None."""
+def read_newest(connection: apsw.Connection, node: str, axis_id: bytes) -> Kept | None:
+    """Return what came of the last standard that a node measured on this axis, or None."""
     row = connection.execute(
         "SELECT record_id, received_ms, standard_id, fault, text, body FROM calibrations"
-        " WHERE node = ? ORDER BY record_id DESC LIMIT 1",
-        (node,),
+        " WHERE node = ? AND axis_id = ? ORDER BY record_id DESC LIMIT 1",
+        (node, axis_id),
     ).fetchone()
     return Kept(*row) if row else None
 

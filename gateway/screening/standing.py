@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
-from gateway.screening.verdict import CalibrationRecord, Parameter, Verdict
+from gateway.screening.verdict import CalibrationRecord, CalibrationState, Parameter, Verdict
 from gateway.screening.watchlists import Watchlists
 from gateway.spectra.calibrate import Calibration
 
@@ -27,10 +28,6 @@ INSTRUMENT_FAULTS = frozenset(
 )
 """Faults after which the axis is in doubt. Another material than the standard and an axis that is
 far off look alike, so that one is here too."""
-
-AXIS_UNCERTAIN_CM1 = 4.0
-"""How far an axis nobody has looked at is searched for listed substances, to name them: wider would
-find them anywhere."""
 
 UNJUDGEABLE = frozenset(
     {"no_axis", "bad_axis", "wrong_pixel_count", "bad_reading", "judgement_failed"}
@@ -92,6 +89,7 @@ def choose(
     order: int,
     received_ms: int,
     days_max: int,
+    axis_uncertainty_cm1: float,
     instrument: str,
     standard: str,
 ) -> Standing:
@@ -102,37 +100,28 @@ def choose(
         order: the reading's place among all readings.
         received_ms: when the reading came.
         days_max: an older calibration counts no more.
+        axis_uncertainty_cm1: how far an axis that nobody has looked at is searched for listed
+            substances, to name them.
         instrument: of the reading, to name.
         standard: what to measure next, to name.
     """
     before = [trial for trial in trials if trial.order < order]
     spoken = [t for t in before if t.calibration is not None or t.fault in INSTRUMENT_FAULTS]
     last = spoken[-1] if spoken else None
+    without = partial(_without, instrument, axis_uncertainty_cm1)
     if last is not None and last.calibration is None:
-        return _without(
-            "failed",
-            instrument,
-            last.standard_id,
-            {"fault": last.fault, "standard": last.standard_id},
-        )
+        return without("failed", {"fault": last.fault, "standard": last.standard_id})
     later = next((t for t in trials if t.order > order and t.calibration is not None), None)
     for trial in (last, later):
         if trial is not None and _age_s(trial, received_ms) <= days_max * DAY_S:
             return _with(trial, instrument, received_ms)
     if last is not None:
-        age_days = round(_age_s(last, received_ms) / DAY_S)
-        return _without(
-            "expired",
-            instrument,
-            last.standard_id,
-            {"age_days": age_days, "age_days_max": days_max, "standard": last.standard_id},
-            age_s=_age_s(last, received_ms),
-        )
+        age_s = _age_s(last, received_ms)
+        days = {"age_days": round(age_s / DAY_S), "age_days_max": days_max}
+        return without("expired", {**days, "standard": last.standard_id}, age_s)
     if before:  # tried, and never with success
-        fault = before[-1].fault
-        return _without("failed", instrument, standard, {"fault": fault, "standard": standard})
-    names: dict[str, Parameter] = {"instrument": instrument, "standard": standard}
-    return _without("absent", instrument, standard, names)
+        return without("failed", {"fault": before[-1].fault, "standard": standard})
+    return without("absent", {"instrument": instrument, "standard": standard})
 
 
 def _age_s(trial: Trial, received_ms: int) -> float:
@@ -160,24 +149,20 @@ def _record(found: Calibration, instrument: str, age_s: float | None) -> Calibra
 
 
 def _without(
-    state: str,
     instrument: str,
-    standard: str,
+    axis_uncertainty_cm1: float,
+    state: CalibrationState,
     parameters: dict[str, Parameter],
-    *,
     age_s: float | None = None,
 ) -> Standing:
-    record = msgspec.convert(
-        {
-            "standard_id": standard,
-            "instrument": instrument,
-            "age_s": age_s,
-            "offset_cm1": 0.0,
-            "uncertainty_cm1": AXIS_UNCERTAIN_CM1,
-            "resolution_cm1": None,
-            "state": state,
-        },
-        CalibrationRecord,
+    record = CalibrationRecord(
+        standard_id=str(parameters["standard"]),
+        instrument=instrument,
+        age_s=age_s,
+        offset_cm1=0.0,
+        uncertainty_cm1=axis_uncertainty_cm1,
+        resolution_cm1=None,
+        state=state,
     )
     return Standing(record, None, parameters)
 

@@ -21,9 +21,15 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from gateway.spectra.despike import remove_spikes
 from gateway.spectra.errors import CalibrationError, FormatError
-from gateway.spectra.lines import Crests, Line, find_crests, fit_line
+from gateway.spectra.marks import (
+    MARKS_MIN,
+    OFFSET_CM1_MAX,
+    STRETCH_MAX,
+    WINDOW_CM1,
+    Mark,
+    find_marks,
+)
 from gateway.spectra.response import ResponseCurve
 from gateway.spectra.spectrum import (
     AXIS_UNCERTAINTY_CM1_MAX,
@@ -31,7 +37,7 @@ from gateway.spectra.spectrum import (
     FloatArray,
     Spectrum,
 )
-from gateway.spectra.standards import Standard, StandardBand
+from gateway.spectra.standards import Standard
 
 FAULTS = (
     "no_signal",  # nothing stands out of the noise
@@ -43,67 +49,18 @@ FAULTS = (
     "residual_large",  # no offset and stretch bring the bands to their places
 )
 
-OFFSET_CM1_MAX = 12.0
-"""A laser 0.7 nm off at 785 nm. Whoever is further off needs a service, not a correction."""
-
-STRETCH_MAX = 0.005
-"""Relative; more is a wrong wavelength polynomial."""
-
 RESIDUAL_CM1_MAX = 3.0
 """Tolerance of hand-held instruments, European Pharmacopoeia 2.2.48."""
 
-SEARCH_CM1 = 18.0
-"""Offsets looked at: beyond the limit, so that an axis that is too far off can be told from another
-material."""
-
-SEARCH_STEP_CM1 = 1.0
-SEARCH_STRETCH_STEP = 0.001
-SEARCH_PIVOT_CM1 = 1000.0
-
-LIKENESS_MIN = 0.86
-"""Cosine between the roots of the heights of measured crests and of the standard's bands. Over the
-open measured spectra standards reach 0.90 to 0.99; the nearest other material against polystyrene
-(benzyl alcohol) 0.82."""
-
-NEAR_CM1 = 2.5
-"""Distance at which a crest counts 0.6 for a band when the material is looked for."""
-
-WINDOW_CM1 = (140.0, 2420.0)
-"""Where identification works, and a little on both sides; beyond, C-H stretches would pull on an
-axis that bends."""
-
 FINGERPRINT_CM1 = (200.0, 2000.0)
 """Where the axis has to be right."""
-
-EDGE_CM1 = 12.0
-"""Bands nearer to the end of the measured range are not expected to be seen whole."""
-
-SIGNAL_SNR_MIN = 12.0
-"""Strongest crest over noise."""
-
-MARKS_MIN = 3
-"""Of the bands to fit, where the standard has as many; two agree too easily."""
 
 STRETCH_MARKS_MIN = 4
 STRETCH_SPAN_CM1_MIN = 500.0
 """Fewer marks, or closer together, say nothing about a stretch."""
 
-STRONG_SHARE = 0.3
-"""Crests of at least this part of the highest are looked at for a full detector before the material
-is looked for: a cut-off top is another pattern."""
-
-FLAT_REACH_CM1 = 15.0
-FLAT_SHARE = 0.01
-FLAT_POINTS_MIN = 4
-FLAT_WIDTH_MIN = 0.4
-"""A line within 15 cm^-1 that is 0.4 of its half-height width wide at 99 % of its height has been
-cut off: a Gaussian is 0.12 wide there, a Lorentzian 0.10. It takes four points to say so."""
-
 STRETCH_USUAL = 0.0015
 """Stretch that may remain where none was fitted; instruments in use are this good."""
-
-METHOD_CM1 = 0.2
-"""What fits of overlapped bands on a few pixels per width are wrong by, beside their scatter."""
 
 OUTLIER_SIGMAS = 3.5
 OUTLIER_SHARE_MAX = 0.25
@@ -115,10 +72,6 @@ COVERAGE_FACTOR = 2.0
 BETWEEN_CM1 = 0.5
 """Standard deviation of an axis between a calibration and the readings after it: temperature of
 laser and sample. Measured: how standards of one instrument disagree, 1 cm^-1 at most."""
-
-POSITION_SHARE = 0.5
-"""Uncertainty of an accepted position over the standard deviation of a single laboratory: the mean
-of seven that share some errors."""
 
 CALCITE_NATURAL_CM1 = 0.684
 CALCITE_SLOPE = 1.0209
@@ -206,35 +159,6 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Placement:
-    """Where the standard's bands lie on the axis, roughly."""
-
-    likeness: float
-    offset_cm1: float
-    stretch: float
-
-    def of(self, shift_cm1: FloatArray) -> FloatArray:
-        placed: FloatArray = (
-            shift_cm1 + self.offset_cm1 + self.stretch * (shift_cm1 - SEARCH_PIVOT_CM1)
-        )
-        return placed
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """A band to fit and the line that was measured for it."""
-
-    band: StandardBand
-    line: Line
-
-    @property
-    def sigma_cm1(self) -> float:
-        """Standard deviation of the difference of both places."""
-        position = POSITION_SHARE * self.band.sd_cm1
-        return float(np.sqrt(position**2 + self.line.error**2 + METHOD_CM1**2))
-
-
-@dataclass(frozen=True, slots=True)
 class _Fit:
     """Offset and stretch with their variances; independent at the pivot."""
 
@@ -269,33 +193,7 @@ def calibrate(
     Raises:
         CalibrationError: with the fault's name and a sentence: thing, value, remedy.
     """
-    window = (spectrum.axis_cm1 >= WINDOW_CM1[0]) & (spectrum.axis_cm1 <= WINDOW_CM1[1])
-    axis, raw = spectrum.axis_cm1[window], spectrum.intensity_counts[window]
-    marks_in_range = _check_range(axis, standard)
-    counts, _ = remove_spikes(axis, raw, spectrum.resolution_cm1)
-    crests = find_crests(axis, counts)
-    if not crests.place.size or float(crests.snr.max()) < SIGNAL_SNR_MIN:
-        best = float(crests.snr.max()) if crests.place.size else 0.0
-        raise CalibrationError(
-            "no_signal",
-            f"no band of {standard.standard_id} stands out of the noise ({best:.0f} times it, "
-            f"{SIGNAL_SNR_MIN:g} are needed); hold the standard to the probe, expose longer",
-        )
-    for place in crests.place[crests.height >= STRONG_SHARE * crests.height.max()]:
-        _check_saturation(spectrum, axis, raw, float(place))
-    placement = _place(crests, standard, float(axis[0]), float(axis[-1]))
-    if placement.likeness < LIKENESS_MIN:
-        raise _wrong_material(standard, placement.likeness)
-    marks = _measure_marks(axis, counts, crests, placement, marks_in_range)
-    for mark in marks:
-        _check_saturation(spectrum, axis, raw, mark.line.place)
-    needed = min(MARKS_MIN, len([band for band in standard.bands if band.use == "fit"]))
-    if len(marks) < needed:
-        raise CalibrationError(
-            "too_few_bands",
-            f"{len(marks)} bands of {standard.standard_id} could be measured, {needed} are needed; "
-            "expose longer, or use another standard",
-        )
+    axis, marks = find_marks(spectrum, standard)
     marks, fit = _fit_robustly(marks)
     _check_limits(fit, standard)
     return Calibration(
@@ -312,98 +210,7 @@ def calibrate(
     )
 
 
-def _check_range(axis_cm1: FloatArray, standard: Standard) -> tuple[StandardBand, ...]:
-    """The bands to fit within the measured range.
-
-    Raises:
-        CalibrationError: too few of them.
-    """
-    low, high = (float(axis_cm1[0]), float(axis_cm1[-1])) if axis_cm1.size else (0.0, 0.0)
-    inside = standard.marks(low + EDGE_CM1, high - EDGE_CM1)
-    strongest = any(band.rel_height == 1.0 for band in inside)
-    needed = min(MARKS_MIN, len([band for band in standard.bands if band.use == "fit"]))
-    if len(inside) < needed or not strongest:
-        raise CalibrationError(
-            "too_few_bands",
-            f"the axis covers {low:.0f} to {high:.0f} cm^-1, where {standard.standard_id} has "
-            f"{len(inside)} bands to fit; use a standard with at least {needed} and its strongest "
-            "one in this range",
-        )
-    return inside
-
-
-def _place(crests: Crests, standard: Standard, low_cm1: float, high_cm1: float) -> _Placement:
-    """Lay the crests over the standard's bands at every offset and stretch; return the best."""
-    bands = [b for b in standard.bands if low_cm1 + EDGE_CM1 <= b.shift_cm1 <= high_cm1 - EDGE_CM1]
-    shift = np.array([band.shift_cm1 for band in bands])
-    wanted = np.sqrt([band.rel_height for band in bands])
-    # What noise alone can reach is no crest to be explained.
-    noise = crests.height / crests.snr
-    seen = np.sqrt(np.maximum(crests.height - 4.0 * noise, 0.0))
-    offsets = np.arange(-SEARCH_CM1, SEARCH_CM1 + 0.5 * SEARCH_STEP_CM1, SEARCH_STEP_CM1)
-    stretches = np.arange(-STRETCH_MAX, STRETCH_MAX + 1e-9, SEARCH_STRETCH_STEP)
-    grid_offset, grid_stretch = (part.ravel() for part in np.meshgrid(offsets, stretches))
-    placed = shift + grid_offset[:, None] + grid_stretch[:, None] * (shift - SEARCH_PIVOT_CM1)
-    distance = np.abs(placed[:, :, None] - crests.place)
-    worth = seen * np.exp(-0.5 * (distance / NEAR_CM1) ** 2)
-    scale = float(np.linalg.norm(wanted) * np.linalg.norm(seen))
-    likeness = (wanted * worth.max(axis=2)).sum(axis=1) / max(scale, 1e-12)
-    # Of equals the least moved: the search must not invent an error.
-    moved = 1e-4 * np.abs(grid_offset) + 2.0 * np.abs(grid_stretch)
-    best = int(np.argmax(likeness - moved))
-    return _Placement(float(likeness[best]), float(grid_offset[best]), float(grid_stretch[best]))
-
-
-def _measure_marks(
-    axis_cm1: FloatArray,
-    counts: FloatArray,
-    crests: Crests,
-    placement: _Placement,
-    bands: Sequence[StandardBand],
-) -> list[_Mark]:
-    """Fit a line at every band whose crest is there; each crest serves one band."""
-    marks: list[_Mark] = []
-    taken: set[int] = set()
-    for band in sorted(bands, key=lambda band: -band.rel_height):
-        expected = float(placement.of(np.array([band.shift_cm1]))[0])
-        nearest = int(np.argmin(np.abs(crests.place - expected)))
-        if nearest in taken or abs(float(crests.place[nearest]) - expected) > 2.0 * NEAR_CM1:
-            continue
-        width = float(np.hypot(band.fwhm_cm1, 5.0))
-        line = fit_line(axis_cm1, counts, float(crests.place[nearest]), width)
-        if line is not None:
-            taken.add(nearest)
-            marks.append(_Mark(band, line))
-    return sorted(marks, key=lambda mark: mark.band.shift_cm1)
-
-
-def _check_saturation(
-    spectrum: Spectrum, axis_cm1: FloatArray, raw: FloatArray, place_cm1: float
-) -> None:
-    """Insist on a line whose top was counted.
-
-    Raises:
-        CalibrationError: the detector was full there, or the top is as flat as no line's is.
-    """
-    near = np.abs(axis_cm1 - place_cm1) <= FLAT_REACH_CM1
-    x, y = axis_cm1[near], raw[near]
-    full = False
-    if spectrum.saturated is not None:
-        window = (spectrum.axis_cm1 >= WINDOW_CM1[0]) & (spectrum.axis_cm1 <= WINDOW_CM1[1])
-        full = bool(spectrum.saturated[window][near].any())
-    floor, top = float(y.min()), float(y.max())
-    at_top = x[y >= top - FLAT_SHARE * (top - floor)]
-    at_half = x[y >= 0.5 * (top + floor)]
-    if at_top.size >= FLAT_POINTS_MIN and np.ptp(at_top) > FLAT_WIDTH_MIN * np.ptp(at_half):
-        full = True
-    if full:
-        raise CalibrationError(
-            "saturated",
-            f"the detector was full at the band near {place_cm1:.0f} cm^-1; expose shorter",
-        )
-
-
-def _fit_robustly(marks: list[_Mark]) -> tuple[list[_Mark], _Fit]:
+def _fit_robustly(marks: list[Mark]) -> tuple[list[Mark], _Fit]:
     """Fit, leaving out the worst mark as long as it is an outlier and enough remain."""
     kept = list(marks)
     fewest = max(len(marks) - int(OUTLIER_SHARE_MAX * len(marks)), min(MARKS_MIN, len(marks)))
@@ -419,7 +226,7 @@ def _fit_robustly(marks: list[_Mark]) -> tuple[list[_Mark], _Fit]:
         del kept[worst]
 
 
-def _fit(marks: Sequence[_Mark]) -> _Fit:
+def _fit(marks: Sequence[Mark]) -> _Fit:
     """Weighted least squares of the differences on the tabulated places."""
     true = np.array([mark.band.shift_cm1 for mark in marks])
     off = np.array([mark.line.place for mark in marks]) - true
@@ -489,7 +296,7 @@ def _uncertainty_cm1(fit: _Fit, low_cm1: float, high_cm1: float) -> float:
     return COVERAGE_FACTOR * float(np.sqrt(variance + BETWEEN_CM1**2))
 
 
-def _resolution_cm1(marks: Sequence[_Mark], standard: Standard) -> float:
+def _resolution_cm1(marks: Sequence[Mark], standard: Standard) -> float:
     """Line width of the instrument from the widths of sharp bands."""
     if standard.standard_id == "calcite":
         widest = max(marks, key=lambda mark: mark.band.rel_height)
@@ -521,12 +328,3 @@ def _instrument_width(measured_cm1: float, natural_cm1: float) -> float | None:
 
 def _rms(values: FloatArray) -> float:
     return float(np.sqrt(np.mean(values**2)))
-
-
-def _wrong_material(standard: Standard, likeness: float) -> CalibrationError:
-    return CalibrationError(
-        "wrong_material",
-        f"this is not {standard.standard_id} (likeness {likeness:.2f}, {LIKENESS_MIN:g} is needed),"
-        f" or the axis is off by more than {OFFSET_CM1_MAX:g} cm^-1; measure {standard.standard_id}"
-        " without packaging; if it stays so, have the instrument checked",
-    )

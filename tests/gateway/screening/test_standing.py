@@ -52,6 +52,7 @@ def stand(trials, *, order=100, day=1.0, days_max=30):
         order=order,
         received_ms=int(day * DAY_MS),
         days_max=days_max,
+        axis_uncertainty_cm1=4.0,
         instrument="VEN1",
         standard="polystyrene",
     )
