@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.errors import GatewayError
+from gateway.library.opening import open_library
 from gateway.screening.account import account
 from gateway.screening.doubt import doubted, refusal
 from gateway.screening.explain import explain, name_of
@@ -26,13 +27,13 @@ from gateway.screening.picture import draw
 from gateway.screening.rules import screen
 from gateway.screening.standing import assume, hold_back, rely
 from gateway.screening.verdict import HitRecord, Verdict
-from gateway.screening.watchlists import Watchlists, load_watchlists
+from gateway.screening.watchlists import Watchlists
 from gateway.spectra.calibrate import Calibration
 from gateway.spectra.columns import parse_columns
 from gateway.spectra.detector import clipped
 from gateway.spectra.errors import FormatError, SpectraError
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
-from gateway.spectra.library import Library, load_library
+from gateway.spectra.library import Library
 from gateway.spectra.match import Trace, identify
 from gateway.spectra.quality import Condition, findings, measure_condition
 from gateway.spectra.spectrum import Spectrum, without_padding
@@ -68,7 +69,7 @@ class Outcome:
         return None if self.judged is None else self.judged.verdict
 
 
-def run(
+def run(  # noqa: PLR0913 - the options of the command
     files: list[Path],
     *,
     as_json: bool,
@@ -78,6 +79,8 @@ def run(
     at_length: bool = False,
     plot: Path | None = None,
     console: Console,
+    library_directory: Path | None = None,
+    lists_directory: Path | None = None,
 ) -> int:
     """Identify each file and print one line of JSON or a table for it.
 
@@ -90,16 +93,19 @@ def run(
         at_length: explain each verdict at length.
         plot: SVG file to draw the verdict on the only file into.
         console: where to print.
+        library_directory: of specimens and packages; None = the shipped tables.
+        lists_directory: of national watchlists; None = the shipped lists.
 
     Returns:
         0 when every file was read, 2 when one was not.
 
     Raises:
-        GatewayError: a picture of several files is asked for, or it cannot be written.
+        GatewayError: a picture of several files is asked for, or it cannot be written; the library
+            or a list cannot be used.
     """
     if plot is not None and len(files) != 1:
         raise GatewayError(f"--plot draws one file, {len(files)} are given; draw one at a time")
-    library, watchlists = load_library(), load_watchlists()
+    library, watchlists = open_library(library_directory, lists_directory)
     status = STATUS_READ
     for file in files:
         outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1, calibration)
