@@ -16,8 +16,9 @@ import typer
 from rich.console import Console
 
 from gateway import settings
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, SettingsError
 from gateway.journal.store import FILE_NAME
+from gateway.library.commands import app as library_app
 from gateway.lock import is_running
 from gateway.observe import log as logging
 from gateway.observe import status as observing
@@ -28,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(library_app, name="library")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look
@@ -90,16 +93,31 @@ def status(
 
 
 @app.command()
-def identify(
+def identify(  # noqa: PLR0913, PLR0917 - the options of the command
     files: Annotated[list[Path], typer.Argument(help="Two-column CSV or JCAMP-DX files.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,  # noqa: FBT002
     language: Annotated[Language, typer.Option(help="Of the sentences.")] = Language.en,
     axis_uncertainty_cm1: Annotated[
         float, typer.Option(min=0.5, max=5.0, help="How far the files' axes may be off, in cm^-1.")
     ] = 2.0,
+    library: Annotated[
+        Path | None, typer.Option(help="Folder of a library: its specimens and packages too.")
+    ] = None,
+    lists: Annotated[Path | None, typer.Option(help="Folder of national watchlists.")] = None,
+    calibrate_with: Annotated[
+        str, typer.Option(metavar="STANDARD=FILE", help="Calibrate the files by this spectrum.")
+    ] = "",
+    calibration: Annotated[
+        Path | None, typer.Option(help="What `harmattan calibrate --save` has written.")
+    ] = None,
+    at_length: Annotated[bool, typer.Option("--explain", help="Explain band by band.")] = False,  # noqa: FBT002
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the verdict on one file into this SVG file.")
+    ] = None,
 ) -> None:
     """Identify the substances in measured spectra and give a verdict for each file."""
-    from gateway import identify as identification  # noqa: PLC0415 - see the rules of the file
+    from gateway import calibration as calibrating  # noqa: PLC0415 - see the rules of the file
+    from gateway import identify as identification  # noqa: PLC0415
 
     raise typer.Exit(
         identification.run(
@@ -107,9 +125,79 @@ def identify(
             as_json=as_json,
             language=language.value,
             axis_uncertainty_cm1=axis_uncertainty_cm1,
+            calibration=calibrating.for_files(calibrate_with, calibration),
+            at_length=at_length,
+            plot=plot,
             console=Console(),
+            library_directory=library,
+            lists_directory=lists,
         )
     )
+
+
+@app.command()
+def calibrate(
+    file: Annotated[Path | None, typer.Argument(help="Spectrum of the standard.")] = None,
+    standard: Annotated[
+        str, typer.Option(help="What was measured: polystyrene, cyclohexane, paracetamol, ...")
+    ] = "polystyrene",
+    node: Annotated[
+        str, typer.Option(help="Have this node of the post measure it now, instead of a file.")
+    ] = "",
+    settings_path: SettingsPath = Path("post.toml"),
+    save: Annotated[Path | None, typer.Option(help="Keep the calibration in this file.")] = None,
+    response: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="CERTIFICATE GLASS", help="Correct intensities by an SRM 224x."),
+    ] = None,
+    wait_s: Annotated[
+        float, typer.Option(min=1.0, max=600.0, help="How long to wait for the node.")
+    ] = 120.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Set an instrument's axis by a measured standard.
+
+    Exit status: 0 valid, 1 the standard does not set the axis, 2 it was not measured or not read.
+    """
+    from gateway import calibration as calibrating  # noqa: PLC0415 - see the rules of the file
+
+    if (file is None) == (not node):
+        raise SettingsError("give a spectrum of the standard, or --node NODE: one of the two")
+    if file is None:
+        if save is not None or response is not None:
+            raise SettingsError(
+                "--save and --response go with a file; a node's is kept at the post"
+            )
+        status = calibrating.run_node(
+            settings.load(settings_path),
+            node,
+            standard,
+            as_json=as_json,
+            wait_s=wait_s,
+            console=Console(),
+        )
+    else:
+        status = calibrating.run_files(
+            file, standard, as_json=as_json, save=save, response=response, console=Console()
+        )
+    raise typer.Exit(status)
+
+
+@app.command("calibrate-lamp")
+def calibrate_lamp(
+    file: Annotated[Path, typer.Argument(help="Pixel number and counts of a neon lamp.")],
+    stored: Annotated[
+        str, typer.Option(help="The instrument's coefficients, such as 800.3,0.142,-1.2e-5.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Fit an instrument's wavelength axis to the spectrum of a neon lamp.
+
+    Exit status: 0 fitted, 1 the lamp gives no axis, 2 the file cannot be read.
+    """
+    from gateway import calibration as calibrating  # noqa: PLC0415 - see the rules of the file
+
+    raise typer.Exit(calibrating.run_lamp(file, stored, as_json=as_json, console=Console()))
 
 
 def main() -> None:

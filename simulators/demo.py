@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulators.events import Event
-from simulators.lane import Lane, Stored, read_committed, read_judged
+from simulators.lane import STANDARD, Lane, Stored, read_committed, read_judged
 from simulators.programs import ProgramError
 from simulators.world import Sample, Substance, WorldError, parse_sample
 
@@ -83,6 +83,22 @@ class Seen:
         """Say whether the verdict is what the truth demands, naming what it has to name."""
         named = not self.act.names or self.act.names in self.hits
         return self.verdict == self.act.verdict and named
+
+
+async def calibrate(lane: Lane, console: Console) -> None:
+    """Set the instrument's axis, as the technician of the post does every morning.
+
+    Raises:
+        ProgramError: it does not work; every verdict would be inconclusive.
+    """
+    console.print(f"\n[bold]{STANDARD}, the calibration standard[/bold]")
+    found = await lane.calibrate()
+    if found["status"] != 0:
+        raise ProgramError(f"the calibration failed: {found['error']}")
+    console.print(
+        f"  gateway  the laser has drifted: the axis reads {found['offset_cm1']:+.1f} cm-1 too"
+        f" high; corrected, it is right to within {found['uncertainty_cm1']:.1f} cm-1"
+    )
 
 
 async def play(lane: Lane, act: Act, console: Console) -> Seen:
@@ -173,8 +189,15 @@ def tell(event: Event, console: Console) -> None:
         console.print(f"  [dim]node     fault: {event.fields.get('text', '')}[/dim]")
 
 
-async def run(directory: Path, console: Console, *, forever: bool) -> bool:
-    """Run the demo in `directory`; return whether everything was right."""
+async def run(directory: Path, console: Console, *, forever: bool, calibrated: bool = True) -> bool:
+    """Run the demo in `directory`; return whether everything was right.
+
+    Args:
+        directory: where everything is written.
+        console: for the account.
+        forever: present the samples in turn until cancelled.
+        calibrated: begin with a calibration; without one no verdict can be right.
+    """
     lane = Lane(directory)
     acts = load_acts(lane.substances)
     if not any(act.is_measured for act in acts):
@@ -189,6 +212,8 @@ async def run(directory: Path, console: Console, *, forever: bool) -> bool:
     account: list[Seen] = []
     async with lane:
         await lane.ready()
+        if calibrated:
+            await calibrate(lane, console)
         for act in itertools.cycle(acts) if forever else acts:
             seen = await play(lane, act, console)
             account.append(seen)
@@ -206,13 +231,20 @@ def main() -> int:
     parser.add_argument(
         "--forever", action="store_true", help="present the samples in turn, until Ctrl-C"
     )
+    parser.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        help="leave out the calibration and see every verdict become inconclusive",
+    )
     parser.add_argument("--directory", type=Path, help="where to keep everything that is written")
     options = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     directory = options.directory or Path(tempfile.mkdtemp(prefix="harmattan-demo-"))
     is_right = False
     try:
-        is_right = asyncio.run(run(directory, console, forever=options.forever))
+        is_right = asyncio.run(
+            run(directory, console, forever=options.forever, calibrated=not options.uncalibrated)
+        )
     except (ProgramError, WorldError, TimeoutError, OSError) as error:
         sys.stderr.write(f"demo: {error}\n")
         return 2

@@ -7,6 +7,7 @@ MicroPython, the post the real gateway with a real mosquitto. The demo and the s
 import asyncio
 import contextlib
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,15 +21,20 @@ from simulators.events import Event, Events
 from simulators.headquarters import Headquarters
 from simulators.node import Exposure, Node, NodeOffError, find_micropython
 from simulators.post import SOURCE, Post
+from simulators.programs import ProgramError
 from simulators.spectrometer.device import Spectrometer
 from simulators.spectrometer.line import SpectrometerLine
 from simulators.spectrometer.models import MODELS
-from simulators.world import Sample, load_substances
+from simulators.world import Sample, load_substances, parse_sample
 
 BAUD = 115_200
 # A strong scatterer at 100 mW fills a third of the detector in 100 ms; four scans make it quiet.
 EXPOSURE = Exposure(integration_ms=100, scans=4)
+# 3.2 cm^-1: more than identification allows for, so that the lane depends on its calibration.
+LASER_DRIFT_NM = 0.2
+STANDARD = "polystyrene"
 START_S_MAX = 60.0  # Python, numpy and scipy from a cold disk on a busy machine
+CALIBRATE_S_MAX = 150.0  # longer than the command itself waits
 MEASURE_S_MAX = 60.0  # two frames at 115200 baud take a second; a reconnect may come between
 PRESS_AGAIN_S = 15.0  # whoever waits longer for a reading presses again
 PRESSES_MAX = 6
@@ -74,6 +80,7 @@ class Lane:
         node: the node's name.
         seed: of the spectrometer's noise.
         exposure: how readings are taken.
+        laser_drift_nm: how far the spectrometer's laser has moved since its maker's calibration.
 
     Attributes:
         events: what node and gateway say, in order.
@@ -87,13 +94,20 @@ class Lane:
         node: str = "lane-1",
         seed: int = 1,
         exposure: Exposure = EXPOSURE,
+        laser_drift_nm: float = LASER_DRIFT_NM,
     ) -> None:
         self.directory = directory
         self.events = Events()
         self.substances = load_substances()
         self._names = (post, node)
         self._exposure = exposure
-        self._device = Spectrometer(MODELS["ventana_785"], self.substances, seed=seed, baud=BAUD)
+        self._device = Spectrometer(
+            MODELS["ventana_785"],
+            self.substances,
+            seed=seed,
+            baud=BAUD,
+            laser_drift_nm=laser_drift_nm,
+        )
         self._stack = contextlib.AsyncExitStack()
         self._revivals: set[asyncio.Task[None]] = set()
         self.line: SpectrometerLine
@@ -179,6 +193,54 @@ class Lane:
                 continue
             return stored(event)
         raise TimeoutError(f"{node} has stored nothing after {PRESSES_MAX} presses")
+
+    async def calibrate(self, *, present: bool = True) -> dict[str, Any]:
+        """Hold the standard to the probe and do what the technician of a post does.
+
+        Args:
+            present: False leaves before the probe what is there.
+
+        Returns:
+            What `harmattan calibrate --json` says, with its exit status at `status`.
+
+        Raises:
+            ProgramError: the command said nothing that can be read.
+        """
+        if present:
+            self.line.present(parse_sample(STANDARD, self.substances))
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "calibrate", "--standard", STANDARD),
+            *("--node", self.node.name, "--settings", str(self.post.settings_path), "--json"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(CALIBRATE_S_MAX):
+                output, complaint = await child.communicate()
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        try:
+            found: dict[str, Any] = msgspec.json.decode(output)
+        except msgspec.DecodeError:
+            raise ProgramError(f"harmattan calibrate: {complaint.decode()}") from None
+        return {**found, "status": child.returncode}
+
+    async def hold_button(self) -> None:
+        """Hold the button, as the officer does who has put the standard in place.
+
+        Returns when the node has stored the reading.
+        """
+        node, before = self.node.name, len(self._standards())
+        await self.node.press(hold=True)
+        await self.events.wait(
+            node, "stored", deadline_s=MEASURE_S_MAX, count=before + 1, role="standard"
+        )
+
+    def _standards(self) -> list[Event]:
+        return self.events.all(self.node.name, "stored", role="standard")
 
     async def judged(self, reading: Stored) -> Judged:
         """Return the verdict on a reading once the gateway has committed it.

@@ -122,8 +122,8 @@ class Node:
                 await self._events.add(Event(self.name, *signal))
         await tell_end(program, self.name, self._events)
 
-    async def press(self) -> None:
-        """Push the button.
+    async def press(self, *, hold: bool = False) -> None:
+        """Push the button; hold it for a calibration standard.
 
         Raises:
             NodeOffError: the node is off.
@@ -131,7 +131,7 @@ class Node:
         try:
             if self._program is None:
                 raise NodeOffError(f"{self.name} is off")
-            await self._program.write("button\n")
+            await self._program.write("hold\n" if hold else "button\n")
         except ProgramError as error:
             raise NodeOffError(f"{self.name} is off: {error}") from error
 

@@ -18,6 +18,7 @@ WATCHDOG_MS = 8_000  # rp2 allows at most 8388 ms; erasing a flash block takes b
 WIFI_MS_MAX = 20_000  # association and DHCP; then the link task waits and tries again
 BUTTON_POLL_MS = 20
 BUTTON_STEADY = 3  # equal readings in a row: 60 ms outlast the bouncing of a push button
+BUTTON_HOLD_MS = 3_000  # longer than anybody presses by accident
 RECEIVE_BUFFER_BYTES = 2_560  # a frame of 1024 pixels; the loop may be busy with flash meanwhile
 
 
@@ -141,13 +142,24 @@ class Board:
         """Write a line to the console."""
         print(line)
 
-    async def button(self) -> None:
-        """Return when the button is pressed, after it was released."""
+    async def button(self) -> bool:
+        """Return when the button was pressed and let go, or held for BUTTON_HOLD_MS.
+
+        Returns:
+            True when it was held, which announces a calibration standard.
+        """
         for level in (1, 0):
             steady = 0
             while steady < BUTTON_STEADY:
                 steady = steady + 1 if self._button.value() == level else 0
                 await asyncio.sleep_ms(BUTTON_POLL_MS)
+        held_ms = BUTTON_STEADY * BUTTON_POLL_MS
+        while self._button.value() == 0:
+            if held_ms >= BUTTON_HOLD_MS:
+                return True
+            await asyncio.sleep_ms(BUTTON_POLL_MS)
+            held_ms += BUTTON_POLL_MS
+        return False
 
     def hold_signals(self) -> None:
         """Do nothing: nobody sends signals to a board."""

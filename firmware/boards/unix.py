@@ -155,17 +155,21 @@ class Board:
         """Write a line to the log: standard error."""
         _tell(line, sys.stderr)
 
-    async def button(self) -> None:
-        """Return when the button is pressed: any line on standard input."""
+    async def button(self) -> bool:
+        """Return when the button is pressed: any line on standard input.
+
+        Returns:
+            True when it was held, which announces a calibration standard: the line is `hold`.
+        """
         reader = asyncio.StreamReader(sys.stdin.buffer)
-        length = 0
+        line = b""
         while True:
             character = await reader.read(1)  # one at a time: readline() would block the loop
             if not character:
                 await asyncio.Event().wait()  # standard input is closed: nobody presses any more
-            if character == b"\n" or length >= limits.LINE_CHARS_MAX:
-                return
-            length += 1
+            if character == b"\n" or len(line) >= limits.LINE_CHARS_MAX:
+                return line == b"hold"
+            line += character
 
     def hold_signals(self) -> None:
         """Turn SIGTERM and SIGINT into something `stop_requested` can wait for."""

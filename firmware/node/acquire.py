@@ -20,9 +20,11 @@ from protocol.messages import (
     OUTCOME_FAILED,
     ROLE_DARK,
     ROLE_SAMPLE,
+    ROLE_STANDARD,
     Reading,
 )
 
+ROLE_NAMES = {ROLE_SAMPLE: "sample", ROLE_DARK: "dark", ROLE_STANDARD: "standard"}
 IDENTIFY_MS = 5_000  # an idle instrument is asked who it is: an unplugged one is found before use
 
 
@@ -47,7 +49,7 @@ class Acquire:
         self._driver = driver
         self._excitation_pm = excitation_pm
         self._laser_mw = laser_mw
-        self._triggers: list[tuple[bytes, bytes | None]] = []
+        self._triggers: list[tuple[bytes, bytes | None, int]] = []
         self._wake = asyncio.Event()
         self._dark = None  # seq, integration_us, scans, uptime_ms, axis_id
         self.instrument = None
@@ -56,8 +58,13 @@ class Acquire:
         self.identified = None
         self.finished = None
 
-    def trigger(self, command_id: "bytes | None" = None) -> str:
-        """Ask for a measurement; return why there will be none, or an empty string."""
+    def trigger(self, command_id: "bytes | None" = None, role: int = ROLE_SAMPLE) -> str:
+        """Ask for a measurement; return why there will be none, or an empty string.
+
+        Args:
+            command_id: who asked; it names the inspection. None: button or period.
+            role: ROLE_SAMPLE, or ROLE_STANDARD when a calibration standard is before the probe.
+        """
         signals = self._node.signals
         if self.instrument is None:
             reason = signals.standing("instrument") or "instrument is not ready yet; wait"
@@ -65,7 +72,8 @@ class Acquire:
             return reason
         if len(self._triggers) >= limits.TRIGGERS_MAX:
             return "busy: %d measurements are waiting" % len(self._triggers)
-        self._triggers.append((self._node.board.random_bytes(ID_BYTES), command_id))
+        inspection_id = command_id or self._node.board.random_bytes(ID_BYTES)
+        self._triggers.append((inspection_id, command_id, role))
         self._wake.set()
         return ""
 
@@ -114,18 +122,18 @@ class Acquire:
 
     async def _inspect(self) -> None:
         """Serve the oldest trigger."""
-        inspection_id = self._triggers[0][0]
+        inspection_id, _, role = self._triggers[0]
         try:
             if not self._has_dark():
                 await self._take(ROLE_DARK, inspection_id)
-            seq = await self._take(ROLE_SAMPLE, inspection_id)
+            seq = await self._take(role, inspection_id)
         except (InstrumentError, FlashRefused) as error:
             self._finish(OUTCOME_FAILED, str(error))
             raise
         self._finish(OUTCOME_DONE, "seq=%d" % seq)
 
     def _finish(self, outcome: int, detail: str) -> None:
-        _, command_id = self._triggers.pop(0)
+        command_id = self._triggers.pop(0)[1]
         if command_id is not None and self.finished is not None:
             self.finished(command_id, outcome, detail)
 
@@ -149,7 +157,7 @@ class Acquire:
         integration_us, scans = settings.integration_us, settings.scans
         is_dark = role == ROLE_DARK
         laser_mw = 0 if is_dark else self._laser_mw
-        node.signals.show("measuring", ("role", "dark" if is_dark else "sample"))
+        node.signals.show("measuring", ("role", ROLE_NAMES[role]))
         begun_ms = node.clock.uptime_ms()
         try:
             await driver.measure(integration_us, scans, laser_mw > 0)

@@ -6,13 +6,15 @@ gets the same answer again instead of a second measurement.
 
 from node import limits
 from node.signals import ascii_text
-from protocol.limits import DETAIL_CHARS_MAX
+from protocol.limits import DETAIL_CHARS_MAX, NAME_CHARS_MAX
 from protocol.messages import (
     ACTION_BIRTH,
     ACTION_CAPTURE,
     OUTCOME_DONE,
     OUTCOME_EXPIRED,
     OUTCOME_REFUSED,
+    ROLE_SAMPLE,
+    ROLE_STANDARD,
     Result,
 )
 
@@ -22,8 +24,8 @@ class Commands:
 
     Args:
         clock: for the expiry.
-        capture: function of a command id; begins a measurement that ends in `finish`, or returns
-        the reason why not.
+        capture: function of a command id and a role; begins a measurement that ends in `finish`,
+        or returns the reason why not.
         birth: function without arguments that publishes the birth.
         reply: function of a Result.
     """
@@ -54,7 +56,11 @@ class Commands:
             self._birth()
             self.finish(command.command_id, OUTCOME_DONE, "")
         elif command.action == ACTION_CAPTURE:
-            reason = self._capture(command.command_id)
+            role = capture_role(command.argument)
+            if role is None:
+                reason = "argument %s of capture is not known here" % command.argument[:8].hex()
+            else:
+                reason = self._capture(command.command_id, role)
             if reason:
                 self.finish(command.command_id, OUTCOME_REFUSED, reason)
         else:
@@ -69,3 +75,12 @@ class Commands:
             if entry[0] == command_id:
                 entry[1] = result
         self._reply(result)
+
+
+def capture_role(argument: bytes) -> "int | None":
+    """Return the role of the reading that a capture asks for, None when it is none (SPEC 8.5)."""
+    if not argument:
+        return ROLE_SAMPLE
+    if argument[0] == ROLE_STANDARD and len(argument) <= 1 + NAME_CHARS_MAX:
+        return ROLE_STANDARD
+    return ROLE_SAMPLE if argument == bytes([ROLE_SAMPLE]) else None

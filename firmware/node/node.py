@@ -5,7 +5,7 @@ import gc
 import time
 
 from node import boots, limits
-from node.acquire import Acquire
+from node.acquire import ROLE_NAMES, Acquire
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
@@ -16,7 +16,7 @@ from node.signals import Signals
 from node.supervisor import Supervisor
 from node.uplink import Uplink
 from protocol.limits import ID_BYTES
-from protocol.messages import ROLE_DARK
+from protocol.messages import ROLE_SAMPLE, ROLE_STANDARD
 
 FIRMWARE = "harmattan 0.1.0"
 
@@ -92,7 +92,7 @@ class Node:
             ("seq", seq),
             ("journal", self.journal.journal_id),
             ("inspection", message.inspection_id),
-            ("role", "dark" if getattr(message, "role", None) == ROLE_DARK else "sample"),
+            ("role", ROLE_NAMES.get(getattr(message, "role", None), "sample")),
         )
         self.uplink.stored()
         gc.collect()
@@ -135,8 +135,8 @@ class Node:
 
     async def _press(self) -> None:
         while True:
-            await self.board.button()
-            reason = self.acquire.trigger()
+            is_standard = await self.board.button()
+            reason = self.acquire.trigger(None, ROLE_STANDARD if is_standard else ROLE_SAMPLE)
             if reason:
                 self.board.log("button: %s" % reason)
 

@@ -16,7 +16,7 @@ from gateway import wire
 from gateway.fleet.roster import JournalKey, Roster
 from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.intake import Taken
-from gateway.journal import records
+from gateway.journal import calibrations, records
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
@@ -161,6 +161,8 @@ class Committer:
                 self._log.info(
                     "command_result", node=node, outcome=result.outcome, detail=result.detail
                 )
+            case wire.Command():
+                self._log.info("standard_ordered", node=node)
             case _:
                 pass
 
@@ -227,7 +229,7 @@ def _keep_record(
     (outcome.fresh if is_fresh else outcome.repeated).append(taken)
     if not is_fresh and not records.read_is_same(connection, taken.node, record, taken.frame):
         outcome.changed.append(taken)
-    outcome.is_judge_wanted |= is_fresh and records.is_sample(record)
+    outcome.is_judge_wanted |= is_fresh and records.is_spectrum(record)
 
 
 def _keep_presence(connection: apsw.Connection, taken: Taken, outcome: _Outcome) -> None:
@@ -243,6 +245,10 @@ def _keep_presence(connection: apsw.Connection, taken: Taken, outcome: _Outcome)
             _raise_floor(connection, taken, health, outcome)
         case wire.Status() as status:
             if not records.save_status(connection, node, status, seen_ms):
+                return
+        case wire.Command() as command:
+            # Our own commands come back too; only those that name a standard are of use.
+            if not calibrations.save_order(connection, node, command, taken.received_ms):
                 return
         case _:
             pass

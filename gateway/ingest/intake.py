@@ -9,6 +9,8 @@ from gateway import wire
 from protocol import limits, topics
 from protocol.errors import KindError, ProtocolError
 
+# Commands go down; the gateway reads them too, for the standards they name (SPEC.md 8.5).
+READ = (*topics.UP, "command")
 NAME_CHARS_MAX = 40  # of a foreign topic or name that is repeated in a sentence
 
 
@@ -63,7 +65,7 @@ def take(
         named_post, node, channel = topics.parse(topic)
     except ProtocolError as error:
         return Refused("topic_refused", "", named, f"{error}; check the sender's post and node")
-    if named_post != post or channel not in topics.UP:
+    if named_post != post or channel not in READ:
         text = f"topic {named!r} is not one this gateway reads; check the sender's post and channel"
         return Refused("topic_refused", "", named, text)
     if node not in nodes:

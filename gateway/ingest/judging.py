@@ -11,6 +11,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Protocol, TypeVar
 
 import apsw
 import msgspec
@@ -18,17 +19,28 @@ import numpy as np
 
 from gateway import wire
 from gateway.alerts import alert as alerts
+from gateway.errors import JournalError
 from gateway.fleet.roster import Roster
-from gateway.journal import records
+from gateway.ingest.rejudging import Rejudging, Settle
+from gateway.journal import calibrations, records
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.screening.explain import explain
+from gateway.screening.frame import Frame, FrameError
 from gateway.screening.judge import Verdict, judge, unjudged
+from gateway.screening.standing import Trial, choose
 from gateway.screening.watchlists import Watchlists
 from gateway.settings import LANGUAGES, Settings
 from gateway.spectra.axis import AxisRecord
+from gateway.spectra.calibrate import Calibration, calibrate
+from gateway.spectra.errors import CalibrationError, LibraryError, SpectraError
 from gateway.spectra.library import Library
+from gateway.spectra.standards import STANDARD_DEFAULT, find_standard
+from protocol import messages
+
+Result = TypeVar("Result")
+DAY_MS = 86_400_000
 
 PENDING_READ_MAX = 16  # judged before looking again who has waited longest
 
@@ -44,11 +56,26 @@ UNUSABLE = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Case:
-    """All that a verdict is made from."""
+    """All that a verdict is made from.
 
+    Attributes:
+        order: place of the reading among all readings.
+        standard: what its command named, else what the node's settings say.
+        kept: calibrations of its axis around it.
+    """
+
+    order: int
+    received_ms: int
     reading: wire.Reading
     birth: wire.Birth | None
     dark: wire.Reading | None
+    standard: str
+    kept: tuple[calibrations.Kept, ...]
+
+    @property
+    def instrument(self) -> str:
+        """Model and serial number, as far as the node has said."""
+        return axis_record(self.birth).instrument.strip() if self.birth else ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +86,11 @@ class Judged:
     sentences: dict[str, str]
 
 
-Attempt = Callable[[Awaitable[Judged]], Awaitable[Judged | None]]
+class Attempt(Protocol):
+    """Gives None instead of what the evaluation raises, having logged it."""
+
+    def __call__(self, work: Awaitable[Result]) -> Awaitable[Result | None]:
+        """Do the work."""
 
 
 def axis_record(birth: wire.Birth) -> AxisRecord:
@@ -88,6 +119,7 @@ class Judging:
         alert_wanted: set by us when an alert is in the outbox.
         attempt: gives None instead of what the evaluation raises, having logged it.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        library_faults: parts of the library that are left out, for the status.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins
@@ -104,6 +136,7 @@ class Judging:
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
+        library_faults: tuple[str, ...] = (),
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -118,6 +151,17 @@ class Judging:
         self._log = log.bind(part="judging")
         # One thread: identification must not keep the loop from receipts, and has one core to use.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
+        self._rejudging = Rejudging(
+            journal,
+            library.version,
+            watchlists.version,
+            library_faults,
+            judge=self._judge_again,
+            alerted=alert_wanted.set,
+            now_ms=now_ms,
+            counters=counters,
+            log=log,
+        )
 
     async def run(self) -> None:
         """Judge until cancelled.
@@ -132,15 +176,26 @@ class Judging:
             )
             for reading in pending:
                 await self._judge(reading)
-            if not pending:
+            if not pending and not await self._rejudge():
                 await self._wanted.wait()
 
     def close(self) -> None:
         """End the thread; what it was judging is judged again at the next start."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    async def _rejudge(self) -> bool:
+        """Judge one stored reading again; say whether there may be more to do now."""
+        try:
+            return await self._rejudging.step()
+        except JournalError as error:  # live readings must not wait for this part's restart
+            self._log.warning("rejudging_fault", text=f"{error}; tried after the next reading")
+            return False
+
     async def _judge(self, pending: records.Pending) -> None:
         """Judge one reading and commit what follows from it."""
+        if pending.reading is not None and pending.reading.role == messages.ROLE_STANDARD:
+            await self._calibrate(pending, pending.reading)
+            return
         judged = await self._judged(pending)
         verdict, text = judged.verdict, judged.sentences[self._settings.language]
         judgement = self._judgement(pending, judged)
@@ -165,9 +220,7 @@ class Judging:
         """Return the verdict on one reading; inconclusive when the evaluation fails."""
         judged = None
         if pending.reading is not None:
-            case = await self._journal.read(
-                partial(_gather, node=pending.node, reading=pending.reading)
-            )
+            case = await self._journal.read(partial(self._gather, pending, pending.reading))
             if case.birth is None:
                 self._roster.ask_birth(pending.node)
             loop = asyncio.get_running_loop()
@@ -175,6 +228,11 @@ class Judging:
         if judged is None:
             judged = _say(unjudged("judgement_failed", self._library, self._watchlists))
         return judged
+
+    async def _judge_again(self, pending: records.Pending) -> tuple[Verdict, Settle]:
+        """Return today's verdict on a stored reading, and what makes a judgement of it."""
+        judged = await self._judged(pending)
+        return judged.verdict, partial(self._judgement, pending, judged)
 
     def _evaluate(self, case: _Case) -> Judged:
         """Judge in the judges' thread; numpy lets the loop go on meanwhile."""
@@ -186,11 +244,81 @@ class Judging:
             flags=case.reading.flags,
             library=self._library,
             watchlists=self._watchlists,
-            axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
+            standing=choose(
+                [_trial(kept) for kept in case.kept],
+                order=case.order,
+                received_ms=case.received_ms,
+                days_max=self._settings.spectra.calibration_days_max,
+                axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
+                instrument=case.instrument,
+                standard=case.standard,
+            ),
         )
         return _say(verdict)
 
-    def _judgement(self, pending: records.Pending, judged: Judged) -> records.Judgement:
+    async def _calibrate(self, pending: records.Pending, reading: wire.Reading) -> None:
+        """Evaluate a measured standard and keep what came of it."""
+        case = await self._journal.read(partial(self._gather, pending, reading))
+        if case.birth is None:
+            self._roster.ask_birth(pending.node)
+        loop = asyncio.get_running_loop()
+        kept = await self._attempt(loop.run_in_executor(self._thread, _evaluate_standard, case))
+        if kept is None:
+            text = "the evaluation failed; measure the standard again and report the fault"
+            kept = _failed(case, "evaluation_failed", text)
+        days_max = self._settings.spectra.calibration_days_max
+        await self._journal.write(
+            partial(
+                calibrations.insert_calibration,
+                node=pending.node,
+                axis_id=reading.axis_id,
+                kept=kept,
+                again_from_ms=pending.received_ms - days_max * DAY_MS,
+            )
+        )
+        self._tell_calibration(pending, kept)
+
+    def _tell_calibration(self, pending: records.Pending, kept: calibrations.Kept) -> None:
+        """Count and log what came of a standard."""
+        label = {**_label(pending), "standard": kept.standard_id}
+        if kept.fault:
+            self._counters.count("calibration_failed", pending.node)
+            self._log.warning("calibration_failed", **label, fault=kept.fault, text=kept.text)
+            return
+        found = msgspec.json.decode(kept.body, type=Calibration)
+        self._counters.count("calibration_made", pending.node)
+        self._log.info(
+            "calibration_made",
+            **label,
+            offset_cm1=found.offset_cm1,
+            uncertainty_cm1=found.uncertainty_cm1,
+            resolution_cm1=found.resolution_cm1,
+            residual_cm1_rms=found.residual_cm1_rms,
+        )
+
+    def _gather(
+        self, pending: records.Pending, reading: wire.Reading, connection: apsw.Connection
+    ) -> _Case:
+        """Return a reading with what the journal has about it."""
+        node = pending.node
+        usual = next(
+            (entry.standard for entry in self._settings.nodes if entry.id == node),
+            STANDARD_DEFAULT,
+        )
+        ordered = calibrations.read_order(connection, node, reading.inspection_id)
+        return _Case(
+            order=pending.record_id,
+            received_ms=pending.received_ms,
+            reading=reading,
+            birth=records.read_axis_birth(connection, node, reading.axis_id),
+            dark=records.read_dark(connection, node, reading),
+            standard=ordered or usual,
+            kept=calibrations.read_around(connection, node, reading.axis_id, pending.record_id),
+        )
+
+    def _judgement(
+        self, pending: records.Pending, judged: Judged, rejudged: alerts.Rejudged | None = None
+    ) -> records.Judgement:
         """Return the verdict as it is kept, with an alert when it is an alarm."""
         verdict, judged_ms = judged.verdict, self._now_ms()
         kept = records.Judgement(
@@ -222,6 +350,7 @@ class Judging:
                 sentences=judged.sentences,
                 library_version=verdict.library_version,
                 spectrum_sha256=hashlib.sha256(reading.pixels_u16le).hexdigest(),
+                rejudged=rejudged,
             )
         )
         return dataclasses.replace(kept, alert_id=identity, alert_body=body)
@@ -232,13 +361,48 @@ def _say(verdict: Verdict) -> Judged:
     return Judged(verdict, {language: explain(verdict, language) for language in LANGUAGES})
 
 
-def _gather(connection: apsw.Connection, node: str, reading: wire.Reading) -> _Case:
-    """Return a reading with what the journal has about it."""
-    return _Case(
-        reading,
-        records.read_axis_birth(connection, node, reading.axis_id),
-        records.read_dark(connection, node, reading),
+def _evaluate_standard(case: _Case) -> calibrations.Kept:
+    """Calibrate by a node's measured standard; a fault is part of the answer."""
+    frame = Frame(
+        _counts(case.reading),
+        axis_record(case.birth) if case.birth else None,
+        _counts(case.dark) if case.dark else None,
+        case.reading.full_scale_counts,
     )
+    try:
+        standard = find_standard(case.standard)
+    except LibraryError as error:
+        return _failed(case, "unknown_standard", str(error))
+    try:
+        found = calibrate(
+            frame.as_spectrum(0.0),
+            standard,
+            instrument=case.instrument,
+            measured_ms=case.received_ms,
+        )
+    except FrameError as error:
+        text = f"the reading of {case.standard} cannot be used ({error}); measure it again"
+        return _failed(case, error.reason_id, text)
+    except CalibrationError as error:
+        return _failed(case, error.fault, str(error))
+    except SpectraError as error:
+        return _failed(case, "bad_reading", str(error))
+    body = msgspec.json.encode(found)
+    return calibrations.Kept(case.order, case.received_ms, found.standard_id, "", "", body)
+
+
+def _failed(case: _Case, fault: str, text: str) -> calibrations.Kept:
+    return calibrations.Kept(case.order, case.received_ms, case.standard, fault, text, b"")
+
+
+def _trial(kept: calibrations.Kept) -> Trial:
+    """Return a kept calibration as the rules look at it."""
+    fault, found = kept.fault, None
+    try:
+        found = msgspec.json.decode(kept.body, type=Calibration) if kept.body else None
+    except msgspec.DecodeError:
+        fault = "unreadable"
+    return Trial(kept.record_id, kept.received_ms, kept.standard_id, fault, found)
 
 
 def _label(pending: records.Pending) -> dict[str, object]:

@@ -113,7 +113,7 @@ class Link:
             timeout=CONNECT_S_MAX,
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Passage, self._take)),
             max_inflight_messages=2 * limits.WINDOW_RECORDS_MAX,
-            tls_context=_tls(self._settings),
+            tls_context=tls_context(self._settings),
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
 
@@ -124,9 +124,9 @@ class Link:
             BrokerError: the broker does not allow it.
         """
         prefix = f"{topics.PREFIX}{self._settings.post}/+/"
-        granted = await client.subscribe([(prefix + channel, 1) for channel in topics.UP])
+        granted = await client.subscribe([(prefix + channel, 1) for channel in intake.READ])
         codes = [code if isinstance(code, int) else int(code.value) for code in granted]
-        for channel, code in zip(topics.UP, codes, strict=False):
+        for channel, code in zip(intake.READ, codes, strict=False):
             if code >= SUBSCRIPTION_REFUSED:
                 broker = self._settings.broker
                 raise BrokerError(
@@ -196,7 +196,7 @@ async def _last(client: aiomqtt.Client) -> None:
         pass  # none comes this way: they are taken in as they are read
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
     """Return mutual TLS for a broker with certificates, None without.
 
     Raises:

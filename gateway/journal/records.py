@@ -25,7 +25,7 @@ COUNT_MAX = 1 << 53  # where a counter stops; exact in JSON, and far from SQLite
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A committed reading that awaits its verdict.
+    """A committed reading that awaits its verdict, or a standard that awaits its evaluation.
 
     Attributes:
         reading: None when the frame cannot be decoded any more: a damaged file, or a stricter
@@ -65,7 +65,7 @@ class Judgement:
 def insert_record(
     connection: apsw.Connection, node: str, record: wire.Record, frame: bytes, received_ms: int
 ) -> bool:
-    """Commit a record and say whether it is new. A new sample goes to the judges."""
+    """Commit a record and say whether it is new. A new spectrum goes to the judges."""
     row = connection.execute(
         "INSERT INTO records (node, journal_id, seq, kind, received_ms, frame)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
@@ -78,7 +78,7 @@ def insert_record(
             frame,
         ),
     ).fetchone()
-    if row is not None and is_sample(record):
+    if row is not None and is_spectrum(record):
         connection.execute("INSERT INTO pending (record_id) VALUES (?)", row)
     return row is not None
 
@@ -92,9 +92,9 @@ def read_is_same(connection: apsw.Connection, node: str, record: wire.Record, fr
     return row is not None and row[0] == frame
 
 
-def is_sample(record: wire.Record) -> bool:
-    """Say whether a record is a spectrum that needs a verdict."""
-    return isinstance(record, wire.Reading) and record.role == messages.ROLE_SAMPLE
+def is_spectrum(record: wire.Record) -> bool:
+    """Say whether a record is a spectrum to evaluate: a sample, or a calibration standard."""
+    return isinstance(record, wire.Reading) and record.role != messages.ROLE_DARK
 
 
 def save_floor(connection: apsw.Connection, node: str, journal_id: bytes, seq: int) -> None:
@@ -173,7 +173,8 @@ def save_birth(
     connection.execute(
         "INSERT OR IGNORE INTO pending (record_id) SELECT v.record_id FROM verdicts v"
         " JOIN records r ON r.id = v.record_id"
-        " WHERE v.reason_id = 'no_axis' AND r.node = ?",
+        " WHERE v.reason_id = 'no_axis' AND r.node = ?1"
+        " UNION SELECT record_id FROM calibrations WHERE fault = 'no_axis' AND node = ?1",
         (node,),
     )
     return bool(connection.changes())

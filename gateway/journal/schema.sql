@@ -1,4 +1,4 @@
--- Version 1. A record is a frame as the node sent it; everything else can be made from records again.
+-- Version 2. A record is a frame as the node sent it; everything else can be made from records again.
 
 CREATE TABLE records (
     id          INTEGER PRIMARY KEY,
@@ -54,6 +54,33 @@ CREATE TABLE verdicts (
 -- Readings that are judged again when their axis comes.
 CREATE INDEX verdicts_without_axis ON verdicts (record_id) WHERE reason_id = 'no_axis';
 
+-- Readings that are judged again when a calibration comes.
+CREATE INDEX verdicts_uncalibrated ON verdicts (record_id)
+    WHERE reason_id IN ('not_calibrated', 'calibration_expired', 'uncalibrated_listed');
+
+-- The standards that commands have named; the reading they asked for has their id as its inspection.
+CREATE TABLE orders (
+    node        TEXT    NOT NULL,
+    command_id  BLOB    NOT NULL,
+    standard    TEXT    NOT NULL,
+    received_ms INTEGER NOT NULL,
+    PRIMARY KEY (node, command_id)
+) STRICT, WITHOUT ROWID;
+
+-- What came of each measured standard, failed ones included.
+CREATE TABLE calibrations (
+    record_id   INTEGER NOT NULL PRIMARY KEY REFERENCES records (id),
+    node        TEXT    NOT NULL,
+    axis_id     BLOB    NOT NULL,
+    standard_id TEXT    NOT NULL,
+    received_ms INTEGER NOT NULL,           -- of its reading, by the gateway's clock
+    fault       TEXT    NOT NULL,           -- empty: it is valid
+    text        TEXT    NOT NULL,           -- one sentence for the technician; empty when valid
+    body        BLOB    NOT NULL            -- the calibration as JSON; empty when it failed
+) STRICT;
+
+CREATE INDEX calibrations_of_axes ON calibrations (node, axis_id, record_id);
+
 -- The outbox: an alert stays here, with its receipt once it has one.
 CREATE TABLE alerts (
     alert_id    TEXT    NOT NULL PRIMARY KEY,
@@ -74,3 +101,36 @@ CREATE TABLE counters (
     count       INTEGER NOT NULL,
     PRIMARY KEY (name, subject)
 ) STRICT, WITHOUT ROWID;
+
+-- One run through the stored readings with another library or other lists; the newest is in force.
+-- It goes from the newest reading to the oldest, and goes on from `below_id` after a kill.
+CREATE TABLE rejudgings (
+    id              INTEGER PRIMARY KEY,
+    library_version TEXT    NOT NULL,
+    lists_version   TEXT    NOT NULL,
+    since_ms        INTEGER NOT NULL,       -- readings received before are left alone
+    below_id        INTEGER NOT NULL,       -- records from here on are done; 0: all are
+    started_ms      INTEGER NOT NULL,
+    ended_ms        INTEGER,                -- NULL: not yet
+    judged          INTEGER NOT NULL DEFAULT 0,
+    changed         INTEGER NOT NULL DEFAULT 0,
+    raised          INTEGER NOT NULL DEFAULT 0,  -- became an alarm
+    lowered         INTEGER NOT NULL DEFAULT 0,  -- is no alarm any more
+    failed          INTEGER NOT NULL DEFAULT 0,  -- could not be judged again; keeps its verdict
+    faults          TEXT    NOT NULL DEFAULT '[]'  -- JSON: parts of the library that are left out
+) STRICT;
+
+-- What a run found different. `verdicts` keeps what was said at the time; the newest row here is what
+-- is known now.
+CREATE TABLE rejudged (
+    run_id         INTEGER NOT NULL REFERENCES rejudgings (id),
+    record_id      INTEGER NOT NULL REFERENCES records (id),
+    verdict_before TEXT    NOT NULL,
+    before         BLOB    NOT NULL,        -- the whole verdict as JSON
+    verdict_after  TEXT    NOT NULL CHECK (verdict_after IN ('alarm', 'inconclusive', 'clear')),
+    after          BLOB    NOT NULL,        -- likewise
+    rejudged_ms    INTEGER NOT NULL,
+    PRIMARY KEY (record_id, run_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX rejudged_by_run ON rejudged (run_id, record_id);

@@ -13,10 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import wire
+from gateway.journal.calibrations import read_newest
 from gateway.journal.records import read_frame
+from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.store import connect, fault
 from gateway.settings import NodeSettings, Settings
 
+DAY_S = 86_400
 SILENT_HEALTHS = 3  # so many healths may be lost on a bad link before a node is taken for silent
 
 
@@ -28,6 +31,10 @@ class NodeState(msgspec.Struct, frozen=True):
             offline; or never, when it has not spoken yet.
         config_in_force: the node has confirmed the config that the gateway sends.
         fault: what it says of itself, empty when it is well.
+        calibration: valid, expired, failed (the last standard it measured set no axis) or absent;
+            of the axis that the node announced last.
+        calibration_age_s: since the last standard was measured; None: never.
+        calibration_text: the standard, or why it failed.
     """
 
     node: str
@@ -38,6 +45,9 @@ class NodeState(msgspec.Struct, frozen=True):
     fault: str
     evicted_count: int
     records: int
+    calibration: str = "absent"
+    calibration_age_s: float | None = None
+    calibration_text: str = ""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -53,17 +63,24 @@ class Status(msgspec.Struct, frozen=True):
     alerts_waiting: int
     alert_fault: str
     counters: dict[str, int]
+    library: Progress | None = None
 
     @property
     def is_well(self) -> bool:
-        """Say whether nobody needs to look now: it runs, all nodes are well, no alert is stuck.
+        """Say whether nobody needs to look now.
+
+        It runs, all nodes are well and calibrated, no alert is stuck.
 
         What was lost or refused long ago is shown, but does not make a post unwell for ever.
         """
         return (
             self.running
-            and all(node.state == "online" and not node.fault for node in self.nodes)
+            and all(
+                node.state == "online" and not node.fault and node.calibration == "valid"
+                for node in self.nodes
+            )
             and not self.alert_fault
+            and not (self.library and self.library.faults)
         )
 
 
@@ -97,8 +114,16 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
     )
     counts = dict(_rows(connection, "SELECT node, count(*) FROM records GROUP BY node"))
     known = {row[0]: row for row in rows}
+    days_max = settings.spectra.calibration_days_max
     states = tuple(
-        _state(node, known.get(node.id), counts.get(node.id, 0), now_ms) for node in settings.nodes
+        _calibrated(
+            connection,
+            _state(node, known.get(node.id), counts.get(node.id, 0), now_ms),
+            known.get(node.id),
+            now_ms=now_ms,
+            days_max=days_max,
+        )
+        for node in settings.nodes
     )
     ((delivered, waiting),) = _rows(
         connection, "SELECT count(receipt), count(*) - count(receipt) FROM alerts"
@@ -125,6 +150,7 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
         counters=dict(
             _rows(connection, "SELECT name, sum(count) FROM counters GROUP BY name ORDER BY name")
         ),
+        library=read_progress(connection),
     )
 
 
@@ -160,6 +186,41 @@ def _state(
     )
 
 
+def _calibrated(
+    connection: apsw.Connection,
+    state: NodeState,
+    row: tuple[Any, ...] | None,
+    *,
+    now_ms: int,
+    days_max: int,
+) -> NodeState:
+    """Return the state with what is known of the node's calibration."""
+    birth = read_frame(row[1]) if row else None
+    axis_id = birth.axis_id if isinstance(birth, wire.Birth) else None
+    kept = read_newest(connection, state.node, axis_id) if axis_id else None
+    if kept is None:
+        return state
+    age_s = abs(now_ms - kept.received_ms) / 1_000
+    found = "expired" if age_s > days_max * DAY_S else "valid"
+    return msgspec.structs.replace(
+        state,
+        calibration="failed" if kept.fault else found,
+        calibration_age_s=age_s,
+        calibration_text=kept.text if kept.fault else kept.standard_id,
+    )
+
+
+def _age(state: NodeState) -> Text:
+    """Return the calibration in a few words."""
+    if state.calibration_age_s is None:
+        return Text("none", style="red")
+    hours = state.calibration_age_s / 3_600
+    age = f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.0f} d"
+    if state.calibration == "valid":
+        return Text(f"{age} ago", style="green")
+    return Text(state.calibration, style="red")
+
+
 def show(status: Status, console: Console, now_ms: int) -> None:
     """Draw the status for a person."""
     console.print(
@@ -167,7 +228,8 @@ def show(status: Status, console: Console, now_ms: int) -> None:
         + ("[green]gateway runs[/green]" if status.running else "[red]gateway does not run[/red]")
     )
     table = Table(box=None, pad_edge=False)
-    for column in ("node", "state", "seen", "instrument", "config", "records", "fault"):
+    columns = ("node", "state", "seen", "instrument", "axis set", "config", "records", "fault")
+    for column in columns:
         table.add_column(column)
     for node in status.nodes:
         colour = {"online": "green", "offline": "red"}.get(node.state, "yellow")
@@ -177,18 +239,38 @@ def show(status: Status, console: Console, now_ms: int) -> None:
             f"[{colour}]{node.state}[/{colour}]",
             seen,
             Text(node.instrument or "-"),
+            _age(node),
             "in force" if node.config_in_force else "not yet",
             str(node.records),
             Text(node.fault or "-"),  # a node's own words are no markup
         )
     console.print(table)
+    for node in status.nodes:
+        if node.calibration == "failed":
+            console.print(f"[red]calibration of {node.node}:[/red]", Text(node.calibration_text))
     verdicts = ", ".join(f"{name} {count}" for name, count in sorted(status.verdicts.items()))
     console.print(f"records {status.records}, awaiting judgement {status.pending}")
     console.print(f"verdicts: {verdicts or 'none yet'}")
     console.print(f"alerts: delivered {status.alerts_delivered}, waiting {status.alerts_waiting}")
     if status.alert_fault:
         console.print("[red]delivery:[/red]", Text(status.alert_fault))
+    if status.library is not None:
+        _show_library(status.library, console)
     if status.counters.get("record_lost"):
         console.print(f"[red]lost records: {status.counters['record_lost']}[/red]")
     counted = ", ".join(f"{name} {count}" for name, count in status.counters.items())
     console.print(f"counted: {counted or 'nothing'}")
+
+
+def _show_library(library: Progress, console: Console) -> None:
+    """Draw the library in use, and what it changed in stored readings."""
+    told = "judged again" if library.is_ended else "being judged again"
+    console.print(Text(f"library {library.library_version}; lists {library.lists_version}"))
+    if library.judged:
+        console.print(
+            f"stored readings {told}: {library.judged}, changed {library.changed} (now alarm"
+            f" {library.raised}, no alarm any more {library.lowered});"
+            " harmattan library rejudged"
+        )
+    for text in library.faults:
+        console.print("[red]library:[/red]", Text(f"{text}; left out"))

@@ -8,8 +8,8 @@ from gateway.spectra.library import Library, load_library
 
 REASONS: dict[str, str] = {
     "listed_found": (
-        "ALARM: {substances} found. Listed: {lists}. Keep the goods here, do not open or move "
-        "them, and call your supervisor."
+        "ALARM: {substances} found; nothing harmless explains the measurement. Listed: {lists}. "
+        "Keep the goods here, do not open or move them, and call your supervisor."
     ),
     "listed_family": (
         "ALARM: one of these found, the measurement cannot tell which: {substances}. Listed: "
@@ -32,25 +32,26 @@ REASONS: dict[str, str] = {
         "substances. Check the documents and ask your supervisor."
     ),
     "no_signal": (
-        "INCONCLUSIVE: no Raman signal. Check that the sample is in front of the probe. Metal "
-        "powders and simple salts give none: then check weight and documents."
+        "INCONCLUSIVE: no Raman signal. Check that the sample is in front of the probe and the "
+        "window is clean, and measure longer. Metal powders and simple salts give no signal: then "
+        "check weight and documents."
     ),
     "packaging_only": (
         "INCONCLUSIVE: only packaging was seen ({substances}). Measure the goods themselves, "
-        "through a thinner place or opened if that is safe. Metal powders in it would give no "
-        "signal."
+        "through a thinner place or opened if that is safe. Metal powder in it would give no "
+        "signal: check weight and documents too."
     ),
     "weak_signal": (
-        "INCONCLUSIVE: the signal is too weak ({snr} times the noise, {snr_min} needed). Measure "
-        "again, closer or with a longer exposure."
+        "INCONCLUSIVE: the signal is too weak ({snr} times the noise, {snr_min} needed). Clean the "
+        "window and measure again, closer or with a longer exposure."
     ),
     "few_bands": (
         "INCONCLUSIVE: only {band_count} bands were seen, too few to recognise or exclude "
-        "anything. Measure again with a longer exposure."
+        "anything. Measure again with a longer exposure or out of the bag, if that is safe."
     ),
     "saturated": (
-        "INCONCLUSIVE: the detector was full over {share_percent} % of the range. Measure again "
-        "with a shorter exposure."
+        "INCONCLUSIVE: the detector was full over {share_percent} % of the range and may hide the "
+        "strongest bands. Measure again with a shorter exposure."
     ),
     "range_short": (
         "INCONCLUSIVE: only {low_cm1} to {high_cm1} cm-1 were measured, where these can be missed: "
@@ -73,6 +74,11 @@ REASONS: dict[str, str] = {
         "INCONCLUSIVE: the calibration of this instrument cannot be used. Have the instrument "
         "calibrated."
     ),
+    "axis_off": (
+        "INCONCLUSIVE: the goods fit only when the whole axis is moved by {offset_cm1} cm-1: the "
+        "instrument is out of calibration. Calibrate it with a standard (polystyrene or "
+        "cyclohexane) and measure again."
+    ),
     "wrong_pixel_count": (
         "INCONCLUSIVE: the reading has {pixel_count} pixels, the instrument {expected_count}. "
         "Restart the node and measure again."
@@ -84,15 +90,105 @@ REASONS: dict[str, str] = {
     "judgement_failed": (
         "INCONCLUSIVE: the evaluation of this reading failed. Measure again and report the fault."
     ),
+    "not_calibrated": (
+        "INCONCLUSIVE: instrument {instrument} is not calibrated, so the places of bands are not "
+        "certain. Measure the standard ({standard}), then the goods again."
+    ),
+    "calibration_expired": (
+        "INCONCLUSIVE: the calibration is {age_days} days old, {age_days_max} are allowed. Measure "
+        "the standard ({standard}), then the goods again."
+    ),
+    "calibration_failed": (
+        "INCONCLUSIVE: the last calibration failed: {fault}. Measure the standard again; if it "
+        "fails again, have the instrument checked."
+    ),
+    "uncalibrated_listed": (
+        "INCONCLUSIVE: signs of {substances}. Listed: {lists}. It would be an alarm, but {why}. "
+        "Hold the goods, calibrate the instrument, and measure again."
+    ),
+    "not_raman": (
+        "INCONCLUSIVE: this is no Raman spectrum: {why}. Nothing was identified. Measure or export "
+        "a Raman spectrum and try again."
+    ),
+    "constant": (
+        "INCONCLUSIVE: the signal is the same everywhere, so nothing was measured. Check that the "
+        "laser is on and the probe connected, then measure again."
+    ),
+    "negative": (
+        "INCONCLUSIVE: {share_percent} % of the signal lies below zero, so the dark measurement "
+        "does not belong to it. Take a new one with the same exposure and measure again."
+    ),
+    "dark_missing": (
+        "INCONCLUSIVE: there is no dark measurement, so weak bands cannot be told from the "
+        "detector's own pattern. Take one with the laser off and measure again."
+    ),
+    "dark_high": (
+        "INCONCLUSIVE: the detector's dark level fills {share_percent} % of its range. Let the "
+        "instrument cool down and measure again with a shorter exposure, repeated more often."
+    ),
+    "fluorescence": (
+        "INCONCLUSIVE: {share_percent} % of the light is background glow (fluorescence), which "
+        "covers weak bands. Measure at another spot or angle, out of the bag if that is safe, or "
+        "with a 1064 nm instrument."
+    ),
+    "resolution_poor": (
+        "INCONCLUSIVE: bands are blurred to a width of {resolution_cm1} cm-1; with more than "
+        "{resolution_max_cm1} salts cannot be told apart. Hold the probe steady at its distance; "
+        "if it stays so, have the instrument checked."
+    ),
+    "cosmic_rays": (
+        "INCONCLUSIVE: {spike_count} cosmic rays or electrical spikes may cover bands. Measure "
+        "again with several shorter exposures."
+    ),
+    "dead_pixels": (
+        "INCONCLUSIVE: {pixel_count} pixels of the detector gave no true value. Measure again; if "
+        "it stays so, have the instrument checked."
+    ),
+    "step": (
+        "INCONCLUSIVE: the signal jumps at {shift_cm1} cm-1, as no substance does. Measure again "
+        "without moving the probe; if it stays so, have the instrument checked."
+    ),
     "harmless_found": (
-        "CLEAR: {substances}. No listed substance is needed to explain the measurement."
+        "CLEAR: {substances} found; no listed substance is needed to explain the measurement. "
+        "Compare with the documents. Metal powders give no signal and are not excluded."
     ),
     "unknown_clear": (
-        "CLEAR of listed substances: none of their band patterns is present. What it is, the "
-        "library does not know; compare with the documents."
+        "CLEAR of listed substances that give a signal: none of their band patterns is present. "
+        "What it is, the library does not know; compare with the documents. Metal powders give no "
+        "signal and are not excluded."
     ),
 }
 """Reason id -> msgid. Placeholders are filled from the verdict's parameters."""
+
+WORDS: dict[str, dict[str, str]] = {
+    "why": {
+        "transmittance": "the bands are dips, as in an infrared transmittance spectrum",
+        "absorbance": "range, spacing and values are those of an infrared absorbance spectrum",
+        "inverted": "the bands point down; sample and dark measurement may be exchanged",
+        "wavelength": "the axis is in nanometres and begins at a laser's wavelength",
+        "wavenumber": "the axis holds absolute wavenumbers, not shifts from the laser",
+        "pixels": "the axis counts pixels",
+        "not_calibrated": "the instrument is not calibrated",
+        "calibration_expired": "the instrument's calibration is too old",
+        "calibration_failed": "the instrument's last calibration failed",
+    },
+    "fault": {
+        "no_signal": "the standard gave no signal",
+        "saturated": "the detector was full",
+        "too_few_bands": "too few bands of the standard were seen",
+        "wrong_material": "the bands are not those of the standard",
+        "offset_large": "the axis is shifted too far",
+        "stretch_large": "the axis is stretched too far",
+        "residual_large": "the bands cannot be brought to their places",
+    },
+    "standard": {
+        "toluene_acetonitrile": "toluene with acetonitrile",
+        "naphthalene": "naphthalene",
+        "diamond": "diamond",
+    },
+}
+"""Parameter -> its value -> msgid of the words for it. Other values are shown as they are, those of
+`standard` by the library's name."""
 
 
 def explain(verdict: Verdict, language: str = "en") -> str:
@@ -119,12 +215,32 @@ def _words(
     parameters: dict[str, Parameter], language: str, library: Library
 ) -> dict[str, str | int | float]:
     """Parameters as the templates name them: `x_ids` becomes `xs`, lists become text."""
-    comma = "، " if language == "ar" else ", "
+    between = comma(language)
     words: dict[str, str | int | float] = {}
     for key, value in parameters.items():
-        if key.endswith("_ids"):
+        known = WORDS.get(key, {})
+        if isinstance(value, str) and value in known:
+            words[key] = translate(known[value], language)
+        elif key == "standard" and isinstance(value, str):
+            words[key] = name_of(value, language, library)
+        elif key.endswith("_ids"):
             names = value if isinstance(value, tuple) else (str(value),)
-            words[f"{key[:-4]}s"] = comma.join(name_of(name, language, library) for name in names)
+            words[f"{key[:-4]}s"] = between.join(name_of(name, language, library) for name in names)
+        elif isinstance(value, tuple):
+            words[key] = between.join(isolated(entry, language) for entry in value)
         else:
-            words[key] = comma.join(value) if isinstance(value, tuple) else value
+            words[key] = isolated(value, language) if isinstance(value, str) else value
     return words
+
+
+def comma(language: str) -> str:
+    """The list separator of a language."""
+    return "، " if language == "ar" else ", "
+
+
+def isolated(words: str, language: str) -> str:
+    """Foreign words, such as a version or a list's title, kept together within Arabic text.
+
+    Without the marks `2026.11-4ab7` would be shown as `4ab7-2026.11`.
+    """
+    return f"\u2068{words}\u2069" if language == "ar" else words

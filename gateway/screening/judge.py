@@ -6,32 +6,24 @@ because a reading that vanished in an exception would be a missed alarm.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from gateway.screening.doubt import doubted
+from gateway.screening.frame import Counts, Frame, FrameError
 from gateway.screening.rules import screen
+from gateway.screening.standing import Standing, hold_back
 from gateway.screening.verdict import ListRecord, Parameter, Verdict
 from gateway.screening.watchlists import Watchlists
-from gateway.spectra.axis import AxisRecord, raman_axis_cm1
-from gateway.spectra.errors import AxisError, SpectraError
+from gateway.spectra.axis import AxisRecord
+from gateway.spectra.errors import SpectraError
 from gateway.spectra.library import Library
 from gateway.spectra.match import identify
-from gateway.spectra.spectrum import (
-    RESOLUTION_CM1_MAX,
-    RESOLUTION_CM1_MIN,
-    BoolArray,
-    FloatArray,
-    Spectrum,
-)
+from gateway.spectra.quality import findings, measure_condition
 
 FLAG_SATURATED = 1
 FLAG_INTERRUPTED = 2
 FLAG_UNVERIFIED = 4
 """Bits of a reading's flags, protocol/SPEC.md."""
-
-Counts = NDArray[np.integer[Any]]
 
 __all__ = ["Verdict", "judge", "unjudged"]
 
@@ -45,7 +37,7 @@ def judge(
     flags: int,
     library: Library,
     watchlists: Watchlists,
-    axis_uncertainty_cm1: float = 2.0,
+    standing: Standing,
 ) -> Verdict:
     """Judge one reading.
 
@@ -57,48 +49,44 @@ def judge(
         flags: 1 saturated, 2 interrupted, 4 unverified checksum.
         library: band tables.
         watchlists: lists in force.
-        axis_uncertainty_cm1: half-width of the axis error that may remain.
+        standing: the calibration it stands on, or why there is none.
 
     Returns:
-        The verdict; inconclusive with a named reason when the reading cannot be evaluated.
+        The verdict; inconclusive with a named reason when the reading cannot be evaluated, or when
+        no calibration is in force.
     """
-    if axis is None:
-        return unjudged("no_axis", library, watchlists)
-    pixels = np.atleast_1d(np.asarray(pixels_counts))
-    for frame in (pixels, dark_counts):
-        if frame is not None and np.shape(frame) != (axis.pixel_count,):
-            return unjudged(
-                "wrong_pixel_count",
-                library,
-                watchlists,
-                pixel_count=int(np.size(frame)),
-                expected_count=axis.pixel_count,
-            )
+    frame = Frame(pixels_counts, axis, dark_counts, full_scale_counts)
+    verdict = _judge(frame, flags, library, watchlists, standing)
+    return hold_back(verdict, standing, watchlists)
+
+
+def _judge(
+    frame: Frame, flags: int, library: Library, watchlists: Watchlists, standing: Standing
+) -> Verdict:
+    """Judge as if the axis were right to within the standing's uncertainty."""
     try:
-        shift = raman_axis_cm1(axis.coefficients_nm, axis.pixel_count, axis.excitation_nm)
-    except AxisError:
-        return unjudged("bad_axis", library, watchlists)
-    full_scale = full_scale_counts or axis.full_scale_counts
-    saturated = _saturated(pixels, dark_counts, full_scale)
-    counts: FloatArray = pixels.astype(np.float64)
-    if dark_counts is not None:
-        counts = counts - np.asarray(dark_counts, dtype=np.float64)
-    known = RESOLUTION_CM1_MIN <= axis.resolution_cm1 <= RESOLUTION_CM1_MAX
-    try:
-        spectrum = Spectrum(
-            axis_cm1=shift,
-            intensity_counts=counts,
-            saturated=saturated,
-            resolution_cm1=axis.resolution_cm1 if known else None,
-            axis_uncertainty_cm1=axis_uncertainty_cm1,
-            shot_noise_known=True,
+        spectrum = frame.as_spectrum(standing.record.uncertainty_cm1)
+        if standing.calibration is not None:
+            spectrum = standing.calibration.correct(spectrum)
+        condition = measure_condition(
+            spectrum.axis_cm1,
+            np.asarray(frame.pixels_counts, dtype=np.float64),
+            dark_counts=frame.dark_counts,
+            saturated=spectrum.saturated,
+            full_scale_counts=frame.full_scale_counts_in_use,
+            resolution_cm1=spectrum.resolution_cm1,
+            raw=True,
         )
         identification = identify(spectrum, library)
+    except FrameError as error:
+        return unjudged(error.reason_id, library, watchlists, **error.parameters)
     except SpectraError:
         return unjudged("bad_reading", library, watchlists)
     unsure = bool(flags & (FLAG_INTERRUPTED | FLAG_UNVERIFIED))
     verdict = screen(identification, watchlists, library, interrupted=unsure)
-    if verdict.verdict == "clear" and flags & FLAG_SATURATED and not saturated.any():
+    verdict = doubted(verdict, findings(condition))
+    full = spectrum.saturated is not None and spectrum.saturated.any()
+    if verdict.verdict == "clear" and flags & FLAG_SATURATED and not full:
         # The instrument knows of saturation that the counts no longer show (averaged scans).
         return unjudged("saturated_scans", library, watchlists)
     return verdict
@@ -124,13 +112,3 @@ def unjudged(
             for entry in (watchlists.lists if watchlists else ())
         ),
     )
-
-
-def _saturated(pixels: Counts, dark: Counts | None, full_scale_counts: int) -> BoolArray:
-    """Pixels that were full in the reading or in its dark frame, shape (n_pixel,)."""
-    if full_scale_counts <= 0:
-        return np.zeros(pixels.shape, dtype=np.bool_)
-    full: BoolArray = pixels >= full_scale_counts
-    if dark is not None:
-        full = full | (np.asarray(dark) >= full_scale_counts)
-    return full

@@ -17,6 +17,8 @@ of them.
 
 from __future__ import annotations
 
+import math
+
 from gateway.screening.thresholds import Thresholds, load_thresholds
 from gateway.screening.verdict import (
     BandRecord,
@@ -36,9 +38,17 @@ from gateway.spectra.match import Candidate, Hit, Identification, Quality
 ALARM_SEEN_BANDS_MIN = 3
 """So many satellites at their places prove a substance whose main band is covered."""
 
+CERTAIN_NATS_MIN = 10.0
+CERTAIN_SHARE_MIN = 0.02
+"""With evidence of 20,000 to 1 a component may be this small: its whole pattern of bands stands
+there, and what the tables leave out of a large component is no pattern."""
+
 CONFIRMED_GRADES = ("A", "B")
-"""A single band decides only if its place was measured or published as such; of the others one in
-seven is absent or displaced."""
+SUPPORT_NATS_MIN = 1.0
+UNCONFIRMED_NATS = 2.0
+"""A single band decides if its place was measured or published as such. Of the others one in seven
+is absent or displaced: then the light at the places of the faint bands must speak for it, or the
+evidence be seven times stronger."""
 
 PRINCIPAL_REL_MIN = 0.8
 """Bands of at least this tabulated height are the principal ones."""
@@ -175,7 +185,8 @@ def _split(
             if entry.substance_id not in listed
             and library[entry.substance_id].category not in REFER_CATEGORIES
         ]
-        if not _convincing(hit, identification.quality, limits):
+        family = [entry.nats for entry in rivals if entry.substance_id in listed]
+        if not _convincing(hit, _any_of(hit.nats, family), identification.quality, limits):
             doubtful.append(hit.substance_id)
         elif harmless:
             shadows += [(hit.substance_id, name) for name in harmless]
@@ -184,8 +195,13 @@ def _split(
     return alarms, shadows, doubtful
 
 
-def _convincing(hit: Hit, quality: Quality, limits: Thresholds) -> bool:
-    """Whether the evidence for a listed hit is enough for an alarm."""
+def _any_of(nats: float, others: list[float]) -> float:
+    """Evidence that one of several listed explanations of the same bands is right."""
+    return nats + math.log1p(sum(math.exp(other - nats) for other in others))
+
+
+def _convincing(hit: Hit, nats: float, quality: Quality, limits: Thresholds) -> bool:
+    """Whether the evidence for a listed hit, or for its family, is enough for an alarm."""
     seen = principal_found(hit.bands, limits.snr_alarm_min)
     enough = limits.alarm_nats_min if seen else limits.alarm_nats_hidden_min
     found, missing, hidden = (
@@ -194,10 +210,14 @@ def _convincing(hit: Hit, quality: Quality, limits: Thresholds) -> bool:
     )
     grades = [band.grade for band in hit.bands if band.state == "found"]
     if len(grades) == 1 and grades[0] not in CONFIRMED_GRADES:
-        return False
+        faint = sum(band.nats for band in hit.bands if band.state == "faint")
+        if faint < SUPPORT_NATS_MIN and nats < enough + UNCONFIRMED_NATS:
+            return False
+    certain = hit.nats >= CERTAIN_NATS_MIN and len(grades) >= ALARM_SEEN_BANDS_MIN
+    least = min(CERTAIN_SHARE_MIN, limits.alarm_share_min) if certain else limits.alarm_share_min
     return (
-        hit.nats >= enough
-        and hit.share >= limits.alarm_share_min
+        nats >= enough
+        and hit.share >= least
         and quality.snr >= limits.snr_alarm_min
         and found >= limits.alarm_found_share_min * (found + missing)
         and (
@@ -248,13 +268,22 @@ def _possible(
         for entry in identification.candidates
         if entry.instead_of is None
         and entry.substance_id in listed
-        and entry.nats
-        >= (
-            limits.possible_nats_min
-            if principal_found(entry.bands)
-            else limits.possible_nats_hidden_min
-        )
+        and _may_be_there(entry, limits)
     )
+
+
+def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
+    """Whether a listed substance on top of all others keeps a measurement from being clear."""
+    if candidate.share < limits.alarm_share_min:
+        # Bands this small are left out of every table; only a whole pattern of them speaks.
+        return candidate.nats >= limits.alarm_nats_min
+    if principal_found(candidate.bands):
+        return candidate.nats >= limits.possible_nats_min
+    absent = any(
+        band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN
+        for band in candidate.bands
+    )
+    return not absent and candidate.nats >= limits.possible_nats_hidden_min
 
 
 def _poor(
@@ -275,6 +304,8 @@ def _poor(
         reason = "interrupted"
     elif not identification.hits and quality.clear_count < UNKNOWN_BANDS_MIN:
         reason, facts = "few_bands", {"band_count": quality.clear_count}
+    elif identification.axis_offset_cm1:
+        reason, facts = "axis_off", {"offset_cm1": round(identification.axis_offset_cm1)}
     return ("inconclusive", reason, facts) if reason else None
 
 

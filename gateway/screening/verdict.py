@@ -8,6 +8,7 @@ import msgspec
 
 VerdictName = Literal["alarm", "inconclusive", "clear"]
 Parameter = str | int | float | tuple[str, ...]
+CalibrationState = Literal["valid", "expired", "failed", "absent", "assumed"]
 
 
 class BandRecord(msgspec.Struct, frozen=True):
@@ -92,6 +93,29 @@ class ListRecord(msgspec.Struct, frozen=True):
     date: str
 
 
+class CalibrationRecord(msgspec.Struct, frozen=True):
+    """The calibration that a verdict rests on, or why there is none.
+
+    Attributes:
+        standard_id: material it was made with, or should have been; empty for a file taken as
+            calibrated.
+        instrument: model and serial number.
+        age_s: from its measurement to the reading's, seconds; None without a calibration.
+        offset_cm1: correction in the middle of its bands.
+        uncertainty_cm1: half-width of the axis error that may remain.
+        resolution_cm1: line width it found; None when nobody knows.
+        state: valid; expired, failed or absent; assumed for a file that was said to be calibrated.
+    """
+
+    standard_id: str
+    instrument: str
+    age_s: float | None
+    offset_cm1: float
+    uncertainty_cm1: float
+    resolution_cm1: float | None
+    state: CalibrationState
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """What one measurement means.
 
@@ -104,6 +128,7 @@ class Verdict(msgspec.Struct, frozen=True):
         quality: of the measurement; None when it could not be evaluated.
         library_version: tables used.
         lists: watchlists consulted.
+        calibration: of the instrument; None when the reading could not be evaluated at all.
     """
 
     verdict: VerdictName
@@ -114,3 +139,4 @@ class Verdict(msgspec.Struct, frozen=True):
     quality: QualityRecord | None
     library_version: str
     lists: tuple[ListRecord, ...]
+    calibration: CalibrationRecord | None = None

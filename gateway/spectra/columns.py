@@ -7,6 +7,14 @@ import math
 import numpy as np
 
 from gateway.spectra.errors import FormatError
+from gateway.spectra.labels import (
+    SHIFT_MARKS,
+    axis_named,
+    is_light,
+    is_shift,
+    light_named,
+    setting_fault,
+)
 from gateway.spectra.spectrum import POINTS_MAX, FloatArray
 
 HEADER_LINES_MAX = 64
@@ -14,15 +22,22 @@ HEADER_LINES_MAX = 64
 
 CELL_CHARS_SHOWN = 40
 
-NOT_SHIFT_WORDS = ("nm", "wavelength", "pixel", "longueur", "longitud")
-"""Column names that tell of an axis that is not a Raman shift."""
+COMMENT_MARKS = ("#", "%", "'")
+"""Signs before a remark: Python and most programs, MATLAB, some vendors."""
+
+SWAPPED_POINTS_MIN = 8
+"""So many intensities in a row do not rise by chance."""
+
+TITLE_WORDS_MAX = 6
+"""A title line without separators has no more words; longer lines are remarks."""
 
 
 def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
     """Read two columns separated by comma, semicolon, tab or spaces.
 
-    Header lines before the first numbers and lines starting with `#` are skipped. With semicolons
-    or tabs between the columns a decimal comma is understood. A falling axis is reversed.
+    Header lines before the first numbers and lines starting with `#` are read only for words that
+    tell of other data than a Raman spectrum (`Wavelength (nm)`, `Absorbance`). With semicolons or
+    tabs between the columns a decimal comma is understood. A falling axis is reversed.
 
     Returns:
         Raman shift in cm^-1, shape (n,), strictly increasing, and intensity, shape (n,).
@@ -34,9 +49,14 @@ def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
     counts: list[float] = []
     lines: list[int] = []
     skipped = 0
+    title = (0, "")
     for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
         row = line.strip()
-        if not row or row.startswith("#"):
+        if not row:
+            continue
+        if row.startswith(COMMENT_MARKS):
+            title = (number, row.lstrip("".join(COMMENT_MARKS)).strip()) if not shifts else title
+            _check_words(*title)
             continue
         pair = _pair(row)
         if pair is None:
@@ -46,14 +66,12 @@ def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
                     "remove the line or export two columns"
                 )
             skipped += 1
+            title = (number, row)
             _check_header(number, row, skipped)
             continue
-        for name, value in zip(("Raman shift", "intensity"), pair, strict=True):
-            if not math.isfinite(value):
-                raise FormatError(
-                    f"line {number}: {name} is {value}; every value must be a finite number, "
-                    "measure or export again"
-                )
+        if not shifts:
+            _check_words(*title, above_numbers=True)
+        _check_finite(number, pair)
         if len(shifts) >= POINTS_MAX:
             raise FormatError(
                 f"line {number}: more than {POINTS_MAX} points; export a single spectrum"
@@ -66,6 +84,15 @@ def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
             "no line holds two numbers; give two columns, Raman shift in cm^-1 and intensity"
         )
     return _rising(shifts, counts, lines)
+
+
+def _check_finite(number: int, pair: tuple[float, float]) -> None:
+    for name, value in zip(("Raman shift", "intensity"), pair, strict=True):
+        if not math.isfinite(value):
+            raise FormatError(
+                f"line {number}: {name} is {value}; every value must be a finite number, "
+                "measure or export again"
+            )
 
 
 def _cells(row: str) -> tuple[list[str], bool]:
@@ -102,17 +129,80 @@ def _check_header(number: int, row: str, skipped: int) -> None:
             f"line {number}: {len(values)} columns, two are needed; "
             "export Raman shift and one intensity column"
         )
-    words = cells[0].lower().replace("(", " ").replace(")", " ").replace("_", " ").split()
-    if len(cells) == 2 and any(word in NOT_SHIFT_WORDS for word in words):
-        raise FormatError(
-            f"line {number}: the first column is {_shown(cells[0])}; "
-            "convert the axis to Raman shift in cm^-1"
-        )
+    _check_words(number, row)
     if skipped > HEADER_LINES_MAX:
         raise FormatError(
             f"line {number}: no numbers after {HEADER_LINES_MAX} lines; "
             "give two columns, Raman shift in cm^-1 and intensity"
         )
+
+
+def _check_words(number: int, row: str, *, above_numbers: bool = False) -> None:
+    """Raise FormatError when a line before the numbers says they are no Raman spectrum.
+
+    Args:
+        number: of the line.
+        row: the line.
+        above_numbers: it stands right above the numbers, where the titles are.
+    """
+    cells = [cell.strip(" \"'") for cell in _cells(row)[0]]
+    if not any(separator in row for separator in (";", "\t", ",")):
+        key, colon, value = row.partition(":" if ":" in row else "=")
+        if colon:
+            _check_setting(number, key, value)
+        elif len(cells) <= TITLE_WORDS_MAX and _is_title(row):
+            _check_titles(number, row, row, above_numbers=above_numbers)
+    elif len(cells) == 2 and not (_is_number(cells[0]) or _is_number(cells[1])):
+        _check_setting(number, cells[0].rstrip(":="), cells[1])
+        _check_titles(number, cells[0], cells[1], above_numbers=above_numbers)
+
+
+def _check_setting(number: int, key: str, value: str) -> None:
+    """Raise FormatError when a setting says the data are something else."""
+    fault = setting_fault(key, value)
+    if fault:
+        raise FormatError(
+            f"line {number}: {_shown(key.strip())} is {_shown(value.strip())}: this is {fault}; "
+            "export a Raman spectrum with its Raman shift"
+        )
+
+
+def _is_title(row: str) -> bool:
+    """Whether a line without separators can be the titles of two columns: it has no numbers."""
+    text = row.lower()
+    for mark in SHIFT_MARKS:
+        text = text.replace(mark, "")
+    named = is_light(row) or bool(light_named(row))
+    return named and not any(letter.isdigit() for letter in text)
+
+
+def _check_titles(number: int, first: str, second: str, *, above_numbers: bool) -> None:
+    """Raise FormatError when two column titles name other things than shift and light."""
+    if first != second and is_light(first) and is_shift(second):
+        raise FormatError(
+            f"line {number}: the columns {_shown(first)} and {_shown(second)} are swapped; "
+            "put Raman shift first and intensity second"
+        )
+    axis = axis_named(first)
+    if axis and (above_numbers or is_light(second) or light_named(second)):
+        raise FormatError(
+            f"line {number}: the first column is {_shown(first)}, {axis}; "
+            "convert the axis to Raman shift in cm^-1"
+        )
+    light = light_named(second)
+    if light and (above_numbers or is_shift(first)):
+        raise FormatError(
+            f"line {number}: the second column is {_shown(second)}, {light} and no Raman "
+            "intensity; export a Raman spectrum"
+        )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(text: str) -> str:
@@ -130,6 +220,13 @@ def _rising(
     bad = np.flatnonzero(step >= 0.0 if falling else step <= 0.0)
     if bad.size:
         at = int(bad[0]) + 1
+        other = np.diff(light)
+        if light.size >= SWAPPED_POINTS_MIN and ((other > 0.0).all() or (other < 0.0).all()):
+            raise FormatError(
+                f"line {lines[at]}: the first column goes up and down, the second runs evenly from "
+                f"{light[0]:g} to {light[-1]:g}: the columns are swapped; "
+                "put Raman shift first and intensity second"
+            )
         raise FormatError(
             f"line {lines[at]}: Raman shift {axis[at]:g} after {axis[at - 1]:g} repeats or turns "
             "back; sort the axis and remove repeated points"

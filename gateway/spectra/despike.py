@@ -7,9 +7,11 @@ single exposure, and it works only where the line width covers at least two pixe
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from gateway.spectra.spectrum import BoolArray, FloatArray
+from gateway.spectra.spectrum import BoolArray, FloatArray, IntArray
 
 WIDTH_SHARE_MAX = 0.6
 """A peak narrower than this share of the line width cannot be a band (a two-pixel hit spreads
@@ -40,7 +42,8 @@ def difference_noise(values: FloatArray) -> float:
         bands touch only a minority of the differences.
     """
     second = values[2:] - 2.0 * values[1:-1] + values[:-2]
-    return float(np.median(np.abs(second)) / (0.6745 * np.sqrt(6.0)))
+    middle = second.size // 2
+    return float(np.partition(np.abs(second), middle)[middle] / (0.6745 * math.sqrt(6.0)))
 
 
 def remove_spikes(
@@ -56,53 +59,60 @@ def remove_spikes(
     Returns:
         The cleaned copy, shape (n,), and the mask of replaced points, shape (n,).
     """
+    noise = difference_noise(counts)
+    tops = _steep_tops(counts, (1.0 - FOOT_SHARE_MAX) * SPIKE_SNR_MIN * noise)
     clean = counts.copy()
     mask = np.zeros(counts.shape, dtype=np.bool_)
+    if not tops.size:
+        return clean, mask
+    last = counts.size - 1
+    rising = counts[tops - 1] < counts[tops + 1]
+    left = np.where(rising, tops - 1, np.maximum(tops - 2, 0))
+    right = np.where(rising, np.minimum(tops + 2, last), tops + 1)
+    level = _level(counts, left, right)
+    height = counts[tops] - level
+    # The feet of a hit lie at the level of its surroundings; those of a band's crest do not.
+    hit = height >= max(SPIKE_SNR_MIN * noise, 1e-12)
+    hit &= np.maximum(counts[left], counts[right]) <= level + FOOT_SHARE_MAX * height
     width_max = WIDTH_SHARE_MAX * (resolution_cm1 or RESOLUTION_DEFAULT_CM1)
-    noise = difference_noise(counts)
+    for at in np.flatnonzero(hit):
+        first, end = int(left[at]), int(right[at])
+        half = float(level[at] + 0.5 * height[at])
+        if _half_width_cm1(axis_cm1, counts, int(tops[at]), half) > width_max:
+            continue
+        inside = np.arange(first + 1, end)
+        clean[inside] = np.interp(
+            axis_cm1[inside], [axis_cm1[first], axis_cm1[end]], [counts[first], counts[end]]
+        )
+        mask[inside] = True
+    return clean, mask
+
+
+def _steep_tops(counts: FloatArray, rise_min: float) -> IntArray:
+    """Indices of maxima that stand this far above their feet, a pixel or two away.
+
+    A hit stands clearly above both its neighbours, or above the pair around it. Most maxima are
+    noise; only the few steep ones are worth a closer look.
+    """
     inner = counts[1:-1]
-    # A hit stands clearly above both its neighbours, or above the pair around it.
     tops = 1 + np.flatnonzero((inner >= counts[:-2]) & (inner > counts[2:]))
-    reach = REACH_PIXELS
     rising = counts[tops - 1] < counts[tops + 1]
     before, after = np.maximum(tops - 2, 0), np.minimum(tops + 2, counts.size - 1)
     feet = np.maximum(
         np.where(rising, counts[tops - 1], counts[before]),
         np.where(rising, counts[after], counts[tops + 1]),
     )
-    # Most crests are noise; only those high above their feet are worth a closer look.
-    steep = counts[tops] - feet >= (1.0 - FOOT_SHARE_MAX) * SPIKE_SNR_MIN * noise
-    for top in tops[steep]:
-        left, right = _feet(counts, int(top))
-        around = np.concatenate(
-            (counts[max(left - reach, 0) : left], counts[right : right + reach])
-        )
-        level = float(np.median(around))
-        height = counts[top] - level
-        if height < max(SPIKE_SNR_MIN * noise, 1e-12):
-            continue
-        # The feet of a hit lie at the level of its surroundings; those of a band's crest do not.
-        if max(counts[left], counts[right]) > level + FOOT_SHARE_MAX * height:
-            continue
-        if _half_width_cm1(axis_cm1, counts, int(top), level + 0.5 * height) > width_max:
-            continue
-        inside = np.arange(left + 1, right)
-        clean[inside] = np.interp(
-            axis_cm1[inside], [axis_cm1[left], axis_cm1[right]], [counts[left], counts[right]]
-        )
-        mask[inside] = True
-    return clean, mask
+    steep: IntArray = tops[counts[tops] - feet >= rise_min]
+    return steep
 
 
-def _feet(counts: FloatArray, top: int) -> tuple[int, int]:
-    """Indices of the unhit points left and right of a hit of at most two pixels."""
-    last = counts.shape[0] - 1
-    left, right = max(top - 2, 0), min(top + 2, last)
-    if counts[top - 1] < counts[top + 1]:
-        left = top - 1
-    else:
-        right = top + 1
-    return left, right
+def _level(counts: FloatArray, left: IntArray, right: IntArray) -> FloatArray:
+    """Median of the points around each hit, between whose feet it stands, shape (k,)."""
+    reach = np.arange(REACH_PIXELS)
+    places = np.concatenate((left[:, None] - 1 - reach, right[:, None] + reach), axis=1)
+    around = counts[np.clip(places, 0, counts.size - 1)]
+    level: FloatArray = np.median(around, axis=1)
+    return level
 
 
 def _half_width_cm1(axis_cm1: FloatArray, counts: FloatArray, top: int, half: float) -> float:

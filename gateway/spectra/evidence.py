@@ -12,10 +12,16 @@ Theory of operation
     missing    ln m, where `m` is the chance that a band of this grade is absent or displaced
     hidden     beneath a band that something else explains: how much better the light there is
                explained with this substance on top, ln of a ratio of two log-normals, bounded
-    faint      0: too weak to be seen here
+    faint      too weak to be seen as a band here: what the light at its place says, bounded
 
     The intensities of the tables are good to a factor of two, so heights enter through a wide
-    log-normal and never exclude. The number of looks (substances compared) is subtracted once.
+    log-normal and never exclude. What is left of the axis error is the same for all bands of a
+    spectrum: their offsets are judged together, and what the accepted substances say of the axis
+    holds for the next one. The number of looks (substances compared) is subtracted once.
+
+Order of work
+    First only the pairs of a tabulated and a measured band within reach; what a substance can gain
+    at most follows from them, and only those that can come near acceptance are weighed in full.
 
     What the numbers mean: 0 = as likely as not after all looks; +2.3 = ten to one.
 """
@@ -24,18 +30,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
-from gateway.spectra.bands import MeasuredBands, detection_limit
+from gateway.spectra.bands import SHARE_MIN, MeasuredBands, detection_limit
 from gateway.spectra.baseline import BROAD_CM1
+from gateway.spectra.faint import faint_nats
 from gateway.spectra.library import BandArrays, Library
 from gateway.spectra.mixture import RenderedHeights
-from gateway.spectra.prepare import Prepared
+from gateway.spectra.prepare import STEP_CM1, Prepared
 from gateway.spectra.spectrum import BoolArray, FloatArray, IntArray
-
-HEIGHT_SPREAD = 0.7
-"""Standard deviation of ln(measured height / tabulated height): a factor of two."""
 
 HEIGHT_RANGE = 3.0
 """Width in ln(height) over which the height of a chance band is spread (a factor of 20)."""
@@ -56,14 +61,23 @@ SHARED_SPREAD = 0.7
 """Spread of ln(height) at a place where two substances overlap; narrower than HEIGHT_SPREAD
 because the amount of each is already fitted to its other bands."""
 
+FAINT_SNR_MIN = 1.5
+"""A band expected to be weaker over noise says nothing."""
+
+FAINT_TOLD_MAX = 1.0
+"""Light explained by others at the place, over noise, whose error drowns a faint band."""
+
+FAINT_STEPS = np.array([-1.5, -0.75, 0.0, 0.75, 1.5])
+"""Where a faint band is looked for, in standard deviations of its place."""
+
+RIPPLE_SHARE = SHARE_MIN / 3.0
+"""Ripple and residues of the background over the strongest band, as one standard deviation."""
+
 SHARED_NATS_MAX = 1.5
 """A shared band never says more than this: it was not found as a band of its own."""
 
 MISSING_FACTOR = 0.3
 """Less than this share of the expected height at a band's place means: not there."""
-
-CROWDING_CM1 = 12.0
-"""Width over which the population of band positions is averaged."""
 
 OVERLAP_WIDTHS = 0.7
 """Two bands closer than this share of their width run together into one crest."""
@@ -74,6 +88,34 @@ that shows only these has a chance of about 1 in 20."""
 
 COMPLETE_SHARE = 0.12
 """Bands below this share of the strongest do not spoil completeness (tables omit weak bands)."""
+
+
+KEPT_NATS_MIN = -3.0
+"""Entries that cannot reach this are not weighed in full: nobody asks for them."""
+
+HIDDEN_GAIN_NATS_MAX = 3.0
+"""What shared bands may add to an entry before its states are known: two of them."""
+
+FAINT_GAIN_NATS_MAX = 2.0
+"""What faint bands may add to an entry before they are looked at: one of them."""
+
+TOGETHER_NATS_MAX = 4.0
+"""What the agreement of the offsets may add or take; a wrongly matched band must not decide."""
+
+STRETCH_SD_CM1 = 0.6
+"""What a known offset at other bands leaves open here: the axis may also be stretched."""
+
+AXIS_SHARE = 0.5
+"""Standard deviation of the axis error over its stated half-width."""
+
+
+PRIOR_NATS = {"packaging": 1.6}
+"""Before anything is measured, a bag or bottle around the goods is five times likelier than any
+single kind of goods."""
+
+
+LIBRARIES_MAX = 8
+"""Libraries of which such figures are kept; a gateway has one or two."""
 
 
 class BandState(IntEnum):
@@ -87,35 +129,96 @@ class BandState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AxisBelief:
+    """What is known of the common offset of a spectrum's axis: normal, in cm^-1."""
+
+    mean_cm1: float
+    sd_cm1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Tabulated and measured bands within reach of each other, arrays of shape (p,).
+
+    Attributes:
+        band: index into the library's bands.
+        peak: index into the measured bands.
+        offset_cm1: measured minus tabulated position.
+        variance: of the offset in cm^-2, without the axis.
+    """
+
+    band: IntArray
+    peak: IntArray
+    offset_cm1: FloatArray
+    variance: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
-    """One spectrum, seen once: everything that does not depend on the accepted substances."""
+    """One spectrum, seen once: everything that does not depend on the accepted substances.
+
+    Attributes:
+        limit: shape (n,), smallest height that would be found.
+        inside: shape (b,), tabulated bands in the measured range.
+        cell, part: shape (b,), place of the tabulated bands on the grid: index and remainder.
+        peak_cell, peak_part: shape (m,), the same of the measured bands.
+        looks_nats: shape (e,), what an entry must make up for: the number of substances compared,
+            less what is known of it beforehand.
+        crowding: shape (m,), how populated the place is in the library.
+        ripple: what is never known better about the background, unit of the input.
+    """
 
     prepared: Prepared
     measured: MeasuredBands
     limit: FloatArray
     bands: BandArrays
-    substance_count: int
+    looks_nats: FloatArray
+    entry_count: int
     inside: BoolArray
+    cell: IntArray
+    part: FloatArray
     window_cm1: FloatArray
-    spread_cm1: FloatArray
     width_cm1: FloatArray
     rel_visible: FloatArray
     rel_merged: FloatArray
-    reachable: BoolArray
-    offset_cm1: FloatArray
+    pairs: Pairs
+    peak_cell: IntArray
+    peak_part: FloatArray
+    peak_limit: FloatArray
     crowding: FloatArray
+    ripple: float
+    axis: AxisBelief
+
+    def at_bands(self, values: FloatArray, rows: IntArray) -> FloatArray:
+        """Values on the grid, shape (n,), at these tabulated bands, shape (r,)."""
+        cell = self.cell[rows]
+        low: FloatArray = values[cell]
+        return low + self.part[rows] * (values[cell + 1] - low)
+
+    def at_peaks(self, values: FloatArray) -> FloatArray:
+        """Values on the grid, shape (n,), at the measured bands, shape (m,)."""
+        low: FloatArray = values[self.peak_cell]
+        return low + self.peak_part * (values[self.peak_cell + 1] - low)
+
+    def rows_of(self, index: int) -> IntArray:
+        """The rows of one entry in the library's bands."""
+        start, stop = np.searchsorted(self.bands.entry, (index, index + 1))
+        return np.arange(start, stop)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Result for all substances; arrays over substances (s,) or over tabulated bands (b,).
+    """Result for all entries; arrays over entries (e,) or over tabulated bands (b,).
 
     Attributes:
-        nats: shape (s,), evidence after the number of looks.
-        amount: shape (s,), height of the substance's strongest band, unit of the input.
-        state: shape (b,), BandState of every tabulated band.
+        nats: shape (e,), evidence after the number of looks; of entries that cannot reach
+            KEPT_NATS_MIN the most they could have.
+        amount: shape (e,), height of the entry's strongest band, unit of the input.
+        state: shape (b,), BandState of every band of a weighed entry.
         match: shape (b,), index of the measured band, -1 when none.
         term: shape (b,), the band's share of `nats`.
+        precision: shape (e,), sum of 1 / variance over the bands found, cm^2.
+        pull: shape (e,), sum of offset / variance over the bands found, cm.
     """
 
     nats: FloatArray
@@ -123,6 +226,8 @@ class Evidence:
     state: IntArray
     match: IntArray
     term: FloatArray
+    precision: FloatArray
+    pull: FloatArray
 
 
 def see(
@@ -145,79 +250,139 @@ def see(
     grid = prepared.grid_cm1
     edge = 0.5 * prepared.resolution_cm1
     inside = (bands.shift_cm1 >= grid[0] + edge) & (bands.shift_cm1 <= grid[-1] - edge)
-    at = np.clip(np.rint((bands.shift_cm1 - grid[0]) / (grid[1] - grid[0])), 0, grid.size - 1)
-    inside &= ~prepared.lost[at.astype(np.int64)]
-    width = np.hypot(bands.fwhm_cm1, prepared.resolution_cm1)
+    cell, part = _place(grid, bands.shift_cm1)
+    if prepared.lost.any():
+        inside &= ~prepared.lost[cell]
     # Broad bands are located only to a tenth of their width, whatever the table says.
     loose = 0.1 * bands.fwhm_cm1 * (bands.fwhm_cm1 > 0.5 * BROAD_CM1)
-    window = bands.uncertainty_cm1 + axis_uncertainty_cm1 + loose + 0.5
-    spread = np.sqrt(
-        (0.5 * bands.uncertainty_cm1) ** 2 + (0.5 * axis_uncertainty_cm1) ** 2 + loose**2 + 0.25
-    )
-    offset = measured.shift_cm1[None, :] - heights.crest_cm1[:, None]
-    error = measured.shift_error_cm1[None, :]
+    window = 2.0 * bands.position_sd_cm1 + axis_uncertainty_cm1 + loose + 0.5
+    variance = bands.position_sd_cm1**2 + loose**2 + 0.25
+    limit = detection_limit(prepared)
+    peak_cell, peak_part = _place(grid, measured.shift_cm1)
     return Scene(
         prepared=prepared,
         measured=measured,
-        limit=detection_limit(prepared),
+        limit=limit,
         bands=bands,
-        substance_count=len(library.active_ids),
+        looks_nats=_looks(library),
+        entry_count=len(library.entries),
         inside=inside,
+        cell=cell,
+        part=part,
         window_cm1=window,
-        spread_cm1=spread,
-        width_cm1=width,
+        width_cm1=heights.width_cm1,
         rel_visible=heights.visible,
         rel_merged=heights.merged,
-        reachable=(np.abs(offset) <= window[:, None] + 2.0 * error) & inside[:, None],
-        offset_cm1=offset,
-        crowding=_crowding(bands, measured),
+        pairs=_pair(measured, heights, window, variance, inside),
+        peak_cell=peak_cell,
+        peak_part=peak_part,
+        peak_limit=np.interp(measured.shift_cm1, grid, limit),
+        crowding=_crowding(heights, measured),
+        ripple=RIPPLE_SHARE * float(max(prepared.smooth.max(), 0.0)),
+        axis=AxisBelief(0.0, AXIS_SHARE * axis_uncertainty_cm1),
     )
 
 
-def weigh(scene: Scene, model: FloatArray) -> Evidence:
-    """Weigh every substance against what `model` leaves unexplained.
+@lru_cache(maxsize=LIBRARIES_MAX)
+def _looks(library: Library) -> FloatArray:
+    """Ln of the number of substances, less the prior of each entry, shape (e,)."""
+    prior = [PRIOR_NATS.get(library[entry.substance_id].category, 0.0) for entry in library.entries]
+    looks: FloatArray = np.log(max(len(library.active_ids), 1)) - np.array(prior)
+    return looks
+
+
+def _place(grid_cm1: FloatArray, shift_cm1: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Index of the grid point below each place, and the remainder, 0 to 1; clipped to the grid."""
+    along = np.clip((shift_cm1 - grid_cm1[0]) / STEP_CM1, 0.0, grid_cm1.size - 1.001)
+    cell = along.astype(np.int64)
+    return cell, along - cell
+
+
+def _pair(
+    measured: MeasuredBands,
+    heights: RenderedHeights,
+    window_cm1: FloatArray,
+    variance: FloatArray,
+    inside: BoolArray,
+) -> Pairs:
+    """Find all pairs within reach; the library's crests are kept sorted for it."""
+    error = measured.shift_error_cm1
+    reach = float(window_cm1.max(initial=0.0)) + 2.0 * error
+    first = np.searchsorted(heights.crest_sorted_cm1, measured.shift_cm1 - reach)
+    stop = np.searchsorted(heights.crest_sorted_cm1, measured.shift_cm1 + reach, side="right")
+    count = stop - first
+    peak = np.repeat(np.arange(measured.count), count)
+    within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+    band = heights.crest_order[np.repeat(first, count) + within]
+    offset = measured.shift_cm1[peak] - heights.crest_cm1[band]
+    near = (np.abs(offset) <= window_cm1[band] + 2.0 * error[peak]) & inside[band]
+    band, peak = band[near], peak[near]
+    return Pairs(band, peak, offset[near], variance[band] + error[peak] ** 2)
+
+
+def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Evidence:
+    """Weigh every entry against what `model` leaves unexplained.
 
     Args:
         scene: the spectrum.
         model: shape (n,), light already explained by accepted substances, on the grid.
+        axis: what they say of the axis; None = only what was stated.
     """
-    measured, bands = scene.measured, scene.bands
+    belief = axis or scene.axis
+    bands = scene.bands
     free = free_heights(scene, model)
     density = _density(scene, free) * scene.crowding
-    match, place = _match(scene, free, density)
-    found = match >= 0
-    amount = _amounts(scene, free, match)
-    expected = amount[bands.substance] * scene.rel_merged
+    match, chosen, again = _match(scene, free, density, belief)
+    pairs = scene.pairs
+    rows, peaks = pairs.band[chosen], pairs.peak[chosen]
+    owner = bands.entry[rows]
+    amount = _amounts(scene, free, rows, peaks)
     term = np.zeros(bands.shift_cm1.shape)
-    if found.any():
-        peak = match[found]
-        ratio = np.log(np.maximum(free[peak], 1e-300) / np.maximum(expected[found], 1e-300))
-        height = HEIGHT_RANGE * np.exp(-0.5 * (ratio / HEIGHT_SPREAD) ** 2)
-        height /= HEIGHT_SPREAD * np.sqrt(2.0 * np.pi)
-        wide = np.log(np.maximum(measured.fwhm_cm1[peak], 0.1) / scene.width_cm1[found])
-        width = WIDTH_RANGE * np.exp(-0.5 * (wide / WIDTH_SPREAD) ** 2)
-        width = (1.0 - WIDTH_OUTLIER) * width / (WIDTH_SPREAD * np.sqrt(2.0 * np.pi))
-        miss = bands.missing_chance[found]
-        good = (1.0 - miss) * np.exp(place[found]) * np.maximum(height, 0.02)
-        term[found] = np.log(good * (width + WIDTH_OUTLIER) / density[peak])
-    state = _states(scene, model, expected, found)
-    term[state == BandState.MISSING] = np.log(bands.missing_chance[state == BandState.MISSING])
-    hidden = state == BandState.HIDDEN
-    term[hidden] = _shared(scene, model, expected)[hidden]
-    _count_peaks_once(scene, match, term, state)
-    nats = np.bincount(bands.substance, weights=term, minlength=scene.substance_count)
-    nats = nats - np.log(scene.substance_count) + _completeness(scene, free)
-    return Evidence(nats, amount, state, match, term)
+    own = _found_terms(scene, free[peaks], amount[owner] * scene.rel_merged[rows], rows, peaks)
+    own -= np.log(density[peaks])
+    precision, pull, place = _places(scene, chosen, owner, belief)
+    term[rows] = own + place
+    gain = _sums(owner, own + place, scene.entry_count) - scene.looks_nats
+    bonus = _completeness(scene, free)
+    shared_max = HIDDEN_GAIN_NATS_MAX if model.any() else 0.0
+    most = gain + bonus + shared_max + FAINT_GAIN_NATS_MAX
+    kept = np.flatnonzero((most >= KEPT_NATS_MIN) & (amount > 0.0))
+    state = np.full(bands.shift_cm1.shape, BandState.FAINT, dtype=np.int64)
+    nats = most
+    if kept.size:
+        is_kept = np.zeros(scene.entry_count, dtype=np.bool_)
+        is_kept[kept] = True
+        judged = np.flatnonzero(is_kept[bands.entry])
+        expected = amount[bands.entry[judged]] * scene.rel_merged[judged]
+        told = scene.at_bands(model, judged)
+        state[judged] = _states(scene, judged, match[judged] >= 0, expected, told)
+        state[again] = BandState.HIDDEN
+        now = state[judged]
+        weak = np.flatnonzero(now == BandState.FAINT)
+        term[judged[weak]] = _faint(scene, judged[weak], expected[weak], told[weak], belief)
+        absent = judged[now == BandState.MISSING]
+        term[absent] = np.log(bands.missing_chance[absent])
+        hidden = (now == BandState.HIDDEN) & scene.inside[judged]
+        hidden &= ~np.isin(judged, again)
+        term[judged[hidden]] = _shared(scene, judged[hidden], told[hidden], expected[hidden])
+        total = _sums(bands.entry[judged], term[judged], scene.entry_count)
+        nats[kept] = total[kept] - scene.looks_nats[kept] + bonus[kept]
+    nats = np.where(amount > 0.0, nats, -scene.looks_nats)
+    return Evidence(nats, amount, state, match, term, precision, pull)
+
+
+def _sums(owner: IntArray, values: FloatArray, count: int) -> FloatArray:
+    """Sum of the values of each owner, shape (count,)."""
+    return np.bincount(owner, values, count).astype(np.float64, copy=False)
 
 
 def free_heights(scene: Scene, model: FloatArray) -> FloatArray:
     """Height of each measured band that the model does not explain, shape (m,); 0 = explained."""
-    measured = scene.measured
-    told = np.interp(measured.shift_cm1, scene.prepared.grid_cm1, model)
-    rest = measured.height - told
-    explained = told * EXPLAINED_FACTOR >= measured.height
-    limit = np.interp(measured.shift_cm1, scene.prepared.grid_cm1, scene.limit)
-    heights: FloatArray = np.where(explained | (rest < limit), 0.0, rest)
+    height = scene.measured.height
+    told = scene.at_peaks(model)
+    rest = height - told
+    explained = (told * EXPLAINED_FACTOR >= height) | (rest < scene.peak_limit)
+    heights: FloatArray = np.where(explained, 0.0, rest)
     return heights
 
 
@@ -229,78 +394,155 @@ def _density(scene: Scene, free: FloatArray) -> FloatArray:
     return density
 
 
-def _crowding(bands: BandArrays, measured: MeasuredBands) -> FloatArray:
+def _crowding(heights: RenderedHeights, measured: MeasuredBands) -> FloatArray:
     """How much likelier than on average any substance has a band at each place, shape (m,).
 
     Molecules share their bonds: 880, 1000, 1300 and 1450 cm^-1 are populated by many substances,
     so a match there is worth less than one at a rare place. Estimated from the library itself.
     """
-    inside = (bands.shift_cm1 > 250.0) & (bands.shift_cm1 < 1850.0)
-    places = bands.shift_cm1[inside]
-    apart = (measured.shift_cm1[:, None] - places[None, :]) / CROWDING_CM1
-    local = np.exp(-0.5 * apart**2).sum(axis=1) / (CROWDING_CM1 * np.sqrt(2.0 * np.pi))
-    relative: FloatArray = np.clip(local * 1600.0 / places.size, 0.5, 3.0)
+    local = np.interp(measured.shift_cm1, heights.crowd_cm1, heights.crowd)
+    relative: FloatArray = np.clip(local, 0.5, 3.0)
     return relative
 
 
-def _match(scene: Scene, free: FloatArray, density: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Best unexplained measured band for each tabulated one, and its ln N(offset)."""
-    if not free.size:
-        nothing = np.full(scene.inside.shape, -1, dtype=np.int64)
-        return nothing, np.zeros(scene.inside.shape)
-    sigma = np.hypot(scene.spread_cm1[:, None], scene.measured.shift_error_cm1[None, :])
-    place = -0.5 * (scene.offset_cm1 / sigma) ** 2 - np.log(sigma * np.sqrt(2.0 * np.pi))
-    usable = scene.reachable & (free[None, :] > 0.0)
-    worth = np.where(usable, place - np.log(density)[None, :], -np.inf)
-    best = np.argmax(worth, axis=1)
-    rows = np.arange(best.size)
-    match = np.where(usable[rows, best], best, -1)
-    return match.astype(np.int64), place[rows, best]
+def _match(
+    scene: Scene, free: FloatArray, density: FloatArray, axis: AxisBelief
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Choose for each tabulated band the best unexplained measured one.
+
+    One measured band speaks only once for an entry whose bands run together there.
+
+    Returns:
+        Index of the measured band or -1, shape (b,); the chosen pairs; the bands that had to
+        leave theirs to a stronger band of the same entry.
+    """
+    pairs, bands = scene.pairs, scene.bands
+    match = np.full(bands.shift_cm1.shape, -1, dtype=np.int64)
+    usable = np.flatnonzero(free[pairs.peak] > 0.0)
+    if not usable.size:
+        return match, usable, usable
+    band, peak = pairs.band[usable], pairs.peak[usable]
+    variance = pairs.variance[usable] + axis.sd_cm1**2
+    worth = -0.5 * ((pairs.offset_cm1[usable] - axis.mean_cm1) ** 2 / variance + np.log(variance))
+    worth -= np.log(density[peak])
+    best = np.full(bands.shift_cm1.shape, -1, dtype=np.int64)
+    order = np.argsort(worth, kind="stable")
+    best[band[order]] = usable[order]  # the last one written, the best, stays
+    rows = np.flatnonzero(best >= 0)
+    chosen = best[rows]
+    # Strongest first, so that it is the first of its measured band.
+    rows = rows[np.argsort(-scene.rel_visible[rows], kind="stable")]
+    chosen = best[rows]
+    key = bands.entry[rows] * (scene.measured.count + 1) + pairs.peak[chosen]
+    _, first = np.unique(key, return_index=True)
+    alone = np.zeros(rows.size, dtype=np.bool_)
+    alone[first] = True
+    chosen, again = np.sort(chosen[alone]), rows[~alone]
+    match[pairs.band[chosen]] = pairs.peak[chosen]
+    return match, chosen, again
 
 
-def _amounts(scene: Scene, free: FloatArray, match: IntArray) -> FloatArray:
-    """Amount of each substance, shape (s,): weighted median over its matched bands.
+def _places(
+    scene: Scene, chosen: IntArray, owner: IntArray, axis: AxisBelief
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """How well the places agree: each by itself, and all bands of an entry together.
+
+    The offset of the axis is one unknown with a normal prior; integrating over it gives the joint
+    density of an entry's offsets in closed form.
+
+    Returns:
+        Precision and pull of each entry, shape (e,); ln N(offset) of each chosen pair, shape (c,),
+        with its part of what the offsets of an entry say together.
+    """
+    variance = scene.pairs.variance[chosen]
+    offset = scene.pairs.offset_cm1[chosen] - axis.mean_cm1
+    prior = axis.sd_cm1**2
+    wide = variance + prior
+    place = -0.5 * (offset**2 / wide + np.log(2.0 * np.pi * wide))
+    precision = _sums(owner, 1.0 / variance, scene.entry_count)
+    pull = _sums(owner, offset / variance, scene.entry_count)
+    alone = _sums(owner, place, scene.entry_count)
+    fixed = -0.5 * (offset**2 / variance + np.log(2.0 * np.pi * variance))
+    joint = _sums(owner, fixed, scene.entry_count)
+    joint += 0.5 * (pull**2 * prior / (1.0 + prior * precision) - np.log1p(prior * precision))
+    together = np.clip(joint - alone, -TOGETHER_NATS_MAX, TOGETHER_NATS_MAX)
+    count = np.maximum(_sums(owner, np.ones(owner.size), scene.entry_count), 1.0)
+    place += (together / count)[owner]
+    return precision, pull + axis.mean_cm1 * precision, place
+
+
+def believe(stated: AxisBelief, evidence: tuple[tuple[float, float], ...]) -> AxisBelief:
+    """What accepted entries tell about the axis.
+
+    Args:
+        stated: before any was accepted.
+        evidence: precision and pull of each accepted entry.
+    """
+    if not evidence:
+        return stated
+    precision = 1.0 / stated.sd_cm1**2 + sum(entry[0] for entry in evidence)
+    mean = sum(entry[1] for entry in evidence) / precision
+    return AxisBelief(mean, float(np.hypot(precision**-0.5, STRETCH_SD_CM1)))
+
+
+def _found_terms(
+    scene: Scene, free: FloatArray, expected: FloatArray, rows: IntArray, peaks: IntArray
+) -> FloatArray:
+    """Height, width and presence of found bands as nats, shape (c,)."""
+    ratio = np.log(np.maximum(free, 1e-300) / np.maximum(expected, 1e-300))
+    spread = scene.bands.height_spread[rows]
+    height = HEIGHT_RANGE * np.exp(-0.5 * (ratio / spread) ** 2) / (spread * np.sqrt(2.0 * np.pi))
+    fwhm = scene.measured.fwhm_cm1[peaks]
+    wide = np.log(np.maximum(fwhm, 0.1) / scene.width_cm1[rows])
+    width = WIDTH_RANGE * np.exp(-0.5 * (wide / WIDTH_SPREAD) ** 2)
+    width *= (1.0 - WIDTH_OUTLIER) / (WIDTH_SPREAD * np.sqrt(2.0 * np.pi))
+    present = 1.0 - scene.bands.missing_chance[rows]
+    nats: FloatArray = np.log(present * np.maximum(height, 0.02) * (width + WIDTH_OUTLIER))
+    return nats
+
+
+def _amounts(scene: Scene, free: FloatArray, rows: IntArray, peaks: IntArray) -> FloatArray:
+    """Amount of each entry, shape (e,): weighted median over its matched bands.
 
     The strong bands count most; a band that another substance lies on is an outlier and must not
     raise the amount, or it would hide that other substance.
     """
-    found = np.flatnonzero(match >= 0)
-    ratio = np.log(free[match[found]] / np.maximum(scene.rel_merged[found], 1e-3))
-    order = np.lexsort((ratio, scene.bands.substance[found]))
-    substance = scene.bands.substance[found][order]
+    ratio = np.log(free[peaks] / np.maximum(scene.rel_merged[rows], 1e-3))
+    order = np.lexsort((ratio, scene.bands.entry[rows]))
+    owner = scene.bands.entry[rows][order]
     ratio = ratio[order]
-    weight = np.sqrt(scene.rel_visible[found][order])
-    total = np.bincount(substance, weights=weight, minlength=scene.substance_count)
+    weight = np.sqrt(scene.rel_visible[rows][order])
+    total = _sums(owner, weight, scene.entry_count)
     running = np.cumsum(weight)
     before = np.cumsum(total) - total
-    inner = running - before[substance]
-    # The first band at which half of the substance's weight is reached.
-    reached = inner >= 0.5 * total[substance] - 1e-12
-    amount = np.zeros(scene.substance_count)
-    amount[substance[reached][::-1]] = np.exp(ratio[reached][::-1])
+    inner = running - before[owner]
+    # The first band at which half of the entry's weight is reached.
+    reached = inner >= 0.5 * total[owner] - 1e-12
+    amount = np.zeros(scene.entry_count)
+    amount[owner[reached][::-1]] = np.exp(ratio[reached][::-1])
     return amount
 
 
-def _states(scene: Scene, model: FloatArray, expected: FloatArray, found: BoolArray) -> IntArray:
-    """State of every tabulated band, shape (b,)."""
-    grid, bands = scene.prepared.grid_cm1, scene.bands
-    limit = np.interp(bands.shift_cm1, grid, scene.limit)
-    light = _brightest(scene)
-    told = np.interp(bands.shift_cm1, grid, model)
-    state = np.full(bands.shift_cm1.shape, BandState.MISSING, dtype=np.int64)
-    state[(light >= MISSING_FACTOR * expected) & _overlapped(scene, expected)] = BandState.HIDDEN
-    state[told >= MISSING_FACTOR * expected] = BandState.HIDDEN
-    state[MISSING_FACTOR * expected < limit] = BandState.FAINT
+def _states(
+    scene: Scene, rows: IntArray, found: BoolArray, expected: FloatArray, told: FloatArray
+) -> IntArray:
+    """State of these tabulated bands, shape (r,)."""
+    least = MISSING_FACTOR * expected
+    state = np.full(rows.shape, BandState.MISSING, dtype=np.int64)
+    state[told >= least] = BandState.HIDDEN
+    state[least < scene.at_bands(scene.limit, rows)] = BandState.FAINT
+    state[~scene.inside[rows]] = BandState.OUTSIDE
     state[found] = BandState.FOUND
-    state[~scene.inside] = BandState.OUTSIDE
+    # The costly question only where it decides: is there light enough, but in another's flank?
+    open_ = np.flatnonzero(state == BandState.MISSING)
+    open_ = open_[_brightest(scene, rows[open_]) >= least[open_]]
+    state[open_[_overlapped(scene, rows[open_], expected[open_])]] = BandState.HIDDEN
     return state
 
 
-def _shared(scene: Scene, model: FloatArray, expected: FloatArray) -> FloatArray:
-    """What the height of the light at each band says for the substance on top of the model."""
-    grid, bands = scene.prepared.grid_cm1, scene.bands
-    light = np.maximum(np.interp(bands.shift_cm1, grid, scene.prepared.smooth), 1e-300)
-    told = np.interp(bands.shift_cm1, grid, model)
+def _shared(scene: Scene, rows: IntArray, told: FloatArray, expected: FloatArray) -> FloatArray:
+    """What the height of the light at these bands says for the entry on top of the model."""
+    light = np.maximum(scene.at_bands(scene.prepared.smooth, rows), 1e-300)
     known = told > 0.1 * light
     without = np.log(light / np.where(known, told, light)) / SHARED_SPREAD
     together = np.log(light / np.where(known, told + expected, light)) / SHARED_SPREAD
@@ -308,50 +550,57 @@ def _shared(scene: Scene, model: FloatArray, expected: FloatArray) -> FloatArray
     return np.where(known & (expected > 0.0), np.clip(gain, -SHARED_NATS_MAX, SHARED_NATS_MAX), 0.0)
 
 
-def _overlapped(scene: Scene, expected: FloatArray) -> BoolArray:
-    """Where a neighbouring measured band is high and near enough to swallow it, shape (b,)."""
+def _faint(
+    scene: Scene, rows: IntArray, expected: FloatArray, told: FloatArray, axis: AxisBelief
+) -> FloatArray:
+    """What the light at the places of faint bands says, shape (r,); 0 in the flanks of others."""
+    prepared = scene.prepared
+    noise = np.maximum(scene.at_bands(prepared.noise, rows), scene.ripple)
+    asked = np.flatnonzero((expected >= FAINT_SNR_MIN * noise) & (told < FAINT_TOLD_MAX * noise))
+    nats = np.zeros(rows.size)
+    if not asked.size:
+        return nats
+    chosen, high = rows[asked], expected[asked]
+    clear = ~_overlapped(scene, chosen, high)
+    asked, chosen, high = asked[clear], chosen[clear], high[clear]
+    sd = np.sqrt(scene.bands.position_sd_cm1[chosen] ** 2 + axis.sd_cm1**2)
+    along = scene.cell[chosen] + scene.part[chosen] + axis.mean_cm1 / STEP_CM1
+    places = np.rint(along[:, None] + sd[:, None] * FAINT_STEPS[None, :] / STEP_CM1)
+    cells = np.clip(places, 0, prepared.smooth.size - 1).astype(np.int64)
+    light = prepared.smooth[cells].max(axis=1) - told[asked]
+    nats[asked] = faint_nats(high / noise[asked], light / noise[asked])
+    return nats
+
+
+def _overlapped(scene: Scene, rows: IntArray, expected: FloatArray) -> BoolArray:
+    """Where a neighbouring measured band is high and near enough to swallow it, shape (r,)."""
     measured = scene.measured
-    width = np.maximum(scene.width_cm1[:, None], measured.fwhm_cm1[None, :])
-    reach = scene.window_cm1[:, None] + OVERLAP_WIDTHS * width
-    near = np.abs(scene.offset_cm1) <= reach
+    width = np.maximum(scene.width_cm1[rows, None], measured.fwhm_cm1[None, :])
+    reach = scene.window_cm1[rows, None] + OVERLAP_WIDTHS * width
+    near = np.abs(measured.shift_cm1[None, :] - scene.bands.shift_cm1[rows, None]) <= reach
     high = measured.height[None, :] >= 0.5 * expected[:, None]
     return np.asarray((near & high).any(axis=1), dtype=np.bool_)
 
 
-def _brightest(scene: Scene) -> FloatArray:
-    """Most light within each tabulated band's window, shape (b,)."""
-    grid, smooth = scene.prepared.grid_cm1, scene.prepared.smooth
-    steps = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
-    places = scene.bands.shift_cm1[:, None] + scene.window_cm1[:, None] * steps[None, :]
-    return np.asarray(np.interp(places, grid, smooth).max(axis=1), dtype=np.float64)
-
-
-def _count_peaks_once(scene: Scene, match: IntArray, term: FloatArray, state: IntArray) -> None:
-    """Let one measured band speak only once for a substance whose bands run together there."""
-    found = np.flatnonzero(match >= 0)
-    order = found[np.argsort(-scene.rel_visible[found], kind="stable")]
-    width = scene.measured.count + 1
-    key = scene.bands.substance[order] * width + match[order]
-    _, first = np.unique(key, return_index=True)
-    again = np.ones(order.size, dtype=np.bool_)
-    again[first] = False
-    term[order[again]] = 0.0
-    state[order[again]] = BandState.HIDDEN
-    match[order[again]] = -1
+def _brightest(scene: Scene, rows: IntArray) -> FloatArray:
+    """Most light within each tabulated band's window, shape (r,)."""
+    smooth = scene.prepared.smooth
+    along = scene.cell[rows] + scene.part[rows]
+    steps = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) / STEP_CM1
+    places = np.rint(along[:, None] + scene.window_cm1[rows, None] * steps[None, :])
+    cells = np.clip(places, 0, smooth.size - 1).astype(np.int64)
+    return np.asarray(smooth[cells].max(axis=1), dtype=np.float64)
 
 
 def _completeness(scene: Scene, free: FloatArray) -> FloatArray:
-    """Bonus for substances that leave no strong band unexplained, shape (s,)."""
-    bonus = np.zeros(scene.substance_count)
-    if not free.size or not (free > 0.0).any():
-        return bonus
-    least = COMPLETE_SHARE * float(scene.measured.height.max())
-    strong = np.flatnonzero((free >= least) & scene.measured.sharp)
-    if not strong.size:
-        return bonus
-    told = np.zeros((scene.substance_count, scene.measured.count), dtype=np.bool_)
-    rows = np.flatnonzero(scene.reachable.any(axis=1))
-    band, peak = np.nonzero(scene.reachable[rows])
-    told[scene.bands.substance[rows[band]], peak] = True
-    bonus[told[:, strong].all(axis=1)] = COMPLETE_BONUS
-    return bonus
+    """Bonus for entries that leave no strong band unexplained, shape (e,)."""
+    least = COMPLETE_SHARE * float(scene.measured.height.max(initial=0.0))
+    strong = (free > 0.0) & (free >= least) & scene.measured.sharp
+    wanted = int(strong.sum())
+    if not wanted:
+        return np.zeros(scene.entry_count)
+    near = strong[scene.pairs.peak]
+    owner = scene.bands.entry[scene.pairs.band[near]]
+    told = np.unique(owner * scene.measured.count + scene.pairs.peak[near])
+    count = np.bincount(told // scene.measured.count, minlength=scene.entry_count)
+    return np.where(count == wanted, COMPLETE_BONUS, 0.0)

@@ -23,6 +23,10 @@ LOOK_ALIKES_MAX = 5
 """The nearest ones are shown; the others are further from the measurement than these."""
 
 
+STATE_NAMES = tuple(state.name.lower() for state in BandState)
+"""Names of the states by their number."""
+
+
 @dataclass(frozen=True, slots=True)
 class BandEvidence:
     """One tabulated band and what became of it in the measurement.
@@ -66,30 +70,34 @@ class LookAlike:
 def band_evidence(
     scene: Scene, library: Library, evidence: Evidence, index: int
 ) -> tuple[BandEvidence, ...]:
-    """All tabulated bands of one substance, in the order of the table.
+    """All tabulated bands of one entry, by rising shift.
 
     Args:
         scene: the spectrum.
         library: the band tables.
         evidence: result of weighing.
-        index: of the substance in `library.active_ids`.
+        index: of the entry in `library.entries`.
     """
-    rows = np.flatnonzero(scene.bands.substance == index)
-    entries = []
-    for row, band in zip(rows, library[library.active_ids[index]].bands, strict=True):
-        peak = int(evidence.match[row])
-        entries.append(
-            BandEvidence(
-                shift_cm1=band.shift_cm1,
-                measured_cm1=float(scene.measured.shift_cm1[peak]) if peak >= 0 else None,
-                rel_intensity=band.rel_intensity,
-                snr=float(scene.measured.snr[peak]) if peak >= 0 else 0.0,
-                state=BandState(int(evidence.state[row])).name.lower(),
-                grade=band.grade,
-                nats=float(evidence.term[row]),
-            )
+    rows = scene.rows_of(index)
+    peaks = evidence.match[rows]
+    # Without a measured band the last one is looked up in vain and not shown.
+    shifts = scene.measured.shift_cm1[peaks].tolist() if scene.measured.count else []
+    snrs = scene.measured.snr[peaks].tolist() if scene.measured.count else []
+    found = (peaks >= 0).tolist()
+    states = evidence.state[rows].tolist()
+    terms = evidence.term[rows].tolist()
+    return tuple(
+        BandEvidence(
+            shift_cm1=band.shift_cm1,
+            measured_cm1=shifts[at] if found[at] else None,
+            rel_intensity=band.rel_intensity,
+            snr=snrs[at] if found[at] else 0.0,
+            state=STATE_NAMES[states[at]],
+            grade=band.grade,
+            nats=terms[at],
         )
-    return tuple(entries)
+        for at, band in enumerate(library.entries[index].bands)
+    )
 
 
 def look_alikes(
@@ -100,31 +108,38 @@ def look_alikes(
     The table of look-alikes is kept from the listed substance's side; a harmless hit looks up who
     it could be mistaken for.
     """
-    name = library.active_ids[index]
+    name = library.entries[index].substance_id
     pairs = [(other, name, bands) for other, bands in library.confounders.get(name, {}).items()]
     pairs += [
-        (listed, listed, known[name])
-        for listed, known in library.confounders.items()
-        if name in known
+        (listed, listed, library.confounders[listed][name])
+        for listed in library.mistaken.get(name, ())
     ]
     found = []
     for other, owner, separating in dict.fromkeys(pairs):
-        place = library.active_ids.index(other)
-        states = band_evidence(scene, library, evidence, library.active_ids.index(owner))
+        place = nearest_entry(library, evidence, other)
+        if place is None:
+            continue
+        shown = nearest_entry(library, evidence, owner) if owner != name else index
+        seen = (
+            () if shown is None else scene.rows_of(shown)[evidence.match[scene.rows_of(shown)] >= 0]
+        )
+        places = set(scene.bands.shift_cm1[seen].tolist())
         found.append(
             LookAlike(
                 substance_id=other,
                 deficit_nats=float(evidence.nats[index] - evidence.nats[place]),
                 separating_cm1=separating,
-                separating_found_cm1=tuple(
-                    band.shift_cm1
-                    for band in states
-                    if band.shift_cm1 in separating and band.state == "found"
-                ),
+                separating_found_cm1=tuple(place for place in separating if place in places),
             )
         )
     nearest = {entry.substance_id: entry for entry in sorted(found, key=_distance, reverse=True)}
     return tuple(sorted(nearest.values(), key=_distance)[:LOOK_ALIKES_MAX])
+
+
+def nearest_entry(library: Library, evidence: Evidence, substance_id: str) -> int | None:
+    """The entry of a substance with most evidence; None when it has no bands."""
+    places = library.places.get(substance_id, ())
+    return max(places, key=lambda index: float(evidence.nats[index]), default=None)
 
 
 def blind_spots(scene: Scene, library: Library, model: FloatArray) -> tuple[str, ...]:
@@ -139,31 +154,50 @@ def blind_spots(scene: Scene, library: Library, model: FloatArray) -> tuple[str,
         library: the band tables.
         model: shape (n,), light explained by the accepted substances.
     """
-    bands, grid = scene.bands, scene.prepared.grid_cm1
+    bands = scene.bands
+    rows = np.arange(bands.entry.size)
     strongest = float(scene.measured.height.max(initial=0.0))
     expected = BLIND_SHARE * strongest * scene.rel_merged
-    told = np.interp(bands.shift_cm1, grid, model)
+    told = scene.at_bands(model, rows)
     apart = scene.inside & (expected > BLIND_EXCESS * told)
-    now = np.interp(bands.shift_cm1, grid, scene.limit)
+    now = scene.at_bands(scene.limit, rows)
 
     def shows(limit: FloatArray) -> BoolArray:
         seen = apart & (expected >= limit)
         weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0)
-        total = np.bincount(bands.substance, weight * seen, scene.substance_count)
+        total = np.bincount(bands.entry, weight * seen, scene.entry_count)
         return np.asarray(total >= 2.0, dtype=np.bool_)
 
     blind = shows(np.full_like(now, SHARE_MIN * strongest)) & ~shows(now)
-    return tuple(library.active_ids[index] for index in np.flatnonzero(blind))
+    # A substance is hidden when all its states are.
+    hidden = {library.entries[index].substance_id for index in np.flatnonzero(blind)}
+    return tuple(
+        name
+        for name in library.active_ids
+        if name in hidden and blind[list(library.places[name])].all()
+    )
 
 
 def _distance(entry: LookAlike) -> float:
     return entry.deficit_nats
 
 
-def score(bands: tuple[BandEvidence, ...], nats: float) -> float:
-    """Share of the visible tabulated intensity that was found, times the certainty, 0 to 1."""
+def score(bands: tuple[BandEvidence, ...], nats: float, deficits: tuple[float, ...]) -> float:
+    """Share of the visible tabulated intensity that was found, times the chance to be right.
+
+    The chance is that of this explanation among those that were weighed in its place and that of
+    nobody being there (0 nats): a normalised likelihood. `gateway/screening/thresholds.toml` maps
+    the score to the share of such hits that were right.
+
+    Args:
+        bands: of the hit.
+        nats: its evidence.
+        deficits: of its rivals.
+    """
     found = sum(band.rel_intensity for band in bands if band.state == "found")
     missing = sum(band.rel_intensity for band in bands if band.state == "missing")
     if found <= 0.0:
         return 0.0
-    return float(found / (found + missing) * (1.0 - np.exp(-max(nats, 0.0))))
+    against = float(np.exp(-min(max(nats, -50.0), 50.0)))
+    against += sum(float(np.exp(-min(max(deficit, -50.0), 50.0))) for deficit in deficits)
+    return found / (found + missing) / (1.0 + against)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gateway.spectra.errors import FormatError
+from gateway.spectra.labels import light_named
 from gateway.spectra.spectrum import POINTS_MAX, FloatArray
 
 BLOCKS_MAX = 64
@@ -93,9 +94,7 @@ def parse_jcamp(text: str) -> tuple[FloatArray, FloatArray]:
         FormatError: naming record or line, value and remedy.
     """
     block = _raman_block(_blocks(text))
-    units = block.text("XUNITS").upper().replace(" ", "")
-    if units not in ("1/CM", "CM-1", "CM^-1"):
-        raise FormatError(f"JCAMP-DX XUNITS are {units!r}, 1/CM is needed; convert to Raman shift")
+    _check_units(block)
     for label in ("XYDATA", "XYPOINTS"):
         if label in block.records:
             line, lines = block.records[label]
@@ -124,6 +123,21 @@ def parse_jcamp(text: str) -> tuple[FloatArray, FloatArray]:
             "back; sort the axis and remove repeated points"
         )
     return axis, light
+
+
+def _check_units(block: _Block) -> None:
+    """Raise FormatError unless the units are those of a Raman spectrum."""
+    units = block.text("XUNITS").upper().replace(" ", "")
+    if units not in ("1/CM", "CM-1", "CM^-1"):
+        raise FormatError(
+            f"JCAMP-DX XUNITS are {units[:40]!r}, 1/CM is needed; convert to Raman shift"
+        )
+    light_unit = block.text("YUNITS")
+    if light_named(light_unit):
+        raise FormatError(
+            f"JCAMP-DX YUNITS are {light_unit[:40]!r}, which is {light_named(light_unit)} and no "
+            "Raman intensity; export a Raman spectrum"
+        )
 
 
 def _blocks(text: str) -> list[_Block]:

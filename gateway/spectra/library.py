@@ -9,14 +9,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 
 import numpy as np
 
+from gateway.spectra.bands import measure_bands
 from gateway.spectra.errors import LibraryError
+from gateway.spectra.prepare import prepare
+from gateway.spectra.specimen import Specimen
 from gateway.spectra.spectrum import FloatArray, IntArray
 
 TABLES = ("substances", "bands", "sources", "grades", "confounders")
@@ -25,10 +28,22 @@ EDITION = "2026.11"
 
 LANGUAGES = ("en", "fr", "ar", "es")
 
+STRONGEST_CM1_MAX = 2_000.0
+"""Heights are relative to the strongest band up to here, as in the tables."""
+
+MEASURED_GRADE = "A"
+MEASURED_UNCERTAINTY_CM1 = 2.0
+"""What the axis of a calibrated instrument may be off."""
+
+MEASURED_SNR_MIN = 10.0
+MEASURED_REL_MIN = 0.02
+MEASURED_BANDS_MAX = 24
+"""Of a specimen's bands only those are taken that another instrument would show too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One Raman band of one substance.
+    """One Raman band of one entry.
 
     Attributes:
         shift_cm1: position in cm^-1.
@@ -49,8 +64,26 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Grade:
+    """What the grade of a band is worth; estimated in docs/library-review.md.
+
+    Attributes:
+        missing_chance: chance that a tabulated band is absent or displaced, 0 to 1.
+        position_error_cm1: standard deviation of the position.
+        ln_height_spread: standard deviation of ln(measured height / tabulated height).
+    """
+
+    missing_chance: float
+    position_error_cm1: float
+    ln_height_spread: float
+
+
+@dataclass(frozen=True, slots=True)
 class Substance:
-    """Facts about one substance; `bands` is empty when it gives no Raman signal."""
+    """Facts about one substance; `bands` is empty when it gives no Raman signal.
+
+    `bands` are those of its first state; other states and specimens are entries of their own.
+    """
 
     substance_id: str
     names: dict[str, str]
@@ -66,15 +99,44 @@ class Substance:
 
 
 @dataclass(frozen=True, slots=True)
-class BandArrays:
-    """All bands of the library side by side; arrays of shape (b,), grouped by substance."""
+class Entry:
+    """What is compared with a spectrum: one state or one measured specimen of a substance.
 
-    substance: IntArray
+    Attributes:
+        entry_id: the substance's id, with "/" and the state or specimen when there are several.
+        substance_id: whose bands they are.
+        state: form in which it has these bands (a hydrate, a solution); may be empty.
+        specimen_id: of the measured spectrum the bands were read from, None for a band table.
+        bands: by rising shift.
+    """
+
+    entry_id: str
+    substance_id: str
+    state: str
+    specimen_id: str | None
+    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BandArrays:
+    """All bands of the library side by side; arrays of shape (b,), grouped by entry.
+
+    Attributes:
+        entry: index into `Library.entries`.
+        missing_chance: chance that the band is absent or displaced, by its grade.
+        position_sd_cm1: standard deviation of the position, the larger of half its stated window
+            and of what its grade was found to be worth.
+        height_spread: standard deviation of ln(measured height / tabulated height), by its grade.
+    """
+
+    entry: IntArray
     shift_cm1: FloatArray
     rel_intensity: FloatArray
     fwhm_cm1: FloatArray
     uncertainty_cm1: FloatArray
     missing_chance: FloatArray
+    position_sd_cm1: FloatArray
+    height_spread: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,23 +146,48 @@ class Library:
     Attributes:
         substances: every substance, also those without bands.
         sources: source_id -> text.
-        missing_chance: grade -> chance that a tabulated band is absent or displaced.
+        grades: grade -> what it is worth.
         confounders: substance_id -> look-alikes by a strong band, with the bands that separate.
         version: edition and digest of the tables.
-        active_ids: ids of the substances with bands, in the order of `arrays.substance`.
+        entries: every state and specimen with bands, in the order of `arrays.entry`.
+        active_ids: ids of the substances with bands, in the order of their first entries.
         arrays: all bands as arrays.
     """
 
     substances: dict[str, Substance]
     sources: dict[str, str]
-    missing_chance: dict[str, float]
+    grades: dict[str, Grade]
     confounders: dict[str, dict[str, tuple[float, ...]]]
     version: str
+    entries: tuple[Entry, ...]
     active_ids: tuple[str, ...]
     arrays: BandArrays
 
     def __getitem__(self, substance_id: str) -> Substance:
         return self.substances[substance_id]
+
+    @cached_property
+    def places(self) -> dict[str, tuple[int, ...]]:
+        """Substance -> its entries' indices."""
+        found: dict[str, list[int]] = {}
+        for index, entry in enumerate(self.entries):
+            found.setdefault(entry.substance_id, []).append(index)
+        return {key: tuple(value) for key, value in found.items()}
+
+    @cached_property
+    def mistaken(self) -> dict[str, tuple[str, ...]]:
+        """Substance -> those that list it as their look-alike: `confounders` the other way."""
+        found: dict[str, list[str]] = {}
+        for listed, known in self.confounders.items():
+            for name in known:
+                found.setdefault(name, []).append(listed)
+        return {key: tuple(value) for key, value in found.items()}
+
+    @cached_property
+    def owners(self) -> IntArray:
+        """Entry -> index of its substance in `active_ids`, shape (entries,)."""
+        place = {name: index for index, name in enumerate(self.active_ids)}
+        return np.array([place[entry.substance_id] for entry in self.entries], dtype=np.int64)
 
 
 @lru_cache(maxsize=1)
@@ -120,35 +207,44 @@ def load_library() -> Library:
     return build_library(texts)
 
 
-def build_library(texts: dict[str, str]) -> Library:
-    """Make a library from the text of its five tables, checked.
+def build_library(texts: dict[str, str], specimens: Iterable[Specimen] = ()) -> Library:
+    """Make a library from the text of its five tables and measured specimens, checked.
 
     Args:
         texts: table name -> CSV text, keys as in TABLES.
+        specimens: measured spectra; each becomes an entry beside the band tables.
 
     Raises:
         LibraryError: a value is out of range or an id is unknown or repeated.
+        SpectrumError: a specimen cannot be evaluated.
     """
     sources = {row["source_id"]: row["text"] for row in _rows("sources", texts["sources"])}
-    chance = {
-        row["grade"]: _number("grades", row, "missing_chance", 0.0, 1.0)
-        for row in _rows("grades", texts["grades"])
-    }
-    bands: dict[str, list[Band]] = {}
+    grades = {row["grade"]: _grade(row) for row in _rows("grades", texts["grades"])}
+    bands: dict[str, dict[str, list[Band]]] = {}
     for row in _rows("bands", texts["bands"]):
         band = _band(row)
-        if band.grade not in chance or band.source_id not in sources:
+        if band.grade not in grades or band.source_id not in sources:
             raise LibraryError(
                 f"bands.csv: {row['substance_id']} {band.shift_cm1:g} has unknown grade or source "
                 f"{band.grade!r} {band.source_id!r}; add the row to grades.csv or sources.csv"
             )
-        bands.setdefault(row["substance_id"], []).append(band)
+        bands.setdefault(row["substance_id"], {}).setdefault(row["state"], []).append(band)
+    measured: dict[str, list[Entry]] = {}
+    for specimen in specimens:
+        measured.setdefault(specimen.substance_id, []).append(_measured(specimen))
+        sources[specimen.specimen_id] = specimen.source
     substances: dict[str, Substance] = {}
+    entries: list[Entry] = []
     for row in _rows("substances", texts["substances"]):
         substance_id = row["substance_id"]
         if substance_id in substances:
             raise LibraryError(f"substances.csv: {substance_id} appears twice; remove one row")
-        substances[substance_id] = _substance(row, tuple(bands.pop(substance_id, ())))
+        states = bands.pop(substance_id, {})
+        found = [_entry(substance_id, state, rows) for state, rows in states.items()]
+        found += measured.get(substance_id, [])
+        first = next(iter(states.values()), found[0].bands if found else ())
+        substances[substance_id] = _substance(row, tuple(first))
+        entries += found
     if bands:
         raise LibraryError(
             f"bands.csv: no substance named {sorted(bands)}; add it to substances.csv"
@@ -162,15 +258,15 @@ def build_library(texts: dict[str, str]) -> Library:
         known = confounders.setdefault(row["substance_id"], {})
         known.setdefault(row["confounder_id"], separating)
     digest = hashlib.sha256("\0".join(texts[name] for name in TABLES).encode()).hexdigest()
-    active = tuple(key for key, value in substances.items() if value.bands)
     return Library(
         substances=substances,
         sources=sources,
-        missing_chance=chance,
+        grades=grades,
         confounders=confounders,
         version=f"{EDITION}-{digest[:8]}",
-        active_ids=active,
-        arrays=_arrays([substances[key] for key in active], chance),
+        entries=tuple(entries),
+        active_ids=tuple(dict.fromkeys(entry.substance_id for entry in entries)),
+        arrays=_arrays(entries, grades),
     )
 
 
@@ -203,6 +299,14 @@ def _band(row: dict[str, str]) -> Band:
     )
 
 
+def _grade(row: dict[str, str]) -> Grade:
+    return Grade(
+        missing_chance=_number("grades", row, "missing_chance", 0.001, 0.999),
+        position_error_cm1=_number("grades", row, "position_error_cm1", 0.1, 30.0),
+        ln_height_spread=_number("grades", row, "ln_height_spread", 0.05, 3.0),
+    )
+
+
 def _substance(row: dict[str, str], bands: tuple[Band, ...]) -> Substance:
     names = {language: row[f"name_{language}"] for language in LANGUAGES}
     if not all(names.values()):
@@ -222,13 +326,61 @@ def _substance(row: dict[str, str], bands: tuple[Band, ...]) -> Substance:
     )
 
 
-def _arrays(active: list[Substance], chance: dict[str, float]) -> BandArrays:
-    pairs = [(index, band) for index, entry in enumerate(active) for band in entry.bands]
+def _entry(substance_id: str, state: str, bands: list[Band]) -> Entry:
+    return Entry(
+        entry_id=f"{substance_id}/{state}" if state else substance_id,
+        substance_id=substance_id,
+        state=state,
+        specimen_id=None,
+        bands=tuple(sorted(bands, key=lambda band: band.shift_cm1)),
+    )
+
+
+def _measured(specimen: Specimen) -> Entry:
+    """A specimen as an entry: its bands as measured, without the instrument's own width."""
+    prepared = prepare(specimen.spectrum())
+    found = measure_bands(prepared)
+    top = float(found.height[found.shift_cm1 <= STRONGEST_CM1_MAX].max(initial=0.0))
+    clear = (found.snr >= MEASURED_SNR_MIN) & (found.height >= MEASURED_REL_MIN * top)
+    kept = np.flatnonzero(clear)[np.argsort(-found.height[clear])][:MEASURED_BANDS_MAX]
+    if not kept.size:
+        raise LibraryError(
+            f"specimen {specimen.specimen_id} shows no clear band; remove it and measure again"
+        )
+    width = np.sqrt(np.maximum(found.fwhm_cm1**2 - prepared.resolution_cm1**2, 4.0))
+    bands = [
+        Band(
+            shift_cm1=float(found.shift_cm1[i]),
+            rel_intensity=float(np.clip(found.height[i] / top, 0.001, 1.0)),
+            fwhm_cm1=float(np.clip(width[i], 1.0, 300.0)),
+            uncertainty_cm1=MEASURED_UNCERTAINTY_CM1,
+            grade=MEASURED_GRADE,
+            source_id=specimen.specimen_id,
+        )
+        for i in kept
+    ]
+    return Entry(
+        entry_id=f"{specimen.substance_id}/{specimen.specimen_id}",
+        substance_id=specimen.substance_id,
+        state=specimen.state,
+        specimen_id=specimen.specimen_id,
+        bands=tuple(sorted(bands, key=lambda band: band.shift_cm1)),
+    )
+
+
+def _arrays(entries: list[Entry], grades: dict[str, Grade]) -> BandArrays:
+    bands = [band for entry in entries for band in entry.bands]
+    count = [len(entry.bands) for entry in entries]
+    worth = [grades[band.grade] for band in bands]
+    uncertainty = np.array([band.uncertainty_cm1 for band in bands])
+    error = np.array([grade.position_error_cm1 for grade in worth])
     return BandArrays(
-        substance=np.array([index for index, _ in pairs], dtype=np.int64),
-        shift_cm1=np.array([band.shift_cm1 for _, band in pairs]),
-        rel_intensity=np.array([band.rel_intensity for _, band in pairs]),
-        fwhm_cm1=np.array([band.fwhm_cm1 for _, band in pairs]),
-        uncertainty_cm1=np.array([band.uncertainty_cm1 for _, band in pairs]),
-        missing_chance=np.array([chance[band.grade] for _, band in pairs]),
+        entry=np.repeat(np.arange(len(entries)), count),
+        shift_cm1=np.array([band.shift_cm1 for band in bands]),
+        rel_intensity=np.array([band.rel_intensity for band in bands]),
+        fwhm_cm1=np.array([band.fwhm_cm1 for band in bands]),
+        uncertainty_cm1=uncertainty,
+        missing_chance=np.array([grade.missing_chance for grade in worth]),
+        position_sd_cm1=np.maximum(0.5 * uncertainty, error),
+        height_spread=np.array([grade.ln_height_spread for grade in worth]),
     )

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import nnls
 
 from gateway.spectra.baseline import BROAD_CM1, background
-from gateway.spectra.library import BandArrays, Library
+from gateway.spectra.library import Library
 from gateway.spectra.prepare import STEP_CM1, WINDOW_CM1
-from gateway.spectra.spectrum import FloatArray
+from gateway.spectra.spectrum import FloatArray, IntArray
 
 LORENTZ_PART = 0.5
 """Share of Lorentzian in a rendered band: molecular bands are Lorentzian, the instrument's line
 is Gaussian, and at hand-held resolution both are about equally wide."""
+
+REACH_WIDTHS = 6.0
+"""Half of the length over which a band is drawn, in its widths."""
 
 SHAPES_CACHED_MAX = 16
 """Libraries kept as rendered heights, one per tenth of a wavenumber of resolution in use."""
 
 CREST_CM1 = 12.0
 """Bands further apart than this do not run together at hand-held resolution."""
+
+CROWDING_CM1 = 12.0
+"""Width over which the population of band positions is averaged."""
+
+FINGERPRINT_CM1 = (250.0, 1850.0)
+"""Where that population is compared with its mean."""
+
+RENDERED_MAX = 1_000_000
+"""Numbers rendered at once: 8 MB."""
 
 MODEL_ERROR_SHARE = 0.1
 """Error of a rendered band over the light around it (position, width and line shape), so that a
@@ -44,11 +55,21 @@ class RenderedHeights:
         visible: tabulated height times what the background estimate leaves of a broad band.
         crest_cm1: where the band's crest is when its neighbours run into it.
         merged: height of the whole rendered substance there.
+        width_cm1: full width at half height as the instrument shows it.
+        crest_order: the bands by rising crest, for looking them up.
+        crest_sorted_cm1: their crests.
+        crowd_cm1, crowd: places, shape (k,), and how much more populated than on average the
+            library is there.
     """
 
     visible: FloatArray
     crest_cm1: FloatArray
     merged: FloatArray
+    width_cm1: FloatArray
+    crest_order: IntArray
+    crest_sorted_cm1: FloatArray
+    crowd_cm1: FloatArray
+    crowd: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +98,25 @@ def band_shape(
         LORENTZ_PART / (1.0 + square) + (1.0 - LORENTZ_PART) * np.exp(-np.log(2.0) * square)
     )
     return shape
+
+
+def render(
+    grid_cm1: FloatArray, shift_cm1: FloatArray, height: FloatArray, width_cm1: FloatArray
+) -> FloatArray:
+    """Sum of bands on an even grid, shape (n,); bands of shape (b,).
+
+    Each band is drawn REACH_WIDTHS wide to either side; beyond, less than 0.4 % of it is left.
+    """
+    size = grid_cm1.size
+    reach = round(REACH_WIDTHS * float(width_cm1.max(initial=STEP_CM1)) / STEP_CM1)
+    around = np.arange(-min(reach, size), min(reach, size) + 1)
+    middle = np.rint((shift_cm1 - grid_cm1[0]) / STEP_CM1).astype(np.int64)
+    cells = middle[:, None] + around[None, :]
+    places = grid_cm1[0] + STEP_CM1 * cells
+    light = height[:, None] * band_shape(places, shift_cm1[:, None], width_cm1[:, None])
+    inside = (cells >= 0) & (cells < size)
+    drawn: FloatArray = np.bincount(cells[inside], light[inside], size)
+    return drawn
 
 
 @lru_cache(maxsize=1)
@@ -110,43 +150,59 @@ def _render_heights(library: Library, resolution_cm1: float) -> RenderedHeights:
     visible = bands.rel_intensity * seen
     crest = bands.shift_cm1.copy()
     merged = np.zeros_like(visible)
-    for start, stop in _groups(bands):
-        rows = slice(start, stop)
-        crest[rows], merged[rows] = _crests(bands.shift_cm1[rows], visible[rows], width[rows])
-    return RenderedHeights(visible, crest, merged)
+    count = np.bincount(bands.entry, minlength=len(library.entries))
+    start = np.cumsum(count) - count
+    for size in np.unique(count[count > 0]):
+        for part in _portions(np.flatnonzero(count == size), int(size)):
+            rows = start[part][:, None] + np.arange(size)[None, :]
+            crest[rows], merged[rows] = _crests(bands.shift_cm1[rows], visible[rows], width[rows])
+    order = np.argsort(crest, kind="stable")
+    crowd_cm1, crowd = _crowd(bands.shift_cm1)
+    return RenderedHeights(visible, crest, merged, width, order, crest[order], crowd_cm1, crowd)
+
+
+def _portions(entries: IntArray, size: int) -> list[IntArray]:
+    """Cut a list of entries of `size` bands each so that rendering one part stays small."""
+    each = max(1, RENDERED_MAX // (size * size * round(2.0 * CREST_CM1 + 1.0)))
+    return [entries[at : at + each] for at in range(0, entries.size, each)]
 
 
 def _crests(
     shift_cm1: FloatArray, height: FloatArray, width_cm1: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Climb from each band of one substance to the crest it is part of.
+    """Climb from each band to the crest it is part of; arrays of shape (entries, bands).
 
     Returns:
-        Position and height of the crest, shape (b,); a shoulder without one keeps its own place.
+        Position and height of the crest; a shoulder without one keeps its own place.
     """
     steps = np.arange(-CREST_CM1, CREST_CM1 + 0.5)
-    places = shift_cm1[:, None] + steps[None, :]
-    shapes = band_shape(places[:, :, None], shift_cm1[None, None, :], width_cm1[None, None, :])
-    hills = shapes @ height
+    places = shift_cm1[:, :, None] + steps[None, None, :]
+    shapes = band_shape(
+        places[:, :, :, None], shift_cm1[:, None, None, :], width_cm1[:, None, None, :]
+    )
+    hills = np.einsum("ebsc,ec->ebs", shapes, height)
     middle = steps.size // 2
-    at = np.full(shift_cm1.size, middle)
+    at = np.full(shift_cm1.shape, middle)
     for _ in range(middle):
         around = np.stack(
-            [np.take_along_axis(hills, (at + d)[:, None], 1)[:, 0] for d in (-1, 0, 1)]
+            [np.take_along_axis(hills, (at + d)[..., None], 2)[..., 0] for d in (-1, 0, 1)]
         )
         at = np.clip(at + np.argmax(around, axis=0) - 1, 1, steps.size - 2)
     at = np.where((at <= 1) | (at >= steps.size - 2), middle, at)
-    rows = np.arange(shift_cm1.size)
     # A lone band keeps its tabulated place to the digit; the climb has steps of 1 cm^-1.
     crest = np.where(np.abs(steps[at]) <= 1.0, shift_cm1, shift_cm1 + steps[at])
-    return crest, hills[rows, at]
+    return crest, np.take_along_axis(hills, at[..., None], 2)[..., 0]
 
 
-def _groups(bands: BandArrays) -> list[tuple[int, int]]:
-    """Row ranges of the substances in the band arrays."""
-    cuts = np.flatnonzero(np.diff(bands.substance)) + 1
-    edges = [0, *cuts.tolist(), bands.substance.size]
-    return list(pairwise(edges))
+def _crowd(shift_cm1: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Density of tabulated bands along the axis over its mean in the fingerprint region."""
+    places = np.arange(WINDOW_CM1[0], WINDOW_CM1[1] + CROWDING_CM1, CROWDING_CM1 / 3.0)
+    cell = places[1] - places[0]
+    count = np.histogram(shift_cm1, np.append(places - 0.5 * cell, places[-1] + 0.5 * cell))[0]
+    low, high = FINGERPRINT_CM1
+    inside = (shift_cm1 > low) & (shift_cm1 < high)
+    mean = max(float(inside.sum()), 1.0) * cell / (high - low)
+    return places, gaussian_filter1d(count / mean, CROWDING_CM1 / cell, mode="constant")
 
 
 def fit_mixture(

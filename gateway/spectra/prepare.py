@@ -49,6 +49,7 @@ class Prepared:
         grid_cm1: shape (n,), evenly spaced by 2 cm^-1.
         signal: shape (n,), intensity without background, in the input's unit.
         smooth: shape (n,), `signal` filtered to the line width; band heights are read here.
+        background: shape (n,), what was taken off.
         noise: shape (n,), standard deviation of `smooth`.
         lost: shape (n,), true where the detector was full.
         background_share: background area over total area, 0 to 1.
@@ -60,6 +61,7 @@ class Prepared:
     grid_cm1: FloatArray
     signal: FloatArray
     smooth: FloatArray
+    background: FloatArray
     noise: FloatArray
     lost: BoolArray
     background_share: float
@@ -105,6 +107,7 @@ def prepare(spectrum: Spectrum) -> Prepared:
         grid_cm1=grid,
         signal=signal,
         smooth=smooth,
+        background=base,
         noise=noise,
         lost=lost,
         background_share=share,

@@ -23,6 +23,12 @@ SHIFT_CM1_MIN = -5_000.0
 SHIFT_CM1_MAX = 20_000.0
 """Outside these limits the column is not a Raman shift (nanometres, picometres, row numbers)."""
 
+SHIFT_CM1_FIRST_MAX = 4_500.0
+"""No Raman shift begins above hydrogen's 4155: such an axis counts the light's own wavenumber."""
+
+PADDING_POINTS_MIN = 16
+"""So many equal lowest values at an end are filling: noise never repeats itself like this."""
+
 INTENSITY_ABS_MAX = 1e15
 """Larger numbers are corrupt; the bound keeps squares and sums far from overflow."""
 
@@ -36,7 +42,8 @@ class Spectrum:
     """One measured spectrum, checked on construction.
 
     Attributes:
-        axis_cm1: shape (n,), Raman shift in cm^-1, strictly increasing.
+        axis_cm1: shape (n,), Raman shift in cm^-1, strictly increasing; given strictly falling, all
+            arrays are turned round.
         intensity_counts: shape (n,), finite; counts or any unit linear in light.
         saturated: shape (n,), true where the detector was full; None = nowhere known.
         resolution_cm1: instrument line width (FWHM), 0.5 to 40 cm^-1; None = estimate it.
@@ -57,11 +64,15 @@ class Spectrum:
     def __post_init__(self) -> None:
         axis = np.asarray(self.axis_cm1, dtype=np.float64)
         counts = np.asarray(self.intensity_counts, dtype=np.float64)
+        falling = axis.ndim == 1 and axis.size > 1 and bool((np.diff(axis) < 0.0).all())
+        if falling and counts.shape == axis.shape:
+            axis, counts = axis[::-1].copy(), counts[::-1].copy()
         object.__setattr__(self, "axis_cm1", axis)
         object.__setattr__(self, "intensity_counts", counts)
         _check_columns(axis, counts)
         if self.saturated is not None:
             saturated = np.asarray(self.saturated, dtype=np.bool_)
+            saturated = saturated[::-1].copy() if falling else saturated
             if saturated.shape != axis.shape:
                 raise SpectrumError(
                     f"saturation marks have shape {saturated.shape}, the axis {axis.shape}; "
@@ -85,6 +96,35 @@ class Spectrum:
     def point_count(self) -> int:
         """Number of points of the spectrum."""
         return int(self.axis_cm1.shape[0])
+
+
+def without_padding(spectrum: Spectrum) -> Spectrum:
+    """The part of a spectrum that was measured.
+
+    Programs fill the range an instrument does not see with zeros; the jump to them would be taken
+    for a background, and the empty range for one without bands.
+
+    Returns:
+        The spectrum without runs of 16 or more equal lowest values at its ends; itself when there
+        are none or nothing would remain.
+    """
+    counts = spectrum.intensity_counts
+    differs = np.flatnonzero(counts != counts.min())
+    if differs.size < POINTS_MIN:
+        return spectrum
+    start, stop = int(differs[0]), int(differs[-1]) + 1
+    start = start if start >= PADDING_POINTS_MIN else 0
+    stop = stop if counts.size - stop >= PADDING_POINTS_MIN else counts.size
+    if stop - start == counts.size:
+        return spectrum
+    return Spectrum(
+        axis_cm1=spectrum.axis_cm1[start:stop],
+        intensity_counts=counts[start:stop],
+        saturated=None if spectrum.saturated is None else spectrum.saturated[start:stop],
+        resolution_cm1=spectrum.resolution_cm1,
+        axis_uncertainty_cm1=spectrum.axis_uncertainty_cm1,
+        shot_noise_known=spectrum.shot_noise_known,
+    )
 
 
 def _check_columns(axis_cm1: FloatArray, counts: FloatArray) -> None:
@@ -111,6 +151,11 @@ def _check_columns(axis_cm1: FloatArray, counts: FloatArray) -> None:
         raise SpectrumError(
             f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g}, a Raman shift lies within "
             f"{SHIFT_CM1_MIN:g} to {SHIFT_CM1_MAX:g} cm^-1; convert the axis to Raman shift"
+        )
+    if axis_cm1.min() > SHIFT_CM1_FIRST_MAX:
+        raise SpectrumError(
+            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g} cm^-1: these are absolute "
+            "wavenumbers; subtract them from the laser's (10^7 over its wavelength in nm)"
         )
     if np.abs(counts).max() > INTENSITY_ABS_MAX:
         raise SpectrumError(

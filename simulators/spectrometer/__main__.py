@@ -37,6 +37,7 @@ from simulators.world import (
 COMMAND_BYTES_MAX = 4096  # of one line on standard input
 UNPLUG_S_DEFAULT = 2.0
 UNPLUG_S_MAX = 3600.0
+LASER_DRIFT_NM_MAX = 5.0  # beyond, the filter would stop it
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -67,6 +68,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", choices=MODELS, default="ventana_785")
     parser.add_argument("--baud", type=int, choices=BAUDS, default=115200)
     parser.add_argument("--seed", type=int, default=0, help="which instrument and which sample")
+    parser.add_argument(
+        "--laser-drift",
+        type=float,
+        default=0.0,
+        metavar="NM",
+        help="how far the laser has moved since the maker's calibration; 0.1 moves bands by 1.6",
+    )
     parser.add_argument(
         "--fault",
         action="append",
@@ -196,6 +204,19 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _checked_drift(drift_nm: float) -> float:
+    """The laser's drift, if a laser could still be on its line.
+
+    Raises:
+        WorldError: it could not.
+    """
+    if not -LASER_DRIFT_NM_MAX <= drift_nm <= LASER_DRIFT_NM_MAX:
+        raise WorldError(
+            f"laser drift {drift_nm:g} nm; give {-LASER_DRIFT_NM_MAX:g} to {LASER_DRIFT_NM_MAX:g}"
+        )
+    return drift_nm
+
+
 def describe(line: SpectrometerLine) -> dict[str, object]:
     """What the instrument has done so far, for people and scripts."""
     device = line.device
@@ -262,7 +283,11 @@ def main(arguments: list[str] | None = None) -> int:
         faults = FaultPlan([parse_fault(text, LINE_KINDS) for text in options.fault], options.seed)
         sample = choose_sample(options, substances)
         device = Spectrometer(
-            MODELS[options.model], substances, seed=options.seed, baud=options.baud
+            MODELS[options.model],
+            substances,
+            seed=options.seed,
+            baud=options.baud,
+            laser_drift_nm=_checked_drift(options.laser_drift),
         )
         device.present(sample)
         asyncio.run(serve(device, substances, faults, options))

@@ -71,6 +71,7 @@ class Spectrometer:
         seed: which individual of its model it is, and all its noise.
         now_s: the caller's clock at power-on.
         baud: the rate stored in it.
+        laser_drift_nm: by which the laser has moved since the maker's calibration.
 
     Raises:
         ValueError: a baud rate the instrument does not have.
@@ -84,9 +85,10 @@ class Spectrometer:
         seed: int = 0,
         now_s: float = 0.0,
         baud: int = BAUD_DEFAULT,
+        laser_drift_nm: float = 0.0,
     ) -> None:
         self.model = model
-        self.probe = Probe(model, substances, seed, now_s)
+        self.probe = Probe(model, substances, seed, now_s, laser_drift_nm)
         self.capabilities = Capabilities(model, self.probe)
         self.counts = Counts()
         self.store_baud(baud)

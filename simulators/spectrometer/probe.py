@@ -7,7 +7,7 @@ sample presented too late is measured for the rest of the time only, as on the b
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,13 +43,22 @@ class Probe:
         substances: the library samples are made of.
         seed: which individual of its model it is, and all its noise.
         now_s: the caller's clock at power-on.
+        laser_drift_nm: by which the laser has moved since the maker's calibration; 0.1 nm moves
+            every band by 1.6 cm^-1.
     """
 
     def __init__(
-        self, model: Model, substances: Mapping[str, Substance], seed: int, now_s: float
+        self,
+        model: Model,
+        substances: Mapping[str, Substance],
+        seed: int,
+        now_s: float,
+        laser_drift_nm: float = 0.0,
     ) -> None:
         self.model = model
-        self.unit = build_unit(model, seed)
+        unit = build_unit(model, seed)
+        moved = unit.optics.excitation_nm + laser_drift_nm
+        self.unit = replace(unit, optics=replace(unit.optics, excitation_nm=moved))
         self.sample = Sample()
         self.exposure: Exposure | None = None
         self.laser_on_s = 0.0

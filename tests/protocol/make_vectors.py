@@ -220,6 +220,7 @@ def meanings() -> Iterator[tuple]:
     yield "action without a meaning", "Command", {"action": 255}
     yield "offline, as in the will", "Status", {"online": False}
     yield "no axis", "Birth", {"coefficients_f32le": b"", "axis_id": None}
+    yield "capture of a standard", "Command", {"argument": b"\x02polystyrene"}
 
 
 def row(name: str, kind: str, changes: dict, appended: list) -> dict:

@@ -41,6 +41,18 @@ def test_every_sample_gets_its_verdict_and_every_alarm_arrives_once(tmp_path):
 
 
 @pytest.mark.timeout(180)
+def test_without_its_calibration_the_same_demo_decides_nothing(tmp_path):
+    finished = run_demo("--directory", str(tmp_path), "--uncalibrated")
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    summary = json.loads(finished.stdout.splitlines()[-1])
+    assert {row["verdict"] for row in summary["verdicts"]} == {"inconclusive"}
+    assert summary["readings_committed"] == summary["samples_presented"] >= 6
+    assert summary["alerts_received"] == summary["alarms"] == 0
+    # What would have been alarms is named all the same.
+    assert finished.stdout.count("It would be an alarm, but the instrument is not calibrated") >= 3
+
+
+@pytest.mark.timeout(180)
 def test_a_wrong_verdict_fails_the_demo(tmp_path, monkeypatch, capsys):
     def wrong(acts):
         """Claim that sugar is acetone, and leave out the rest."""

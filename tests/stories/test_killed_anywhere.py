@@ -147,6 +147,7 @@ def test_killed_at_every_moment_of_a_readings_way(tmp_path, victim):
     async def story() -> None:
         async with Lane(tmp_path) as lane:
             await lane.ready()
+            assert (await lane.calibrate())["status"] == 0
             await tell_story(lane, victim)
             await check(lane)
 

@@ -14,6 +14,8 @@ from protocol.messages import (
     OUTCOME_EXPIRED,
     OUTCOME_FAILED,
     OUTCOME_REFUSED,
+    ROLE_SAMPLE,
+    ROLE_STANDARD,
     Command,
 )
 
@@ -25,6 +27,7 @@ class Desk:
         self.now_ms = None
         self.refusal = ""
         self.captures = []
+        self.roles = []
         self.births = 0
         self.replies = []
         self.commands = Commands(self, self.capture, self.birth, self.replies.append)
@@ -32,15 +35,16 @@ class Desk:
     def time_ms(self):
         return self.now_ms
 
-    def capture(self, command_id):
+    def capture(self, command_id, role):
         self.captures.append(command_id)
+        self.roles.append(role)
         return self.refusal
 
     def birth(self):
         self.births += 1
 
-    def take(self, number, action=ACTION_CAPTURE, expires_ms=None):
-        self.commands.take(Command(b"%08d" % number, action, expires_ms, b""))
+    def take(self, number, action=ACTION_CAPTURE, expires_ms=None, argument=b""):
+        self.commands.take(Command(b"%08d" % number, action, expires_ms, argument))
 
 
 @pytest.fixture
@@ -95,3 +99,30 @@ def test_what_cannot_begin_is_refused_with_the_reason(desk):
     assert [reply.outcome for reply in desk.replies] == [OUTCOME_REFUSED, OUTCOME_REFUSED]
     assert desk.replies[0].detail == desk.refusal
     assert "77" in desk.replies[1].detail
+
+
+@pytest.mark.parametrize(
+    "argument,role",
+    [
+        (b"", ROLE_SAMPLE),
+        (b"\0", ROLE_SAMPLE),
+        (b"\2", ROLE_STANDARD),
+        (b"\2polystyrene", ROLE_STANDARD),
+        (b"\2" + 32 * b"x", ROLE_STANDARD),
+    ],
+)
+def test_a_capture_says_what_lies_before_the_probe(desk, argument, role):
+    """SPEC 8.5."""
+    desk.take(1, argument=argument)
+    assert desk.roles == [role]
+
+
+@pytest.mark.parametrize(
+    "argument", [b"\1", b"\3", b"\0sugar", b"\xff", b"\2" + 33 * b"x", b"polystyrene"]
+)
+def test_another_argument_of_a_capture_is_refused(desk, argument):
+    """SPEC 8.5."""
+    desk.take(1, argument=argument)
+    assert desk.captures == []
+    assert desk.replies[0].outcome == OUTCOME_REFUSED
+    assert argument[:8].hex() in desk.replies[0].detail

@@ -36,6 +36,7 @@ def pixels_of(substance_id, seed=1):
 
 UREA = pixels_of("urea")
 SUGAR = pixels_of("sucrose")
+DARK = bytes(2 * PIXEL_COUNT)  # a detector without offset or dark current, as the model's
 
 
 def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
@@ -43,15 +44,18 @@ def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
         async with Headquarters(tmp_path / "headquarters") as headquarters:
             path = write_settings(tmp_path, free_port, url=headquarters.url)
             async with running(path) as log, connected(free_port) as node:
-                await node.be_born(next_seq=4)
-                await node.say(node.reading(1, pixels=SUGAR))
+                await node.be_born(next_seq=5)
+                await node.measure_standard()
+                await node.say(node.dark(4, pixels=DARK))
+                await node.say(node.reading(1, pixels=SUGAR, dark_seq=4))
                 await node.say(node.reading(2, pixels=UREA))
                 await node.say(node.reading(2, pixels=UREA))  # delivered twice
                 await log.event("alert_delivered")
-                assert (await log.event("verdict", seq=1))["verdict"] == "clear"
+                # Without a dark frame nothing is cleared.
+                assert (await log.event("verdict", seq=1))["verdict"] == "inconclusive"
                 found = await log.event("verdict", seq=2)
                 assert (found["verdict"], found["hits"]) == ("alarm", ["urea"])
-                await node.say(node.reading(3, pixels=SUGAR))
+                await node.say(node.reading(3, pixels=SUGAR, dark_seq=4))
                 await log.event("verdict", seq=3)
             (stored,) = headquarters.alerts()
         alert = stored["alert"]
@@ -61,9 +65,11 @@ def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
         assert set(alert["sentences"]) == set(LANGUAGES)
         assert alert["hits"][0]["substance_id"] == "urea"
         counted = dict(rows(tmp_path, "SELECT name, count FROM counters WHERE subject = ?", NODE))
-        assert (counted["verdict_alarm"], counted["verdict_clear"]) == (1, 2)
+        assert (counted["verdict_alarm"], counted["verdict_inconclusive"]) == (1, 2)
         assert rows(tmp_path, "SELECT count(*) FROM pending") == [(0,)]
-        ((explanation,),) = rows(tmp_path, "SELECT explanation FROM verdicts WHERE record_id = 2")
+        ((explanation,),) = rows(
+            tmp_path, "SELECT explanation FROM verdicts WHERE reason_id = 'listed_found'"
+        )
         assert json.loads(explanation)["hits"][0]["bands"]
 
     asyncio.run(story())
@@ -77,6 +83,7 @@ def test_a_time_without_a_quality_is_none(tmp_path, free_port):
             path = write_settings(tmp_path, free_port, url=headquarters.url)
             async with running(path) as log, connected(free_port) as node:
                 await node.be_born(next_seq=3)
+                await node.measure_standard()
                 for seq, quality in ((1, 0), (2, 2)):
                     await node.say(
                         node.reading(seq, pixels=UREA, time=(1_790_000_000_000, quality))
@@ -100,6 +107,7 @@ def test_a_gateway_killed_between_alarm_and_delivery_alerts_once(tmp_path, free_
             await gateway.log.event("broker_connected")
             async with connected(free_port) as node:
                 await node.be_born(next_seq=2)
+                await node.measure_standard()
                 await node.say(node.reading(1, pixels=UREA))
                 await gateway.log.event("alert_delivery_failed")
             gateway.kill_now()
@@ -138,6 +146,7 @@ def test_an_evaluation_that_fails_is_inconclusive_and_the_next_goes_on(
             connected(free_port) as node,
         ):
             await node.be_born(next_seq=3)
+            await node.measure_standard()
             await node.say(node.reading(1, pixels=UREA))
             first = await log.event("verdict", seq=1)
             assert (first["verdict"], first["reason"]) == ("inconclusive", "judgement_failed")

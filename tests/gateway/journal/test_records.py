@@ -134,11 +134,11 @@ def test_a_record_is_one_by_node_journal_and_seq(connection):
     assert connection.execute("SELECT count(*) FROM pending").fetchall() == [(3,)]
 
 
-def test_only_samples_go_to_the_judges(connection):
+def test_samples_and_standards_go_to_the_judges_and_dark_frames_do_not(connection):
     insert(connection, reading(1, role=messages.ROLE_DARK))
     insert(connection, reading(2, role=messages.ROLE_STANDARD))
     insert(connection, reading(3))
-    assert [pending.reading.seq for pending in records.read_pending(connection, 9)] == [3]
+    assert [pending.reading.seq for pending in records.read_pending(connection, 9)] == [2, 3]
 
 
 def test_nodes_take_turns_and_each_keeps_its_order(connection):

@@ -65,6 +65,7 @@ def test_a_post_from_its_first_minute_to_its_end(tmp_path, free_port):
                     node = await stack.enter_async_context(connected(free_port, name))
                     await node.be_born(next_seq=2)
                     await node.say_status(online=True)
+                    await node.measure_standard()
                     await node.say(node.reading(1, pixels=UREA))
                 await log.event("alert_delivered", 2)
                 await log.event("node_status", 2, online=True)
@@ -72,7 +73,9 @@ def test_a_post_from_its_first_minute_to_its_end(tmp_path, free_port):
                 told = json.loads(printed)
                 assert code == 0, told
                 assert [node["state"] for node in told["nodes"]] == ["online", "online"]
-                assert (told["records"], told["pending"]) == (2, 0)
+                assert (told["records"], told["pending"]) == (4, 0)
+                assert [node["calibration"] for node in told["nodes"]] == ["valid", "valid"]
+                assert told["nodes"][0]["calibration_age_s"] < 60
                 assert told["verdicts"] == {"alarm": 2}
                 assert (told["alerts_delivered"], told["alerts_waiting"]) == (2, 0)
                 assert told["nodes"][0]["instrument"] == "instrument 1"
@@ -99,6 +102,7 @@ def test_an_alert_that_is_stuck_is_a_reason_to_look(tmp_path, free_port):
         path = write_settings(tmp_path, free_port)  # no authority
         async with running(path) as log, connected(free_port) as node:
             await node.be_born(next_seq=2)
+            await node.measure_standard()
             await node.say(node.reading(1, pixels=UREA))
             await log.event("alert")
             assert read(path).alert_fault == "authority.url is empty; set it in the settings"

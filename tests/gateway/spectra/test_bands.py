@@ -42,7 +42,7 @@ def test_noise_is_not_a_spectrum():
         counts.append(measure_bands(prepare(spectrum)).count)
     # Crest to valley, one noise crest in some hundred spectra is let through; never a pattern.
     assert np.mean(counts) < 1.0
-    assert max(counts) <= 2
+    assert max(counts) <= 3
 
 
 def test_a_glass_hump_is_not_sharp():

@@ -32,8 +32,8 @@ def weighed(bands, substance="potassium_chlorate", axis_uncertainty_cm1=2.0, **k
     heights = render_heights(LIBRARY, prepared.resolution_cm1)
     scene = see(prepared, measure_bands(prepared), LIBRARY, axis_uncertainty_cm1, heights)
     evidence = weigh(scene, np.zeros_like(prepared.grid_cm1))
-    index = LIBRARY.active_ids.index(substance)
-    rows = np.flatnonzero(LIBRARY.arrays.substance == index)
+    index = LIBRARY.places[substance][0]
+    rows = np.flatnonzero(LIBRARY.arrays.entry == index)
     states = {
         float(LIBRARY.arrays.shift_cm1[row]): BandState(int(evidence.state[row])) for row in rows
     }
@@ -99,7 +99,7 @@ def test_what_a_model_explains_is_no_evidence():
     heights = render_heights(LIBRARY, 8.0)
     measured = measure_bands(prepared)
     scene = see(prepared, measured, LIBRARY, 2.0, heights)
-    index = LIBRARY.active_ids.index("potassium_chlorate")
+    index = LIBRARY.places["potassium_chlorate"][0]
     free = weigh(scene, np.zeros_like(prepared.grid_cm1))
     told = weigh(scene, prepared.smooth)
     assert told.nats[index] < 0.0 < free.nats[index]

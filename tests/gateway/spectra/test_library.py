@@ -10,7 +10,9 @@ from gateway.spectra.library import LANGUAGES, build_library, load_library
 
 SMALL = {
     "sources": "source_id,text\ns1,somewhere\n",
-    "grades": "grade,meaning,missing_chance\nA,good,0.03\n",
+    "grades": (
+        "grade,meaning,missing_chance,position_error_cm1,ln_height_spread\nA,good,0.03,1.0,0.7\n"
+    ),
     "substances": (
         "substance_id,name_en,name_fr,name_ar,name_es,cas,formula,hs2022,un_number,state,"
         "raman_active,category,source_id\n"
@@ -18,8 +20,8 @@ SMALL = {
         "soda,a,b,c,d,497-19-8,Na2CO3,2836.20,,solid,strong,detergent,s1\n"
     ),
     "bands": (
-        "substance_id,shift_cm1,rel_intensity,fwhm_cm1,uncertainty_cm1,grade,source_id\n"
-        "soda,1080,1.0,6,2,A,s1\n"
+        "substance_id,state,shift_cm1,rel_intensity,fwhm_cm1,uncertainty_cm1,grade,source_id\n"
+        "soda,,1080,1.0,6,2,A,s1\n"
     ),
     "confounders": (
         "substance_id,band_cm1,confounder_id,confounder_band_cm1,separating_bands_cm1\n"
@@ -30,15 +32,16 @@ SMALL = {
 
 def test_every_row_has_source_and_grade():
     library = load_library()
-    assert len(library.substances) == 178
-    assert len(library.active_ids) == 168
-    assert library.arrays.shift_cm1.size == 1433
-    for entry in library.substances.values():
-        assert library.sources[entry.source_id]
+    assert len(library.substances) >= 194
+    assert len(library.entries) >= 206
+    assert library.arrays.shift_cm1.size == sum(len(entry.bands) for entry in library.entries)
+    for substance in library.substances.values():
+        assert library.sources[substance.source_id]
+    for entry in library.entries:
         for band in entry.bands:
             assert library.sources[band.source_id]
-            assert band.grade in library.missing_chance
-    chances = [library.missing_chance[grade] for grade in "ABCD"]
+            assert band.grade in library.grades
+    chances = [library.grades[grade].missing_chance for grade in "ABCD"]
     assert chances == sorted(chances)
 
 
@@ -63,9 +66,9 @@ def test_inactive_substances_have_no_bands_and_the_others_do():
 
 
 def test_strongest_band_is_one():
-    for entry in load_library().substances.values():
+    for entry in load_library().entries:
         inner = [b.rel_intensity for b in entry.bands if 200 <= b.shift_cm1 <= 2000]
-        assert not inner or max(inner) == pytest.approx(1.0, abs=0.06), entry.substance_id
+        assert not inner or max(inner) == pytest.approx(1.0, abs=0.006), entry.entry_id
 
 
 def test_version_names_the_bytes():

@@ -163,8 +163,8 @@ def test_what_the_light_does_not_need_is_dropped():
     heights = render_heights(LIBRARY, 8.0)
     scene = see(prepared, measure_bands(prepared), LIBRARY, 2.0, heights)
     grid = prepared.grid_cm1
-    needed = _Accepted(LIBRARY.active_ids.index("urea"), np.maximum(prepared.smooth, 0.0))
-    offered = _Accepted(LIBRARY.active_ids.index("sulfur"), band_shape(grid, 1800.0, 9.0))
+    needed = _Accepted(LIBRARY.places["urea"][0], np.maximum(prepared.smooth, 0.0))
+    offered = _Accepted(LIBRARY.places["sulfur"][0], band_shape(grid, 1800.0, 9.0))
     kept, fit = _keep_needed(scene, [offered, needed])
     assert [entry.index for entry in kept] == [needed.index]
     assert fit is not None

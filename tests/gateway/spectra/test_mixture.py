@@ -71,8 +71,7 @@ def test_broad_bands_lose_height_to_the_background_and_narrow_ones_do_not():
 def test_bands_that_run_together_share_a_crest():
     bands = LIBRARY.arrays
     pair = np.flatnonzero(
-        (bands.substance == LIBRARY.active_ids.index("potassium_chlorate"))
-        & (bands.shift_cm1 > 970.0)
+        (bands.entry == LIBRARY.places["potassium_chlorate"][0]) & (bands.shift_cm1 > 970.0)
     )
     heights = render_heights(LIBRARY, 8.0)
     assert bands.shift_cm1[pair].tolist() == [978.0, 984.0]
@@ -81,7 +80,7 @@ def test_bands_that_run_together_share_a_crest():
 
 
 def test_a_lone_band_keeps_its_tabulated_place():
-    urea = LIBRARY.arrays.substance == LIBRARY.active_ids.index("urea")
+    urea = LIBRARY.arrays.entry == LIBRARY.places["urea"][0]
     heights = render_heights(LIBRARY, 8.0)
     assert heights.crest_cm1[urea].tolist() == LIBRARY.arrays.shift_cm1[urea].tolist()
 

@@ -1,0 +1,160 @@
+"""Calibrations in the journal: standards ordered, what came of each, what a change sends back.
+
+The order of the readings decides which calibration was in force, not the wall clock: `record_id`
+grows with every commit. Wall time gives the age only.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from gateway import wire
+from gateway.journal.records import read_frame
+from protocol import limits, messages
+
+Rows = Iterable[tuple[Any, ...]]
+
+ORDERS_PER_NODE_MAX = 64  # an order is answered within a minute or never
+KEPT_READ_MAX = 64  # around one reading; a standard is measured once a day
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What came of one measured standard.
+
+    Attributes:
+        record_id: of its reading.
+        received_ms: when that came, by the gateway's clock.
+        standard_id: what it was taken for.
+        fault: why it failed; empty when it is valid.
+        text: one sentence for the technician; empty when it is valid.
+        body: the calibration as JSON; empty when it failed.
+    """
+
+    record_id: int
+    received_ms: int
+    standard_id: str
+    fault: str
+    text: str
+    body: bytes
+
+
+def save_order(
+    connection: apsw.Connection, node: str, command: wire.Command, received_ms: int
+) -> bool:
+    """Keep the standard that a command names; say whether it names one."""
+    argument = command.argument
+    if command.action != messages.ACTION_CAPTURE or len(argument) < 2:
+        return False
+    name = argument[1:]
+    if argument[0] != messages.ROLE_STANDARD or not name.isascii():
+        return False
+    connection.execute(
+        "INSERT INTO orders (node, command_id, standard, received_ms) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (node, command.command_id, name[: limits.NAME_CHARS_MAX].decode("ascii"), received_ms),
+    )
+    connection.execute(
+        "DELETE FROM orders WHERE node = ?1 AND command_id NOT IN (SELECT command_id FROM orders"
+        " WHERE node = ?1 ORDER BY received_ms DESC, command_id LIMIT ?2)",
+        (node, ORDERS_PER_NODE_MAX),
+    )
+    return True
+
+
+def read_order(connection: apsw.Connection, node: str, inspection_id: bytes) -> str | None:
+    """Return the standard that the command of this inspection named, or None."""
+    row = connection.execute(
+        "SELECT standard FROM orders WHERE node = ? AND command_id = ?", (node, inspection_id)
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+def insert_calibration(
+    connection: apsw.Connection, node: str, axis_id: bytes, kept: Kept, again_from_ms: int
+) -> bool:
+    """Keep what came of a standard; say whether readings are to be judged again because of it.
+
+    Args:
+        connection: in the writer's transaction.
+        node: whose instrument.
+        axis_id: of the reading.
+        kept: what came of it; the same record again replaces what was kept.
+        again_from_ms: readings received since then without a calibration go back to the judges.
+    """
+    connection.execute(
+        "INSERT INTO calibrations"
+        " (record_id, node, axis_id, standard_id, received_ms, fault, text, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " standard_id = excluded.standard_id, fault = excluded.fault, text = excluded.text,"
+        " body = excluded.body",
+        (
+            kept.record_id,
+            node,
+            axis_id,
+            kept.standard_id,
+            kept.received_ms,
+            kept.fault,
+            kept.text,
+            kept.body,
+        ),
+    )
+    connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
+    if kept.fault:
+        return False
+    connection.execute(
+        "INSERT OR IGNORE INTO pending (record_id) SELECT v.record_id FROM verdicts v"
+        " JOIN records r ON r.id = v.record_id WHERE v.reason_id IN"
+        " ('not_calibrated', 'calibration_expired', 'uncalibrated_listed')"
+        " AND r.node = ? AND r.received_ms >= ?",
+        (node, again_from_ms),
+    )
+    return bool(connection.changes())
+
+
+def read_around(
+    connection: apsw.Connection, node: str, axis_id: bytes, record_id: int
+) -> tuple[Kept, ...]:
+    """Return the calibrations of an axis that may concern a reading, in their order.
+
+    They are the newest before it and the first after it, `KEPT_READ_MAX` at most on each side.
+    """
+    columns = "record_id, received_ms, standard_id, fault, text, body"
+    before: Rows = connection.execute(
+        f"SELECT {columns} FROM calibrations WHERE node = ? AND axis_id = ? AND record_id < ?"  # noqa: S608
+        " ORDER BY record_id DESC LIMIT ?",
+        (node, axis_id, record_id, KEPT_READ_MAX),
+    )
+    after: Rows = connection.execute(
+        f"SELECT {columns} FROM calibrations WHERE node = ? AND axis_id = ? AND record_id > ?"  # noqa: S608
+        " ORDER BY record_id LIMIT ?",
+        (node, axis_id, record_id, KEPT_READ_MAX),
+    )
+    return tuple(Kept(*row) for row in [*reversed(list(before)), *after])
+
+
+def read_newest(connection: apsw.Connection, node: str, axis_id: bytes) -> Kept | None:
+    """Return what came of the last standard that a node measured on this axis, or None."""
+    row = connection.execute(
+        "SELECT record_id, received_ms, standard_id, fault, text, body FROM calibrations"
+        " WHERE node = ? AND axis_id = ? ORDER BY record_id DESC LIMIT 1",
+        (node, axis_id),
+    ).fetchone()
+    return Kept(*row) if row else None
+
+
+def read_ordered(connection: apsw.Connection, node: str, command_id: bytes) -> Kept | None:
+    """Return what came of the standard that a command asked for; None: nothing yet."""
+    rows: Rows = connection.execute(
+        "SELECT c.record_id, c.received_ms, c.standard_id, c.fault, c.text, c.body, r.frame"
+        " FROM calibrations c JOIN records r ON r.id = c.record_id"
+        " WHERE c.node = ? ORDER BY c.record_id DESC LIMIT ?",
+        (node, KEPT_READ_MAX),
+    )
+    for row in rows:
+        reading = read_frame(row[6])
+        if isinstance(reading, wire.Reading) and reading.inspection_id == command_id:
+            return Kept(*row[:6])
+    return None

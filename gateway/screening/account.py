@@ -1,0 +1,190 @@
+"""The longer explanation of a verdict, for people who want to check it: a list of lines.
+
+The one sentence says what to do; these lines say why, in the officer's language: which bands agree,
+which are missing or unexplained, how far away the next explanation is, how good measurement and
+calibration are, and which edition of the library and lists was asked.
+"""
+
+from __future__ import annotations
+
+import math
+
+from gateway.catalogue import translate
+from gateway.screening.explain import comma, explain, isolated, name_of
+from gateway.screening.verdict import HitRecord, Verdict
+from gateway.spectra.library import Library
+
+LINES = {
+    "hit": (
+        "{substance}: score {score} (of hits scored 0.9, nine in ten are right); {found} of "
+        "{visible} visible bands at their place."
+    ),
+    "agreeing": "Bands at their place, in cm-1: {bands}.",
+    "missing": "Missing bands, in cm-1: {bands}.",
+    "hidden": "Bands beneath another substance, in cm-1: {bands}.",
+    "faint": "Bands too weak to be seen here, in cm-1: {bands}.",
+    "rivals": "Fits as well: {substances}.",
+    "next": (
+        "Next: {substance}, {factor} times less likely. Bands that tell them apart, in cm-1: "
+        "{bands}; seen of these: {seen}."
+    ),
+    "next_plain": "Next: {substance}, {factor} times less likely.",
+    "none": "No substance of the library was recognised.",
+    "unexplained": "Bands that nothing explains, in cm-1: {bands}.",
+    "explained": "No clear band is left unexplained.",
+    "quality": (
+        "Measurement: strongest band {snr} times the noise, {low_cm1} to {high_cm1} cm-1, line "
+        "width {resolution_cm1} cm-1, background {background_percent} % of the light, "
+        "{spike_count} cosmic rays removed."
+    ),
+    "unmeasured": "Measurement: not evaluated.",
+    "calibration": (
+        "Calibration: {standard}, {age_days} days old, axis right to within {uncertainty_cm1} cm-1."
+    ),
+    "uncalibrated": "Calibration: none on record; the axis is taken as right within its tolerance.",
+    "library": "Library {version}. Lists: {lists}.",
+    "no_weight": "A spectrum tells what is there, not how much.",
+}
+"""Line -> msgid."""
+
+FACTOR_MAX = 1_000_000
+"""Odds beyond this rest on the tables' errors, not on the measurement."""
+
+BANDS_SHOWN_MAX = 20
+
+
+def account(verdict: Verdict, language: str, library: Library) -> tuple[str, ...]:
+    """Explain a verdict at length.
+
+    Args:
+        verdict: the decision.
+        language: en, fr, ar or es.
+        library: for names.
+
+    Returns:
+        Lines, the officer's sentence first.
+    """
+    lines = [explain(verdict, language)]
+    for hit in verdict.hits:
+        lines += _hit_lines(hit, language, library)
+    if verdict.quality is not None:
+        if not verdict.hits:
+            lines.append(_line("none", language))
+        if verdict.unexplained_cm1:
+            places = listed(verdict.unexplained_cm1, language)
+            lines.append(_line("unexplained", language, bands=places))
+        else:
+            lines.append(_line("explained", language))
+    lines += [quality_line(verdict, language), calibration_line(verdict, language, library)]
+    lines.append(library_line(verdict, language))
+    if verdict.hits:
+        lines.append(_line("no_weight", language))
+    return tuple(lines)
+
+
+def _hit_lines(hit: HitRecord, language: str, library: Library) -> list[str]:
+    places = {
+        state: [
+            band.shift_cm1 if band.measured_cm1 is None else band.measured_cm1
+            for band in hit.bands
+            if band.state == state
+        ]
+        for state in ("found", "missing", "hidden", "faint")
+    }
+    found, missing = places["found"], places["missing"]
+    lines = [
+        _line(
+            "hit",
+            language,
+            substance=name_of(hit.substance_id, language, library),
+            score=f"{hit.score:.2f}",
+            found=len(found),
+            visible=len(found) + len(missing),
+        )
+    ]
+    for line, state in (
+        ("agreeing", "found"),
+        ("missing", "missing"),
+        ("hidden", "hidden"),
+        ("faint", "faint"),
+    ):
+        if places[state]:
+            lines.append(_line(line, language, bands=listed(places[state], language)))
+    if hit.rivals:
+        names = [name_of(name, language, library) for name in hit.rivals]
+        lines.append(_line("rivals", language, substances=comma(language).join(names)))
+    apart = [entry for entry in hit.look_alikes if entry.substance_id not in hit.rivals]
+    if apart:
+        nearest = min(apart, key=lambda entry: entry.deficit_nats)
+        facts = {
+            "substance": name_of(nearest.substance_id, language, library),
+            "factor": _factor(nearest.deficit_nats),
+        }
+        if nearest.separating_cm1:
+            facts["bands"] = listed(nearest.separating_cm1, language)
+            facts["seen"] = listed(nearest.separating_found_cm1, language) or "0"
+            lines.append(_line("next", language, **facts))
+        else:
+            lines.append(_line("next_plain", language, **facts))
+    return lines
+
+
+def quality_line(verdict: Verdict, language: str) -> str:
+    """How good the measurement was, in one line."""
+    quality = verdict.quality
+    if quality is None:
+        return _line("unmeasured", language)
+    return _line(
+        "quality",
+        language,
+        snr=f"{quality.snr:.0f}",
+        low_cm1=f"{quality.low_cm1:.0f}",
+        high_cm1=f"{quality.high_cm1:.0f}",
+        resolution_cm1=f"{quality.resolution_cm1:.0f}",
+        background_percent=f"{100.0 * quality.fluorescence_share:.0f}",
+        spike_count=quality.spike_count,
+    )
+
+
+def calibration_line(verdict: Verdict, language: str, library: Library) -> str:
+    """What is known of the axis, in one line."""
+    record = getattr(verdict, "calibration", None)
+    if record is None or not record.standard_id:
+        return _line("uncalibrated", language)
+    return _line(
+        "calibration",
+        language,
+        standard=name_of(record.standard_id, language, library),
+        age_days=f"{(record.age_s or 0.0) / 86_400.0:.0f}",
+        uncertainty_cm1=f"{record.uncertainty_cm1 or 0.0:.1f}",
+    )
+
+
+def library_line(verdict: Verdict, language: str) -> str:
+    """Which edition of library and lists was asked, in one line."""
+    lists = [isolated(f"{entry.list_id} {entry.date}", language) for entry in verdict.lists]
+    version = isolated(verdict.library_version, language)
+    return _line("library", language, version=version, lists=comma(language).join(lists) or "-")
+
+
+def listed(places_cm1: list[float] | tuple[float, ...], language: str) -> str:
+    """Band places as text, rounded, the first twenty."""
+    shown = [f"{place:.0f}" for place in places_cm1[:BANDS_SHOWN_MAX]]
+    if len(places_cm1) > BANDS_SHOWN_MAX:
+        shown.append("…")
+    return comma(language).join(shown)
+
+
+def _factor(deficit_nats: float) -> str:
+    """Odds against the next explanation, to one figure: more would be more than is known."""
+    if deficit_nats > math.log(FACTOR_MAX):
+        return f">{FACTOR_MAX}"
+    odds = math.exp(max(deficit_nats, 0.0))
+    if odds < 10.0:
+        return f"{odds:.0f}"
+    size = 10.0 ** math.floor(math.log10(odds) + 1e-9)
+    return f"{size * math.floor(odds / size + 1e-9):.0f}"
+
+
+def _line(name: str, language: str, **facts: str | int) -> str:
+    return translate(LINES[name], language).format(**facts)

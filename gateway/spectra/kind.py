@@ -1,0 +1,145 @@
+"""Is it a Raman spectrum at all? What the numbers of two columns give away.
+
+A header that says "transmittance" is refused where the file is read. Here are the cases without
+one: an infrared spectrum, an axis in nanometres, a spectrum upside down. Each rule asks for several
+things at once that no Raman instrument does together, because a wrong "not Raman" would stop goods.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import median_filter
+from scipy.signal import find_peaks, peak_widths
+
+from gateway.spectra.despike import difference_noise
+from gateway.spectra.spectrum import BoolArray, FloatArray
+
+WHYS = ("transmittance", "absorbance", "inverted", "wavelength", "wavenumber", "pixels")
+"""What a spectrum may be instead; each has words in the officers' languages."""
+
+INFRARED_FIRST_CM1 = (350.0, 900.0)
+"""Where infrared spectra begin: windows of KBr 400, diamond 450 to 600, ZnSe 650."""
+
+INFRARED_LAST_CM1 = (3500.0, 8000.0)
+"""Where they end: 4000 as a rule. Hand-held Raman instruments end at 2000 to 3500."""
+
+ABSORBANCE_RANGE = (-0.3, 6.0)
+"""Absorbance in decades; detectors see no more than four."""
+
+TRANSMITTANCE_MAX = (1.3, 130.0)
+"""Highest transmittance as a fraction and in per cent, with room for a poor reference."""
+
+FOURIER_STEP_CM1 = 15798.0 / 2**15
+"""Point spacing of Fourier-transform instruments: the He-Ne laser's wavenumber over a power of two;
+0.482 and its doubles 0.964, 1.929, 3.857."""
+
+ROUND_STEPS_CM1 = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""What infrared programs interpolate to."""
+
+HYDROXYL_CM1 = (3000.0, 3650.0)
+HYDROXYL_WIDTH_CM1_MIN = 150.0
+"""The O-H stretch is the broad and strong feature of infrared spectra and weak in Raman ones."""
+
+LASERS_NM = (473.0, 488.0, 514.5, 532.0, 633.0, 638.0, 660.0, 785.0, 808.0, 830.0, 852.0, 1064.0)
+"""Lasers of Raman instruments."""
+
+WAVELENGTH_FROM_LASER_NM = (-15.0, 30.0)
+"""Where an axis in nanometres begins: just beside its laser."""
+
+ROW_COUNTS = (1044, 1340, 1650, 2068, 2098, 3648, 3653, 3694)
+"""Pixels of common line detectors that are no multiple of 64."""
+
+ABSOLUTE_FIRST_CM1 = 4500.0
+"""No Raman shift begins here (hydrogen, the highest, is at 4155); an axis that does counts the
+light's own wavenumber, 5800 (1064 nm) to 21000 (473 nm)."""
+
+
+def not_raman(axis_cm1: FloatArray, intensity: FloatArray) -> str:
+    """What the two columns look like when they are no Raman spectrum.
+
+    Args:
+        axis_cm1: shape (n,), strictly increasing, n >= 32.
+        intensity: shape (n,), finite.
+
+    Returns:
+        One of WHYS, or "" when nothing speaks against Raman.
+    """
+    why = axis_fault(axis_cm1)
+    if why or np.ptp(intensity) <= 0.0:
+        return why
+    low, high = float(intensity.min()), float(intensity.max())
+    if _points_down(axis_cm1, intensity):
+        share = any(0.5 * top / 1.3 <= high <= top for top in TRANSMITTANCE_MAX)
+        return "transmittance" if share and low >= -0.1 * high else "inverted"
+    if (
+        _within(float(axis_cm1[0]), INFRARED_FIRST_CM1)
+        and _within(float(axis_cm1[-1]), INFRARED_LAST_CM1)
+        and low >= ABSORBANCE_RANGE[0]
+        and high <= ABSORBANCE_RANGE[1]
+        and (_fourier_spaced(axis_cm1) or _broad_hydroxyl(axis_cm1, intensity))
+    ):
+        return "absorbance"
+    return ""
+
+
+def axis_fault(axis_cm1: FloatArray) -> str:
+    """What the first column counts when it is no Raman shift: one of WHYS, or ""."""
+    first, last = float(axis_cm1[0]), float(axis_cm1[-1])
+    if first > ABSOLUTE_FIRST_CM1:
+        return "wavenumber"
+    if first in (0.0, 1.0) and (np.diff(axis_cm1) == 1.0).all():
+        count = int(axis_cm1.size)
+        if count % 64 == 0 or count in ROW_COUNTS:
+            return "pixels"
+    for laser_nm in LASERS_NM:
+        longest_nm = 1.0 / (1.0 / laser_nm - 4000e-7) if laser_nm < 2000.0 else laser_nm
+        begins = _within(first - laser_nm, WAVELENGTH_FROM_LASER_NM)
+        # A shift axis that begins so high and ends so soon would hold no fingerprint.
+        if begins and laser_nm + 40.0 < last <= min(longest_nm, first + 0.75 * laser_nm):
+            return "wavelength"
+    return ""
+
+
+def _within(value: float, ends: tuple[float, float]) -> bool:
+    return ends[0] <= value <= ends[1]
+
+
+def _points_down(axis_cm1: FloatArray, intensity: FloatArray) -> bool:
+    """Whether the bands are dips: several deep ones and no crest that comes near them."""
+    spacing = float(np.median(np.diff(axis_cm1)))
+    size = max(3, int(400.0 / spacing) | 1)
+    step = max(1, intensity.size // 4000)
+    thin, size = intensity[::step], max(3, (size // step) | 1)
+    rest = thin - median_filter(thin, size=min(size, thin.size // 2 | 1), mode="nearest")
+    edge = max(1, rest.size // 40)
+    rest = rest[edge:-edge]  # the laser filter's edge is no dip
+    noise = max(difference_noise(thin), 1e-9 * float(np.ptp(intensity)))
+    deepest, highest = -float(rest.min()), float(rest.max())
+    if deepest < 20.0 * noise or deepest < 2.0 * highest:
+        return False
+    dips, _ = find_peaks(-rest, prominence=max(8.0 * noise, 0.1 * deepest))
+    wide = peak_widths(-rest, dips, rel_height=0.5)[0] >= 2.0
+    return int(np.count_nonzero(wide)) >= 3
+
+
+def _fourier_spaced(axis_cm1: FloatArray) -> bool:
+    """Whether the axis is even at a spacing of Fourier-transform instruments."""
+    steps = np.diff(axis_cm1)
+    step = float(np.median(steps))
+    if float(np.abs(steps - step).max()) > 0.02 * step + 1e-3:
+        return False
+    known = [FOURIER_STEP_CM1 * 2**k for k in range(-1, 6)] + list(ROUND_STEPS_CM1)
+    return any(abs(step - entry) <= 0.003 * entry for entry in known)
+
+
+def _broad_hydroxyl(axis_cm1: FloatArray, intensity: FloatArray) -> bool:
+    """Whether the region of the O-H stretch holds one broad, strong feature."""
+    region: BoolArray = (axis_cm1 >= HYDROXYL_CM1[0]) & (axis_cm1 <= HYDROXYL_CM1[1])
+    if np.count_nonzero(region) < 16:
+        return False
+    floor, top = float(np.quantile(intensity, 0.05)), float(intensity.max())
+    rise = intensity[region] - floor
+    if rise.max() < 0.2 * (top - floor):
+        return False
+    spacing = float(np.median(np.diff(axis_cm1)))
+    return float(np.count_nonzero(rise >= 0.5 * rise.max())) * spacing >= HYDROXYL_WIDTH_CM1_MIN
