@@ -22,6 +22,10 @@ PLATEAU_WIDTH_SHARE = 0.3
 STEP_SHARE_MIN = 0.2
 """Height of a jump over the strongest band. Smaller ones look like a weak shoulder, not a band."""
 
+STEP_REACH_CM1 = 16.0
+"""Stretch on both sides whose level is compared: longer than a band is wide, or its flank would be
+a jump."""
+
 STEP_SNR_MIN = 12.0
 """Height of a jump over noise; chance reaches five."""
 
@@ -111,7 +115,8 @@ def clipped(axis_cm1: FloatArray, counts: FloatArray) -> BoolArray:
 
 def jump(axis_cm1: FloatArray, clean: FloatArray, strongest: float) -> float | None:
     """Place of the highest jump of the level between two neighbouring points, None = none."""
-    reach = 8
+    spacing = float(np.median(np.diff(axis_cm1)))
+    reach = max(8, int(np.ceil(STEP_REACH_CM1 / spacing)))
     if clean.size < 4 * reach:
         return None
     rise = np.diff(clean)
@@ -125,8 +130,11 @@ def jump(axis_cm1: FloatArray, clean: FloatArray, strongest: float) -> float | N
         around = np.abs(np.concatenate((rise[at - 3 : at], rise[at + 1 : at + 4])))
         before, after = clean[at + 1 - reach : at + 1], clean[at + 1 : at + 1 + reach]
         level = float(np.median(after) - np.median(before))
-        # A band rises over several points; a spike comes back; a jump does neither.
-        if around.max() < 0.25 * abs(rise[at]) and level * np.sign(rise[at]) > 0.7 * abs(rise[at]):
+        uneven = max(float(np.ptp(np.quantile(side, (0.2, 0.8)))) for side in (before, after))
+        # A band rises over several points; a spike comes back; a jump does neither, and the
+        # levels on both its sides are level.
+        lasting = level * np.sign(rise[at]) > 0.7 * abs(rise[at]) > 2.0 * uneven
+        if lasting and around.max() < 0.25 * abs(rise[at]):
             return float(0.5 * (axis_cm1[at] + axis_cm1[at + 1]))
     return None
 
