@@ -24,10 +24,10 @@ SETUP := command -v $(PYTHON) >/dev/null 2>&1 || { echo "harmattan: there is no 
 install Python 3.11 or newer (Debian: apt install python3; macOS: brew install python)" >&2; exit 1; }; \
 $(PYTHON) .ci/setup.py
 
-.PHONY: help setup tools demo run test check $(CHECKS) format bench eval lock clean
+.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: ## set up .venv and .tools now (every other target does it by itself)
 	@$(SETUP)
@@ -83,6 +83,9 @@ bench: $(READY) ## measure side by side; the last line is one JSON object
 
 eval: $(READY) ## score identification on measured and synthetic goods (ARGS=--quick for a minute)
 	@$(VENV)/python -m benchmarks.evaluation $(ARGS)
+
+bench-identify: $(READY) ## race identification against RamanSPy and pybaselines + NNLS on the same spectra
+	@$(VENV)/python -m benchmarks.identification $(ARGS)
 
 lock: ## write requirements*.txt anew from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)
 	@command -v uv >/dev/null 2>&1 || { echo "harmattan: make lock needs uv on PATH (pip install uv)" >&2; exit 1; }

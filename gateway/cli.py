@@ -18,6 +18,7 @@ from rich.console import Console
 from gateway import settings
 from gateway.errors import GatewayError, SettingsError
 from gateway.journal.store import FILE_NAME
+from gateway.library.commands import app as library_app
 from gateway.lock import is_running
 from gateway.observe import log as logging
 from gateway.observe import status as observing
@@ -28,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(library_app, name="library")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look
@@ -90,13 +93,17 @@ def status(
 
 
 @app.command()
-def identify(
+def identify(  # noqa: PLR0913, PLR0917 - the options of the command
     files: Annotated[list[Path], typer.Argument(help="Two-column CSV or JCAMP-DX files.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,  # noqa: FBT002
     language: Annotated[Language, typer.Option(help="Of the sentences.")] = Language.en,
     axis_uncertainty_cm1: Annotated[
         float, typer.Option(min=0.5, max=5.0, help="How far the files' axes may be off, in cm^-1.")
     ] = 2.0,
+    library: Annotated[
+        Path | None, typer.Option(help="Folder of a library: its specimens and packages too.")
+    ] = None,
+    lists: Annotated[Path | None, typer.Option(help="Folder of national watchlists.")] = None,
     calibrate_with: Annotated[
         str, typer.Option(metavar="STANDARD=FILE", help="Calibrate the files by this spectrum.")
     ] = "",
@@ -122,6 +129,8 @@ def identify(
             at_length=at_length,
             plot=plot,
             console=Console(),
+            library_directory=library,
+            lists_directory=lists,
         )
     )
 

@@ -2,6 +2,7 @@
 
 GatewayError                a fault with a sentence for the technician: thing, value, remedy
 +-- SettingsError           the settings file or the folder; nothing starts until it is mended
++-- LibraryFolderError      the library's folder, a specimen, package or key cannot be used
 +-- JournalError            the database cannot be opened or written
 +-- TransientError          may pass by itself: tried again with back-off
     +-- BrokerError         the broker does not start, or does not answer
@@ -18,6 +19,10 @@ class GatewayError(Exception):
 
 class SettingsError(GatewayError):
     """The settings file or the post's folder cannot be used."""
+
+
+class LibraryFolderError(GatewayError):
+    """The library's folder, a specimen, a package or a key cannot be used."""
 
 
 class JournalError(GatewayError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.errors import GatewayError
+from gateway.library.opening import open_library
 from gateway.screening.account import account
 from gateway.screening.doubt import doubted, refusal
 from gateway.screening.explain import explain, name_of
@@ -26,14 +27,15 @@ from gateway.screening.picture import draw
 from gateway.screening.rules import screen
 from gateway.screening.standing import assume, hold_back, rely
 from gateway.screening.verdict import HitRecord, Verdict
-from gateway.screening.watchlists import Watchlists, load_watchlists
+from gateway.screening.watchlists import Watchlists
 from gateway.spectra.calibrate import Calibration
 from gateway.spectra.columns import parse_columns
+from gateway.spectra.detector import clipped
 from gateway.spectra.errors import FormatError, SpectraError
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
-from gateway.spectra.library import Library, load_library
+from gateway.spectra.library import Library
 from gateway.spectra.match import Trace, identify
-from gateway.spectra.quality import clipped, findings, measure_condition
+from gateway.spectra.quality import Condition, findings, measure_condition
 from gateway.spectra.spectrum import Spectrum, without_padding
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
@@ -45,17 +47,29 @@ STATUS_UNREADABLE = 2
 COLOURS = {"alarm": "bold white on red", "inconclusive": "bold black on yellow", "clear": "green"}
 
 
+class Judged(NamedTuple):
+    """A verdict, the curves of its picture, and the state of the measurement in numbers."""
+
+    verdict: Verdict
+    trace: Trace
+    condition: Condition
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: a verdict with the curves of its picture, or an error."""
+    """What became of one file: a verdict with what it rests on, or an error."""
 
     file: str
-    verdict: Verdict | None
+    judged: Judged | None
     error: str
-    trace: Trace | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict, None when the file could not be judged."""
+        return None if self.judged is None else self.judged.verdict
 
 
-def run(
+def run(  # noqa: PLR0913 - the options of the command
     files: list[Path],
     *,
     as_json: bool,
@@ -65,6 +79,8 @@ def run(
     at_length: bool = False,
     plot: Path | None = None,
     console: Console,
+    library_directory: Path | None = None,
+    lists_directory: Path | None = None,
 ) -> int:
     """Identify each file and print one line of JSON or a table for it.
 
@@ -77,16 +93,19 @@ def run(
         at_length: explain each verdict at length.
         plot: SVG file to draw the verdict on the only file into.
         console: where to print.
+        library_directory: of specimens and packages; None = the shipped tables.
+        lists_directory: of national watchlists; None = the shipped lists.
 
     Returns:
         0 when every file was read, 2 when one was not.
 
     Raises:
-        GatewayError: a picture of several files is asked for, or it cannot be written.
+        GatewayError: a picture of several files is asked for, or it cannot be written; the library
+            or a list cannot be used.
     """
     if plot is not None and len(files) != 1:
         raise GatewayError(f"--plot draws one file, {len(files)} are given; draw one at a time")
-    library, watchlists = load_library(), load_watchlists()
+    library, watchlists = open_library(library_directory, lists_directory)
     status = STATUS_READ
     for file in files:
         outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1, calibration)
@@ -116,34 +135,37 @@ def identify_file(
         spectrum = read_spectrum(file, axis_uncertainty_cm1)
         if calibration is not None:
             spectrum = calibration.correct(spectrum)
-        verdict, trace = judge_spectrum(spectrum, library, watchlists)
+        judged = judge_spectrum(spectrum, library, watchlists)
     except (SpectraError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError):
             reason = f"{error.strerror or error}; check the file and its permissions"
         return Outcome(_text(file), None, f"{_text(file)}: {reason}")
     standing = rely(calibration) if calibration else assume(axis_uncertainty_cm1)
-    return Outcome(_text(file), hold_back(verdict, standing, watchlists), "", trace)
+    held = hold_back(judged.verdict, standing, watchlists)
+    return Outcome(_text(file), judged._replace(verdict=held), "")
 
 
-def judge_spectrum(
-    spectrum: Spectrum, library: Library, watchlists: Watchlists
-) -> tuple[Verdict, Trace]:
-    """Judge one spectrum of a file with what its quality allows, and what a picture shows of it.
+def judge_spectrum(spectrum: Spectrum, library: Library, watchlists: Watchlists) -> Judged:
+    """Judge one spectrum of a file with what its quality allows.
 
     Raises:
         SpectrumError: too little of the fingerprint range is measured.
     """
+    spectrum = without_padding(spectrum)
     axis, counts = spectrum.axis_cm1, spectrum.intensity_counts
-    found = findings(measure_condition(axis, counts, resolution_cm1=spectrum.resolution_cm1))
+    condition = measure_condition(
+        axis, counts, saturated=spectrum.saturated, resolution_cm1=spectrum.resolution_cm1
+    )
+    found = findings(condition)
     refused = refusal(found)
     if refused is not None:
         verdict = unjudged(refused.reason_id, library, watchlists, **refused.parameters)
         floor = np.full_like(counts, counts.min())
-        return verdict, Trace(axis, counts, floor, np.zeros_like(counts), {})
+        return Judged(verdict, Trace(axis, counts, floor, np.zeros_like(counts), {}), condition)
     identification = identify(spectrum, library)
     verdict = doubted(screen(identification, watchlists, library), found)
-    return verdict, identification.trace
+    return Judged(verdict, identification.trace, condition)
 
 
 def _text(file: Path) -> str:
@@ -175,20 +197,19 @@ def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
     # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
     text = content.decode("utf-8", errors="replace")
     axis, counts = parse_jcamp(text) if looks_like_jcamp(text) else parse_columns(text)
-    whole = Spectrum(
+    return Spectrum(
         axis,
         counts,
         saturated=clipped(axis, counts),
         axis_uncertainty_cm1=axis_uncertainty_cm1,
     )
-    return without_padding(whole)
 
 
 def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
     """One file's line of JSON."""
-    if outcome.verdict is None:
+    if outcome.judged is None:
         return {"file": outcome.file, "error": outcome.error}
-    verdict = outcome.verdict
+    verdict = outcome.judged.verdict
     return {
         "file": outcome.file,
         "verdict": verdict.verdict,
@@ -198,6 +219,8 @@ def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
         "parameters": verdict.parameters,
         "unexplained_cm1": verdict.unexplained_cm1,
         "quality": verdict.quality,
+        "condition": outcome.judged.condition,
+        "findings": findings(outcome.judged.condition),
         "library_version": verdict.library_version,
         "lists": verdict.lists,
         "calibration": verdict.calibration,
@@ -249,10 +272,10 @@ def _show_account(verdict: Verdict, language: str, library: Library, console: Co
 
 def _draw(outcome: Outcome, language: str, library: Library, path: Path) -> None:
     """Write the picture of one verdict; of a file that could not be read there is none."""
-    if outcome.verdict is None or outcome.trace is None:
+    if outcome.judged is None:
         return
     title = Path(outcome.file).name
-    text = draw(outcome.verdict, outcome.trace, library, language, title)
+    text = draw(outcome.judged.verdict, outcome.judged.trace, library, language, title)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -25,13 +25,15 @@ from gateway.ingest.judging import Judging
 from gateway.ingest.link import Link
 from gateway.journal.records import save_counters
 from gateway.journal.store import FILE_NAME, Journal
+from gateway.library import folder as library_folder
+from gateway.library.lists import load_lists
 from gateway.lock import locked
 from gateway.observe.counters import Counters
 from gateway.observe.log import Lines, Log
-from gateway.screening.watchlists import WatchlistError, Watchlists, load_watchlists
+from gateway.screening.watchlists import WatchlistError, Watchlists
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
-from gateway.spectra.library import Library, load_library
+from gateway.spectra.library import Library
 from gateway.spectra.standards import load_standards
 from gateway.supervisor import attempt, end, supervise
 
@@ -122,7 +124,11 @@ async def _run_parts(
         log=log,
     )
     committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
-    library, watchlists = _load_tables(settings)
+    library, watchlists, faults = _load_tables(settings)
+    log.info("library", version=library.version, lists=watchlists.version)
+    for fault in faults:
+        counters.count("library_fault")
+        log.error("library_fault", text=f"{fault}; it is left out, the rest is in use")
     judging = Judging(
         settings,
         journal,
@@ -135,6 +141,7 @@ async def _run_parts(
         now_ms=now_ms,
         counters=counters,
         log=log,
+        library_faults=faults,
     )
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
@@ -171,11 +178,14 @@ async def _run_parts(
     judging.close()
 
 
-def _load_tables(settings: Settings) -> tuple[Library, Watchlists]:
-    """Return the tables that verdicts are made from.
+def _load_tables(settings: Settings) -> tuple[Library, Watchlists, tuple[str, ...]]:
+    """Return the library and lists that verdicts are made from, and what had to be left out.
+
+    A faulty package or list of the post's own must not keep it from recognising everything else.
 
     Raises:
-        SettingsError: they are not what was delivered, or have no standard that a node names.
+        SettingsError: the shipped tables are not what was delivered, or have no standard that a
+            node names.
     """
     try:
         known = load_standards()
@@ -185,9 +195,17 @@ def _load_tables(settings: Settings) -> tuple[Library, Watchlists]:
                     f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
                     f"{', '.join(sorted(known))}"
                 )
-        return load_library(), load_watchlists()
+        loaded = library_folder.load(_folder(settings.spectra.library_directory), strict=False)
+        lists = load_lists(
+            _folder(settings.screening.lists_directory), loaded.library, strict=False
+        )
     except (SpectraError, WatchlistError) as error:
         raise SettingsError(f"this installation: {error}; install the package again") from error
+    return loaded.library, lists.watchlists, (*loaded.faults, *lists.faults)
+
+
+def _folder(name: str) -> Path | None:
+    return Path(name) if name else None
 
 
 async def _keep_counters(journal: Journal, counters: Counters, lines: Lines) -> None:

@@ -67,11 +67,18 @@ class AuthoritySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class SpectraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far the nodes' axes are trusted."""
+    """How far the nodes' axes are trusted, and where the post's own library lies."""
 
     # How far an axis without calibration is searched for listed substances, only to name them.
     axis_uncertainty_cm1: Annotated[float, msgspec.Meta(ge=0.5, le=5.0)] = 4.0
     calibration_days_max: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
+    library_directory: str = "library"  # what is measured or installed here; may not exist
+
+
+class ScreeningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the post watches for beyond the shipped lists."""
+
+    lists_directory: str = "lists"  # national watchlists, one TOML file each; may not exist
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nodes: Annotated[tuple[NodeSettings, ...], msgspec.Meta(max_length=NODES_MAX)] = ()
     authority: AuthoritySettings = AuthoritySettings()
     spectra: SpectraSettings = SpectraSettings()
+    screening: ScreeningSettings = ScreeningSettings()
 
 
 def is_loopback(host: str) -> bool:
@@ -135,6 +143,7 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
         return str((folder / name).resolve()) if name else ""
 
     broker, authority = settings.broker, settings.authority
+    spectra, screening = settings.spectra, settings.screening
     return msgspec.structs.replace(
         settings,
         directory=resolve(settings.directory or "."),
@@ -145,6 +154,12 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             key_file=resolve(broker.key_file),
         ),
         authority=msgspec.structs.replace(authority, ca_file=resolve(authority.ca_file)),
+        spectra=msgspec.structs.replace(
+            spectra, library_directory=resolve(spectra.library_directory)
+        ),
+        screening=msgspec.structs.replace(
+            screening, lists_directory=resolve(screening.lists_directory)
+        ),
     )
 
 

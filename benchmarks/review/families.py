@@ -88,7 +88,8 @@ FAMILIES = (
         ((675.0, 745.0),),
         _entries(
             "sodium_carbonate/anhydrous sodium_carbonate/decahydrate sodium_carbonate/solution "
-            "sodium_carbonate_monohydrate potassium_carbonate calcite aragonite dolomite magnesite"
+            "sodium_carbonate_monohydrate potassium_carbonate calcite aragonite dolomite magnesite "
+            "lithium_carbonate strontium_carbonate barium_carbonate"
         ),
     ),
     Family(
@@ -105,7 +106,7 @@ FAMILIES = (
             "ammonium_sulfate ammonium_sulfate/solution potassium_sulfate "
             "sodium_sulfate/anhydrous sodium_sulfate/decahydrate sodium_sulfate/solution "
             "epsomite/heptahydrate epsomite/solution kieserite gypsum bassanite anhydrite barite "
-            "alum"
+            "celestine copper_sulfate iron_sulfate zinc_sulfate alum"
         ),
     ),
     Family(
@@ -134,6 +135,8 @@ RISING: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "calcium nitrate loses water",
         _entries("calcium_nitrate/tetrahydrate calcium_nitrate/anhydrous"),
     ),
+    ("aragonite group", _entries("barium_carbonate strontium_carbonate aragonite")),
+    ("barite group", _entries("barite celestine")),
     ("rhombohedral carbonates", _entries("calcite magnesite")),
     (
         "soda loses water",

@@ -13,6 +13,20 @@ from gateway import wire
 RECEIPT_BYTES_MAX = 4_096  # a receipt is three short strings and a truth value
 
 
+class Rejudged(msgspec.Struct, frozen=True):
+    """What a stored reading was taken for before a new library or list made it an alarm.
+
+    Attributes:
+        verdict_before: inconclusive or clear.
+        library_before: version of the library that said so.
+        judged_ms: when it was judged again, by the gateway's clock, Unix milliseconds.
+    """
+
+    verdict_before: str
+    library_before: str
+    judged_ms: int
+
+
 class Alert(msgspec.Struct, frozen=True):
     """An alert as it is sent: JSON with these keys.
 
@@ -24,6 +38,7 @@ class Alert(msgspec.Struct, frozen=True):
         hits: what was found, with the bands that agree.
         sentences: one sentence for the officer per language.
         spectrum_sha256: of the pixel bytes as the instrument gave them.
+        rejudged: the goods passed earlier, and were recognised only now; null for the usual alert.
     """
 
     alert_id: str
@@ -41,6 +56,7 @@ class Alert(msgspec.Struct, frozen=True):
     sentences: dict[str, str]
     library_version: str
     spectrum_sha256: str
+    rejudged: Rejudged | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -19,7 +19,9 @@ import numpy as np
 
 from gateway import wire
 from gateway.alerts import alert as alerts
+from gateway.errors import JournalError
 from gateway.fleet.roster import Roster
+from gateway.ingest.rejudging import Rejudging, Settle
 from gateway.journal import calibrations, records
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
@@ -117,6 +119,7 @@ class Judging:
         alert_wanted: set by us when an alert is in the outbox.
         attempt: gives None instead of what the evaluation raises, having logged it.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        library_faults: parts of the library that are left out, for the status.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins
@@ -133,6 +136,7 @@ class Judging:
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
+        library_faults: tuple[str, ...] = (),
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -147,6 +151,17 @@ class Judging:
         self._log = log.bind(part="judging")
         # One thread: identification must not keep the loop from receipts, and has one core to use.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
+        self._rejudging = Rejudging(
+            journal,
+            library.version,
+            watchlists.version,
+            library_faults,
+            judge=self._judge_again,
+            alerted=alert_wanted.set,
+            now_ms=now_ms,
+            counters=counters,
+            log=log,
+        )
 
     async def run(self) -> None:
         """Judge until cancelled.
@@ -161,12 +176,20 @@ class Judging:
             )
             for reading in pending:
                 await self._judge(reading)
-            if not pending:
+            if not pending and not await self._rejudge():
                 await self._wanted.wait()
 
     def close(self) -> None:
         """End the thread; what it was judging is judged again at the next start."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _rejudge(self) -> bool:
+        """Judge one stored reading again; say whether there may be more to do now."""
+        try:
+            return await self._rejudging.step()
+        except JournalError as error:  # live readings must not wait for this part's restart
+            self._log.warning("rejudging_fault", text=f"{error}; tried after the next reading")
+            return False
 
     async def _judge(self, pending: records.Pending) -> None:
         """Judge one reading and commit what follows from it."""
@@ -205,6 +228,11 @@ class Judging:
         if judged is None:
             judged = _say(unjudged("judgement_failed", self._library, self._watchlists))
         return judged
+
+    async def _judge_again(self, pending: records.Pending) -> tuple[Verdict, Settle]:
+        """Return today's verdict on a stored reading, and what makes a judgement of it."""
+        judged = await self._judged(pending)
+        return judged.verdict, partial(self._judgement, pending, judged)
 
     def _evaluate(self, case: _Case) -> Judged:
         """Judge in the judges' thread; numpy lets the loop go on meanwhile."""
@@ -288,7 +316,9 @@ class Judging:
             kept=calibrations.read_around(connection, node, reading.axis_id, pending.record_id),
         )
 
-    def _judgement(self, pending: records.Pending, judged: Judged) -> records.Judgement:
+    def _judgement(
+        self, pending: records.Pending, judged: Judged, rejudged: alerts.Rejudged | None = None
+    ) -> records.Judgement:
         """Return the verdict as it is kept, with an alert when it is an alarm."""
         verdict, judged_ms = judged.verdict, self._now_ms()
         kept = records.Judgement(
@@ -320,6 +350,7 @@ class Judging:
                 sentences=judged.sentences,
                 library_version=verdict.library_version,
                 spectrum_sha256=hashlib.sha256(reading.pixels_u16le).hexdigest(),
+                rejudged=rejudged,
             )
         )
         return dataclasses.replace(kept, alert_id=identity, alert_body=body)

@@ -101,3 +101,36 @@ CREATE TABLE counters (
     count       INTEGER NOT NULL,
     PRIMARY KEY (name, subject)
 ) STRICT, WITHOUT ROWID;
+
+-- One run through the stored readings with another library or other lists; the newest is in force.
+-- It goes from the newest reading to the oldest, and goes on from `below_id` after a kill.
+CREATE TABLE rejudgings (
+    id              INTEGER PRIMARY KEY,
+    library_version TEXT    NOT NULL,
+    lists_version   TEXT    NOT NULL,
+    since_ms        INTEGER NOT NULL,       -- readings received before are left alone
+    below_id        INTEGER NOT NULL,       -- records from here on are done; 0: all are
+    started_ms      INTEGER NOT NULL,
+    ended_ms        INTEGER,                -- NULL: not yet
+    judged          INTEGER NOT NULL DEFAULT 0,
+    changed         INTEGER NOT NULL DEFAULT 0,
+    raised          INTEGER NOT NULL DEFAULT 0,  -- became an alarm
+    lowered         INTEGER NOT NULL DEFAULT 0,  -- is no alarm any more
+    failed          INTEGER NOT NULL DEFAULT 0,  -- could not be judged again; keeps its verdict
+    faults          TEXT    NOT NULL DEFAULT '[]'  -- JSON: parts of the library that are left out
+) STRICT;
+
+-- What a run found different. `verdicts` keeps what was said at the time; the newest row here is what
+-- is known now.
+CREATE TABLE rejudged (
+    run_id         INTEGER NOT NULL REFERENCES rejudgings (id),
+    record_id      INTEGER NOT NULL REFERENCES records (id),
+    verdict_before TEXT    NOT NULL,
+    before         BLOB    NOT NULL,        -- the whole verdict as JSON
+    verdict_after  TEXT    NOT NULL CHECK (verdict_after IN ('alarm', 'inconclusive', 'clear')),
+    after          BLOB    NOT NULL,        -- likewise
+    rejudged_ms    INTEGER NOT NULL,
+    PRIMARY KEY (record_id, run_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX rejudged_by_run ON rejudged (run_id, record_id);

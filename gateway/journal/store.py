@@ -24,6 +24,7 @@ from gateway.errors import JournalError
 
 FILE_NAME: Final = "journal.sqlite"  # in the post's folder
 SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION_MIN: Final = 1  # older journals from here on get the tables they lack
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
 BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long
@@ -74,7 +75,13 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     version = connection.pragma("user_version")
     (table_count,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
     is_new = version == 0 and table_count == 0 and not read_only
-    if not is_new and version != SCHEMA_VERSION:
+    is_older = SCHEMA_VERSION_MIN <= version < SCHEMA_VERSION
+    if is_older and read_only:
+        raise JournalError(
+            f"journal {path} has schema version {version}, this gateway writes {SCHEMA_VERSION};"
+            " start the gateway once, it brings the journal up to date"
+        )
+    if not (is_new or is_older) and version != SCHEMA_VERSION:
         raise JournalError(
             f"journal {path} has schema version {version}, this gateway knows {SCHEMA_VERSION}; use"
             " the gateway that wrote it, or move the file away to begin a new one"
@@ -85,11 +92,28 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     connection.pragma("synchronous", "full")
     connection.pragma("foreign_keys", value=True)
     connection.pragma("cache_size", -CACHE_KIB)
-    if is_new:
-        schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
+    if is_new or is_older:
         with connection:  # one transaction: the tables are all there or none
-            connection.execute(schema)
+            for statement in _missing(connection):
+                connection.execute(statement)
             connection.pragma("user_version", SCHEMA_VERSION)
+
+
+def _missing(connection: apsw.Connection) -> list[str]:
+    """Return the statements that make what the schema has and the file has not.
+
+    Versions have only ever added tables and indexes; one that changes a table needs its own step.
+    """
+    schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
+    model = apsw.Connection(":memory:")
+    try:
+        model.execute(schema)
+        listing = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
+        wanted = model.execute(listing).fetchall()
+    finally:
+        model.close()
+    there = {name for name, _ in connection.execute(listing)}
+    return [str(sql) for name, sql in wanted if name not in there]
 
 
 def fault(path: Path, error: apsw.Error) -> JournalError:

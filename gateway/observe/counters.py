@@ -30,6 +30,13 @@ NAMES: Final[Mapping[str, str]] = {
     # Calibration.
     "calibration_made": "a measured standard has set an instrument's axis",
     "calibration_failed": "a measured standard could not set an instrument's axis",
+    # Stored readings judged again with another library.
+    "library_fault": "a part of the library or a list is faulty and left out",
+    "rejudged": "a stored reading was judged again",
+    "rejudged_changed": "its verdict or its substances are others now",
+    "rejudged_raised": "it became an alarm",
+    "rejudged_lowered": "it is no alarm any more; its alert stays",
+    "rejudged_failed": "it could not be judged again and keeps its verdict",
     # Delivery to the authority.
     "alert_delivered": "the authority's receipt is kept",
     "alert_delivery_failed": "the authority was not reached or takes nothing now",

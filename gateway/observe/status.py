@@ -15,6 +15,7 @@ from rich.text import Text
 from gateway import wire
 from gateway.journal.calibrations import read_newest
 from gateway.journal.records import read_frame
+from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.store import connect, fault
 from gateway.settings import NodeSettings, Settings
 
@@ -62,6 +63,7 @@ class Status(msgspec.Struct, frozen=True):
     alerts_waiting: int
     alert_fault: str
     counters: dict[str, int]
+    library: Progress | None = None
 
     @property
     def is_well(self) -> bool:
@@ -78,6 +80,7 @@ class Status(msgspec.Struct, frozen=True):
                 for node in self.nodes
             )
             and not self.alert_fault
+            and not (self.library and self.library.faults)
         )
 
 
@@ -147,6 +150,7 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
         counters=dict(
             _rows(connection, "SELECT name, sum(count) FROM counters GROUP BY name ORDER BY name")
         ),
+        library=read_progress(connection),
     )
 
 
@@ -250,7 +254,23 @@ def show(status: Status, console: Console, now_ms: int) -> None:
     console.print(f"alerts: delivered {status.alerts_delivered}, waiting {status.alerts_waiting}")
     if status.alert_fault:
         console.print("[red]delivery:[/red]", Text(status.alert_fault))
+    if status.library is not None:
+        _show_library(status.library, console)
     if status.counters.get("record_lost"):
         console.print(f"[red]lost records: {status.counters['record_lost']}[/red]")
     counted = ", ".join(f"{name} {count}" for name, count in status.counters.items())
     console.print(f"counted: {counted or 'nothing'}")
+
+
+def _show_library(library: Progress, console: Console) -> None:
+    """Draw the library in use, and what it changed in stored readings."""
+    told = "judged again" if library.is_ended else "being judged again"
+    console.print(Text(f"library {library.library_version}; lists {library.lists_version}"))
+    if library.judged:
+        console.print(
+            f"stored readings {told}: {library.judged}, changed {library.changed} (now alarm"
+            f" {library.raised}, no alarm any more {library.lowered});"
+            " harmattan library rejudged"
+        )
+    for text in library.faults:
+        console.print("[red]library:[/red]", Text(f"{text}; left out"))

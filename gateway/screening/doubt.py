@@ -12,16 +12,16 @@ import msgspec
 from gateway.screening.verdict import Parameter, Verdict
 from gateway.spectra.quality import QualityFinding
 
-REFUSED = ("not_raman", "constant")
-"""Findings after which nothing is identified: that would be a guess."""
-
 VAGUE = ("no_signal", "weak_signal", "few_bands", "could_hide", "interrupted")
 """Reasons that say that too little was seen. A finding says why, and so what to do about it."""
+
+MISLED = ("listed_possible", "not_separable")
+"""Signs that a full detector may have made or hidden: "measure longer" would be wrong advice."""
 
 
 def refusal(findings: tuple[QualityFinding, ...]) -> QualityFinding | None:
     """The finding that forbids to identify at all, None when there is none."""
-    return next((entry for entry in findings if entry.reason_id in REFUSED), None)
+    return next((entry for entry in findings if entry.forbids), None)
 
 
 def doubted(verdict: Verdict, findings: tuple[QualityFinding, ...]) -> Verdict:
@@ -37,10 +37,9 @@ def doubted(verdict: Verdict, findings: tuple[QualityFinding, ...]) -> Verdict:
     if not findings:
         return verdict
     first = refusal(findings) or findings[0]
-    keeps = verdict.verdict != "clear" and verdict.reason_id not in VAGUE
-    if keeps and first.reason_id not in REFUSED:
-        return verdict
-    if verdict.reason_id == first.reason_id:
+    gives_way = (*VAGUE, *MISLED) if first.reason_id == "saturated" else VAGUE
+    keeps = verdict.verdict != "clear" and verdict.reason_id not in gives_way
+    if (keeps and not first.forbids) or verdict.reason_id == first.reason_id:
         return verdict
     facts: dict[str, Parameter] = dict(first.parameters)
     return msgspec.structs.replace(
@@ -48,6 +47,6 @@ def doubted(verdict: Verdict, findings: tuple[QualityFinding, ...]) -> Verdict:
         verdict="inconclusive",
         reason_id=first.reason_id,
         parameters=facts,
-        hits=() if first.reason_id in REFUSED else verdict.hits,
-        unexplained_cm1=() if first.reason_id in REFUSED else verdict.unexplained_cm1,
+        hits=() if first.forbids else verdict.hits,
+        unexplained_cm1=() if first.forbids else verdict.unexplained_cm1,
     )

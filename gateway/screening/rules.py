@@ -17,6 +17,8 @@ of them.
 
 from __future__ import annotations
 
+import math
+
 from gateway.screening.thresholds import Thresholds, load_thresholds
 from gateway.screening.verdict import (
     BandRecord,
@@ -42,8 +44,11 @@ CERTAIN_SHARE_MIN = 0.02
 there, and what the tables leave out of a large component is no pattern."""
 
 CONFIRMED_GRADES = ("A", "B")
-"""A single band decides only if its place was measured or published as such; of the others one in
-seven is absent or displaced."""
+SUPPORT_NATS_MIN = 1.0
+UNCONFIRMED_NATS = 2.0
+"""A single band decides if its place was measured or published as such. Of the others one in seven
+is absent or displaced: then the light at the places of the faint bands must speak for it, or the
+evidence be seven times stronger."""
 
 PRINCIPAL_REL_MIN = 0.8
 """Bands of at least this tabulated height are the principal ones."""
@@ -180,7 +185,8 @@ def _split(
             if entry.substance_id not in listed
             and library[entry.substance_id].category not in REFER_CATEGORIES
         ]
-        if not _convincing(hit, identification.quality, limits):
+        family = [entry.nats for entry in rivals if entry.substance_id in listed]
+        if not _convincing(hit, _any_of(hit.nats, family), identification.quality, limits):
             doubtful.append(hit.substance_id)
         elif harmless:
             shadows += [(hit.substance_id, name) for name in harmless]
@@ -189,8 +195,13 @@ def _split(
     return alarms, shadows, doubtful
 
 
-def _convincing(hit: Hit, quality: Quality, limits: Thresholds) -> bool:
-    """Whether the evidence for a listed hit is enough for an alarm."""
+def _any_of(nats: float, others: list[float]) -> float:
+    """Evidence that one of several listed explanations of the same bands is right."""
+    return nats + math.log1p(sum(math.exp(other - nats) for other in others))
+
+
+def _convincing(hit: Hit, nats: float, quality: Quality, limits: Thresholds) -> bool:
+    """Whether the evidence for a listed hit, or for its family, is enough for an alarm."""
     seen = principal_found(hit.bands, limits.snr_alarm_min)
     enough = limits.alarm_nats_min if seen else limits.alarm_nats_hidden_min
     found, missing, hidden = (
@@ -199,11 +210,13 @@ def _convincing(hit: Hit, quality: Quality, limits: Thresholds) -> bool:
     )
     grades = [band.grade for band in hit.bands if band.state == "found"]
     if len(grades) == 1 and grades[0] not in CONFIRMED_GRADES:
-        return False
+        faint = sum(band.nats for band in hit.bands if band.state == "faint")
+        if faint < SUPPORT_NATS_MIN and nats < enough + UNCONFIRMED_NATS:
+            return False
     certain = hit.nats >= CERTAIN_NATS_MIN and len(grades) >= ALARM_SEEN_BANDS_MIN
     least = min(CERTAIN_SHARE_MIN, limits.alarm_share_min) if certain else limits.alarm_share_min
     return (
-        hit.nats >= enough
+        nats >= enough
         and hit.share >= least
         and quality.snr >= limits.snr_alarm_min
         and found >= limits.alarm_found_share_min * (found + missing)

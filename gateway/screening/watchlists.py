@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -21,6 +23,43 @@ class WatchlistError(ValueError):
     """A watchlist is missing, malformed, or names a substance the library does not know."""
 
 
+HsCode = Annotated[str, msgspec.Meta(pattern=r"^\d{4}\.\d{2}$")]
+CnCode = Annotated[str, msgspec.Meta(pattern=r"^(ex )?\d{4} \d{2} \d{2}$")]
+Percent = Annotated[float, msgspec.Meta(gt=0.0, le=100.0)]
+Line = Annotated[str, msgspec.Meta(max_length=400)]
+
+
+class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Concentration above which the law restricts a substance. For people: no verdict compares.
+
+    Attributes:
+        value: the concentration, above 0 to 100.
+        unit: always per cent.
+        basis: of what by what: w/w, w/v or v/v.
+        of: what is counted when it is not the substance itself.
+        licence: whether more can be licensed.
+        licence_max: the highest concentration that can be licensed.
+    """
+
+    value: Percent
+    unit: Literal["%"]
+    basis: Literal["w/w", "w/v", "v/v"]
+    of: Line = ""
+    licence: bool = False
+    licence_max: Percent | None = None
+
+    @property
+    def words(self) -> str:
+        """The limit as a person says it."""
+        of = f" {self.of}" if self.of else ""
+        said = f"{self.value:g} {self.unit} {self.basis}{of}"
+        if not self.licence:
+            return f"{said}; no licence"
+        if self.licence_max is None:
+            return f"{said}; more by licence"
+        return f"{said}; licence up to {self.licence_max:g} {self.unit} {self.basis}"
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One substance on a list.
 
@@ -29,15 +68,30 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         status: listed, historic (on an earlier edition), related (carries a listed substance) or
             article (found by eye and documents, never by a spectrum).
         annex: part of the list, if it has parts.
-        limit: the legal limit in words, for people.
+        limits: legal concentration limits, for people.
+        condition: what else the law asks for (form, particle size), in words.
+        hs2022: headings of the Harmonized System 2022, `2834.21`.
+        cn: codes of the Combined Nomenclature, `2834 21 00`, with `ex ` for a part of one.
         note: anything an expert must know.
     """
 
     substance_id: str
     status: Literal["listed", "historic", "related", "article"] = "listed"
-    annex: str = ""
-    limit: str = ""
-    note: str = ""
+    annex: Line = ""
+    limits: tuple[Limit, ...] = ()
+    condition: Line = ""
+    hs2022: tuple[HsCode, ...] = ()
+    cn: tuple[CnCode, ...] = ()
+    note: Line = ""
+
+    @property
+    def limit(self) -> str:
+        """Limits and condition in words; empty when there are none."""
+        words = [limit.words for limit in self.limits]
+        return "; ".join([*words, self.condition] if self.condition else words)
+
+
+ListState = Literal["in force", "not yet in force", "expired", "superseded"]
 
 
 class Watchlist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,23 +99,62 @@ class Watchlist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         list_id: short name used in verdicts.
-        title: name for people.
-        date: edition of the list as entered here.
+        title: name for people, in English.
+        date: edition of the list as entered here; of two with one id the later is used.
         source: where it comes from and what is uncertain about it.
         entries: the substances.
+        title_fr, title_ar, title_es: the name in the other languages; empty = the English one.
+        jurisdiction: where it holds: `international`, `EU`, or a country's two letters.
+        valid_from: first day of validity; None = not stated.
+        valid_until: last day of validity; None = not stated.
+        superseded_by: id of the list that has replaced it; empty = none.
     """
 
-    list_id: str
-    title: str
+    list_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     date: dt.date
-    source: str
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
     entries: tuple[Entry, ...]
+    title_fr: Line = ""
+    title_ar: Line = ""
+    title_es: Line = ""
+    jurisdiction: Line = ""
+    valid_from: dt.date | None = None
+    valid_until: dt.date | None = None
+    superseded_by: str = ""
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The name in the four languages."""
+        others = {"fr": self.title_fr, "ar": self.title_ar, "es": self.title_es}
+        return {"en": self.title} | {key: text or self.title for key, text in others.items()}
+
+    def state_on(self, day: dt.date) -> ListState:
+        """Whether the list is in force on a day, as far as it says itself.
+
+        A list that has expired is used all the same until somebody removes or replaces it: an
+        alarm too many is noticed, a missing one is not.
+        """
+        if self.superseded_by:
+            return "superseded"
+        if self.valid_until is not None and day > self.valid_until:
+            return "expired"
+        if self.valid_from is not None and day < self.valid_from:
+            return "not yet in force"
+        return "in force"
 
 
 class Watchlists(msgspec.Struct, frozen=True):
     """All lists in force at this post."""
 
     lists: tuple[Watchlist, ...]
+
+    @property
+    def version(self) -> str:
+        """Ids and editions of all lists, and a digest of what they say: changes with each."""
+        editions = " ".join(f"{entry.list_id} {entry.date.isoformat()}" for entry in self.lists)
+        digest = hashlib.sha256(msgspec.json.encode(self.lists)).hexdigest()
+        return f"{editions} {digest[:8]}"
 
     def lists_of(self, substance_id: str) -> tuple[str, ...]:
         """Ids of the lists a substance stands on; empty = not listed."""
@@ -93,7 +186,52 @@ def parse_watchlist(name: str, text: str) -> Watchlist:
         raise WatchlistError(
             f"watchlist {name} has {len(found.entries)} entries, 1 to {ENTRIES_MAX}"
         )
+    _check(name, found)
     return found
+
+
+def _check(name: str, found: Watchlist) -> None:
+    """Raise WatchlistError for what types cannot say."""
+    ids = [row.substance_id for row in found.entries]
+    twice = next((key for key in ids if ids.count(key) > 1), None)
+    if twice is not None:
+        raise WatchlistError(f"watchlist {name} names {twice!r} twice; put both into one entry")
+    if found.valid_from and found.valid_until and found.valid_until < found.valid_from:
+        raise WatchlistError(
+            f"watchlist {name}: valid_until {found.valid_until} is before valid_from"
+            f" {found.valid_from}; correct the dates"
+        )
+    for row in found.entries:
+        for limit in row.limits:
+            wrong = limit.licence_max is not None and (
+                not limit.licence or limit.licence_max < limit.value
+            )
+            if wrong:
+                raise WatchlistError(
+                    f"watchlist {name}: licence_max {limit.licence_max:g} of {row.substance_id}"
+                    f" needs licence = true and must not be below the limit {limit.value:g}"
+                )
+
+
+def join_watchlists(
+    shipped: Watchlists, national: Iterable[Watchlist]
+) -> tuple[Watchlists, tuple[Watchlist, ...]]:
+    """Put a post's own lists beside the shipped ones; of two with one id the later edition holds.
+
+    Returns:
+        The lists to screen with, and those that a later edition has replaced.
+    """
+    held = {entry.list_id: entry for entry in shipped.lists}
+    replaced = []
+    for entry in national:
+        before = held.get(entry.list_id)
+        if before is not None and before.date >= entry.date:
+            replaced.append(entry)
+            continue
+        if before is not None:
+            replaced.append(before)
+        held[entry.list_id] = entry
+    return Watchlists(tuple(held[key] for key in sorted(held))), tuple(replaced)
 
 
 @lru_cache(maxsize=1)

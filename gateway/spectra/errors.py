@@ -5,6 +5,8 @@
       AxisError                   no valid Raman shift axis can be made
       FormatError                 a text is not a readable spectrum file; names line and value
       LibraryError                the band tables are broken; the program must not start
+      SpecimenError               a measured specimen or its provenance cannot be used
+      PackageError                a library package is malformed, tampered with or not trusted
       CalibrationError            a measured standard does not set the axis; `fault` says why
       ResponseError               a certificate or its glass gives no intensity correction
 
@@ -30,6 +32,14 @@ class FormatError(SpectraError):
 
 class LibraryError(SpectraError):
     """The band tables are incomplete or contradict themselves."""
+
+
+class SpecimenError(SpectraError):
+    """A measured specimen or its provenance cannot be used."""
+
+
+class PackageError(SpectraError):
+    """A library package is malformed, tampered with or not trusted."""
 
 
 class CalibrationError(SpectraError):

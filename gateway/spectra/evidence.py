@@ -12,7 +12,7 @@ Theory of operation
     missing    ln m, where `m` is the chance that a band of this grade is absent or displaced
     hidden     beneath a band that something else explains: how much better the light there is
                explained with this substance on top, ln of a ratio of two log-normals, bounded
-    faint      0: too weak to be seen here
+    faint      too weak to be seen as a band here: what the light at its place says, bounded
 
     The intensities of the tables are good to a factor of two, so heights enter through a wide
     log-normal and never exclude. What is left of the axis error is the same for all bands of a
@@ -34,8 +34,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from gateway.spectra.bands import MeasuredBands, detection_limit
+from gateway.spectra.bands import SHARE_MIN, MeasuredBands, detection_limit
 from gateway.spectra.baseline import BROAD_CM1
+from gateway.spectra.faint import faint_nats
 from gateway.spectra.library import BandArrays, Library
 from gateway.spectra.mixture import RenderedHeights
 from gateway.spectra.prepare import STEP_CM1, Prepared
@@ -60,6 +61,18 @@ SHARED_SPREAD = 0.7
 """Spread of ln(height) at a place where two substances overlap; narrower than HEIGHT_SPREAD
 because the amount of each is already fitted to its other bands."""
 
+FAINT_SNR_MIN = 1.5
+"""A band expected to be weaker over noise says nothing."""
+
+FAINT_TOLD_MAX = 1.0
+"""Light explained by others at the place, over noise, whose error drowns a faint band."""
+
+FAINT_STEPS = np.array([-1.5, -0.75, 0.0, 0.75, 1.5])
+"""Where a faint band is looked for, in standard deviations of its place."""
+
+RIPPLE_SHARE = SHARE_MIN / 3.0
+"""Ripple and residues of the background over the strongest band, as one standard deviation."""
+
 SHARED_NATS_MAX = 1.5
 """A shared band never says more than this: it was not found as a band of its own."""
 
@@ -82,6 +95,9 @@ KEPT_NATS_MIN = -3.0
 
 HIDDEN_GAIN_NATS_MAX = 3.0
 """What shared bands may add to an entry before its states are known: two of them."""
+
+FAINT_GAIN_NATS_MAX = 2.0
+"""What faint bands may add to an entry before they are looked at: one of them."""
 
 TOGETHER_NATS_MAX = 4.0
 """What the agreement of the offsets may add or take; a wrongly matched band must not decide."""
@@ -149,6 +165,7 @@ class Scene:
         looks_nats: shape (e,), what an entry must make up for: the number of substances compared,
             less what is known of it beforehand.
         crowding: shape (m,), how populated the place is in the library.
+        ripple: what is never known better about the background, unit of the input.
     """
 
     prepared: Prepared
@@ -169,6 +186,7 @@ class Scene:
     peak_part: FloatArray
     peak_limit: FloatArray
     crowding: FloatArray
+    ripple: float
     axis: AxisBelief
 
     def at_bands(self, values: FloatArray, rows: IntArray) -> FloatArray:
@@ -260,6 +278,7 @@ def see(
         peak_part=peak_part,
         peak_limit=np.interp(measured.shift_cm1, grid, limit),
         crowding=_crowding(heights, measured),
+        ripple=RIPPLE_SHARE * float(max(prepared.smooth.max(), 0.0)),
         axis=AxisBelief(0.0, AXIS_SHARE * axis_uncertainty_cm1),
     )
 
@@ -326,7 +345,7 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
     gain = _sums(owner, own + place, scene.entry_count) - scene.looks_nats
     bonus = _completeness(scene, free)
     shared_max = HIDDEN_GAIN_NATS_MAX if model.any() else 0.0
-    most = gain + bonus + shared_max
+    most = gain + bonus + shared_max + FAINT_GAIN_NATS_MAX
     kept = np.flatnonzero((most >= KEPT_NATS_MIN) & (amount > 0.0))
     state = np.full(bands.shift_cm1.shape, BandState.FAINT, dtype=np.int64)
     nats = most
@@ -339,6 +358,8 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
         state[judged] = _states(scene, judged, match[judged] >= 0, expected, told)
         state[again] = BandState.HIDDEN
         now = state[judged]
+        weak = np.flatnonzero(now == BandState.FAINT)
+        term[judged[weak]] = _faint(scene, judged[weak], expected[weak], told[weak], belief)
         absent = judged[now == BandState.MISSING]
         term[absent] = np.log(bands.missing_chance[absent])
         hidden = (now == BandState.HIDDEN) & scene.inside[judged]
@@ -527,6 +548,28 @@ def _shared(scene: Scene, rows: IntArray, told: FloatArray, expected: FloatArray
     together = np.log(light / np.where(known, told + expected, light)) / SHARED_SPREAD
     gain = 0.5 * (without**2 - together**2)
     return np.where(known & (expected > 0.0), np.clip(gain, -SHARED_NATS_MAX, SHARED_NATS_MAX), 0.0)
+
+
+def _faint(
+    scene: Scene, rows: IntArray, expected: FloatArray, told: FloatArray, axis: AxisBelief
+) -> FloatArray:
+    """What the light at the places of faint bands says, shape (r,); 0 in the flanks of others."""
+    prepared = scene.prepared
+    noise = np.maximum(scene.at_bands(prepared.noise, rows), scene.ripple)
+    asked = np.flatnonzero((expected >= FAINT_SNR_MIN * noise) & (told < FAINT_TOLD_MAX * noise))
+    nats = np.zeros(rows.size)
+    if not asked.size:
+        return nats
+    chosen, high = rows[asked], expected[asked]
+    clear = ~_overlapped(scene, chosen, high)
+    asked, chosen, high = asked[clear], chosen[clear], high[clear]
+    sd = np.sqrt(scene.bands.position_sd_cm1[chosen] ** 2 + axis.sd_cm1**2)
+    along = scene.cell[chosen] + scene.part[chosen] + axis.mean_cm1 / STEP_CM1
+    places = np.rint(along[:, None] + sd[:, None] * FAINT_STEPS[None, :] / STEP_CM1)
+    cells = np.clip(places, 0, prepared.smooth.size - 1).astype(np.int64)
+    light = prepared.smooth[cells].max(axis=1) - told[asked]
+    nats[asked] = faint_nats(high / noise[asked], light / noise[asked])
+    return nats
 
 
 def _overlapped(scene: Scene, rows: IntArray, expected: FloatArray) -> BoolArray:

@@ -60,6 +60,9 @@ AXIS_KEYS = frozenset(
     "x units|xunits|x unit|x axis|xaxis|x label|xlabel|x-axis|x-units|axis units|x".split("|")
 )
 
+_VALUE = re.compile(r"\d[\d.,]*\s*(?:nm|µm|μm|mev|ev|hz|ghz)\b")
+"""A number with its unit is a laser or a filter, not the unit of a column."""
+
 _BREAKS = re.compile(r"[()\[\]{}_,;:\s]+")
 
 
@@ -80,7 +83,7 @@ def axis_named(title: str) -> str:
     """What the title of a first column says it is when that is no Raman shift, else ""."""
     if any(mark in title.lower() for mark in SHIFT_MARKS):
         return "an absolute wavenumber" if "absolute" in words_of(title) else ""
-    return _named(words_of(title), AXIS_WORDS)
+    return _named(words_of(_VALUE.sub("", title.lower())), AXIS_WORDS)
 
 
 def light_named(title: str) -> str:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
 
 import numpy as np
 
+from gateway.spectra.bands import measure_bands
 from gateway.spectra.errors import LibraryError
+from gateway.spectra.prepare import prepare
+from gateway.spectra.specimen import Specimen
 from gateway.spectra.spectrum import FloatArray, IntArray
 
 TABLES = ("substances", "bands", "sources", "grades", "confounders")
@@ -24,6 +27,18 @@ EDITION = "2026.11"
 """Date of the tables' last revision by hand; the version adds a digest of their bytes."""
 
 LANGUAGES = ("en", "fr", "ar", "es")
+
+STRONGEST_CM1_MAX = 2_000.0
+"""Heights are relative to the strongest band up to here, as in the tables."""
+
+MEASURED_GRADE = "A"
+MEASURED_UNCERTAINTY_CM1 = 2.0
+"""What the axis of a calibrated instrument may be off."""
+
+MEASURED_SNR_MIN = 10.0
+MEASURED_REL_MIN = 0.02
+MEASURED_BANDS_MAX = 24
+"""Of a specimen's bands only those are taken that another instrument would show too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +207,16 @@ def load_library() -> Library:
     return build_library(texts)
 
 
-def build_library(texts: dict[str, str]) -> Library:
-    """Make a library from the text of its five tables, checked.
+def build_library(texts: dict[str, str], specimens: Iterable[Specimen] = ()) -> Library:
+    """Make a library from the text of its five tables and measured specimens, checked.
 
     Args:
         texts: table name -> CSV text, keys as in TABLES.
+        specimens: measured spectra; each becomes an entry beside the band tables.
 
     Raises:
         LibraryError: a value is out of range or an id is unknown or repeated.
+        SpectrumError: a specimen cannot be evaluated.
     """
     sources = {row["source_id"]: row["text"] for row in _rows("sources", texts["sources"])}
     grades = {row["grade"]: _grade(row) for row in _rows("grades", texts["grades"])}
@@ -212,6 +229,10 @@ def build_library(texts: dict[str, str]) -> Library:
                 f"{band.grade!r} {band.source_id!r}; add the row to grades.csv or sources.csv"
             )
         bands.setdefault(row["substance_id"], {}).setdefault(row["state"], []).append(band)
+    measured: dict[str, list[Entry]] = {}
+    for specimen in specimens:
+        measured.setdefault(specimen.substance_id, []).append(_measured(specimen))
+        sources[specimen.specimen_id] = specimen.source
     substances: dict[str, Substance] = {}
     entries: list[Entry] = []
     for row in _rows("substances", texts["substances"]):
@@ -219,8 +240,11 @@ def build_library(texts: dict[str, str]) -> Library:
         if substance_id in substances:
             raise LibraryError(f"substances.csv: {substance_id} appears twice; remove one row")
         states = bands.pop(substance_id, {})
-        substances[substance_id] = _substance(row, tuple(next(iter(states.values()), ())))
-        entries += [_entry(substance_id, state, rows) for state, rows in states.items()]
+        found = [_entry(substance_id, state, rows) for state, rows in states.items()]
+        found += measured.get(substance_id, [])
+        first = next(iter(states.values()), found[0].bands if found else ())
+        substances[substance_id] = _substance(row, tuple(first))
+        entries += found
     if bands:
         raise LibraryError(
             f"bands.csv: no substance named {sorted(bands)}; add it to substances.csv"
@@ -308,6 +332,38 @@ def _entry(substance_id: str, state: str, bands: list[Band]) -> Entry:
         substance_id=substance_id,
         state=state,
         specimen_id=None,
+        bands=tuple(sorted(bands, key=lambda band: band.shift_cm1)),
+    )
+
+
+def _measured(specimen: Specimen) -> Entry:
+    """A specimen as an entry: its bands as measured, without the instrument's own width."""
+    prepared = prepare(specimen.spectrum())
+    found = measure_bands(prepared)
+    top = float(found.height[found.shift_cm1 <= STRONGEST_CM1_MAX].max(initial=0.0))
+    clear = (found.snr >= MEASURED_SNR_MIN) & (found.height >= MEASURED_REL_MIN * top)
+    kept = np.flatnonzero(clear)[np.argsort(-found.height[clear])][:MEASURED_BANDS_MAX]
+    if not kept.size:
+        raise LibraryError(
+            f"specimen {specimen.specimen_id} shows no clear band; remove it and measure again"
+        )
+    width = np.sqrt(np.maximum(found.fwhm_cm1**2 - prepared.resolution_cm1**2, 4.0))
+    bands = [
+        Band(
+            shift_cm1=float(found.shift_cm1[i]),
+            rel_intensity=float(np.clip(found.height[i] / top, 0.001, 1.0)),
+            fwhm_cm1=float(np.clip(width[i], 1.0, 300.0)),
+            uncertainty_cm1=MEASURED_UNCERTAINTY_CM1,
+            grade=MEASURED_GRADE,
+            source_id=specimen.specimen_id,
+        )
+        for i in kept
+    ]
+    return Entry(
+        entry_id=f"{specimen.substance_id}/{specimen.specimen_id}",
+        substance_id=specimen.substance_id,
+        state=specimen.state,
+        specimen_id=specimen.specimen_id,
         bands=tuple(sorted(bands, key=lambda band: band.shift_cm1)),
     )
 

@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.signal import find_peaks, peak_widths
 
 from gateway.spectra.despike import difference_noise, remove_spikes
+from gateway.spectra.detector import full_pixels, jump, runs
 from gateway.spectra.kind import not_raman
 from gateway.spectra.spectrum import BoolArray, FloatArray
 
@@ -33,19 +34,8 @@ DARK_SHARE_MAX = 0.3
 shot noise and warm pixels are as large as weak bands."""
 
 SATURATED_SHARE_MAX = 0.01
-"""Of the window's points. One full band of 8 cm^-1 takes half of it, so one hidden crest is allowed
-where the instrument marks it; a plateau found in the light itself counts always."""
-
-PLATEAU_POINTS_MIN = 3
-"""Two equal neighbours happen by rounding."""
-
-PLATEAU_FLATNESS = 0.005
-"""Height over the strongest light within which a plateau is flat; dark subtraction and vendors'
-interpolation disturb a clipped top by no more."""
-
-PLATEAU_WIDTH_SHARE = 0.3
-"""Plateau over the width at half height. A Gaussian falls by 6 % over this stretch, a Lorentzian by
-8 %: no band is flat to half a percent there."""
+"""Of the window's points that are full one by one, as warm pixels are. Three full neighbours are a
+cut-off crest and count always."""
 
 SPIKED_SHARE_MAX = 0.03
 """Of the window's points replaced as cosmic rays: a dozen hits per thousand points. Each hides a
@@ -56,12 +46,6 @@ DEAD_SHARE_MAX = 0.01
 """Single points far below both neighbours, by number and of the window's points. A few leave every
 band readable; more than both come from a damaged detector or a damaged transfer."""
 
-STEP_SHARE_MIN = 0.2
-"""Height of a jump over the strongest band. Smaller ones look like a weak shoulder, not a band."""
-
-STEP_SNR_MIN = 12.0
-"""Height of a jump over noise; chance reaches five."""
-
 SNR_MIN = 40.0
 """Strongest band over noise to exclude anything: the weakest band that must be seen is a quarter as
 high (a listed substance beneath four times its light in other goods) and must stand ten times above
@@ -69,9 +53,6 @@ the noise to be recognised, the general limit of matching."""
 
 WEAKEST_SHARE = 0.25
 """Height of the weakest band that must be seen over the strongest one."""
-
-WEAKEST_SNR_MIN = 10.0
-"""Height over noise from which a band can be recognised."""
 
 FLUORESCENCE_SHARE_MAX = 0.8
 """Background over all light. Above it, when the weakest band drowns, more light of the same laser
@@ -116,10 +97,17 @@ Number = int | float | str
 
 @dataclass(frozen=True, slots=True)
 class QualityFinding:
-    """One thing that is wrong with a measurement: id of its sentence and the facts in it."""
+    """One thing that is wrong with a measurement.
+
+    Attributes:
+        reason_id: of its sentence.
+        parameters: the facts in it.
+        forbids: the numbers are no measurement of Raman light at all; to identify would be a guess.
+    """
 
     reason_id: str
     parameters: dict[str, Number]
+    forbids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +121,7 @@ class Condition:
         dark_missing: raw counts without a dark frame.
         dark_share: dark level over full scale, 0 to 1; None = unknown.
         saturated_share: share of the window's points that were full, 0 to 1.
-        plateau_count: clipped tops found in the light itself.
+        plateau_count: tops cut off over three or more points.
         spike_count: hits of cosmic rays.
         spiked_share: share of the window's points they spoilt, 0 to 1.
         dead_count: single points far below both their neighbours.
@@ -205,7 +193,7 @@ def measure_condition(
     axis, level = axis_cm1[inside], counts[inside]
     dark = None if dark_counts is None else np.asarray(dark_counts, dtype=np.float64)[inside]
     light = level if dark is None else level - dark
-    marks, plateau_count = _full(axis, level, full_scale_counts)
+    marks, plateau_count = full_pixels(axis, level, full_scale_counts)
     if saturated is not None:
         marks = marks | saturated[inside]
     clean, spikes = remove_spikes(axis, light, resolution_cm1)
@@ -223,10 +211,10 @@ def measure_condition(
         else None,
         saturated_share=float(marks.mean()),
         plateau_count=plateau_count,
-        spike_count=_runs(spikes),
+        spike_count=runs(spikes),
         spiked_share=float(spikes.mean()),
-        dead_count=_runs(dead),
-        step_cm1=_jump(axis, clean, scene.strongest),
+        dead_count=runs(dead),
+        step_cm1=jump(axis, clean, scene.strongest),
         noise=scene.noise,
         snr=scene.snr,
         weakest_snr=WEAKEST_SHARE * scene.strongest / scene.noise_bright,
@@ -241,24 +229,35 @@ def measure_condition(
     )
 
 
-def findings(condition: Condition) -> tuple[QualityFinding, ...]:
-    """What is wrong with the measurement, what to mend first at the front; empty = nothing."""
-    return (*_unusable(condition), *_detector_faults(condition), *_light_faults(condition))
+def findings(condition: Condition, snr_min: float = SNR_MIN) -> tuple[QualityFinding, ...]:
+    """What is wrong with the measurement.
+
+    Args:
+        condition: the measurement in numbers.
+        snr_min: strongest band over noise that it takes to clear.
+
+    Returns:
+        Findings, what to mend first at the front; empty = nothing is wrong.
+    """
+    light_faults = _light_faults(condition, snr_min)
+    return (*_unusable(condition), *_detector_faults(condition), *light_faults)
 
 
 def _unusable(condition: Condition) -> list[QualityFinding]:
     """What makes the numbers no measurement of light, or a wrong one."""
     found = []
     if condition.why_not_raman:
-        found.append(QualityFinding("not_raman", {"why": condition.why_not_raman}))
+        facts: dict[str, Number] = {"why": condition.why_not_raman}
+        found.append(QualityFinding("not_raman", facts, forbids=True))
     if condition.constant:
-        found.append(QualityFinding("constant", {}))
+        found.append(QualityFinding("constant", {}, forbids=True))
     if condition.saturated_share > SATURATED_SHARE_MAX or condition.plateau_count:
         share = max(1, round(100.0 * condition.saturated_share))
         found.append(QualityFinding("saturated", {"share_percent": share}))
     if condition.negative_matters and condition.negative_share > NEGATIVE_SHARE_MAX:
         share = round(100.0 * condition.negative_share)
-        found.append(QualityFinding("negative", {"share_percent": share}))
+        nothing = condition.negative_share >= 1.0  # there is no light at all, only differences
+        found.append(QualityFinding("negative", {"share_percent": share}, forbids=nothing))
     return found
 
 
@@ -279,18 +278,18 @@ def _detector_faults(condition: Condition) -> list[QualityFinding]:
     return found
 
 
-def _light_faults(condition: Condition) -> list[QualityFinding]:
+def _light_faults(condition: Condition, snr_min: float) -> list[QualityFinding]:
     """Too little Raman light for the noise, too much of another light, or smeared light."""
     found = []
     if (
         condition.fluorescence_share > FLUORESCENCE_SHARE_MAX
         and condition.background_snr >= FLUORESCENCE_SNR_MIN
-        and condition.weakest_snr < WEAKEST_SNR_MIN
+        and condition.weakest_snr < WEAKEST_SHARE * snr_min
     ):
         share = round(100.0 * condition.fluorescence_share)
         found.append(QualityFinding("fluorescence", {"share_percent": share}))
-    elif condition.snr < SNR_MIN:
-        facts: dict[str, Number] = {"snr": round(condition.snr, 1), "snr_min": round(SNR_MIN)}
+    elif condition.snr < snr_min:
+        facts: dict[str, Number] = {"snr": round(condition.snr, 1), "snr_min": round(snr_min)}
         found.append(QualityFinding("weak_signal", facts))
     limit = RESOLUTION_MAX_CM1 if condition.resolution_stated else BROADEST_MAX_CM1
     readable = condition.resolution_stated or condition.clear_count >= RESOLUTION_BANDS_MIN
@@ -299,61 +298,6 @@ def _light_faults(condition: Condition) -> list[QualityFinding]:
         facts = {"resolution_cm1": round(width), "resolution_max_cm1": round(limit)}
         found.append(QualityFinding("resolution_poor", facts))
     return found
-
-
-def against_average(
-    frames: FloatArray, noise_counts: float | None = None
-) -> tuple[FloatArray, BoolArray]:
-    """Find cosmic rays by comparing each exposure with the median of the others.
-
-    A hit is in one frame only, a band in all of them; so a hit may even be as wide as a band. The
-    frames may differ in brightness (the sample moved, the laser drifted): each is brought to the
-    others by a factor and a level first.
-
-    Args:
-        frames: shape (k, n), k >= 2 exposures of the same sample on the same axis.
-        noise_counts: noise of one frame; None = measured from neighbouring points.
-
-    Returns:
-        Mean of the frames without the struck points, shape (n,), and the hits, shape (k, n).
-
-    Raises:
-        ValueError: fewer than two frames.
-    """
-    stack = np.asarray(frames, dtype=np.float64)
-    if stack.ndim != 2 or stack.shape[0] < 2:
-        raise ValueError(f"frames have shape {stack.shape}; give at least two exposures")
-    hits = np.zeros(stack.shape, dtype=np.bool_)
-    for number in range(stack.shape[0]):
-        others = np.delete(stack, number, axis=0)
-        # Of two frames the other one may be the struck one; only what rises above it is a hit.
-        typical = np.median(others, axis=0)
-        expected = _brought_to(typical, stack[number])
-        noise = difference_noise(stack[number]) if noise_counts is None else noise_counts
-        spread = noise * np.sqrt(1.0 + 1.6 / others.shape[0])  # a median is 1.25 times as noisy
-        # Where there is more light there is more shot noise, and drift shows as a few per cent.
-        drift = DRIFT_SHARE * np.abs(expected - float(np.median(expected)))
-        hits[number] = stack[number] - expected > np.maximum(HIT_SNR_MIN * spread, 1e-12) + drift
-    weight = (~hits).astype(np.float64)
-    weight[:, ~weight.any(axis=0)] = 1.0
-    return np.sum(stack * weight, axis=0) / np.sum(weight, axis=0), hits
-
-
-HIT_SNR_MIN = 8.0
-"""Height of a hit over the noise of the comparison; as for a single frame."""
-
-DRIFT_SHARE = 0.1
-"""Bands of two exposures of one sample may differ by this much after bringing them together."""
-
-
-def _brought_to(typical: FloatArray, frame: FloatArray) -> FloatArray:
-    """`typical` with the level and brightness of `frame`, by medians that hits do not move."""
-    level, other = float(np.median(frame)), float(np.median(typical))
-    rise = typical - other
-    bright = rise >= np.quantile(rise, 0.9)
-    ratio = (frame[bright] - level) / np.maximum(rise[bright], 1e-300)
-    factor = float(np.median(ratio)) if float(np.max(rise, initial=0.0)) > 0.0 else 1.0
-    return level + float(np.clip(factor, 0.2, 5.0)) * rise
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,14 +331,14 @@ def _scene(
     size = min(int(OPENING_CM1 / STEP_CM1), max(smooth.size // 4, 3))
     opened = grey_opening(smooth, size=size, mode="nearest")
     base = gaussian_filter1d(opened, size / 4.0, mode="nearest")
-    base = np.minimum(base, smooth + 2.0 * noise)
     bright = even[base >= np.quantile(base, 0.75)]
     noise_bright = max(noise, difference_noise(bright) * gain) if bright.size >= 16 else noise
     signal = float(np.sum(np.maximum(smooth - base - noise, 0.0)))
     floor = min(0.0, float(base.min())) if zero_known else float(base.min())
     broad = float(np.sum(base - floor))
-    tops, known = find_peaks(smooth, prominence=6.0 * noise)
-    widths = peak_widths(smooth, tops, rel_height=0.5)[0] * (grid[1] - grid[0])
+    rest = smooth - base  # on a steep background a band has no crest of its own
+    tops, known = find_peaks(rest, prominence=6.0 * noise)
+    widths = peak_widths(rest, tops, rel_height=0.5)[0] * (grid[1] - grid[0])
     heights = known["prominences"]
     sharp = widths <= SHARP_CM1_MAX
     strongest = float(heights[sharp].max(initial=0.0))
@@ -424,74 +368,3 @@ def _evenly(axis_cm1: FloatArray, counts: FloatArray) -> tuple[FloatArray, Float
     half = 0.5 * (grid[1] - grid[0])
     edges = np.clip(np.append(grid - half, grid[-1] + half), axis_cm1[0], axis_cm1[-1])
     return grid, np.diff(np.interp(edges, axis_cm1, area)) / np.diff(edges)
-
-
-def _full(
-    axis_cm1: FloatArray, counts: FloatArray, full_scale_counts: float
-) -> tuple[BoolArray, int]:
-    """Points at full scale or on a clipped top, shape (n,), and the number of clipped tops."""
-    full: BoolArray = np.zeros(counts.shape, dtype=np.bool_)
-    if full_scale_counts > 0.0:
-        full = counts >= full_scale_counts
-        return full, 0
-    plateau = clipped(axis_cm1, counts)
-    return plateau, _runs(plateau)
-
-
-def clipped(axis_cm1: FloatArray, counts: FloatArray) -> BoolArray:
-    """Find tops that are flat where a band cannot be: a detector or converter was full.
-
-    Args:
-        axis_cm1: shape (n,), strictly increasing.
-        counts: shape (n,), before any background is taken off.
-
-    Returns:
-        shape (n,), true on the flat tops of the strongest light.
-    """
-    marks: BoolArray = np.zeros(counts.shape, dtype=np.bool_)
-    height = float(np.ptp(counts))
-    if height <= 0.0:
-        return marks
-    near = counts >= counts.max() - PLATEAU_FLATNESS * height
-    half = counts >= counts.max() - 0.5 * height
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], near, [False])).astype(np.int8)))
-    for start, stop in edges.reshape(-1, 2):
-        if stop - start < PLATEAU_POINTS_MIN:
-            continue
-        left, right = start, stop - 1
-        while left > 0 and half[left - 1]:
-            left -= 1
-        while right < half.size - 1 and half[right + 1]:
-            right += 1
-        whole = axis_cm1[right] - axis_cm1[left]
-        if axis_cm1[stop - 1] - axis_cm1[start] >= PLATEAU_WIDTH_SHARE * whole:
-            marks[start:stop] = True
-    return marks
-
-
-def _jump(axis_cm1: FloatArray, clean: FloatArray, strongest: float) -> float | None:
-    """Place of the highest jump of the level between two neighbouring points, None = none."""
-    reach = 8
-    if clean.size < 4 * reach:
-        return None
-    rise = np.diff(clean)
-    noise = difference_noise(clean)
-    least = max(STEP_SNR_MIN * noise, STEP_SHARE_MIN * strongest, 1e-12)
-    for at in np.argsort(-np.abs(rise))[:5]:
-        if abs(rise[at]) < least:
-            return None
-        if not reach <= at < rise.size - reach:
-            continue
-        around = np.abs(np.concatenate((rise[at - 3 : at], rise[at + 1 : at + 4])))
-        before, after = clean[at + 1 - reach : at + 1], clean[at + 1 : at + 1 + reach]
-        level = float(np.median(after) - np.median(before))
-        # A band rises over several points; a spike comes back; a jump does neither.
-        if around.max() < 0.25 * abs(rise[at]) and level * np.sign(rise[at]) > 0.7 * abs(rise[at]):
-            return float(0.5 * (axis_cm1[at] + axis_cm1[at + 1]))
-    return None
-
-
-def _runs(mask: BoolArray) -> int:
-    """Number of connected stretches of true."""
-    edges = np.diff(np.concatenate(([False], mask)).astype(np.int8))
-    return int(np.count_nonzero(edges == 1))

@@ -4,6 +4,7 @@ Method: read the .po files as they are and compare msgids and placeholders; load
 does and compare with the code that asks for them.
 """
 
+import re
 import string
 from pathlib import Path
 
@@ -12,8 +13,17 @@ from babel.messages.pofile import read_po
 
 import gateway
 from gateway.catalogue import DOMAIN, LANGUAGES, SIGNALS, CatalogueError, translate, translations
-from gateway.screening.explain import REASONS
+from gateway.screening.account import LINES
+from gateway.screening.explain import REASONS, WORDS
+from gateway.screening.picture import LABELS
 
+MSGIDS = (
+    set(REASONS.values())
+    | {msgid for words in WORDS.values() for msgid in words.values()}
+    | set(LINES.values())
+    | set(LABELS.values())
+    | set(SIGNALS)
+)
 FOLDER = Path(gateway.__file__).parent / "locale"
 
 
@@ -36,12 +46,28 @@ def test_there_are_four_languages_and_no_compiled_files():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_msgid_is_translated_with_its_placeholders(language):
     found = entries(language)
-    assert set(found) == set(REASONS.values()) | set(SIGNALS)
+    assert set(found) == MSGIDS
     for msgid, text in found.items():
         assert text.strip(), msgid
         assert placeholders(text) == placeholders(msgid), msgid
         if language != "en" and msgid not in SIGNALS:
             assert text != msgid
+
+
+def test_arabic_has_its_own_letters_and_punctuation():
+    for msgid, text in entries("ar").items():
+        bare = re.sub(r"\{\w+\}|cm-1|1064 nm|0\.9", "", text)
+        assert re.search("[\u0600-\u06ff]", bare), msgid
+        assert not re.search("[,;?a-zA-Z]", bare), text
+        assert text.endswith(".") == msgid.endswith("."), text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sentences_end_like_their_msgids_and_have_no_stray_blanks(language):
+    for msgid, text in entries(language).items():
+        assert text.endswith(".") == msgid.endswith("."), text
+        assert text == text.strip()
+        assert "  " not in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

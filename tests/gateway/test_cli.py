@@ -7,8 +7,9 @@ import json
 
 import pytest
 
-from gateway import cli, post
+from gateway import cli
 from gateway.journal.store import FILE_NAME
+from gateway.library import folder
 from gateway.spectra.errors import LibraryError
 from tests.gateway.running import write_settings
 
@@ -65,7 +66,7 @@ def test_an_installation_that_is_damaged(call, tmp_path, free_port, monkeypatch)
     def fail():
         raise LibraryError("substances.csv: urea lacks a name in fr")
 
-    monkeypatch.setattr(post, "load_library", fail)
+    monkeypatch.setattr(folder, "load_library", fail)
     code, _, said = call("run", "--settings", write_settings(tmp_path, free_port))
     assert code == 2
     assert said.endswith("urea lacks a name in fr; install the package again\n")
@@ -85,3 +86,17 @@ def test_identify_is_at_hand(call, tmp_path):
     code, printed, _ = call("identify", "--json", spectrum)
     assert code == 2
     assert json.loads(printed)["error"]
+
+
+def test_identify_draws_and_explains(call, tmp_path):
+    spectrum = tmp_path / "flat.csv"
+    spectrum.write_text("".join(f"{200 + 2 * i},512\n" for i in range(900)))
+    plot = tmp_path / "why.svg"
+    code, printed, _ = call("identify", "--explain", "--language", "fr", "--plot", plot, spectrum)
+    assert code == 0
+    assert "NON CONCLUANT" in printed
+    assert "Mesure : non évaluée." in printed
+    assert plot.read_text("utf-8").startswith("<?xml")
+    code, _, said = call("identify", "--plot", plot, spectrum, spectrum)
+    assert code == 2
+    assert "draw one at a time" in said

@@ -9,12 +9,14 @@ import csv
 import io
 import json
 import os
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from gateway.catalogue import LANGUAGES
+from gateway.errors import GatewayError
 from gateway.identify import FILE_BYTES_MAX, read_spectrum, run
 from gateway.spectra.library import load_library
 from simulators.forward import measure
@@ -51,10 +53,10 @@ def write_jcamp(path, substance_id="urea"):
     return path
 
 
-def ran(files, *, language="en", as_json=True):
+def ran(files, *, language="en", as_json=True, **kwargs):
     output = io.StringIO()
     console = Console(file=output, width=80, color_system=None)
-    status = run(list(files), as_json=as_json, language=language, console=console)
+    status = run(list(files), as_json=as_json, language=language, console=console, **kwargs)
     return status, output.getvalue()
 
 
@@ -192,6 +194,139 @@ def test_a_file_name_that_is_no_text_is_still_reported(tmp_path):
     assert "does not exist" in record["error"]
 
 
+def infrared_file(folder, name, head, values):
+    """An export of an infrared program: 400 to 4000 cm^-1 falling, head lines, two columns."""
+    axis = np.arange(4000.0, 399.0, -1.9286)
+    bands = sum(
+        height / (1.0 + ((axis - place) / width) ** 2)
+        for place, width, height in ((1740.0, 12.0, 0.9), (1220.0, 15.0, 0.7), (2930.0, 25.0, 0.4))
+    )
+    bands = bands + 0.5 * np.exp(-0.5 * ((axis - 3350.0) / 130.0) ** 2)
+    rows = "\n".join(f"{x:.4f};{y:.6f}" for x, y in zip(axis, values(bands), strict=True))
+    (folder / name).write_text(f"{head}{rows}\n", encoding="utf-8")
+    return folder / name
+
+
+def rewritten(folder, name, axis, counts, head="", order=("axis", "counts")):
+    columns = {"axis": axis, "counts": counts}
+    pairs = zip(*(columns[key] for key in order), strict=True)
+    (folder / name).write_text(
+        head + "\n".join(f"{x:.4f},{y:.4f}" for x, y in pairs) + "\n", encoding="utf-8"
+    )
+    return folder / name
+
+
+def wrong_files(folder):
+    """What other instruments and careless exports write, and the words of error or reason."""
+    axis, counts = counts_of("urea")
+    rng = np.random.default_rng(5)
+    laser_cm1 = 1e7 / 785.0
+    wavelength_nm = 1e7 / (laser_cm1 - axis)
+    clipped = np.minimum(counts, counts.min() + 0.4 * np.ptp(counts))
+    shuffled = rng.permutation(axis.size)
+    return {
+        infrared_file(folder, "t.dpt", "", lambda a: 100.0 * 10.0**-a): "transmittance",
+        infrared_file(folder, "t1.dpt", "", lambda a: 10.0**-a): "transmittance",
+        infrared_file(folder, "a.dpt", "", lambda a: 0.02 + a): "absorbance",
+        infrared_file(folder, "a.csv", "Wavenumber;Absorbance\n", lambda a: a): "is 'Absorbance'",
+        infrared_file(folder, "t.csv", "cm-1;%T\n", lambda a: 100.0 * 10.0**-a): "is '%T'",
+        rewritten(folder, "nm.csv", wavelength_nm, counts): "wavelength",
+        rewritten(
+            folder, "nm2.csv", wavelength_nm, counts, "Wavelength (nm),Counts\n"
+        ): "wavelength",
+        rewritten(folder, "abs.csv", laser_cm1 - axis, counts): "absolute wavenumbers",
+        rewritten(folder, "px.csv", np.arange(counts.size), counts): "pixels",
+        rewritten(folder, "px2.csv", np.arange(counts.size), counts, "Pixel,Intensity\n"): "pixel",
+        rewritten(folder, "swap.csv", axis, counts, order=("counts", "axis")): "swapped",
+        rewritten(folder, "mixed.csv", axis[shuffled], counts[shuffled]): "sort the axis",
+        rewritten(folder, "down.csv", axis, 60_000.0 - counts): "inverted",
+        rewritten(folder, "below.csv", axis, counts - 2.0 * counts.max()): "negative",
+        rewritten(folder, "flat.csv", axis, np.full_like(counts, 512.0)): "constant",
+        rewritten(folder, "dark.csv", axis, rng.normal(500.0, 4.0, axis.size)): "signal",
+        rewritten(folder, "few.csv", axis[::40], counts[::40]): "points",
+        rewritten(folder, "gap.csv", axis[::10], counts[::10]): "gap of more than",
+        rewritten(folder, "short.csv", axis[:90], counts[:90]): "fingerprint",
+        rewritten(folder, "full.csv", axis, clipped): "saturated",
+    }
+
+
+def test_wrong_data_are_refused_or_inconclusive_by_name_and_never_a_guess(tmp_path):
+    files = wrong_files(tmp_path)
+    _, found = records(files)
+    for record, (path, words) in zip(found, files.items(), strict=True):
+        if "error" in record:
+            told = record["error"]
+        else:
+            told = json.dumps([record["reason_id"], record["parameters"]])
+            if path.name == "full.csv":  # the rest of its bands may still be an alarm
+                assert record["verdict"] in ("alarm", "inconclusive")
+                continue
+            assert record["verdict"] == "inconclusive", path.name
+            assert record["hits"] == [], path.name
+        assert words in told, (path.name, told)
+
+
+def test_a_clipped_harmless_spectrum_is_not_cleared(tmp_path):
+    axis, counts = counts_of("sucrose")
+    clipped = np.minimum(counts, counts.min() + 0.5 * np.ptp(counts))
+    _, [record] = records([rewritten(tmp_path, "full.csv", axis, clipped)])
+    assert (record["verdict"], record["reason_id"]) == ("inconclusive", "saturated")
+
+
+def test_a_spectrum_filled_up_with_zeros_is_the_same(tmp_path):
+    axis, counts = counts_of("urea")
+    more = np.arange(axis[-1] + 2.0, 2400.0, 2.0)
+    files = [
+        rewritten(tmp_path, "as_is.csv", axis, counts),
+        rewritten(
+            tmp_path, "filled.csv", np.append(axis, more), np.append(counts, np.zeros(more.size))
+        ),
+    ]
+    _, (plain, filled) = records(files)
+    assert plain["hits"] == filled["hits"]
+    assert plain["verdict"] == filled["verdict"] == "alarm"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_picture_is_drawn_into_the_named_file(tmp_path, language):
+    plot = tmp_path / "urea.svg"
+    source = write_columns(tmp_path / "urea.csv")
+    status, [record] = ran_json(source, language=language, plot=plot)
+    assert status == 0
+    root = ET.fromstring(plot.read_text("utf-8"))
+    assert root.get("lang") == language
+    assert plot.stat().st_size < 300_000
+    shown = "".join("".join(node.itertext()) for node in root.iter() if node.tag.endswith("desc"))
+    assert shown == record["reason"]
+
+
+def ran_json(file, **kwargs):
+    status, text = ran([file], **kwargs)
+    return status, [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_picture_takes_one_file_and_a_place_to_write(tmp_path):
+    file = write_columns(tmp_path / "urea.csv")
+    with pytest.raises(GatewayError, match="2 are given"):
+        ran([file, file], plot=tmp_path / "x.svg")
+    with pytest.raises(GatewayError, match="cannot write"):
+        ran([file], plot=tmp_path / "no" / "x.svg")
+    status, _ = ran([tmp_path / "absent.csv"], plot=tmp_path / "x.svg")
+    assert status == 2
+    assert not (tmp_path / "x.svg").exists()
+
+
+def test_the_long_explanation_names_the_bands(tmp_path):
+    file = write_columns(tmp_path / "urea.csv")
+    _, short = ran([file], as_json=False)
+    _, text = ran([file], as_json=False, at_length=True)
+    assert text.startswith(short)
+    words = " ".join(text.split())
+    for part in ("Bands at their place", "Next:", "Measurement: strongest band", "Calibration:"):
+        assert part in words
+        assert part not in " ".join(short.split())
+
+
 LISTED_NAMES = {"acetone": "acetone", "urea": "urea"}
 
 
@@ -241,3 +376,20 @@ def test_most_measured_spectra_are_decided(collection):
     ]
     assert verdicts.count("clear") >= 85
     assert len(undecided) <= 10, undecided
+
+
+def test_the_state_of_the_measurement_is_told_in_numbers(tmp_path):
+    axis, counts = counts_of("sucrose")
+    clipped = np.minimum(counts, counts.min() + 0.5 * np.ptp(counts))
+    files = [
+        rewritten(tmp_path, "good.csv", axis, counts),
+        rewritten(tmp_path, "full.csv", axis, clipped),
+    ]
+    _, (good, full) = records(files)
+    assert good["findings"] == []
+    assert good["condition"]["snr"] > 100.0
+    assert 0.0 < good["condition"]["fluorescence_share"] < 1.0
+    assert full["condition"]["plateau_count"] >= 1
+    [finding] = full["findings"]
+    assert finding["reason_id"] == "saturated"
+    assert finding["parameters"]["share_percent"] >= 1

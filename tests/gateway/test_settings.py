@@ -17,6 +17,7 @@ from gateway.settings import (
     AuthoritySettings,
     BrokerSettings,
     NodeSettings,
+    ScreeningSettings,
     Settings,
     SpectraSettings,
     is_loopback,
@@ -49,13 +50,15 @@ def test_the_example_holds_every_key_with_its_default(repository_path, tmp_path)
         (NodeSettings, table["nodes"][0]),
         (AuthoritySettings, table["authority"]),
         (SpectraSettings, table["spectra"]),
+        (ScreeningSettings, table["screening"]),
     ):
         assert set(found) == set(kind.__struct_fields__), kind
     loaded = load(write(tmp_path, text))
     assert loaded.nodes == (NodeSettings("lane-1"),)
     assert loaded.broker == BrokerSettings()
     assert loaded.authority == AuthoritySettings()
-    assert loaded.spectra == SpectraSettings()
+    assert loaded.spectra == SpectraSettings(library_directory=str(tmp_path / "library"))
+    assert loaded.screening == ScreeningSettings(lists_directory=str(tmp_path / "lists"))
     assert loaded.language == "en"
 
 

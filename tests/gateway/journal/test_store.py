@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import JournalError
 from gateway.journal import store
 from gateway.journal.records import save_floor
-from gateway.journal.store import Journal, connect
+from gateway.journal.store import SCHEMA_VERSION, Journal, connect
 from tests.gateway.seen import DEADLINE_S
 
 
@@ -256,3 +256,23 @@ def test_a_folder_that_is_not_there_and_a_file_that_is_not_there(tmp_path):
         connect(tmp_path / "missing" / "journal.sqlite")
     with pytest.raises(JournalError, match="does not exist; `harmattan run` makes it"):
         connect(tmp_path / "journal.sqlite", read_only=True)
+
+
+def test_a_journal_of_an_older_version_gets_the_tables_it_lacks(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    connection = connect(path)
+    tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+    whole = connection.execute(tables).fetchall()
+    connection.execute("INSERT INTO counters (name, subject, count) VALUES ('a', 'b', 3)")
+    connection.execute("DROP TABLE rejudged")
+    connection.execute("DROP TABLE rejudgings")
+    connection.pragma("user_version", 1)
+    connection.close()
+    with pytest.raises(JournalError, match="start the gateway once"):
+        connect(path, read_only=True)
+    connection = connect(path)
+    assert connection.execute(tables).fetchall() == whole
+    assert connection.execute("SELECT count FROM counters").fetchall() == [(3,)]
+    assert connection.pragma("user_version") == SCHEMA_VERSION
+    connection.close()
+    connect(path, read_only=True).close()

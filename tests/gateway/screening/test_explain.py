@@ -1,17 +1,21 @@
 """Goal: every reason has one sentence in each language with all its facts filled in.
 
-Method: a verdict for every reason id with the parameters the rules give it, in all four languages;
-and the reasons that the code can give, read from its source, are exactly those with a sentence.
+Method: a verdict for every reason id with the parameters the rules give it, in all four languages,
+and with any parameters by Hypothesis; the reasons that the code can give, read from its source, are
+exactly those with a sentence; and the punctuation is that of the language.
 """
 
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import gateway
 from gateway import catalogue
-from gateway.screening import judge, rules
-from gateway.screening.explain import REASONS, explain, name_of
+from gateway.screening import rules
+from gateway.screening.explain import REASONS, WORDS, explain, name_of
 from gateway.screening.judge import unjudged
 from gateway.spectra.library import load_library
 
@@ -31,6 +35,22 @@ PARAMETERS = {
     "range_short": {"low_cm1": 700, "high_cm1": 1800, "substance_ids": ("acetic_anhydride",)},
     "wrong_pixel_count": {"pixel_count": 512, "expected_count": 1024},
     "harmless_found": {"substance_ids": ("sucrose", "starch")},
+    "not_calibrated": {"instrument": "Ventana 785 no. 7", "standard": "polystyrene"},
+    "calibration_expired": {"age_days": 41, "age_days_max": 30, "standard": "cyclohexane"},
+    "calibration_failed": {"fault": "wrong_material"},
+    "uncalibrated_listed": {
+        "substance_ids": ("acetone",),
+        "lists": ("List A (2026-11-01)",),
+        "why": "calibration_expired",
+    },
+    "not_raman": {"why": "transmittance"},
+    "negative": {"share_percent": 38},
+    "dark_high": {"share_percent": 46},
+    "fluorescence": {"share_percent": 97},
+    "resolution_poor": {"resolution_cm1": 21, "resolution_max_cm1": 16},
+    "cosmic_rays": {"spike_count": 44},
+    "dead_pixels": {"pixel_count": 12},
+    "step": {"shift_cm1": 1201},
     "unknown_clear": {"band_count": 9},
 }
 
@@ -45,7 +65,10 @@ def test_every_reason_is_one_filled_sentence(reason_id, language):
     assert len(text) > 40
     for key, value in parameters.items():
         for part in value if isinstance(value, tuple) else (value,):
-            shown = name_of(part, language, LIBRARY) if key.endswith("_ids") else str(part)
+            named = key.endswith("_ids") or key == "standard"
+            shown = name_of(part, language, LIBRARY) if named else str(part)
+            if part in WORDS.get(key, {}):
+                shown = catalogue.translate(WORDS[key][part], language)
             assert shown in text or key == "band_count", (shown, text)
 
 
@@ -65,14 +88,82 @@ def test_alarms_undecided_and_clear_begin_with_their_word():
         assert word == kind, reason_id
 
 
+OF_CALIBRATION = {
+    "not_calibrated",
+    "calibration_expired",
+    "calibration_failed",
+    "uncalibrated_listed",
+}
+"""Given where a node's instrument is judged by its calibration."""
+
+
 def test_the_code_gives_exactly_the_reasons_with_a_sentence():
     given = set()
-    for module in (rules, judge):
-        source = Path(module.__file__).read_text("utf-8")
-        given |= set(re.findall(r'"([a-z_]+)"', source)) & set(REASONS)
+    for path in Path(gateway.__file__).parent.rglob("*.py"):
+        if path.name not in ("explain.py", "account.py", "picture.py"):
+            given |= set(re.findall(r'"([a-z_]+)"', path.read_text("utf-8"))) & set(REASONS)
     given |= {f"{category}_found" for category in rules.REFER_CATEGORIES}
-    # Given by the post when the judge itself fails.
-    assert given | {"judgement_failed"} == set(REASONS)
+    assert given | OF_CALIBRATION == set(REASONS)
+
+
+def test_every_reason_id_in_the_code_has_a_sentence():
+    """Findings, decisions and unjudged readings name their reason as the first word."""
+    calls = re.compile(
+        r'(?:QualityFinding|unjudged)\(\s*"([a-z_]+)"|"(?:alarm|inconclusive|clear)", "([a-z_]+)"'
+        r'|reason = "([a-z_]+)"|reason, facts = "([a-z_]+)"'
+    )
+    found = set()
+    for path in Path(gateway.__file__).parent.rglob("*.py"):
+        for match in calls.finditer(path.read_text("utf-8")):
+            found |= {word for word in match.groups() if word} - {"inconclusive", "clear"}
+    assert len(found) > 20
+    assert found <= set(REASONS), found - set(REASONS)
+
+
+facts = st.one_of(
+    st.integers(-(10**9), 10**9),
+    st.floats(),
+    st.text(max_size=40),
+    st.lists(st.text(max_size=12), max_size=4).map(tuple),
+    st.sampled_from(sorted(LIBRARY.substances)),
+)
+
+
+@given(st.data(), st.sampled_from(sorted(REASONS)), st.sampled_from(catalogue.LANGUAGES))
+def test_any_facts_make_a_sentence(data, reason_id, language):
+    parameters = {key: data.draw(facts) for key in PARAMETERS.get(reason_id, {})}
+    text = explain(unjudged(reason_id, LIBRARY, **parameters), language)
+    assert len(text) > 40
+
+
+NEXT_STEPS = (
+    "measure", "check", "call", "compare", "send", "use", "calibrat", "restart", "hold", "ask",
+    "take", "report",
+)  # fmt: skip
+
+
+def test_every_sentence_says_what_to_do():
+    for reason_id, sentence in REASONS.items():
+        steps = sentence.split(":", 1)[1].lower()
+        assert any(step in steps for step in NEXT_STEPS), reason_id
+
+
+def test_metal_powder_is_never_called_absent():
+    for reason_id in ("packaging_only", "no_signal", "harmless_found", "unknown_clear"):
+        for language, word in (
+            ("en", "etal powder"),
+            ("fr", "oudre"),
+            ("es", "olvo"),
+            ("ar", "معدني"),
+        ):
+            parameters = PARAMETERS.get(reason_id, {})
+            assert word in explain(unjudged(reason_id, LIBRARY, **parameters), language)
+
+
+def test_foreign_words_are_kept_together_in_arabic():
+    text = explain(unjudged("listed_found", LIBRARY, **PARAMETERS["listed_found"]), "ar")
+    assert "\u2068List A (2026-11-01)\u2069" in text
+    assert "\u2068" not in explain(unjudged("listed_found", LIBRARY, **PARAMETERS["listed_found"]))
 
 
 def test_an_unknown_language_is_named():

@@ -3,12 +3,15 @@
 Method: the published counts and annexes; every malformed list is refused by name.
 """
 
+import datetime as dt
+
 import pytest
 
 from gateway.screening.watchlists import (
     WatchlistError,
     Watchlists,
     check_watchlists,
+    join_watchlists,
     load_watchlists,
     parse_watchlist,
 )
@@ -22,6 +25,10 @@ source = "the post's own"
 [[entries]]
 substance_id = "sucrose"
 """
+
+
+LIMIT = """"sucrose"
+limits = [{ value = 3.0, unit = "%", basis = "w/w", licence = true, licence_max = 10.0 }]"""
 
 
 def by_id():
@@ -77,6 +84,17 @@ def test_a_substance_knows_its_lists():
         ('"sucrose"', '"sucrose"\nstatus = "maybe"', "maybe"),
         ('[[entries]]\nsubstance_id = "sucrose"', "entries = []", "0 entries"),
         ("source", "]", "local"),
+        ('"local"', '"Not an id"', "list_id"),
+        ('"Local list"', '""', "title"),
+        ('"sucrose"', '"sucrose"\nhs2022 = ["170199"]', "hs2022"),
+        ('"sucrose"', '"sucrose"\ncn = ["1701.99"]', "cn"),
+        ('"sucrose"', LIMIT.replace("3.0", "300.0"), "limits"),
+        ('"sucrose"', LIMIT.replace("3.0", "nan"), "limits|finite|value"),
+        ('"sucrose"', LIMIT.replace('"%"', '"ppm"'), "ppm"),
+        ('"sucrose"', LIMIT.replace("10.0", "2.0"), "licence_max 2 of sucrose"),
+        ('"sucrose"', LIMIT.replace("true", "false"), "licence_max 10 of sucrose"),
+        ('"sucrose"', '"sucrose"\n[[entries]]\nsubstance_id = "sucrose"', "'sucrose' twice"),
+        ("source", "valid_from = 2026-02-01\nvalid_until = 2026-01-31\nsource", "before valid"),
     ],
 )
 def test_a_malformed_list_is_refused_by_name(old, new, words):
@@ -93,3 +111,82 @@ def test_an_unknown_substance_is_named():
     odd = parse_watchlist("local", GOOD.replace("sucrose", "gravel"))
     with pytest.raises(WatchlistError, match="local names 'gravel'"):
         check_watchlists(Watchlists((odd,)), load_library())
+
+
+def test_every_shipped_list_has_its_name_in_four_languages():
+    for entry in load_watchlists().lists:
+        assert set(entry.titles) == {"en", "fr", "ar", "es"}
+        assert all((entry.title_fr, entry.title_ar, entry.title_es))
+        assert entry.jurisdiction
+
+
+def test_the_regulation_has_its_limits_as_numbers():
+    """Annex I of the consolidated text: limit and highest concentration that can be licensed."""
+    rows = {row.substance_id: row for row in by_id()["eu-2019-1148"].entries}
+    told = {
+        key: (limit.value, limit.licence_max)
+        for key, row in rows.items()
+        if row.annex == "I" and row.status == "listed"
+        for limit in row.limits
+    }
+    assert told == {
+        "nitric_acid": (3.0, 10.0),
+        "hydrogen_peroxide": (12.0, 35.0),
+        "sulfuric_acid": (15.0, 40.0),
+        "nitromethane": (16.0, 100.0),
+        "ammonium_nitrate": (16.0, None),
+        "potassium_chlorate": (40.0, None),
+        "potassium_perchlorate": (40.0, None),
+        "sodium_chlorate": (40.0, None),
+        "sodium_perchlorate": (40.0, None),
+    }
+    assert rows["nitric_acid"].limit == "3 % w/w; licence up to 10 % w/w"
+    assert rows["ammonium_nitrate"].limit.endswith("in relation to ammonium nitrate; no licence")
+    assert "200 um" in rows["aluminium_powder"].limit
+    assert not rows["acetone"].limits
+
+
+def test_codes_of_the_lists_agree_with_the_substances():
+    """A CN code begins with its HS code; both are those of the substance."""
+    library = load_library()
+    for entry in load_watchlists().lists:
+        for row in entry.entries:
+            known = library[row.substance_id].hs2022.split(";")
+            assert set(row.hs2022) <= set(known), row.substance_id
+            for code in row.cn:
+                plain = code.removeprefix("ex ").replace(" ", "")
+                assert f"{plain[:4]}.{plain[4:6]}" in known, row.substance_id
+
+
+@pytest.mark.parametrize(
+    "more,state",
+    [
+        ("", "in force"),
+        ("valid_until = 2026-11-21", "in force"),
+        ("valid_until = 2026-11-20", "expired"),
+        ("valid_from = 2026-11-21", "in force"),
+        ("valid_from = 2026-11-22", "not yet in force"),
+        ('superseded_by = "other"', "superseded"),
+    ],
+)
+def test_a_list_knows_whether_it_is_in_force(more, state):
+    found = parse_watchlist("local", GOOD.replace("source", f"{more}\nsource"))
+    assert found.state_on(dt.date(2026, 11, 21)) == state
+
+
+def test_of_two_editions_the_later_one_is_used():
+    shipped = load_watchlists()
+    later = parse_watchlist("x", GOOD.replace("local", "pgs").replace("2026-11-01", "2027-01-01"))
+    older = parse_watchlist("x", GOOD.replace("local", "pgs").replace("2026-11-01", "2020-01-01"))
+    new = parse_watchlist("x", GOOD)
+    joined, replaced = join_watchlists(shipped, [older, later, new])
+    assert {entry.list_id for entry in joined.lists} == {*by_id(), "local"}
+    assert joined.lists_of("sucrose") == ("local", "pgs")
+    assert set(replaced) == {older, by_id()["pgs"]}
+    assert joined.version != shipped.version
+
+
+def test_whatever_a_list_says_is_in_the_version():
+    one = Watchlists((parse_watchlist("local", GOOD),))
+    other = Watchlists((parse_watchlist("local", GOOD.replace("Local list", "Other list")),))
+    assert one.version != other.version

@@ -72,6 +72,78 @@ def test_names_line_and_value(text, words):
     assert "\x1b" not in str(caught.value)
 
 
+BODY = "".join(f"{400 + 2 * i},{100 + (i * 37) % 91}\n" for i in range(40))
+
+
+@pytest.mark.parametrize(
+    "head,words",
+    [
+        ("Wavelength (nm),Intensity (counts)\n", "line 1: the first column is 'Wavelength"),
+        ("Date;2026-11-01\nlongitud de onda (nm);intensidad\n", "line 2: the first column"),
+        ("Longueur d'onde;Signal\n", "a wavelength"),
+        ("Pixel\tIntensity\n", "a pixel or row number"),
+        ("# wavelength intensity\n", "a wavelength"),
+        ("Absolute wavenumber (cm-1),Counts\n", "absolute wavenumber"),
+        ("Energy (eV),Counts\n", "an energy or a frequency"),
+        ("2theta,Counts\n", "a mass or an angle"),
+        ("Wavenumber (cm-1)\tAbsorbance (A.U.)\n", "the second column is 'Absorbance"),
+        ("cm-1,%T\n", "transmittance and no Raman intensity"),
+        ("Wavenumbers [1/cm];%Transmittance\n", "transmittance"),
+        ("Nombre d'onde (cm-1);Absorbance\n", "absorbance"),
+        ("Número de onda (cm-1);Transmitancia\n", "transmittance"),
+        ("العدد الموجي (cm-1);الامتصاص\n", "absorbance"),
+        ("cm-1;Kubelka-Munk\n", "reflectance"),
+        ("# wavenumber absorbance\n", "absorbance"),
+        ("XUNITS,WAVENUMBER\nYUNITS,TRANSMITTANCE\nx,y\n", "line 2: 'YUNITS' is 'TRANSM"),
+        ("Data type: INFRARED SPECTRUM\n\n", "this is infrared data"),
+        ("#Technique: ATR-FTIR\n# x y\n", "this is infrared data"),
+        ("[Data]\nX Axis=Wavelength (nm)\nY axis=counts\n", "a wavelength"),
+        ("Intensity,Raman shift (cm-1)\n", "are swapped"),
+        ("Intensité;décalage\n", "are swapped"),
+    ],
+)
+def test_other_data_are_named_by_the_words_above_them(head, words):
+    """Titles and settings as programs for infrared, ultraviolet and raw detectors write them."""
+    with pytest.raises(FormatError, match=words) as caught:
+        parse_columns(head + BODY)
+    assert len(str(caught.value)) < 250
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Raman Shift (cm-1),Intensity (a.u.)\n",
+        "Raman Shift (cm-1) (785 nm),Dark corrected\n",
+        "Laser Wavelength (nm),785.0\nIntegration Time,2000\nPixel Count,1024\nShift,Counts\n",
+        "Time,12:30:11\nMeasurement Date,2026-11-01\nWavenumber,Processed\n",
+        "#Grating: transmission VPH\n# laser 785 nm, 50 mW\n",
+        "# Instrument: FTIR-Raman module\n# Technique: FT-Raman\n",
+        "# Filter: infrared cut-off\n",
+        "Note: absorption of the bag not corrected, see the log\nshift;counts\n",
+        "Décalage Raman (cm-1);Intensité (u.a.)\n",
+        "Desplazamiento Raman (cm-1);Intensidad (cuentas)\n",
+        "إزاحة رامان (cm-1);الشدة\n",
+        "Wavenumbers (1/cm)\tCounts\n",
+        "% shift   intensity\n",
+        "X,Y\n",
+    ],
+)
+def test_raman_exports_are_not_taken_for_other_data(head):
+    axis, counts = parse_columns(head + BODY)
+    assert axis.size == counts.size == 40
+
+
+def test_swapped_columns_are_known_by_their_numbers():
+    for order in (1, -1):
+        rows = [f"{100 + (i * 37) % 91},{400 + 2 * i}" for i in range(40)][::order]
+        with pytest.raises(FormatError, match="the columns are swapped"):
+            parse_columns("\n".join(rows))
+    # Two columns of which none runs evenly are only unsorted.
+    with pytest.raises(FormatError, match="sort the axis"):
+        parse_columns("\n".join(f"{400 + (i * 7) % 40},{(i * 37) % 91}" for i in range(40)))
+
+
 @given(st.text(max_size=200))
 def test_any_text_gives_columns_or_a_format_error(text):
     try:

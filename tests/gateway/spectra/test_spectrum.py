@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from gateway.spectra.errors import SpectraError, SpectrumError
-from gateway.spectra.spectrum import POINTS_MAX, POINTS_MIN, Spectrum
+from gateway.spectra.spectrum import (
+    PADDING_POINTS_MIN,
+    POINTS_MAX,
+    POINTS_MIN,
+    Spectrum,
+    without_padding,
+)
 
 AXIS = np.linspace(200.0, 2000.0, 100)
 COUNTS = np.linspace(1.0, 5.0, 100)
@@ -31,7 +37,9 @@ def with_value(column, place, value):
         (with_value(AXIS, 3, np.nan), COUNTS, "Raman shift at point 4 is nan"),
         (AXIS * 1e3, COUNTS, "convert the axis"),
         (AXIS, with_value(COUNTS, 0, 1e16), "damaged"),
-        (AXIS[::-1], COUNTS, "does not increase at point 2"),
+        (np.roll(AXIS, 1), COUNTS, "does not increase at point 2"),
+        (AXIS[::-1], COUNTS[:-1], "equal length"),
+        (AXIS + 8000.0, COUNTS, "absolute wavenumbers"),
         (with_value(AXIS, 5, AXIS[4]), COUNTS, "does not increase at point 6"),
     ],
 )
@@ -61,3 +69,42 @@ def test_takes_lists_and_leaves_them_alone():
     assert spectrum.axis_cm1.dtype == np.float64
     assert spectrum.point_count == 100
     assert isinstance(SpectrumError("x"), SpectraError)
+
+
+def test_a_falling_axis_is_turned_round_with_all_that_belongs_to_it():
+    marks = COUNTS > 4.5
+    spectrum = Spectrum(AXIS[::-1], COUNTS[::-1], saturated=marks[::-1])
+    assert spectrum.axis_cm1.tolist() == AXIS.tolist()
+    assert spectrum.intensity_counts.tolist() == COUNTS.tolist()
+    assert spectrum.saturated is not None
+    assert spectrum.saturated.tolist() == marks.tolist()
+    with pytest.raises(SpectrumError, match="saturation marks"):
+        Spectrum(AXIS[::-1], COUNTS[::-1], saturated=marks[:5])
+
+
+def test_filling_at_the_ends_is_taken_off():
+    filled = COUNTS.copy()
+    filled[:PADDING_POINTS_MIN] = 0.0
+    filled[-20:] = 0.0
+    marks = np.arange(100) == 50
+    kept = without_padding(Spectrum(AXIS, filled, saturated=marks, resolution_cm1=7.0))
+    assert kept.axis_cm1.tolist() == AXIS[PADDING_POINTS_MIN:-20].tolist()
+    assert kept.intensity_counts.tolist() == COUNTS[PADDING_POINTS_MIN:-20].tolist()
+    assert kept.saturated is not None
+    assert np.flatnonzero(kept.saturated).tolist() == [50 - PADDING_POINTS_MIN]
+    assert kept.resolution_cm1 == 7.0
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        COUNTS,
+        np.full(100, 7.0),
+        with_value(COUNTS, slice(0, PADDING_POINTS_MIN - 1), 0.0),
+        with_value(COUNTS, slice(80, 100), 9.0),  # a full detector is no filling
+        with_value(np.zeros(100), slice(40, 60), 5.0),  # nothing would remain
+    ],
+)
+def test_what_is_no_filling_stays(counts):
+    spectrum = Spectrum(AXIS, counts)
+    assert without_padding(spectrum) is spectrum

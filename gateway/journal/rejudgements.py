@@ -1,0 +1,328 @@
+"""Stored readings judged again: runs, how far each is, and what each found different.
+
+`verdicts` keeps what an officer was told. What a later library says of the same reading is a row of
+its own, so nothing is ever replaced.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import msgspec
+
+from gateway.journal.records import Judgement, read_frame
+
+Rows = Iterable[tuple[Any, ...]]
+
+OLD_IN_ROW_MAX = 1_024
+"""Readings follow each other in time but for faults of the clock: after so many that are too old
+the rest is older."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run through the stored readings.
+
+    Attributes:
+        run_id: rises with every run.
+        since_ms: readings received before are left alone.
+        below_id: records from here on are done.
+        is_ended: nothing is left to do.
+        lists_changed: other lists than the run before: every reading is looked at.
+    """
+
+    run_id: int
+    since_ms: int
+    below_id: int
+    is_ended: bool
+    lists_changed: bool
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What matters of a kept verdict."""
+
+    verdict: str
+    reason_id: str
+    library_version: str
+    hits: tuple["ToldHit", ...] = ()
+    lists: tuple["ToldList", ...] = ()
+
+    @property
+    def substance_ids(self) -> tuple[str, ...]:
+        """The substances it names, best first."""
+        return tuple(hit.substance_id for hit in self.hits)
+
+
+class ToldHit(msgspec.Struct, frozen=True):
+    """A substance that a kept verdict names."""
+
+    substance_id: str
+
+
+class ToldList(msgspec.Struct, frozen=True):
+    """A list that a kept verdict was made with."""
+
+    list_id: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A reading with the newest verdict on it."""
+
+    record_id: int
+    node: str
+    received_ms: int
+    frame: bytes
+    explanation: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a run has done since its last step was kept.
+
+    Attributes:
+        below_id: records from here on are done.
+        judged: readings judged again.
+        failed: of these, could not be.
+    """
+
+    below_id: int
+    judged: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A reading that is judged differently now."""
+
+    before: bytes
+    verdict_before: str
+    judgement: Judgement
+
+
+def begin_run(
+    connection: apsw.Connection,
+    library_version: str,
+    lists_version: str,
+    *,
+    since_ms: int,
+    now_ms: int,
+    faults: Iterable[str],
+) -> Run:
+    """Go on with the newest run, or begin one when library or lists are others than its.
+
+    Args:
+        connection: in the writer's transaction.
+        library_version: in use from now on.
+        lists_version: likewise.
+        since_ms: of a new run.
+        now_ms: wall clock, a label.
+        faults: parts of the library that are left out, a sentence each.
+    """
+    rows: list[tuple[Any, ...]] = connection.execute(
+        "SELECT id, library_version, lists_version, since_ms, below_id, ended_ms FROM rejudgings"
+        " ORDER BY id DESC LIMIT 2"
+    ).fetchall()
+    if not rows or rows[0][1:3] != (library_version, lists_version):
+        tops: Rows = connection.execute("SELECT ifnull(max(record_id), 0) FROM verdicts")
+        ((top,),) = tops
+        fresh: Rows = connection.execute(
+            "INSERT INTO rejudgings"
+            " (library_version, lists_version, since_ms, below_id, started_ms, ended_ms)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, CASE WHEN ?4 THEN NULL ELSE ?5 END)"
+            " RETURNING id, library_version, lists_version, since_ms, below_id, ended_ms",
+            (library_version, lists_version, since_ms, top + 1 if top else 0, now_ms),
+        )
+        rows = [*fresh, *rows]
+    run_id, _, lists, since_ms, below_id, ended_ms = rows[0]
+    connection.execute(
+        "UPDATE rejudgings SET faults = ? WHERE id = ?", (json.dumps(list(faults)), run_id)
+    )
+    lists_changed = len(rows) > 1 and rows[1][2] != lists
+    return Run(run_id, since_ms, below_id, ended_ms is not None, lists_changed)
+
+
+def read_next(connection: apsw.Connection, below_id: int, count_max: int) -> list[tuple[int, int]]:
+    """Return the ids of the next judged readings, newest first, and when each was received."""
+    rows: Rows = connection.execute(
+        "SELECT v.record_id, r.received_ms FROM verdicts v JOIN records r ON r.id = v.record_id"
+        " WHERE v.record_id < ? ORDER BY v.record_id DESC LIMIT ?",
+        (below_id, count_max),
+    )
+    return [(record_id, received_ms) for record_id, received_ms in rows]
+
+
+def read_stored(connection: apsw.Connection, record_id: int) -> Stored | None:
+    """Return a judged reading with the newest verdict on it; None when it is not there any more."""
+    rows: Rows = connection.execute(
+        "SELECT r.id, r.node, r.received_ms, r.frame, coalesce("
+        "(SELECT j.after FROM rejudged j WHERE j.record_id = r.id ORDER BY j.run_id DESC LIMIT 1),"
+        " v.explanation) FROM records r JOIN verdicts v ON v.record_id = r.id WHERE r.id = ?",
+        (record_id,),
+    )
+    for row in rows:
+        return Stored(*row)
+    return None
+
+
+def told(explanation: bytes) -> Told | None:
+    """Return what matters of a kept verdict; None when it cannot be read any more."""
+    try:
+        return msgspec.json.decode(explanation, type=Told)
+    except msgspec.DecodeError:
+        return None
+
+
+def save_step(
+    connection: apsw.Connection, run_id: int, step: Step, changed: Changed | None = None
+) -> bool:
+    """Keep how far a run is, and a difference with its alert, in one step.
+
+    Returns:
+        Whether the alert is new.
+    """
+    connection.execute(
+        "UPDATE rejudgings SET below_id = ?2, judged = judged + ?3, failed = failed + ?4"
+        " WHERE id = ?1",
+        (run_id, step.below_id, step.judged, step.failed),
+    )
+    if changed is None:
+        return False
+    after = changed.judgement
+    raised = after.verdict == "alarm" != changed.verdict_before
+    lowered = changed.verdict_before == "alarm" != after.verdict
+    connection.execute(
+        "UPDATE rejudgings SET changed = changed + 1, raised = raised + ?2, lowered = lowered + ?3"
+        " WHERE id = ?1",
+        (run_id, raised, lowered),
+    )
+    connection.execute(
+        "INSERT INTO rejudged (run_id, record_id, verdict_before, before, verdict_after, after,"
+        " rejudged_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            run_id,
+            after.record_id,
+            changed.verdict_before,
+            changed.before,
+            after.verdict,
+            after.explanation,
+            after.judged_ms,
+        ),
+    )
+    if after.alert_id is None:
+        return False
+    connection.execute(
+        "INSERT INTO alerts (alert_id, record_id, body, created_ms) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (after.alert_id, after.record_id, after.alert_body, after.judged_ms),
+    )
+    return bool(connection.changes())
+
+
+def end_run(connection: apsw.Connection, run_id: int, step: Step, now_ms: int) -> None:
+    """Keep that a run has come to its end."""
+    save_step(connection, run_id, step)
+    connection.execute(
+        "UPDATE rejudgings SET below_id = 0, ended_ms = ? WHERE id = ?", (now_ms, run_id)
+    )
+
+
+# ------------------------------------------------------------------------------------------- report
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """The newest run: the library in use, and what it changed.
+
+    Attributes:
+        is_ended: every reading of the last 90 days has been judged again.
+        raised: became an alarm.
+        lowered: is no alarm any more.
+        faults: parts of the library that are left out, a sentence each.
+    """
+
+    library_version: str
+    lists_version: str
+    started_ms: int
+    is_ended: bool
+    judged: int
+    changed: int
+    raised: int
+    lowered: int
+    failed: int
+    faults: tuple[str, ...]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One reading that is judged differently than it was.
+
+    Attributes:
+        alert_id: of its alert, empty when there is none.
+    """
+
+    node: str
+    journal_id: str
+    seq: int
+    inspection_id: str
+    received_ms: int
+    rejudged_ms: int
+    verdict_before: str
+    verdict_after: str
+    reason_before: str
+    reason_after: str
+    hits_before: tuple[str, ...]
+    hits_after: tuple[str, ...]
+    library_before: str
+    library_after: str
+    alert_id: str
+
+
+def read_progress(connection: apsw.Connection) -> Progress | None:
+    """Return the newest run; None when no gateway with this schema has run yet."""
+    rows: Rows = connection.execute(
+        "SELECT library_version, lists_version, started_ms, ended_ms IS NOT NULL, judged, changed,"
+        " raised, lowered, failed, faults FROM rejudgings ORDER BY id DESC LIMIT 1"
+    )
+    for row in rows:
+        found = dict(zip(Progress.__struct_fields__, row, strict=True))
+        found |= {"is_ended": bool(row[3]), "faults": json.loads(row[9])}
+        return msgspec.convert(found, Progress)
+    return None
+
+
+def read_differences(connection: apsw.Connection, count_max: int) -> list[Difference]:
+    """Return what runs found different, newest run first, alarms first."""
+    rows: Rows = connection.execute(
+        "SELECT r.node, r.journal_id, r.seq, r.frame, r.received_ms, j.rejudged_ms, j.before,"
+        " j.after, a.alert_id FROM rejudged j JOIN records r ON r.id = j.record_id"
+        " LEFT JOIN alerts a ON a.record_id = j.record_id"
+        " ORDER BY j.run_id DESC, j.verdict_after <> 'alarm', j.record_id DESC LIMIT ?",
+        (count_max,),
+    )
+    return [_difference(row) for row in rows]
+
+
+def _difference(row: tuple[Any, ...]) -> Difference:
+    node, journal_id, seq, frame, received_ms, rejudged_ms, before, after, alert_id = row
+    unread = Told("unreadable", "", "")
+    old, new = told(before) or unread, told(after) or unread
+    inspection = getattr(read_frame(frame), "inspection_id", b"")
+    return Difference(
+        node=node,
+        journal_id=journal_id.hex(),
+        seq=seq,
+        inspection_id=inspection.hex(),
+        received_ms=received_ms,
+        rejudged_ms=rejudged_ms,
+        verdict_before=old.verdict,
+        verdict_after=new.verdict,
+        reason_before=old.reason_id,
+        reason_after=new.reason_id,
+        hits_before=old.substance_ids,
+        hits_after=new.substance_ids,
+        library_before=old.library_version,
+        library_after=new.library_version,
+        alert_id=alert_id or "",
+    )

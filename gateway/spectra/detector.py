@@ -1,0 +1,94 @@
+"""What a detector does to light: full pixels, cut-off tops, jumps between pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gateway.spectra.despike import difference_noise
+from gateway.spectra.spectrum import BoolArray, FloatArray
+
+PLATEAU_POINTS_MIN = 3
+"""Two equal neighbours happen by rounding, two full ones by a warm pixel."""
+
+PLATEAU_FLATNESS = 0.005
+"""Height over the strongest light within which a plateau is flat; dark subtraction and vendors'
+interpolation disturb a clipped top by no more."""
+
+PLATEAU_WIDTH_SHARE = 0.3
+"""Plateau over the width at half height. A Gaussian falls by 6 % over this stretch, a Lorentzian by
+8 %: no band is flat to half a percent there."""
+
+STEP_SHARE_MIN = 0.2
+"""Height of a jump over the strongest band. Smaller ones look like a weak shoulder, not a band."""
+
+STEP_SNR_MIN = 12.0
+"""Height of a jump over noise; chance reaches five."""
+
+
+def full_pixels(
+    axis_cm1: FloatArray, counts: FloatArray, full_scale_counts: float
+) -> tuple[BoolArray, int]:
+    """Points at full scale or on a clipped top, shape (n,), and the number of tops cut off."""
+    known = full_scale_counts > 0.0
+    full = counts >= full_scale_counts if known else clipped(axis_cm1, counts)
+    wide = np.convolve(full, np.ones(PLATEAU_POINTS_MIN), mode="valid") == PLATEAU_POINTS_MIN
+    return full, runs(wide)
+
+
+def clipped(axis_cm1: FloatArray, counts: FloatArray) -> BoolArray:
+    """Find tops that are flat where a band cannot be: a detector or converter was full.
+
+    Args:
+        axis_cm1: shape (n,), strictly increasing.
+        counts: shape (n,), before any background is taken off.
+
+    Returns:
+        shape (n,), true on the flat tops of the strongest light.
+    """
+    marks: BoolArray = np.zeros(counts.shape, dtype=np.bool_)
+    height = float(np.ptp(counts))
+    if height <= 0.0:
+        return marks
+    near = counts >= counts.max() - PLATEAU_FLATNESS * height
+    half = counts >= counts.max() - 0.5 * height
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], near, [False])).astype(np.int8)))
+    for start, stop in edges.reshape(-1, 2):
+        if stop - start < PLATEAU_POINTS_MIN:
+            continue
+        left, right = start, stop - 1
+        while left > 0 and half[left - 1]:
+            left -= 1
+        while right < half.size - 1 and half[right + 1]:
+            right += 1
+        whole = axis_cm1[right] - axis_cm1[left]
+        if axis_cm1[stop - 1] - axis_cm1[start] >= PLATEAU_WIDTH_SHARE * whole:
+            marks[start:stop] = True
+    return marks
+
+
+def jump(axis_cm1: FloatArray, clean: FloatArray, strongest: float) -> float | None:
+    """Place of the highest jump of the level between two neighbouring points, None = none."""
+    reach = 8
+    if clean.size < 4 * reach:
+        return None
+    rise = np.diff(clean)
+    noise = difference_noise(clean)
+    least = max(STEP_SNR_MIN * noise, STEP_SHARE_MIN * strongest, 1e-12)
+    for at in np.argsort(-np.abs(rise))[:5]:
+        if abs(rise[at]) < least:
+            return None
+        if not reach <= at < rise.size - reach:
+            continue
+        around = np.abs(np.concatenate((rise[at - 3 : at], rise[at + 1 : at + 4])))
+        before, after = clean[at + 1 - reach : at + 1], clean[at + 1 : at + 1 + reach]
+        level = float(np.median(after) - np.median(before))
+        # A band rises over several points; a spike comes back; a jump does neither.
+        if around.max() < 0.25 * abs(rise[at]) and level * np.sign(rise[at]) > 0.7 * abs(rise[at]):
+            return float(0.5 * (axis_cm1[at] + axis_cm1[at + 1]))
+    return None
+
+
+def runs(mask: BoolArray) -> int:
+    """Number of connected stretches of true."""
+    edges = np.diff(np.concatenate(([False], mask)).astype(np.int8))
+    return int(np.count_nonzero(edges == 1))

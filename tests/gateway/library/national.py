@@ -1,0 +1,81 @@
+"""A national library for tests: a substance the shipped tables do not have, its specimen, its list.
+
+The substance is invented and its bands lie where no listed one has its pattern; spectra of it are
+drawn with noise, so that no two are the same measurement.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from gateway.library.folder import keep_specimen
+from gateway.spectra.specimen import Specimen
+
+SUBSTANCE_ID = "testing_salt"
+BANDS = {412.0: 0.5, 588.0: 0.8, 771.0: 1.0, 1187.0: 0.7, 1523.0: 0.6}  # cm^-1 -> height
+SUBSTANCES = (
+    "substance_id,name_en,name_fr,name_ar,name_es,cas,formula,hs2022,un_number,state,raman_active,"
+    "category,source_id\n"
+    f"{SUBSTANCE_ID},Testing salt,Sel d'essai,ملح الاختبار,Sal de prueba,,XY,2842.90,,solid,strong,"
+    "precursor,\n"
+)
+LIST = f"""
+list_id = "national"
+title = "National list"
+title_fr = "Liste nationale"
+title_ar = "القائمة الوطنية"
+title_es = "Lista nacional"
+jurisdiction = "XX"
+date = 2026-11-20
+source = "made for a test"
+[[entries]]
+substance_id = "{SUBSTANCE_ID}"
+hs2022 = ["2842.90"]
+cn = ["2842 90 80"]
+limits = [{{ value = 5.0, unit = "%", basis = "w/w", licence = true, licence_max = 20.0 }}]
+"""
+
+
+def light_of(axis_cm1, seed=1, peak_counts=20_000.0, fwhm_cm1=9.0, bands=None):
+    """Counts of one measurement on an axis, shape (n,)."""
+    rng = np.random.default_rng(seed)
+    light = np.full(axis_cm1.shape, 0.05)
+    for place, height in (bands or BANDS).items():
+        light += height / (1.0 + (2.0 * (axis_cm1 - place) / fwhm_cm1) ** 2)
+    return rng.poisson(light * peak_counts).astype(float)
+
+
+def specimen(seed=1, **changes):
+    """A specimen of the testing salt."""
+    axis = np.arange(250.0, 1_990.0, 1.0)
+    fields = {
+        "specimen_id": "",
+        "substance_id": SUBSTANCE_ID,
+        "state": "",
+        "axis_cm1": axis,
+        "intensity": light_of(axis, seed),
+        "resolution_cm1": 8.0,
+        "excitation_nm": 785.0,
+        "instrument": "bench 1",
+        "licence": "CC-BY-4.0",
+        "source": "a jar",
+        "measured_by": "the laboratory",
+        "measured_on": "2026-11-01",
+        "imported_on": "2026-11-21",
+    }
+    return Specimen(**(fields | changes))
+
+
+def write_library(directory: Path, seed: int = 1) -> Specimen:
+    """Put the substance and a specimen of it into a library's folder."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "substances.csv").write_text(SUBSTANCES, encoding="utf-8")
+    found = specimen(seed)
+    keep_specimen(directory, found)
+    return found
+
+
+def write_list(directory: Path, text: str = LIST) -> None:
+    """Put the national list into a folder of lists."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "national.toml").write_text(text, encoding="utf-8")
