@@ -163,7 +163,9 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer draws, about a minute")
     parser.add_argument("--scale", type=_share, default=1.0, help="share of the draws, 0.01 to 10")
     parser.add_argument("--json", action="store_true", help="only the JSON object")
-    parser.add_argument("--whole", action="store_true", help="every spectrum and substance a row")
+    parser.add_argument(
+        "--whole", action="store_true", help="every substance against every condition"
+    )
     parser.add_argument("--strict", action="store_true", help="exit status 1 when a goal is missed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for the files")

@@ -62,9 +62,9 @@ MADE_UP_FALSE_MAX = 0.01
 TIE = 0.002
 CLEARED_UPPER_MAX = 0.005
 CLEARED_MIXTURE_MAX = 0.05
-SLACK = 0.0025
-"""A limit that no set keeps is replaced by the least reached plus this: a quarter per cent is less
-than the chance of the draw, and not worth any detection."""
+SLACK = 0.005
+"""A limit that no set keeps is replaced by the least reached plus this, half of the limit: what
+thresholds cannot mend must not cost all detection."""
 
 KNOTS_MAX = 24
 KNOT_HITS_MIN = 40

@@ -25,6 +25,14 @@ PROMISED_FALSE_KINDS = ("look_alike", "goods", "mixture_of_2", "mixture_of_3", "
 """Benign kinds within the promised conditions; the others are shown beside."""
 
 
+FOUND_BY = "found, listed, by"
+FOUND_BY_SUBSTANCE = "found, by substance and"
+"""Titles of the tables of detection against one condition; see `cells`."""
+
+CELL = " | "
+"""Parts substance and condition in the rows of the second kind of table."""
+
+
 class Rate(msgspec.Struct, frozen=True):
     """A share counted, with its exact (Clopper-Pearson) 95 % interval.
 
@@ -117,6 +125,15 @@ def by(
         if value is not None:
             counted[str(key(outcome))].append(value)
     return {name: rate(counted[name]) for name in sorted(counted, key=_place)}
+
+
+def cells(rows: dict[str, Rate]) -> dict[str, dict[str, Rate]]:
+    """A table by substance and condition as substance -> condition -> rate."""
+    found: dict[str, dict[str, Rate]] = {}
+    for name, entry in rows.items():
+        substance, _, condition = name.partition(CELL)
+        found.setdefault(substance, {})[condition] = entry
+    return found
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -287,14 +304,7 @@ def _tables(group: dict[str, list[Outcome]], listed: frozenset[str]) -> dict[str
     mixed = [o for o in promised if o.case.kind != "bag"]
     bags = [o for o in concern if o.case.kind in ("pure", "bag")]
     axis = [o for o in concern if o.case.kind in ("pure", "axis_4")]
-    tables = {
-        f"found, {kind}, by substance": by(
-            (o for o in concern if o.case.kind == kind),
-            lambda o: o.case.target,
-            lambda o: o.detected,
-        )
-        for kind in dict.fromkeys(o.case.kind for o in concern)
-    }
+    tables: dict[str, dict[str, Rate]] = {}
     conditions: tuple[tuple[str, list[Outcome], Callable[[Outcome], object]], ...] = (
         ("kind", concern, lambda o: o.case.kind),
         ("signal to noise", plain, lambda o: f"{o.case.facts.snr or 0.0:03.0f}"),
@@ -305,7 +315,10 @@ def _tables(group: dict[str, list[Outcome]], listed: frozenset[str]) -> dict[str
         ("line width", promised, lambda o: f"{o.case.facts.resolution_cm1 or 0.0:02.0f}"),
     )
     for title, rows, key in conditions:
-        tables[f"found, listed, by {title}"] = by(rows, key, lambda o: o.detected)
+        tables[f"{FOUND_BY} {title}"] = by(rows, key, lambda o: o.detected)
+        tables[f"{FOUND_BY_SUBSTANCE} {title}"] = by(
+            rows, _with_substance(key), lambda o: o.detected
+        )
     tables["cleared although listed, by kind"] = by(
         concern, lambda o: o.case.kind, lambda o: o.verdict == "clear"
     )
@@ -342,6 +355,10 @@ def _tables(group: dict[str, list[Outcome]], listed: frozenset[str]) -> dict[str
     )
     tables |= _by_side(group["measured"], listed)
     return {title: rows for title, rows in tables.items() if rows}
+
+
+def _with_substance(key: Callable[[Outcome], object]) -> Callable[[Outcome], str]:
+    return lambda outcome: f"{outcome.case.target}{CELL}{key(outcome)}"
 
 
 def _by_side(clean: list[Outcome], listed: frozenset[str]) -> dict[str, dict[str, Rate]]:

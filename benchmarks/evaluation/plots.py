@@ -10,9 +10,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.evaluation.figures import Bin, Rate, Scored
+from benchmarks.evaluation.figures import FOUND_BY, FOUND_BY_SUBSTANCE, Bin, Rate, Scored, cells
 
-INK, SOFT, MARK = "#1b1b1b", "#8a8a8a", "#0b6e99"
+INK, SOFT, THIN, MARK = "#1b1b1b", "#8a8a8a", "#cfcfcf", "#0b6e99"
 SIZE_INCH = (6.0, 3.8)
 LEVEL_NAMES_MAX = 7
 """More names than this do not fit side by side."""
@@ -96,7 +96,9 @@ def draw_all(scored: Scored, folder: Path) -> list[Path]:
         for curve in CURVES:
             rows = scored.tables.get(curve.table)
             if rows:
-                written.append(_save(_detection(curve, rows), folder / f"{curve.name}.svg"))
+                single = scored.tables.get(curve.table.replace(FOUND_BY, FOUND_BY_SUBSTANCE), {})
+                figure = _detection(curve, rows, cells(single))
+                written.append(_save(figure, folder / f"{curve.name}.svg"))
         if scored.bins:
             written.append(_save(_reliability(scored.bins), folder / "reliability.svg"))
     return written
@@ -118,8 +120,8 @@ def _axes(title: str, label: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _detection(curve: Curve, rows: dict[str, Rate]) -> Figure:
-    """Rates with their intervals, one mark per condition."""
+def _detection(curve: Curve, rows: dict[str, Rate], single: dict[str, dict[str, Rate]]) -> Figure:
+    """Rates with their intervals, one mark per condition; thin lines are single substances."""
     figure, axes = _axes(curve.title, curve.label)
     entries = [(name, entry) for name, entry in rows.items() if entry.value is not None]
     value = [100.0 * (entry.value or 0.0) for _, entry in entries]
@@ -129,7 +131,8 @@ def _detection(curve: Curve, rows: dict[str, Rate]) -> Figure:
     ]
     place = list(range(len(entries)))
     if curve.ordered:
-        axes.plot(place, value, color=SOFT, linewidth=1.0, zorder=1)
+        axes.plot(place, value, color=MARK, linewidth=1.5, zorder=2)
+        _single_lines(axes, [name for name, _ in entries], single)
     axes.errorbar(place, value, yerr=reach, fmt="o", color=MARK, capsize=3.0, markersize=4.5)
     names = [_number(name) if curve.ordered else name.replace("_", " ") for name, _ in entries]
     axes.set_xticks(place, names)
@@ -140,6 +143,29 @@ def _detection(curve: Curve, rows: dict[str, Rate]) -> Figure:
     axes.set_ylim(0.0, 103.0)
     axes.set_ylabel("found, %, with 95 % interval")
     return figure
+
+
+def _single_lines(axes: Axes, names: list[str], single: dict[str, dict[str, Rate]]) -> None:
+    """A thin line for every substance, and the name of the one found least."""
+    least: tuple[float, str, float] | None = None
+    for substance, row in single.items():
+        value = [(row[name].value if name in row else None) for name in names]
+        points = [(at, 100.0 * v) for at, v in enumerate(value) if v is not None]
+        if not points:
+            continue
+        axes.plot(*zip(*points, strict=True), color=THIN, linewidth=0.6, zorder=1)
+        mean = sum(y for _, y in points) / len(points)
+        if least is None or mean < least[0]:
+            least = (mean, substance, points[0][1])
+    if least is not None:
+        axes.annotate(
+            least[1].replace("_", " "),
+            (0.0, least[2]),
+            textcoords="offset points",
+            xytext=(6.0, 3.0),
+            color=SOFT,
+            fontsize=7.5,
+        )
 
 
 def _number(text: str) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.evaluation.cases import Outcome
-from benchmarks.evaluation.figures import Goal, Rate, Scored
+from benchmarks.evaluation.figures import FOUND_BY_SUBSTANCE, Goal, Rate, Scored, cells
 
 CASE_COLUMNS = (
     "case_id", "group", "kind", "side", "target", "file", "second", "mixture", "snr", "fraction",
@@ -29,14 +29,16 @@ def show(scored: Scored, outcomes: Sequence[Outcome], console: Console, *, whole
         scored: the figures.
         outcomes: for the rows of the measured spectra.
         console: where to print.
-        whole: every spectrum a row, and every substance; else only what went wrong.
+        whole: every substance against every condition; else against the kinds of goods only.
     """
     clean = [o for o in outcomes if o.case.group == "measured"]
     if clean:
-        _show_measured(clean, console, whole=whole)
+        _show_measured(clean, console)
     for title, rows in scored.tables.items():
-        if whole or "by substance" not in title:
+        if not title.startswith(FOUND_BY_SUBSTANCE):
             _show_rates(title, rows, console)
+        elif whole or title.endswith(" kind"):
+            _show_cells(title, rows, console)
     if scored.bins:
         table = Table(title="scores, reporting side", title_justify="left", box=None)
         for name in ("scored", "hits", "mean score", "share right"):
@@ -52,23 +54,37 @@ def show(scored: Scored, outcomes: Sequence[Outcome], console: Console, *, whole
     _show_goals(scored.goals, console)
 
 
-def _show_measured(clean: list[Outcome], console: Console, *, whole: bool) -> None:
-    title = "measured spectra" if whole else "measured spectra that are not clear and named rightly"
-    table = Table(title=title, title_justify="left", box=None)
+def _show_measured(clean: list[Outcome], console: Console) -> None:
+    """Every measured spectrum a row; a first name that is wrong in red."""
+    table = Table(title="measured spectra", title_justify="left", box=None)
     for name in ("file", "side", "verdict", "reason", "named first", "score"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for outcome in clean:
-        if not whole and outcome.verdict == "clear" and outcome.first_right:
-            continue
         first = outcome.hits[0] if outcome.hits else None
         right = not outcome.case.right or outcome.first_right
         table.add_row(
-            outcome.case.file,
+            outcome.case.file.removesuffix(".csv"),
             outcome.case.side,
             outcome.verdict,
             outcome.reason_id,
             Text(first.substance_id if first else "-", style="" if right else "bold red"),
             f"{first.score:.2f}" if first else "",
+        )
+    console.print(table)
+
+
+def _show_cells(title: str, rows: dict[str, Rate], console: Console) -> None:
+    """Substances down, conditions across, per cent found in the cells."""
+    found = cells(rows)
+    conditions = list(dict.fromkeys(name for entry in found.values() for name in entry))
+    table = Table(title=f"{title}, %", title_justify="left", box=None)
+    table.add_column("")
+    for name in conditions:
+        table.add_column(name, justify="right")
+    for substance, entry in found.items():
+        shown = (entry[name].value if name in entry else None for name in conditions)
+        table.add_row(
+            substance, *("" if value is None else f"{100.0 * value:.0f}" for value in shown)
         )
     console.print(table)
 
@@ -184,7 +200,7 @@ def as_record(scored: Scored, about: dict[str, Any]) -> dict[str, Any]:
         "rates": {
             title: {name: entry.value for name, entry in rows.items()}
             for title, rows in scored.tables.items()
-            if "by substance" not in title
+            if not title.startswith(FOUND_BY_SUBSTANCE)
         },
         "scores": [msgspec.to_builtins(entry) for entry in scored.bins],
     }

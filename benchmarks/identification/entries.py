@@ -37,15 +37,16 @@ def enlarged(entries: int) -> Library:
     texts = {name: folder.joinpath(f"{name}.csv").read_text("utf-8") for name in TABLES}
     substances, bands = _rows(texts["substances"]), _rows(texts["bands"])
     facts = {row["substance_id"]: row for row in substances}
-    of: dict[str, list[Row]] = {}
+    of: dict[tuple[str, str], list[Row]] = {}
     for row in bands:
-        of.setdefault(row["substance_id"], []).append(row)
+        of.setdefault((row["substance_id"], row.get("state", "")), []).append(row)
+    models = list(of)
     rng = np.random.default_rng(SEED)
     for number in range(entries - len(shipped.active_ids)):
-        model = shipped.active_ids[int(rng.integers(len(shipped.active_ids)))]
+        model = models[int(rng.integers(len(models)))]
         name = f"perturbed_{number:05d}"
         # A copy is no precursor and no packaging, whatever it was copied from.
-        substances.append(facts[model] | {"substance_id": name, "category": "industrial"})
+        substances.append(facts[model[0]] | {"substance_id": name, "category": "industrial"})
         bands += [_perturbed(row, name, rng) for row in of[model]]
     texts |= {"substances": _text(substances), "bands": _text(bands)}
     return build_library(texts)

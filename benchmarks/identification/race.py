@@ -149,20 +149,24 @@ def product_accuracy(cases: Sequence[Case], desk: Desk, library: Library) -> Tal
 
 def questions(cases: Sequence[Case], desk: Desk, library: Library, peer: Peer) -> list[Question]:
     """A peer's answers as questions that a limit decides."""
-    place = {key: number for number, key in enumerate(library.active_ids)}
     asked = []
     for case in cases:
         shares, _ = peer.shares(spectrum_of(case, desk))
         for lists in lists_for(case, desk):
-            on_list = lists.substance_ids & place.keys()
+            on_list = lists.substance_ids
             asked.append(
                 Question(
                     shares=shares,
-                    listed=tuple(place[key] for key in sorted(on_list)),
-                    right=tuple(place[key] for key in sorted(case.right & on_list)),
+                    listed=_places(library, on_list),
+                    right=_places(library, case.right & on_list),
                 )
             )
     return asked
+
+
+def _places(library: Library, substance_ids: frozenset[str]) -> tuple[int, ...]:
+    """Where these substances stand in the library; one may stand there in several states."""
+    return tuple(at for at, key in enumerate(library.active_ids) if key in substance_ids)
 
 
 def peer_accuracy(asked: Sequence[Question], limit: float) -> Tally:

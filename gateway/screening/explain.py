@@ -74,6 +74,11 @@ REASONS: dict[str, str] = {
         "INCONCLUSIVE: the calibration of this instrument cannot be used. Have the instrument "
         "calibrated."
     ),
+    "axis_off": (
+        "INCONCLUSIVE: the goods fit only when the whole axis is moved by {offset_cm1} cm-1: the "
+        "instrument is out of calibration. Calibrate it with a standard (polystyrene or "
+        "cyclohexane) and measure again."
+    ),
     "wrong_pixel_count": (
         "INCONCLUSIVE: the reading has {pixel_count} pixels, the instrument {expected_count}. "
         "Restart the node and measure again."

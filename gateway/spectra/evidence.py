@@ -65,7 +65,7 @@ FAINT_SNR_MIN = 1.5
 """A band expected to be weaker over noise says nothing."""
 
 FAINT_TOLD_MAX = 1.0
-"""Light explained by others at the place, over noise, beyond which its error drowns a faint band."""
+"""Light explained by others at the place, over noise, whose error drowns a faint band."""
 
 FAINT_STEPS = np.array([-1.5, -0.75, 0.0, 0.75, 1.5])
 """Where a faint band is looked for, in standard deviations of its place."""

@@ -183,7 +183,7 @@ def _distance(entry: LookAlike) -> float:
 
 
 def score(bands: tuple[BandEvidence, ...], nats: float, deficits: tuple[float, ...]) -> float:
-    """Share of the visible tabulated intensity that was found, times the chance to be the right one.
+    """Share of the visible tabulated intensity that was found, times the chance to be right.
 
     The chance is that of this explanation among those that were weighed in its place and that of
     nobody being there (0 nats): a normalised likelihood. `gateway/screening/thresholds.toml` maps

@@ -34,18 +34,18 @@ SEARCH_PIVOT_CM1 = 1000.0
 
 LIKENESS_MIN = 0.86
 """Cosine between the roots of the heights of measured crests and of the standard's bands. Over the
-open measured spectra standards reach 0.90 to 0.99; the nearest other material against polystyrene
-(benzyl alcohol) 0.82."""
+open measured spectra standards reach 0.88 to 0.98; the nearest other material, benzyl alcohol
+against polystyrene, 0.84."""
 
 NEAR_CM1 = 2.5
 """Distance at which a crest counts 0.6 for a band when the material is looked for."""
 
-WINDOW_CM1 = (140.0, 2420.0)
+WINDOW_CM1 = (120.0, 2420.0)
 """Where identification works, and a little on both sides; beyond, C-H stretches would pull on an
 axis that bends."""
 
-EDGE_CM1 = 12.0
-"""Bands nearer to the end of the measured range are not expected to be seen whole."""
+EDGE_CM1 = 18.0
+"""Bands nearer to the end of the range are not seen whole: the filter itself reaches 15 cm^-1."""
 
 SIGNAL_SNR_MIN = 12.0
 """Strongest crest over noise."""

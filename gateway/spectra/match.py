@@ -55,6 +55,15 @@ CANDIDATE_NATS_MIN = -1.0
 SHARE_MIN = 0.03
 """Smallest component over the strongest band; the tables leave out weak bands of this size."""
 
+WAYS_MAX = 3
+"""Ways followed at a time, and entries tried next on each."""
+
+WAYS_REFINED_MAX = 2
+"""Of the finished ways, those that are refined and compared to the end."""
+
+WAY_NATS = 6.0
+"""An entry with so much less evidence than the best is not tried in its place."""
+
 REFINE_ROUNDS = 2
 """Choices settle in one round, the second confirms; each costs one weighing per substance."""
 
@@ -279,7 +288,7 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
     search = _searched(prepared, measured, library, spectrum.axis_uncertainty_cm1)
     search, accepted, axis_offset_cm1 = _with_axis(search, _accept(search), spectrum)
     prepared, measured, scene = search.scene.prepared, search.scene.measured, search.scene
-    accepted, fit = _keep_needed(scene, _refine(search, accepted))
+    accepted, fit = _keep_needed(scene, accepted)
     hits, candidates = _challenge(search, accepted, fit)
     model = search.total(accepted)
     free = free_heights(scene, model)
@@ -387,18 +396,42 @@ def _coverage(scene: Scene, library: Library) -> dict[str, float]:
 
 
 def _accept(search: _Search) -> list[_Accepted]:
-    """Accept the best entry again and again until none is worth it."""
-    accepted: list[_Accepted] = []
+    """Accept entry after entry until none is worth it, following the best few ways at a time.
+
+    Two substances together can look like a third that is neither; whoever takes only the best one
+    at each step never finds them again. A way is as good as the sum of its entries' evidence.
+    """
     smallest = SHARE_MIN * float(max(search.scene.prepared.smooth.max(), 0.0))
+    ways: list[list[_Accepted]] = [[]]
+    ended: list[list[_Accepted]] = []
     for _ in range(COMPONENTS_MAX):
-        evidence = search.weigh(accepted)
-        nats = search.open(evidence, accepted)
-        nats[evidence.amount < smallest] = -np.inf
-        best = int(np.argmax(nats))
-        if nats[best] < (NATS_MORE_MIN if accepted else NATS_MIN):
-            break
-        accepted.append(search.accept(evidence, best, accepted))
-    return accepted
+        longer: dict[frozenset[int], list[_Accepted]] = {}
+        for way in ways:
+            following = _following(search, way, smallest)
+            if not following:
+                ended.append(way)
+            for entry in following:
+                longer.setdefault(frozenset(one.index for one in [*way, entry]), [*way, entry])
+        ways = sorted(longer.values(), key=_worth, reverse=True)[:WAYS_MAX]
+    finished = sorted([*ended, *ways], key=_worth, reverse=True)[:WAYS_REFINED_MAX]
+    return max((_refine(search, way) for way in finished), key=_worth, default=[])
+
+
+def _following(search: _Search, way: list[_Accepted], smallest: float) -> list[_Accepted]:
+    """The entries worth accepting next: the best and those that come near it."""
+    evidence = search.weigh(way)
+    nats = search.open(evidence, way)
+    nats[evidence.amount < smallest] = -np.inf
+    best = float(nats.max(initial=-np.inf))
+    if best < (NATS_MORE_MIN if way else NATS_MIN):
+        return []
+    near = np.flatnonzero(nats >= max(best - WAY_NATS, NATS_MORE_MIN if way else NATS_MIN))
+    near = near[np.argsort(-nats[near], kind="stable")]
+    return [search.accept(evidence, int(index), way) for index in near[:WAYS_MAX]]
+
+
+def _worth(way: list[_Accepted]) -> float:
+    return sum(entry.nats for entry in way)
 
 
 def _template(scene: Scene, evidence: Evidence, index: int, free: FloatArray) -> FloatArray:

@@ -54,9 +54,6 @@ the noise to be recognised, the general limit of matching."""
 WEAKEST_SHARE = 0.25
 """Height of the weakest band that must be seen over the strongest one."""
 
-WEAKEST_SNR_MIN = 10.0
-"""Height over noise from which a band can be recognised."""
-
 FLUORESCENCE_SHARE_MAX = 0.8
 """Background over all light. Above it, when the weakest band drowns, more light of the same laser
 brings more noise: four parts of five of it come from the background."""
@@ -232,9 +229,18 @@ def measure_condition(
     )
 
 
-def findings(condition: Condition) -> tuple[QualityFinding, ...]:
-    """What is wrong with the measurement, what to mend first at the front; empty = nothing."""
-    return (*_unusable(condition), *_detector_faults(condition), *_light_faults(condition))
+def findings(condition: Condition, snr_min: float = SNR_MIN) -> tuple[QualityFinding, ...]:
+    """What is wrong with the measurement.
+
+    Args:
+        condition: the measurement in numbers.
+        snr_min: strongest band over noise that it takes to clear.
+
+    Returns:
+        Findings, what to mend first at the front; empty = nothing is wrong.
+    """
+    light_faults = _light_faults(condition, snr_min)
+    return (*_unusable(condition), *_detector_faults(condition), *light_faults)
 
 
 def _unusable(condition: Condition) -> list[QualityFinding]:
@@ -272,18 +278,18 @@ def _detector_faults(condition: Condition) -> list[QualityFinding]:
     return found
 
 
-def _light_faults(condition: Condition) -> list[QualityFinding]:
+def _light_faults(condition: Condition, snr_min: float) -> list[QualityFinding]:
     """Too little Raman light for the noise, too much of another light, or smeared light."""
     found = []
     if (
         condition.fluorescence_share > FLUORESCENCE_SHARE_MAX
         and condition.background_snr >= FLUORESCENCE_SNR_MIN
-        and condition.weakest_snr < WEAKEST_SNR_MIN
+        and condition.weakest_snr < WEAKEST_SHARE * snr_min
     ):
         share = round(100.0 * condition.fluorescence_share)
         found.append(QualityFinding("fluorescence", {"share_percent": share}))
-    elif condition.snr < SNR_MIN:
-        facts: dict[str, Number] = {"snr": round(condition.snr, 1), "snr_min": round(SNR_MIN)}
+    elif condition.snr < snr_min:
+        facts: dict[str, Number] = {"snr": round(condition.snr, 1), "snr_min": round(snr_min)}
         found.append(QualityFinding("weak_signal", facts))
     limit = RESOLUTION_MAX_CM1 if condition.resolution_stated else BROADEST_MAX_CM1
     readable = condition.resolution_stated or condition.clear_count >= RESOLUTION_BANDS_MIN

@@ -86,3 +86,17 @@ def test_identify_is_at_hand(call, tmp_path):
     code, printed, _ = call("identify", "--json", spectrum)
     assert code == 2
     assert json.loads(printed)["error"]
+
+
+def test_identify_draws_and_explains(call, tmp_path):
+    spectrum = tmp_path / "flat.csv"
+    spectrum.write_text("".join(f"{200 + 2 * i},512\n" for i in range(900)))
+    plot = tmp_path / "why.svg"
+    code, printed, _ = call("identify", "--explain", "--language", "fr", "--plot", plot, spectrum)
+    assert code == 0
+    assert "NON CONCLUANT" in printed
+    assert "Mesure : non évaluée." in printed
+    assert plot.read_text("utf-8").startswith("<?xml")
+    code, _, said = call("identify", "--plot", plot, spectrum, spectrum)
+    assert code == 2
+    assert "draw one at a time" in said

@@ -51,7 +51,8 @@ def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
                 await node.say(node.reading(2, pixels=UREA))
                 await node.say(node.reading(2, pixels=UREA))  # delivered twice
                 await log.event("alert_delivered")
-                assert (await log.event("verdict", seq=1))["verdict"] == "clear"
+                # Without a dark frame nothing is cleared.
+                assert (await log.event("verdict", seq=1))["verdict"] == "inconclusive"
                 found = await log.event("verdict", seq=2)
                 assert (found["verdict"], found["hits"]) == ("alarm", ["urea"])
                 await node.say(node.reading(3, pixels=SUGAR, dark_seq=4))
@@ -64,7 +65,7 @@ def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
         assert set(alert["sentences"]) == set(LANGUAGES)
         assert alert["hits"][0]["substance_id"] == "urea"
         counted = dict(rows(tmp_path, "SELECT name, count FROM counters WHERE subject = ?", NODE))
-        assert (counted["verdict_alarm"], counted["verdict_clear"]) == (1, 2)
+        assert (counted["verdict_alarm"], counted["verdict_inconclusive"]) == (1, 2)
         assert rows(tmp_path, "SELECT count(*) FROM pending") == [(0,)]
         ((explanation,),) = rows(
             tmp_path, "SELECT explanation FROM verdicts WHERE reason_id = 'listed_found'"

@@ -240,24 +240,43 @@ def test_the_reference_instrument_becomes_right(raman_path):
     assert np.abs(other.apply(shown) - true).max() <= other.uncertainty_cm1
 
 
-def test_every_measured_standard_is_accepted_and_nothing_else_is(raman_path):
-    refused, accepted = [], []
+# One has the top of its strongest band cut off, the other is a wafer with a second phase.
+REFUSED = {
+    "acetonitrile__arcadia-ramanalysis__2": "saturated",
+    "silicon__wasatch-enlighten__1": "wrong_material",
+}
+
+
+@pytest.mark.parametrize("moved_cm1", [-6.0, 0.0, 6.0])
+def test_every_measured_standard_is_accepted_and_nothing_else_is(raman_path, moved_cm1):
+    accepted, refused = [], {}
     for path in sorted(raman_path.glob("*__*.csv")):
+        spectrum = measured(raman_path, path.stem)
+        moved = dataclasses.replace(spectrum, axis_cm1=spectrum.axis_cm1 + moved_cm1)
         for standard_id, standard in load_standards().items():
-            try:
-                calibrate(measured(raman_path, path.stem), standard)
-            except CalibrationError as error:
-                if standard_id == standard_of(path.stem):
-                    refused.append((path.stem, error.fault))
-                continue
-            accepted.append((path.stem, standard_id))
-    assert all(standard_of(name) == standard_id for name, standard_id in accepted), accepted
+            is_it = standard_id == standard_of(path.stem)
+            found = outcome(moved, standard)
+            if isinstance(found, Calibration):
+                assert is_it, (path.stem, standard_id, found)
+                accepted.append(path.stem)
+                before = calibrate(spectrum, standard).offset_cm1
+                assert abs(found.offset_cm1 - before - moved_cm1) <= found.uncertainty_cm1
+            elif is_it:
+                refused[path.stem] = found
     assert len(accepted) >= 29
-    # One has the top of its strongest band cut off, the other shows a second phase in the wafer.
-    assert refused == [
-        ("acetonitrile__arcadia-ramanalysis__2", "saturated"),
-        ("silicon__wasatch-enlighten__1", "wrong_material"),
-    ]
+    assert not set(accepted) & set(REFUSED)
+    # An axis that was off already may now be beyond the limit; noise is near it for one more.
+    others = {name: fault for name, fault in refused.items() if name not in REFUSED}
+    assert set(others.values()) <= {"offset_large", "wrong_material"}
+    assert len(others) <= (1 if moved_cm1 else 0)
+
+
+def outcome(spectrum, standard):
+    """Return the calibration, or the name of its fault."""
+    try:
+        return calibrate(spectrum, standard)
+    except CalibrationError as error:
+        return error.fault
 
 
 def test_one_standard_of_an_instrument_is_confirmed_by_another(raman_path):

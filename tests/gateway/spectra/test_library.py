@@ -10,7 +10,9 @@ from gateway.spectra.library import LANGUAGES, build_library, load_library
 
 SMALL = {
     "sources": "source_id,text\ns1,somewhere\n",
-    "grades": "grade,meaning,missing_chance,position_error_cm1,ln_height_spread\nA,good,0.03,1.0,0.7\n",
+    "grades": (
+        "grade,meaning,missing_chance,position_error_cm1,ln_height_spread\nA,good,0.03,1.0,0.7\n"
+    ),
     "substances": (
         "substance_id,name_en,name_fr,name_ar,name_es,cas,formula,hs2022,un_number,state,"
         "raman_active,category,source_id\n"

@@ -184,6 +184,8 @@ def test_too_weak_a_signal_is_told_with_what_is_needed():
     found = told(light(height=900.0, noise=100.0), resolution_cm1=8.0)
     assert found["weak_signal"]["snr_min"] == SNR_MIN
     assert found["weak_signal"]["snr"] < SNR_MIN
+    condition = measure_condition(AXIS, light(height=900.0, noise=100.0), resolution_cm1=8.0)
+    assert findings(condition, snr_min=condition.snr - 0.1) == ()
 
 
 @pytest.mark.parametrize("load", [1.0, 5.0, 20.0])
