@@ -14,9 +14,11 @@ PLATEAU_FLATNESS = 0.005
 """Height over the strongest light within which a plateau is flat; dark subtraction and vendors'
 interpolation disturb a clipped top by no more."""
 
-PLATEAU_WIDTH_SHARE = 0.3
-"""Plateau over the width at half height. A Gaussian falls by 6 % over this stretch, a Lorentzian by
-8 %: no band is flat to half a percent there."""
+PLATEAU_LEVEL = 0.15
+PLATEAU_WIDTH_SHARE = 0.45
+"""Plateau over the width of the top where the light has fallen by PLATEAU_LEVEL of the strongest. Any
+smooth top is a parabola there, and flat to half a percent over less than a fifth of it. Lower down
+a clipped crowd of bands runs together."""
 
 STEP_SHARE_MIN = 0.2
 """Height of a jump over the strongest band. Smaller ones look like a weak shoulder, not a band."""
@@ -50,15 +52,15 @@ def clipped(axis_cm1: FloatArray, counts: FloatArray) -> BoolArray:
     if height <= 0.0:
         return marks
     near = counts >= counts.max() - PLATEAU_FLATNESS * height
-    half = counts >= counts.max() - 0.5 * height
+    high = counts >= counts.max() - PLATEAU_LEVEL * height
     edges = np.flatnonzero(np.diff(np.concatenate(([False], near, [False])).astype(np.int8)))
     for start, stop in edges.reshape(-1, 2):
         if stop - start < PLATEAU_POINTS_MIN:
             continue
         left, right = start, stop - 1
-        while left > 0 and half[left - 1]:
+        while left > 0 and high[left - 1]:
             left -= 1
-        while right < half.size - 1 and half[right + 1]:
+        while right < high.size - 1 and high[right + 1]:
             right += 1
         whole = axis_cm1[right] - axis_cm1[left]
         if axis_cm1[stop - 1] - axis_cm1[start] >= PLATEAU_WIDTH_SHARE * whole:
