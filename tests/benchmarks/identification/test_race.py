@@ -184,6 +184,7 @@ def test_without_a_package_index_one_sentence_says_what_to_do(tmp_path, monkeypa
     assert not (tmp_path / "environment" / "ready").exists()
 
 
+@pytest.mark.timeout(300)
 def test_the_short_race_runs_and_sets_figures_beside_goals(repository_path, tmp_path):
     environment = os.environ | {
         "HARMATTAN_RAMAN": str(tmp_path),
@@ -195,7 +196,7 @@ def test_the_short_race_runs_and_sets_figures_beside_goals(repository_path, tmp_
         text=True,
         cwd=repository_path,
         env=environment,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr
