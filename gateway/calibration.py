@@ -307,7 +307,8 @@ async def _ask(
                 async with asyncio.timeout(wait_s):
                     while not refusal.done():
                         kept = calibrations.read_ordered(journal, node, command_id)
-                        if kept is not None:
+                        # Without an axis it is evaluated again when the node has announced it.
+                        if kept is not None and kept.fault != "no_axis":
                             return kept
                         await asyncio.sleep(LOOK_S)
                 return str(refusal.result())

@@ -81,9 +81,10 @@ def test_a_file_calibrates_and_others_are_identified_with_it(call, tmp_path, sta
     loaded = load_calibration(saved)
     true_cm1 = read_spectrum(goods).axis_cm1 - OFF_CM1
     outcome = identify_file(goods, load_library(), load_watchlists(), 2.0, loaded)
-    assert outcome.trace is not None
+    assert outcome.judged is not None
     assert loaded.apply(true_cm1 + OFF_CM1) == pytest.approx(true_cm1, abs=1.0)
-    crest = outcome.trace.axis_cm1[int(np.argmax(outcome.trace.intensity))]
+    trace = outcome.judged.trace
+    crest = trace.axis_cm1[int(np.argmax(trace.intensity))]
     plain = read_spectrum(goods).intensity_counts
     assert crest == pytest.approx(true_cm1[int(np.argmax(plain))], abs=3.0)
 

@@ -5,12 +5,17 @@ and bad ones, before and after each other, with and without a command that names
 """
 
 import asyncio
+import io
 import json
 import time
 
 import aiomqtt
 import pytest
+from rich.console import Console
 
+from gateway import settings
+from gateway.calibration import run_node
+from gateway.errors import BrokerError
 from protocol import messages, topics
 from simulators.headquarters import Headquarters
 from tests.gateway.ingest.test_judging import DARK, SUGAR, UREA
@@ -213,6 +218,64 @@ def test_a_standard_nobody_knows_fails_by_name(tmp_path, free_port):
             failed = await log.event("calibration_failed")
             assert failed["fault"] == "unknown_standard"
             assert "polystyrene" in failed["text"]
+
+    asyncio.run(story())
+
+
+def ask(path, wait_s=30.0):
+    """Do what `harmattan calibrate --node` does; return its status and what it says."""
+    output = io.StringIO()
+    status = run_node(
+        settings.load(path),
+        NODE,
+        "polystyrene",
+        as_json=True,
+        wait_s=wait_s,
+        console=Console(file=output, width=200, color_system=None),
+    )
+    return status, json.loads(output.getvalue())
+
+
+def is_order(message):
+    return isinstance(message, messages.Command) and message.argument == b"\2polystyrene"
+
+
+def test_the_command_asks_the_node_and_says_what_came_of_it(tmp_path, free_port):
+    """SPEC 8.5."""
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path), connected(free_port) as node:
+            await node.be_born()
+            asking = asyncio.create_task(asyncio.to_thread(ask, path))
+            command = await node.heard.wait(is_order)
+            assert command.expires_ms > time.time_ns() // 1_000_000
+            await node.measure_standard(1, inspection_id=command.command_id)
+            await node.say(messages.Result(command.command_id, messages.OUTCOME_DONE, "seq=1"))
+            status, said = await asking
+            assert (status, said["state"]) == (0, "valid")
+
+            asking = asyncio.create_task(asyncio.to_thread(ask, path))
+            command = await node.heard.wait(is_order, 2)
+            await node.publish("result", b"\xc1")  # whatever else comes is passed over
+            await node.say(messages.Result(b"another1", messages.OUTCOME_REFUSED, "not this one"))
+            await node.say(messages.Result(command.command_id, messages.OUTCOME_REFUSED, "busy"))
+            status, said = await asking
+            assert (status, said["fault"]) == (2, "not_measured")
+            assert said["error"] == "the node did not measure: busy"
+
+    asyncio.run(story())
+
+
+def test_a_node_that_does_not_answer_and_a_broker_that_is_not_there(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path):
+            status, said = await asyncio.to_thread(ask, path, 1.0)
+            assert (status, said["fault"]) == (2, "not_measured")
+            assert "nothing came from node 'lane-1' within 1 s" in said["error"]
+        with pytest.raises(BrokerError, match="start the post with `harmattan run`"):
+            await asyncio.to_thread(ask, path)
 
     asyncio.run(story())
 
