@@ -77,4 +77,5 @@ def test_the_folder_is_known_by_the_tables(raman_path):
     sesame = found["sesame-oil__wasatch-enlighten__1.csv"]
     assert not sesame.right
     assert "olive_oil" in sesame.truth
-    assert not found["icaridin__wasatch-enlighten__1.csv"].truth
+    assert found["icaridin__wasatch-enlighten__1.csv"].right == {"icaridin"}
+    assert not found["coconate-ester__wasatch-enlighten__1.csv"].truth
