@@ -36,7 +36,8 @@ from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
 from gateway.spectra.library import Library
 from gateway.spectra.match import Trace, identify
 from gateway.spectra.quality import Condition, findings, measure_condition
-from gateway.spectra.spectrum import Spectrum, without_padding
+from gateway.spectra.spc import looks_like_spc, parse_spc
+from gateway.spectra.spectrum import FloatArray, Spectrum, without_padding
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 """A hundred times the largest laboratory file seen; bounds memory before anything is parsed."""
@@ -174,7 +175,7 @@ def _text(file: Path) -> str:
 
 
 def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
-    """Read a spectrum from a two-column text or a JCAMP-DX file.
+    """Read a spectrum from a two-column text, a JCAMP-DX or a Galactic SPC file.
 
     Raises:
         OSError: the file cannot be opened.
@@ -192,17 +193,31 @@ def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
         )
     if not content.strip():
         raise FormatError("is empty; export the spectrum again")
-    if b"\0" in content:
-        raise FormatError("is binary, not text; export as two-column CSV or JCAMP-DX")
-    # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
-    text = content.decode("utf-8", errors="replace")
-    axis, counts = parse_jcamp(text) if looks_like_jcamp(text) else parse_columns(text)
+    axis, counts = _columns(content)
     return Spectrum(
         axis,
         counts,
         saturated=clipped(axis, counts),
         axis_uncertainty_cm1=axis_uncertainty_cm1,
     )
+
+
+def _columns(content: bytes) -> tuple[FloatArray, FloatArray]:
+    """Raman shift and intensity, shape (n,), from any of the forms.
+
+    Raises:
+        FormatError: it is none of them, or holds several spectra.
+    """
+    if looks_like_spc(content):
+        traces = parse_spc(content)
+        if len(traces) > 1:
+            raise FormatError(f"holds {len(traces)} spectra; export the one to be identified")
+        return traces[0].axis_cm1, traces[0].intensity
+    if b"\0" in content:
+        raise FormatError("is binary, not text; export as two-column CSV, JCAMP-DX or SPC")
+    # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
+    text = content.decode("utf-8", errors="replace")
+    return parse_jcamp(text) if looks_like_jcamp(text) else parse_columns(text)
 
 
 def as_record(outcome: Outcome, language: str) -> dict[str, Any]:

@@ -26,6 +26,10 @@ VISIBLE_FLOORS = 2.0
 HEIGHT_RATIO_MIN = 0.2
 """A band five times lower than tabulated is not that band, or not at that height: missing."""
 
+GRADED_MIN = 0.05
+"""Lower bands do not count for a grade: whether one sees them depends on the instrument more than
+on the table."""
+
 UNLISTED_MIN = 0.1
 """Measured bands at least this high (of the strongest) are strong: the table must know them."""
 
@@ -41,6 +45,17 @@ NORMAL_CM1 = (200.0, 2000.0)
 
 OTHER_FORMS = frozenset({("ibuprofen", "second_form")})
 """Measured forms that are not what an edition without states tabulated."""
+
+COLLECTIONS = {
+    "wasatch-enlighten": "enlighten",
+    "arcadia": "arcadia",
+    "arcadia-ramanalysis": "arcadia",
+    "charisma": "charisma",
+    "vamas": "charisma",
+    "ramanlab": "ramanlab",
+    "openspecy": "openspecy",
+}
+"""Group in a file's name -> the word that betrays the same collection in a band's source."""
 
 WIDE_CM1 = 50.0
 """Broader bands than this lose their height to the background and are not judged."""
@@ -161,7 +176,7 @@ def _judge(
     tables: Tables,
 ) -> Judged:
     source = tables.sources.get(row.source_id, "")
-    own = measured.facts["source_repo"].split("/")[-1].lower() in source.lower().replace(" ", "-")
+    own = COLLECTIONS[measured.group] in source.lower()
     nothing = (None, math.nan, math.nan, math.nan, not own)
     indicative = row.shift_cm1 > INDICATIVE_CM1
     if indicative or not low < row.shift_cm1 < high or row.fwhm_cm1 > WIDE_CM1:
@@ -202,18 +217,22 @@ class GradeFigure:
     ln_width_spread: float
 
 
-def best_comparisons(comparisons: list[Comparison]) -> list[Comparison]:
-    """One comparison for each entry: the one whose measurement shows most of its bands.
+def best_comparisons(comparisons: list[Comparison], *, independent: bool) -> list[list[Judged]]:
+    """For each entry the bands judged by the measurement that shows most of them.
 
     Several spectra of one substance would count its bands several times over.
     """
-    best: dict[tuple[str, str], Comparison] = {}
+    best: dict[Entry, list[Judged]] = {}
     for item in comparisons:
-        seen = sum(j.state != "not seen" for j in item.judged)
-        if item.entry not in best or seen > sum(
-            j.state != "not seen" for j in best[item.entry].judged
-        ):
-            best[item.entry] = item
+        seen = [
+            judged
+            for judged in item.judged
+            if judged.state != "not seen"
+            and judged.row.height >= GRADED_MIN
+            and (judged.independent or not independent)
+        ]
+        if len(seen) > len(best.get(item.entry, [])):
+            best[item.entry] = seen
     return list(best.values())
 
 
@@ -224,14 +243,11 @@ def grade_figures(comparisons: list[Comparison], *, independent: bool) -> list[G
         comparisons: of all entries.
         independent: leave out bands taken from the very collection they are compared with.
     """
-    judged = [j for item in best_comparisons(comparisons) for j in item.judged]
+    chosen = best_comparisons(comparisons, independent=independent)
+    judged = [j for item in chosen for j in item]
     figures = []
     for grade in "ABCD":
-        mine = [
-            j
-            for j in judged
-            if j.row.grade == grade and j.state != "not seen" and (j.independent or not independent)
-        ]
+        mine = [j for j in judged if j.row.grade == grade]
         found = [j for j in mine if j.state == "found"]
         missing = len(mine) - len(found)
         low, high = interval(missing, len(mine))

@@ -89,7 +89,8 @@ def separating(own: list[Row], other: list[Row]) -> tuple[float, ...]:
     for band in own:
         if band.height < SEPARATING_MIN or not RANGE_CM1[0] <= band.shift_cm1 <= RANGE_CM1[1]:
             continue
-        reach = max(APART_CM1, band.fwhm_cm1 / 2)
+        # A band whose own place is uncertain separates only from what lies farther away.
+        reach = max(APART_CM1, band.fwhm_cm1 / 2) + band.uncertainty_cm1
         if not any(
             abs(rival.shift_cm1 - band.shift_cm1) <= reach
             and rival.height >= SHARE_OF_OTHER * band.height

@@ -159,7 +159,8 @@ def read_stored(connection: apsw.Connection, record_id: int) -> Stored | None:
     """Return a judged reading with the newest verdict on it; None when it is not there any more."""
     rows: Rows = connection.execute(
         "SELECT r.id, r.node, r.received_ms, r.frame, coalesce("
-        "(SELECT j.after FROM rejudged j WHERE j.record_id = r.id ORDER BY j.run_id DESC LIMIT 1),"
+        "(SELECT j.after FROM rejudged j WHERE j.record_id = r.id AND j.rejudged_ms >= v.judged_ms"
+        " ORDER BY j.run_id DESC LIMIT 1),"  # an axis or a calibration may have come since
         " v.explanation) FROM records r JOIN verdicts v ON v.record_id = r.id WHERE r.id = ?",
         (record_id,),
     )

@@ -50,7 +50,7 @@ LINES = {
 FACTOR_MAX = 1_000_000
 """Odds beyond this rest on the tables' errors, not on the measurement."""
 
-BANDS_SHOWN_MAX = 20
+BANDS_SHOWN_MAX = 30
 
 
 def account(verdict: Verdict, language: str, library: Library) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ def library_line(verdict: Verdict, language: str) -> str:
 
 
 def listed(places_cm1: list[float] | tuple[float, ...], language: str) -> str:
-    """Band places as text, rounded, the first twenty."""
+    """Band places as text, rounded, the first BANDS_SHOWN_MAX."""
     shown = [f"{place:.0f}" for place in places_cm1[:BANDS_SHOWN_MAX]]
     if len(places_cm1) > BANDS_SHOWN_MAX:
         shown.append("…")

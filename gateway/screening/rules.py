@@ -17,8 +17,16 @@ of them.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 
+from gateway.screening.claims import (
+    PRINCIPAL_REL_MIN,
+    REFER_CATEGORIES,
+    Claim,
+    claims,
+    convincing,
+    principal_found,
+)
 from gateway.screening.thresholds import Thresholds, load_thresholds
 from gateway.screening.verdict import (
     BandRecord,
@@ -31,27 +39,9 @@ from gateway.screening.verdict import (
     VerdictName,
 )
 from gateway.screening.watchlists import Watchlists
-from gateway.spectra.explain import BandEvidence
+from gateway.spectra.explain import BandEvidence, score
 from gateway.spectra.library import Library
-from gateway.spectra.match import Candidate, Hit, Identification, Quality
-
-ALARM_SEEN_BANDS_MIN = 3
-"""So many satellites at their places prove a substance whose main band is covered."""
-
-CERTAIN_NATS_MIN = 10.0
-CERTAIN_SHARE_MIN = 0.02
-"""With evidence of 20,000 to 1 a component may be this small: its whole pattern of bands stands
-there, and what the tables leave out of a large component is no pattern."""
-
-CONFIRMED_GRADES = ("A", "B")
-SUPPORT_NATS_MIN = 1.0
-UNCONFIRMED_NATS = 2.0
-"""A single band decides if its place was measured or published as such. Of the others one in seven
-is absent or displaced: then the light at the places of the faint bands must speak for it, or the
-evidence be seven times stronger."""
-
-PRINCIPAL_REL_MIN = 0.8
-"""Bands of at least this tabulated height are the principal ones."""
+from gateway.spectra.match import Candidate, Hit, Identification
 
 NOISE_SNR_MAX = 8.0
 """What pure noise reaches, crest to valley, in one of some hundred spectra."""
@@ -68,7 +58,6 @@ COVERAGE_MIN = 0.5
 FOREIGN_SHARE_MAX = 0.25
 """Unexplained bands up to this share of the strongest one are ones the tables leave out."""
 
-REFER_CATEGORIES = ("drug", "related")
 
 Decision = tuple[VerdictName, str, dict[str, Parameter]]
 """Verdict, reason id and the facts its sentence names."""
@@ -93,14 +82,16 @@ def screen(
     """
     limits = thresholds or load_thresholds()
     listed = watchlists.substance_ids
+    concern, alarms = _concern(identification, watchlists, library, limits)
     decision = (
-        _concern(identification, watchlists, library, limits)
+        concern
         or _referred(identification, library)
         or _poor(identification, limits, interrupted=interrupted)
         or _unseen(identification, library, listed)
         or _clear(identification)
     )
-    return _verdict(identification, watchlists, library, decision, limits)
+    hits = identification.hits + tuple(_hit_on_top(claim) for claim in alarms if not claim.accepted)
+    return _verdict(identification, hits, watchlists, library, decision, limits)
 
 
 def _concern(
@@ -108,25 +99,64 @@ def _concern(
     watchlists: Watchlists,
     library: Library,
     limits: Thresholds,
-) -> Decision | None:
-    """Rules 1 to 3: what speaks for a listed substance."""
+) -> tuple[Decision | None, tuple[Claim, ...]]:
+    """Rules 1 to 3: what speaks for a listed substance; with the claims that raise an alarm."""
     listed = watchlists.substance_ids
-    alarms, shadows, doubtful = _split(identification, listed, library, limits)
+    alarms: list[Claim] = []
+    shared: list[Claim] = []
+    doubtful: list[str] = []
+    for claim in claims(identification, listed, library, limits):
+        accepted = claim.accepted
+        is_harmless = accepted is not None and accepted in claim.harmless
+        if is_harmless:
+            shared.append(claim)
+        elif not convincing(claim, identification.quality, limits):
+            if accepted is not None and accepted in claim.listed:
+                doubtful.append(accepted.substance_id)
+        elif claim.is_shared(limits.margin_nats):
+            shared.append(claim)
+        else:
+            alarms.append(claim)
     if alarms:
-        family = _family(identification, alarms, library, listed, limits)
-        reason = "listed_found" if len(family) == len(alarms) else "listed_family"
-        return "alarm", reason, {"substance_ids": family, "lists": _lists(watchlists, family)}
-    if shadows:
-        return (
-            "inconclusive",
-            "not_separable",
-            {
-                "substance_ids": tuple(dict.fromkeys(pair[0] for pair in shadows)),
-                "lookalike_ids": tuple(dict.fromkeys(pair[1] for pair in shadows)),
-            },
-        )
+        return _alarm(alarms, watchlists), tuple(alarms)
+    if shared:
+        facts: dict[str, Parameter] = {
+            "substance_ids": _names(entry for claim in shared for entry in claim.listed),
+            "lookalike_ids": _names(entry for claim in shared for entry in claim.harmless),
+        }
+        return ("inconclusive", "not_separable", facts), ()
     possible = tuple(dict.fromkeys((*doubtful, *_possible(identification, listed, limits))))
-    return ("inconclusive", "listed_possible", {"substance_ids": possible}) if possible else None
+    if possible:
+        return ("inconclusive", "listed_possible", {"substance_ids": possible}), ()
+    return None, ()
+
+
+def _alarm(alarms: list[Claim], watchlists: Watchlists) -> Decision:
+    """The alarm names each claim's best and whatever of concern fits as well."""
+    first = _names(claim.listed[0] for claim in alarms)
+    family = _names(entry for claim in alarms for entry in (*claim.listed, *claim.referred))
+    named = tuple(dict.fromkeys((*first, *family)))
+    reason = "listed_found" if len(named) == len(first) else "listed_family"
+    return "alarm", reason, {"substance_ids": named, "lists": _lists(watchlists, named)}
+
+
+def _hit_on_top(claim: Claim) -> Hit:
+    """The best listed substance of a claim that only its family makes."""
+    best = claim.listed[0]
+    rivals = tuple(entry for entry in (*claim.listed[1:], *claim.referred, *claim.harmless))
+    return Hit(
+        substance_id=best.substance_id,
+        score=score(best.bands, best.nats, tuple(best.nats - entry.nats for entry in rivals)),
+        nats=best.nats,
+        share=best.share,
+        need=0.0,
+        bands=best.bands,
+        look_alikes=(),
+    )
+
+
+def _names(entries: Iterable[Hit | Candidate]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry.substance_id for entry in entries))
 
 
 def _referred(identification: Identification, library: Library) -> Decision | None:
@@ -150,113 +180,8 @@ def _clear(identification: Identification) -> Decision:
     return "clear", "unknown_clear", {"band_count": identification.quality.band_count}
 
 
-def _split(
-    identification: Identification,
-    listed: frozenset[str],
-    library: Library,
-    limits: Thresholds,
-) -> tuple[list[str], list[tuple[str, str]], list[str]]:
-    """Sort out the listed substances.
-
-    Returns:
-        Those with alarm evidence; pairs (listed, harmless look-alike) that explain the same bands;
-        those accepted with less than alarm evidence.
-    """
-    alarms: list[str] = []
-    shadows: list[tuple[str, str]] = []
-    doubtful: list[str] = []
-    for hit in identification.hits:
-        rivals = [
-            entry
-            for entry in identification.candidates
-            if entry.instead_of == hit.substance_id and entry.deficit_nats < limits.margin_nats
-        ]
-        if hit.substance_id not in listed:
-            if hit.share >= limits.alarm_share_min:
-                shadows += [
-                    (entry.substance_id, hit.substance_id)
-                    for entry in rivals
-                    if entry.substance_id in listed and principal_found(entry.bands)
-                ]
-            continue
-        harmless = [
-            entry.substance_id
-            for entry in rivals
-            if entry.substance_id not in listed
-            and library[entry.substance_id].category not in REFER_CATEGORIES
-        ]
-        family = [entry.nats for entry in rivals if entry.substance_id in listed]
-        if not _convincing(hit, _any_of(hit.nats, family), identification.quality, limits):
-            doubtful.append(hit.substance_id)
-        elif harmless:
-            shadows += [(hit.substance_id, name) for name in harmless]
-        else:
-            alarms.append(hit.substance_id)
-    return alarms, shadows, doubtful
-
-
-def _any_of(nats: float, others: list[float]) -> float:
-    """Evidence that one of several listed explanations of the same bands is right."""
-    return nats + math.log1p(sum(math.exp(other - nats) for other in others))
-
-
-def _convincing(hit: Hit, nats: float, quality: Quality, limits: Thresholds) -> bool:
-    """Whether the evidence for a listed hit, or for its family, is enough for an alarm."""
-    seen = principal_found(hit.bands, limits.snr_alarm_min)
-    enough = limits.alarm_nats_min if seen else limits.alarm_nats_hidden_min
-    found, missing, hidden = (
-        sum(band.rel_intensity for band in hit.bands if band.state == state)
-        for state in ("found", "missing", "hidden")
-    )
-    grades = [band.grade for band in hit.bands if band.state == "found"]
-    if len(grades) == 1 and grades[0] not in CONFIRMED_GRADES:
-        faint = sum(band.nats for band in hit.bands if band.state == "faint")
-        if faint < SUPPORT_NATS_MIN and nats < enough + UNCONFIRMED_NATS:
-            return False
-    certain = hit.nats >= CERTAIN_NATS_MIN and len(grades) >= ALARM_SEEN_BANDS_MIN
-    least = min(CERTAIN_SHARE_MIN, limits.alarm_share_min) if certain else limits.alarm_share_min
-    return (
-        nats >= enough
-        and hit.share >= least
-        and quality.snr >= limits.snr_alarm_min
-        and found >= limits.alarm_found_share_min * (found + missing)
-        and (
-            found >= limits.alarm_seen_share_min * (found + missing + hidden)
-            or len(grades) >= ALARM_SEEN_BANDS_MIN
-        )
-    )
-
-
-def principal_found(bands: tuple[BandEvidence, ...], snr_min: float = 0.0) -> bool:
-    """Whether a principal band stands at its place by itself, this far above the noise."""
-    return any(
-        band.state == "found" and band.rel_intensity >= PRINCIPAL_REL_MIN and band.snr >= snr_min
-        for band in bands
-    )
-
-
 def _close(candidate: Candidate, limits: Thresholds) -> bool:
     return candidate.instead_of is not None and candidate.deficit_nats < limits.margin_nats
-
-
-def _family(
-    identification: Identification,
-    alarms: list[str],
-    library: Library,
-    listed: frozenset[str],
-    limits: Thresholds,
-) -> tuple[str, ...]:
-    """The alarm hits and every substance of concern that could stand in their place."""
-    rivals = [
-        entry.substance_id
-        for entry in identification.candidates
-        if _close(entry, limits)
-        and entry.instead_of in alarms
-        and (
-            entry.substance_id in listed or library[entry.substance_id].category in REFER_CATEGORIES
-        )
-    ]
-    return tuple(dict.fromkeys(alarms + rivals))
 
 
 def _possible(
@@ -349,6 +274,7 @@ def _lists(watchlists: Watchlists, substance_ids: tuple[str, ...]) -> tuple[str,
 
 def _verdict(
     identification: Identification,
+    hits: tuple[Hit, ...],
     watchlists: Watchlists,
     library: Library,
     decision: Decision,
@@ -385,7 +311,7 @@ def _verdict(
                     for entry in hit.look_alikes
                 ),
             )
-            for hit in identification.hits
+            for hit in hits
         ),
         unexplained_cm1=tuple(round(shift, 1) for shift in identification.unexplained_cm1),
         quality=QualityRecord(

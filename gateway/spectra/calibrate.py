@@ -69,9 +69,15 @@ OUTLIER_SHARE_MAX = 0.25
 COVERAGE_FACTOR = 2.0
 """The uncertainty stated is a half-width that holds 95 of 100 (GUM, k = 2)."""
 
+EXPERIENCE = 4.0
+"""How many residuals of the expected size the experience with a dozen instruments is worth."""
+
 BETWEEN_CM1 = 0.5
 """Standard deviation of an axis between a calibration and the readings after it: temperature of
 laser and sample. Measured: how standards of one instrument disagree, 1 cm^-1 at most."""
+
+UNCERTAINTY_CM1_MAX = 4.0
+"""An axis this uncertain tells no two nitrates apart: it might as well not be calibrated."""
 
 CALCITE_NATURAL_CM1 = 0.684
 CALCITE_SLOPE = 1.0209
@@ -195,7 +201,8 @@ def calibrate(
     """
     axis, marks = find_marks(spectrum, standard)
     marks, fit = _fit_robustly(marks)
-    _check_limits(fit, standard)
+    uncertainty_cm1 = _uncertainty_cm1(fit, float(axis[0]), float(axis[-1]))
+    _check_limits(fit, uncertainty_cm1, standard)
     return Calibration(
         standard_id=standard.standard_id,
         instrument=instrument,
@@ -203,7 +210,7 @@ def calibrate(
         offset_cm1=round(fit.offset_cm1, 3),
         stretch=round(fit.stretch, 7),
         pivot_cm1=round(fit.pivot_cm1, 2),
-        uncertainty_cm1=round(_uncertainty_cm1(fit, float(axis[0]), float(axis[-1])), 2),
+        uncertainty_cm1=round(uncertainty_cm1, 2),
         resolution_cm1=round(_resolution_cm1(marks, standard), 2),
         residual_cm1_rms=round(_rms(fit.residuals_cm1), 3),
         bands=tuple((mark.band.shift_cm1, round(mark.line.place, 2)) for mark in marks),
@@ -243,7 +250,8 @@ def _fit(marks: Sequence[Mark]) -> _Fit:
         free = 2
     residuals = off - offset - stretch * arm
     spare = true.size - free
-    excess = float(np.sum(weight * residuals**2)) / spare if spare > 0 else 1.0
+    # Three residuals say little about their own size: experience counts as some more of them.
+    excess = (float(np.sum(weight * residuals**2)) + EXPERIENCE) / (spare + EXPERIENCE)
     return _Fit(
         offset_cm1=offset,
         stretch=stretch,
@@ -256,7 +264,7 @@ def _fit(marks: Sequence[Mark]) -> _Fit:
     )
 
 
-def _check_limits(fit: _Fit, standard: Standard) -> None:
+def _check_limits(fit: _Fit, uncertainty_cm1: float, standard: Standard) -> None:
     """Insist on an error that an instrument in order can have.
 
     Raises:
@@ -282,6 +290,13 @@ def _check_limits(fit: _Fit, standard: Standard) -> None:
             f"the axis is stretched by {100 * fit.stretch:+.2f} %, at most "
             f"{100 * STRETCH_MAX:g} % are corrected; have the instrument's wavelength axis "
             "calibrated",
+        )
+    if uncertainty_cm1 > UNCERTAINTY_CM1_MAX:
+        raise CalibrationError(
+            "too_few_bands",
+            f"the bands of {standard.standard_id} leave the axis uncertain by "
+            f"{uncertainty_cm1:.1f} cm^-1, {UNCERTAINTY_CM1_MAX:g} are allowed; expose longer, or "
+            "use a standard with more bands in this range",
         )
 
 

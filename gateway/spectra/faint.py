@@ -69,7 +69,8 @@ def _table() -> FloatArray:
     """The ratio on a ladder of expected and seen heights, shape (expected, seen)."""
     seen = np.arange(SEEN_MIN, SEEN_MAX + STEP, STEP)
     expected = np.arange(0.0, EXPECTED_MAX + STEP, STEP)
-    other = np.exp(np.linspace(*np.log(OTHER_SNR), 60))
+    low, high = np.log(OTHER_SNR).tolist()
+    other = np.exp(np.linspace(low, high, 60))
     nothing = (1.0 - OTHER_CHANCE) * _brightest(seen, np.zeros(1))
     nothing = nothing + OTHER_CHANCE * _brightest(seen, other)
     spread = np.linspace(-HEIGHT_CUT, HEIGHT_CUT, 41)

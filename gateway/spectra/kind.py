@@ -119,7 +119,9 @@ def _points_down(axis_cm1: FloatArray, intensity: FloatArray) -> bool:
         return False
     dips, _ = find_peaks(-rest, prominence=max(8.0 * noise, 0.1 * deepest))
     wide = peak_widths(-rest, dips, rel_height=0.5)[0] >= 2.0
-    return int(np.count_nonzero(wide)) >= 3
+    count = int(np.count_nonzero(wide))
+    # One dip may be a flaw; three, or one that nothing upward comes near, are the bands.
+    return count >= 3 or (count >= 1 and deepest >= 5.0 * highest)
 
 
 def _fourier_spaced(axis_cm1: FloatArray) -> bool:

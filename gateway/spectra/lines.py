@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import median_filter
 from scipy.optimize import least_squares
 from scipy.signal import find_peaks
 
@@ -28,6 +29,11 @@ CREST_SHARE_MIN = 0.008
 
 CRESTS_MAX = 80
 """More than any standard or lamp has in the range; the strongest are kept."""
+
+UNREST_POINTS = 151
+UNREST_MAX = 5.0
+"""Points over which the local noise is told; and how much more than usual it may be: bands without
+noise look like unrest too."""
 
 FIT_REACH = 1.6
 """Half-width of the window of a fit in widths of the line: enough floor, few neighbours."""
@@ -97,14 +103,30 @@ def find_crests(axis: FloatArray, counts: FloatArray, step: float = 1.0) -> Cres
     level = difference_noise(counts) * float(np.sqrt(spacing))
     if spacing < 1.0:
         level = max(level, difference_noise(on_grid))
-    noise = level * float(np.sqrt(np.sum(kernel**2)))
-    noise = max(noise, 1e-9 * float(np.ptp(counts)), 1e-12)
+    tiny = max(1e-9 * float(np.ptp(counts)), 1e-12)
+    noise = np.maximum(level * float(np.sqrt(np.sum(kernel**2))), tiny)
+    noise = noise * np.interp(grid, axis, _unrest(counts))
     top = max(float(answer.max()), 0.0)
-    limit = max(CREST_SNR_MIN * noise, CREST_SHARE_MIN * top)
+    limit = np.maximum(CREST_SNR_MIN * noise, CREST_SHARE_MIN * top)
     tops, _ = find_peaks(answer, height=limit, prominence=limit)
     if tops.size > CRESTS_MAX:
         tops = np.sort(tops[np.argsort(answer[tops])[-CRESTS_MAX:]])
-    return Crests(grid[tops], answer[tops], answer[tops] / noise)
+    return Crests(grid[tops], answer[tops], answer[tops] / noise[tops])
+
+
+def _unrest(counts: FloatArray) -> FloatArray:
+    """How much noisier than usual each place is, shape (n,), at least 1.
+
+    Photons are noisier where there are more of them, as on a hump of fluorescence. The median over
+    many neighbours does not see the bands.
+    """
+    second = np.abs(counts[2:] - 2.0 * counts[1:-1] + counts[:-2])
+    near = median_filter(second, size=min(UNREST_POINTS, second.size), mode="nearest")
+    usual = float(np.median(second))
+    if usual <= 0.0:
+        return np.ones_like(counts)
+    unrest: FloatArray = np.clip(np.pad(near, 1, mode="edge") / usual, 1.0, UNREST_MAX)
+    return unrest
 
 
 def _average(axis: FloatArray, counts: FloatArray, grid: FloatArray, step: float) -> FloatArray:

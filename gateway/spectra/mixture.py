@@ -112,11 +112,10 @@ def render(
     around = np.arange(-min(reach, size), min(reach, size) + 1)
     middle = np.rint((shift_cm1 - grid_cm1[0]) / STEP_CM1).astype(np.int64)
     cells = middle[:, None] + around[None, :]
-    places = grid_cm1[0] + STEP_CM1 * cells
+    places: FloatArray = grid_cm1[0] + STEP_CM1 * cells
     light = height[:, None] * band_shape(places, shift_cm1[:, None], width_cm1[:, None])
     inside = (cells >= 0) & (cells < size)
-    drawn: FloatArray = np.bincount(cells[inside], light[inside], size)
-    return drawn
+    return np.bincount(cells[inside], light[inside], size).astype(np.float64, copy=False)
 
 
 @lru_cache(maxsize=1)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.signal import find_peaks, peak_widths
 
-from gateway.spectra.despike import difference_noise, remove_spikes
-from gateway.spectra.detector import full_pixels, jump, runs
+from gateway.spectra.despike import difference_noise
+from gateway.spectra.detector import full_pixels, jump, outliers, runs
 from gateway.spectra.kind import not_raman
 from gateway.spectra.spectrum import BoolArray, FloatArray
 
@@ -196,8 +196,8 @@ def measure_condition(
     marks, plateau_count = full_pixels(axis, level, full_scale_counts)
     if saturated is not None:
         marks = marks | saturated[inside]
-    clean, spikes = remove_spikes(axis, light, resolution_cm1)
-    dead = remove_spikes(axis, -clean, resolution_cm1)[1]
+    clean, spikes = outliers(axis, light, resolution_cm1)
+    dead = outliers(axis, -clean, resolution_cm1)[1]
     scene = _scene(axis, clean, resolution_cm1, zero_known=dark is not None)
     negative = light < -NEGATIVE_SNR_MIN * max(scene.noise, 1e-12)
     all_negative = bool((light <= 0.0).all() and light.min() < 0.0)

@@ -26,6 +26,9 @@ SHIFT_CM1_MAX = 20_000.0
 SHIFT_CM1_FIRST_MAX = 4_500.0
 """No Raman shift begins above hydrogen's 4155: such an axis counts the light's own wavenumber."""
 
+SHIFT_CM1_LAST_MIN = 150.0
+"""An axis that ends below the first Raman bands is in another unit (micrometres, terahertz)."""
+
 PADDING_POINTS_MIN = 16
 """So many equal lowest values at an end are filling: noise never repeats itself like this."""
 
@@ -156,6 +159,11 @@ def _check_columns(axis_cm1: FloatArray, counts: FloatArray) -> None:
         raise SpectrumError(
             f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g} cm^-1: these are absolute "
             "wavenumbers; subtract them from the laser's (10^7 over its wavelength in nm)"
+        )
+    if axis_cm1.max() < SHIFT_CM1_LAST_MIN:
+        raise SpectrumError(
+            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g}: micrometres, terahertz or "
+            "electronvolts, no Raman shift in cm^-1; convert the axis to Raman shift"
         )
     if np.abs(counts).max() > INTENSITY_ABS_MAX:
         raise SpectrumError(

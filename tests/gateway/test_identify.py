@@ -20,6 +20,7 @@ from gateway.errors import GatewayError
 from gateway.identify import FILE_BYTES_MAX, read_spectrum, run
 from gateway.spectra.library import load_library
 from simulators.forward import measure
+from tests.gateway.spectra.spc_writer import write_spc
 
 LIBRARY = load_library()
 FALSE_ALARMS_MAX = 5  # what the product is measured against; the aim is none
@@ -393,3 +394,17 @@ def test_the_state_of_the_measurement_is_told_in_numbers(tmp_path):
     [finding] = full["findings"]
     assert finding["reason_id"] == "saturated"
     assert finding["parameters"]["share_percent"] >= 1
+
+
+def test_an_spc_file_is_identified_like_its_columns(tmp_path):
+    axis, counts = counts_of("urea")
+    (tmp_path / "one.spc").write_bytes(write_spc([axis], [counts], x_form="one_x"))
+    (tmp_path / "two.spc").write_bytes(write_spc([axis] * 2, [counts] * 2, x_form="one_x"))
+    (tmp_path / "ir.spc").write_bytes(write_spc([axis], [counts], x_form="one_x", y_unit=2))
+    files = [write_columns(tmp_path / "urea.csv"), *sorted(tmp_path.glob("*.spc"))]
+    status, (columns, infrared, one, two) = records(files)
+    assert status == 2
+    assert one["verdict"] == columns["verdict"] == "alarm"
+    assert [hit["substance_id"] for hit in one["hits"]] == ["urea"]
+    assert "absorbance" in infrared["error"]
+    assert "holds 2 spectra" in two["error"]

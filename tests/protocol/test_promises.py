@@ -484,7 +484,7 @@ class Desk:
     def time_ms(self):
         return self.now_ms
 
-    def capture(self, command_id):
+    def capture(self, command_id, role):
         self.captures.append(command_id)
         return self.refusal
 

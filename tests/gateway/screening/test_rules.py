@@ -214,7 +214,8 @@ def test_noise_that_could_hide_a_listed_substance_takes_the_clear_away():
     noisy = [verdict_on({"sucrose": 1.0}, (k, 4), snr=30.0) for k in range(8)]
     hiding = [v for v in noisy if v.reason_id == "could_hide"]
     assert len(hiding) >= 4
-    assert all("ammonium_nitrate" in named(v) for v in hiding)
+    # Its fertiliser with limestone has the same bands and may stand for it.
+    assert all({"ammonium_nitrate", "calcium_ammonium_nitrate"} & named(v) for v in hiding)
     good = [verdict_on({"sucrose": 1.0}, (k, 4), snr=300.0).verdict for k in range(8)]
     assert good.count("clear") >= 7
     mixed = [

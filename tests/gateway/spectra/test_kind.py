@@ -63,6 +63,14 @@ def test_a_spectrum_upside_down_is_named():
     assert not_raman(made.axis_cm1, 60_000.0 - made.intensity_counts) == "inverted"
 
 
+def test_a_single_dip_is_enough_where_nothing_points_up():
+    made = measure(LIBRARY, {"ammonium_nitrate": 1.0}, 200.0, np.random.default_rng(1))
+    share = 1.0 - (made.intensity_counts - made.intensity_counts.min()) / np.ptp(
+        made.intensity_counts
+    )
+    assert not_raman(made.axis_cm1, share) == "transmittance"
+
+
 @pytest.mark.parametrize("laser_nm", [532.0, 633.0, 785.0, 830.0, 1064.0])
 @pytest.mark.parametrize("nearest_nm", [-5.0, 2.0, 15.0])
 def test_an_axis_in_nanometres_is_named(laser_nm, nearest_nm):

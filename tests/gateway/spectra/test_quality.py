@@ -147,6 +147,18 @@ def test_cosmic_rays_are_counted_and_many_of_them_named():
     assert found["cosmic_rays"]["spike_count"] == pytest.approx(45, abs=4)
 
 
+@pytest.mark.parametrize("axis", [AXIS, np.arange(250.0, 2000.0, 0.8)])
+@pytest.mark.parametrize("photons", [64, 400, 3600])
+def test_the_noise_of_few_photons_is_no_hit_and_no_fault(photons, axis):
+    """A dark part without any photon has no noise to compare the bands' own noise with."""
+    for seed in range(10):
+        rng = np.random.default_rng([44, seed])
+        counts = rng.poisson(light(height=photons, level=0.02, noise=0.0, axis=axis)).astype(float)
+        for stated in (None, 8.0):
+            found = told(counts, axis, resolution_cm1=stated)
+            assert set(found) <= {"weak_signal"}, found
+
+
 def test_dead_pixels_are_counted_and_many_of_them_named():
     counts = light(level=5000.0)
     places = np.arange(25, 1000, 40)

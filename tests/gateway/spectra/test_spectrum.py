@@ -40,6 +40,7 @@ def with_value(column, place, value):
         (np.roll(AXIS, 1), COUNTS, "does not increase at point 2"),
         (AXIS[::-1], COUNTS[:-1], "equal length"),
         (AXIS + 8000.0, COUNTS, "absolute wavenumbers"),
+        (AXIS / 1000.0, COUNTS, "micrometres, terahertz"),
         (with_value(AXIS, 5, AXIS[4]), COUNTS, "does not increase at point 6"),
     ],
 )

@@ -1,0 +1,183 @@
+"""What speaks for listed substances, and what else explains the same bands.
+
+A claim is one place in the spectrum that wants a substance: an accepted hit with everything that
+would fit in its stead, or a group of candidates that would come on top and share their principal
+band. Nitrates, chlorates and perchlorates differ by a few wavenumbers: what matters first is
+whether one of them is there, so the evidence of all listed ones of a claim is added up, and set
+against the sum of the harmless ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gateway.screening.thresholds import Thresholds
+from gateway.spectra.explain import BandEvidence
+from gateway.spectra.library import Library
+from gateway.spectra.match import Candidate, Hit, Identification, Quality
+
+ALARM_SEEN_BANDS_MIN = 3
+"""So many satellites at their places prove a substance whose main band is covered."""
+
+CERTAIN_NATS_MIN = 10.0
+CERTAIN_SHARE_MIN = 0.02
+"""With evidence of 20,000 to 1 a component may be this small: its whole pattern of bands stands
+there, and what the tables leave out of a large component is no pattern."""
+
+CONFIRMED_GRADES = ("A", "B")
+SUPPORT_NATS_MIN = 1.0
+UNCONFIRMED_NATS = 2.0
+"""A single band decides if its place was measured or published as such. Of the others one in seven
+is absent or displaced: then the light at the places of the faint bands must speak for it, or the
+evidence be seven times stronger."""
+
+PRINCIPAL_REL_MIN = 0.8
+"""Bands of at least this tabulated height are the principal ones."""
+
+REFER_CATEGORIES = ("drug", "related")
+"""On no list, but not to be waved through either: neither listed nor harmless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One place that wants a substance; each list best first.
+
+    Attributes:
+        listed: listed explanations.
+        referred: drugs and unlisted relatives.
+        harmless: the others.
+        accepted: the hit, None when all would come on top.
+    """
+
+    listed: tuple[Hit | Candidate, ...]
+    referred: tuple[Hit | Candidate, ...]
+    harmless: tuple[Hit | Candidate, ...]
+    accepted: Hit | None
+
+    @property
+    def listed_nats(self) -> float:
+        """Evidence that one of the listed ones is there."""
+        return any_of(self.listed)
+
+    def is_shared(self, margin_nats: float) -> bool:
+        """Whether the harmless ones explain it as well, to within the margin."""
+        return any_of(self.harmless) > self.listed_nats - margin_nats
+
+
+def any_of(entries: tuple[Hit | Candidate, ...]) -> float:
+    """Evidence that one of several explanations of the same bands is right."""
+    if not entries:
+        return -math.inf
+    best = max(entry.nats for entry in entries)
+    return best + math.log(sum(math.exp(entry.nats - best) for entry in entries))
+
+
+def claims(
+    identification: Identification, listed: frozenset[str], library: Library, limits: Thresholds
+) -> tuple[Claim, ...]:
+    """All claims in which a listed substance has a part.
+
+    Args:
+        identification: what the spectrum says.
+        listed: ids of the listed substances.
+        library: for the categories.
+        limits: how near a rival must come, and how large a component must be.
+    """
+    found = []
+    for hit in identification.hits:
+        rivals = [
+            entry
+            for entry in identification.candidates
+            if entry.instead_of == hit.substance_id and entry.deficit_nats < limits.margin_nats
+        ]
+        if hit.substance_id not in listed:
+            if hit.share < limits.alarm_share_min:
+                continue
+            rivals = [
+                entry
+                for entry in rivals
+                if entry.substance_id not in listed or principal_found(entry.bands)
+            ]
+        found.append(_claim((hit, *rivals), hit, listed, library))
+    found += [
+        _claim(tuple(group), None, listed, library)
+        for group in _on_top(identification, limits.alarm_share_min)
+    ]
+    return tuple(claim for claim in found if claim.listed)
+
+
+def _claim(
+    entries: tuple[Hit | Candidate, ...],
+    accepted: Hit | None,
+    listed: frozenset[str],
+    library: Library,
+) -> Claim:
+    ordered = sorted(entries, key=lambda entry: -entry.nats)
+
+    def kind(entry: Hit | Candidate) -> str:
+        if entry.substance_id in listed:
+            return "listed"
+        is_referred = library[entry.substance_id].category in REFER_CATEGORIES
+        return "referred" if is_referred else "harmless"
+
+    parts = {
+        name: tuple(entry for entry in ordered if kind(entry) == name)
+        for name in ("listed", "referred", "harmless")
+    }
+    return Claim(**parts, accepted=accepted)
+
+
+def _on_top(identification: Identification, share_min: float) -> list[list[Candidate]]:
+    """Candidates on top of all hits, by the measured band that is their principal one."""
+    groups: dict[float, list[Candidate]] = {}
+    for entry in identification.candidates:
+        if entry.instead_of is not None or entry.share < share_min:
+            continue
+        for place in _principal_places(entry.bands):
+            groups.setdefault(place, []).append(entry)
+    return list(groups.values())
+
+
+def _principal_places(bands: tuple[BandEvidence, ...]) -> set[float]:
+    return {
+        band.measured_cm1
+        for band in bands
+        if band.measured_cm1 is not None and band.rel_intensity >= PRINCIPAL_REL_MIN
+    }
+
+
+def convincing(claim: Claim, quality: Quality, limits: Thresholds) -> bool:
+    """Whether the evidence for the best listed substance of a claim, or its family, is enough."""
+    best, nats = claim.listed[0], claim.listed_nats
+    seen = principal_found(best.bands, limits.snr_alarm_min)
+    enough = limits.alarm_nats_min if seen else limits.alarm_nats_hidden_min
+    found, missing, hidden = (
+        sum(band.rel_intensity for band in best.bands if band.state == state)
+        for state in ("found", "missing", "hidden")
+    )
+    grades = [band.grade for band in best.bands if band.state == "found"]
+    if len(grades) == 1 and grades[0] not in CONFIRMED_GRADES:
+        faint = sum(band.nats for band in best.bands if band.state == "faint")
+        if faint < SUPPORT_NATS_MIN and nats < enough + UNCONFIRMED_NATS:
+            return False
+    certain = best.nats >= CERTAIN_NATS_MIN and len(grades) >= ALARM_SEEN_BANDS_MIN
+    least = min(CERTAIN_SHARE_MIN, limits.alarm_share_min) if certain else limits.alarm_share_min
+    return (
+        nats >= enough
+        and best.share >= least
+        and quality.snr >= limits.snr_alarm_min
+        and found >= limits.alarm_found_share_min * (found + missing)
+        and (
+            found >= limits.alarm_seen_share_min * (found + missing + hidden)
+            or len(grades) >= ALARM_SEEN_BANDS_MIN
+        )
+    )
+
+
+def principal_found(bands: tuple[BandEvidence, ...], snr_min: float = 0.0) -> bool:
+    """Whether a principal band stands at its place by itself, this far above the noise."""
+    return any(
+        band.state == "found" and band.rel_intensity >= PRINCIPAL_REL_MIN and band.snr >= snr_min
+        for band in bands
+    )
