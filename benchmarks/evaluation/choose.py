@@ -38,7 +38,7 @@ from gateway.screening.thresholds import RANGES, Record, Thresholds
 Entry = TypeVar("Entry")
 
 ALARM_GRID: dict[str, tuple[float, ...]] = {
-    "alarm_nats_min": (2.3, 3.5, 4.6, 5.8, 7.0, 9.0),
+    "alarm_nats_min": (2.0, 2.5, 3.0, 3.5, 4.6, 5.8, 7.0),
     "alarm_found_share_min": (0.5, 0.6, 0.7, 0.8),
     "alarm_share_min": (0.03, 0.05, 0.08),
     "margin_nats": (2.0, 3.0, 4.5),
@@ -46,7 +46,7 @@ ALARM_GRID: dict[str, tuple[float, ...]] = {
 """Loosest value first in each row."""
 
 CLEAR_GRID: dict[str, tuple[float, ...]] = {
-    "possible_nats_min": (-1.0, 0.0, 1.0, 2.3),
+    "possible_nats_min": (-1.0, 0.0, 1.0, 2.0),
     "snr_clear_min": (20.0, 30.0, 40.0, 60.0),
 }
 

@@ -88,6 +88,8 @@ def read_index(folder: Path, library: Library) -> tuple[Specimen, ...]:
     found = []
     for row in rows:
         entry = named.get(row["substance"])
+        if entry is not None and entry["counts"] == "no" and by_cas.get(row["cas"]):
+            entry = None  # the tables have it by now
         ids = frozenset(entry["substance_ids"].split() if entry else by_cas.get(row["cas"], ()))
         truth = with_kin(ids, kin) & active
         found.append(

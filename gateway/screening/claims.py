@@ -35,6 +35,9 @@ evidence be seven times stronger."""
 PRINCIPAL_REL_MIN = 0.8
 """Bands of at least this tabulated height are the principal ones."""
 
+RIVAL_NATS_MAX = 3.0
+"""Rivals with so much less evidence than the accepted one add nothing to either sum."""
+
 REFER_CATEGORIES = ("drug", "related")
 """On no list, but not to be waved through either: neither listed nor harmless."""
 
@@ -89,7 +92,7 @@ def claims(
         rivals = [
             entry
             for entry in identification.candidates
-            if entry.instead_of == hit.substance_id and entry.deficit_nats < limits.margin_nats
+            if entry.instead_of == hit.substance_id and entry.deficit_nats < RIVAL_NATS_MAX
         ]
         if hit.substance_id not in listed:
             if hit.share < limits.alarm_share_min:
@@ -97,7 +100,8 @@ def claims(
             rivals = [
                 entry
                 for entry in rivals
-                if entry.substance_id not in listed or principal_found(entry.bands)
+                if entry.substance_id not in listed
+                or (entry.deficit_nats < limits.margin_nats and principal_found(entry.bands))
             ]
         found.append(_claim((hit, *rivals), hit, listed, library))
     found += [
