@@ -93,8 +93,3 @@ def test_what_the_library_lacks_has_no_right_name(raman_path):
     sesame = found["sesame-oil__wasatch-enlighten__1.csv"]
     assert not sesame.right
     assert "olive_oil" in sesame.truth
-<<<<<<< HEAD
-    assert found["icaridin__wasatch-enlighten__1.csv"].right == {"icaridin"}
-    assert not found["coconate-ester__wasatch-enlighten__1.csv"].truth
-=======
->>>>>>> evaluation
