@@ -15,6 +15,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,7 +25,7 @@ from benchmarks.evaluation.degrade import degrade
 from benchmarks.evaluation.specimens import load_spectra, read_index, read_kin
 from benchmarks.evaluation.split import part_of
 from gateway.screening.rules import screen
-from gateway.screening.thresholds import Thresholds
+from gateway.screening.thresholds import Thresholds, load_thresholds
 from gateway.screening.verdict import Verdict
 from gateway.screening.watchlists import Entry, Watchlist, Watchlists, load_watchlists
 from gateway.spectra.errors import SpectraError
@@ -169,6 +170,8 @@ def judge_case(case: Case, desk: Desk) -> Outcome:
     except SpectraError as error:
         return Outcome(case, "error", str(error), (), ())
     found_pretend, false, asked = _pretend(case, desk, library, found)
+    bare = msgspec.structs.replace(desk.trials.in_force or load_thresholds(), score_knots=())
+    unmapped = screen(found, desk.watchlists, library, thresholds=bare)
     return Outcome(
         case=case,
         verdict=verdict.verdict,
@@ -176,7 +179,7 @@ def judge_case(case: Case, desk: Desk) -> Outcome:
         named=named(verdict),
         hits=tuple(
             HitRow(hit.substance_id, raw.score, hit.score, hit.substance_id in case.truth)
-            for raw, hit in zip(found.hits, verdict.hits, strict=True)
+            for raw, hit in zip(unmapped.hits, verdict.hits, strict=True)
         ),
         pretend_found=found_pretend,
         pretend_false=false,
