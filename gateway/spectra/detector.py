@@ -17,9 +17,9 @@ interpolation disturb a clipped top by no more."""
 
 PLATEAU_LEVEL = 0.15
 PLATEAU_WIDTH_SHARE = 0.45
-"""Plateau over the width of the top where the light has fallen by PLATEAU_LEVEL of the strongest. Any
-smooth top is a parabola there, and flat to half a percent over less than a fifth of it. Lower down
-a clipped crowd of bands runs together."""
+"""Plateau over the width of the top where the light has fallen by PLATEAU_LEVEL of the strongest.
+Any smooth top is a parabola there, and flat to half a percent over less than a fifth of it. Lower
+down a clipped crowd of bands runs together."""
 
 STEP_SHARE_MIN = 0.2
 """Height of a jump over the strongest band. Smaller ones look like a weak shoulder, not a band."""

@@ -28,17 +28,16 @@ Order of work
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
 import numpy as np
 
 from gateway.spectra.bands import SHARE_MIN, MeasuredBands, detection_limit
-from gateway.spectra.baseline import BROAD_CM1
 from gateway.spectra.faint import faint_nats
 from gateway.spectra.library import BandArrays, Library
-from gateway.spectra.mixture import RenderedHeights
+from gateway.spectra.mixture import PLACE_FLOOR_CM1, RenderedHeights, loose_cm1, reach_cm1
 from gateway.spectra.prepare import STEP_CM1, Prepared
 from gateway.spectra.spectrum import BoolArray, FloatArray, IntArray
 
@@ -69,6 +68,9 @@ FAINT_TOLD_MAX = 1.0
 
 FAINT_STEPS = np.array([-1.5, -0.75, 0.0, 0.75, 1.5])
 """Where a faint band is looked for, in standard deviations of its place."""
+
+STRONG_REL = 0.5
+"""A tabulated band this high is a strong one."""
 
 RIPPLE_SHARE = SHARE_MIN / 3.0
 """Ripple and residues of the background over the strongest band, as one standard deviation."""
@@ -253,10 +255,8 @@ def see(
     cell, part = _place(grid, bands.shift_cm1)
     if prepared.lost.any():
         inside &= ~prepared.lost[cell]
-    # Broad bands are located only to a tenth of their width, whatever the table says.
-    loose = 0.1 * bands.fwhm_cm1 * (bands.fwhm_cm1 > 0.5 * BROAD_CM1)
-    window = 2.0 * bands.position_sd_cm1 + axis_uncertainty_cm1 + loose + 0.5
-    variance = bands.position_sd_cm1**2 + loose**2 + 0.25
+    window = reach_cm1(library) + axis_uncertainty_cm1
+    variance = bands.position_sd_cm1**2 + loose_cm1(library) ** 2 + PLACE_FLOOR_CM1**2
     limit = detection_limit(prepared)
     peak_cell, peak_part = _place(grid, measured.shift_cm1)
     return Scene(
@@ -273,7 +273,7 @@ def see(
         width_cm1=heights.width_cm1,
         rel_visible=heights.visible,
         rel_merged=heights.merged,
-        pairs=_pair(measured, heights, window, variance, inside),
+        pairs=_pair(measured, heights, window, variance, inside, axis_uncertainty_cm1),
         peak_cell=peak_cell,
         peak_part=peak_part,
         peak_limit=np.interp(measured.shift_cm1, grid, limit),
@@ -304,20 +304,77 @@ def _pair(
     window_cm1: FloatArray,
     variance: FloatArray,
     inside: BoolArray,
+    axis_uncertainty_cm1: float,
 ) -> Pairs:
-    """Find all pairs within reach; the library's crests are kept sorted for it."""
+    """Find all pairs within reach."""
     error = measured.shift_error_cm1
-    reach = float(window_cm1.max(initial=0.0)) + 2.0 * error
-    first = np.searchsorted(heights.crest_sorted_cm1, measured.shift_cm1 - reach)
-    stop = np.searchsorted(heights.crest_sorted_cm1, measured.shift_cm1 + reach, side="right")
-    count = stop - first
-    peak = np.repeat(np.arange(measured.count), count)
-    within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-    band = heights.crest_order[np.repeat(first, count) + within]
+    found: list[tuple[IntArray, IntArray]] = []
+    for lookup in heights.lookups:
+        reach = lookup.reach_cm1 + axis_uncertainty_cm1 + 2.0 * error
+        first = np.searchsorted(lookup.crest_cm1, measured.shift_cm1 - reach)
+        stop = np.searchsorted(lookup.crest_cm1, measured.shift_cm1 + reach, side="right")
+        count = stop - first
+        within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        band = lookup.band[np.repeat(first, count) + within]
+        found.append((band, np.repeat(np.arange(measured.count), count)))
+    band = np.concatenate([pair[0] for pair in found])
+    peak = np.concatenate([pair[1] for pair in found])
     offset = measured.shift_cm1[peak] - heights.crest_cm1[band]
     near = (np.abs(offset) <= window_cm1[band] + 2.0 * error[peak]) & inside[band]
     band, peak = band[near], peak[near]
     return Pairs(band, peak, offset[near], variance[band] + error[peak] ** 2)
+
+
+def shortlist(scene: Scene, count: int) -> IntArray:
+    """The entries for which most bands stand at their places, rising indices.
+
+    Cheap, for large libraries: heights and widths are not looked at, and a strong band without any
+    measured one near it counts against an entry.
+    """
+    pairs, bands = scene.pairs, scene.bands
+    density = _density(scene, scene.measured.height) * scene.crowding
+    variance = pairs.variance + scene.axis.sd_cm1**2
+    worth = -0.5 * (pairs.offset_cm1**2 / variance + np.log(2.0 * np.pi * variance))
+    worth -= np.log(density[pairs.peak])
+    near = np.zeros(bands.entry.size, dtype=np.bool_)
+    near[pairs.band] = True
+    lacking = scene.inside & (scene.rel_visible >= STRONG_REL) & ~near
+    total = _sums(bands.entry[pairs.band], np.maximum(worth, 0.0), scene.entry_count)
+    total += _sums(bands.entry[lacking], np.log(bands.missing_chance[lacking]), scene.entry_count)
+    total -= scene.looks_nats
+    return np.sort(np.argpartition(-total, count)[:count])
+
+
+def narrow(scene: Scene, keep: IntArray) -> Scene:
+    """The same scene with only these entries, rising indices; for `Library.subset`."""
+    place = np.full(scene.entry_count, -1, dtype=np.int64)
+    place[keep] = np.arange(keep.size)
+    rows = np.flatnonzero(place[scene.bands.entry] >= 0)
+    row = np.full(scene.bands.entry.size, -1, dtype=np.int64)
+    row[rows] = np.arange(rows.size)
+    pairs, bands = scene.pairs, scene.bands
+    near = row[pairs.band] >= 0
+    taken = {name: getattr(bands, name)[rows] for name in BandArrays.__slots__}
+    taken["entry"] = place[taken["entry"]]
+    return replace(
+        scene,
+        bands=BandArrays(**taken),
+        looks_nats=scene.looks_nats[keep],
+        entry_count=keep.size,
+        inside=scene.inside[rows],
+        cell=scene.cell[rows],
+        part=scene.part[rows],
+        window_cm1=scene.window_cm1[rows],
+        width_cm1=scene.width_cm1[rows],
+        rel_visible=scene.rel_visible[rows],
+        rel_merged=scene.rel_merged[rows],
+        pairs=Pairs(
+            row[pairs.band[near]],
+            pairs.peak[near],
+            pairs.offset_cm1[near],
+            pairs.variance[near],
+        ),
+    )
 
 
 def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Evidence:

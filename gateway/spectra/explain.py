@@ -170,12 +170,8 @@ def blind_spots(scene: Scene, library: Library, model: FloatArray) -> tuple[str,
 
     blind = shows(np.full_like(now, SHARE_MIN * strongest)) & ~shows(now)
     # A substance is hidden when all its states are.
-    hidden = {library.entries[index].substance_id for index in np.flatnonzero(blind)}
-    return tuple(
-        name
-        for name in library.active_ids
-        if name in hidden and blind[list(library.places[name])].all()
-    )
+    hidden = library.best_of((~blind).astype(np.float64)) == 0.0
+    return tuple(library.active_ids[index] for index in np.flatnonzero(hidden))
 
 
 def _distance(entry: LookAlike) -> float:

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
 
@@ -183,11 +183,39 @@ class Library:
                 found.setdefault(name, []).append(listed)
         return {key: tuple(value) for key, value in found.items()}
 
+    def subset(self, keep: IntArray) -> Library:
+        """The same library with only these entries, rising indices; all substances stay known."""
+        entries = tuple(self.entries[index] for index in keep.tolist())
+        place = np.full(len(self.entries), -1, dtype=np.int64)
+        place[keep] = np.arange(keep.size)
+        rows = np.flatnonzero(place[self.arrays.entry] >= 0)
+        taken = {name: getattr(self.arrays, name)[rows] for name in BandArrays.__slots__}
+        taken["entry"] = place[taken["entry"]]
+        smaller = replace(
+            self,
+            entries=entries,
+            active_ids=tuple(dict.fromkeys(entry.substance_id for entry in entries)),
+            arrays=BandArrays(**taken),
+        )
+        smaller.__dict__["mistaken"] = self.mistaken  # costly, and the same
+        return smaller
+
+    def best_of(self, values: FloatArray) -> FloatArray:
+        """The largest of the values of each substance's entries, in the order of `active_ids`.
+
+        Args:
+            values: shape (entries,).
+        """
+        order, starts = self._by_substance
+        return np.maximum.reduceat(values[order], starts) if starts.size else np.zeros(0)
+
     @cached_property
-    def owners(self) -> IntArray:
-        """Entry -> index of its substance in `active_ids`, shape (entries,)."""
+    def _by_substance(self) -> tuple[IntArray, IntArray]:
+        """Entries ordered by substance, and where each substance begins."""
         place = {name: index for index, name in enumerate(self.active_ids)}
-        return np.array([place[entry.substance_id] for entry in self.entries], dtype=np.int64)
+        owner = np.array([place[entry.substance_id] for entry in self.entries], dtype=np.int64)
+        order = np.argsort(owner, kind="stable")
+        return order, np.searchsorted(owner[order], np.arange(len(self.active_ids)))
 
 
 @lru_cache(maxsize=1)

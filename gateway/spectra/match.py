@@ -20,7 +20,9 @@ from gateway.spectra.evidence import (
     Scene,
     believe,
     free_heights,
+    narrow,
     see,
+    shortlist,
     weigh,
 )
 from gateway.spectra.explain import (
@@ -76,6 +78,10 @@ CLEAR_SNR_MIN = 10.0
 NEED_MIN = 9.0
 """F of a component that the fit needs: three standard deviations."""
 
+
+SHORTLIST_MAX = 400
+"""Entries of a large library that are weighed again and again; the others have fewer bands in their
+places than these. Twice the shipped tables, so that these are always weighed whole."""
 
 MOVED_FREE_SHARE = 0.4
 """An unexplained band this high, over the strongest, asks whether the axis is off."""
@@ -234,10 +240,17 @@ class _Accepted:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """The search in one spectrum; what was weighed is kept, the same question comes again."""
+    """The search in one spectrum; what was weighed is kept, the same question comes again.
+
+    Attributes:
+        scene, library: with the shortlist of entries that bands at their places speak for.
+        whole_scene, whole_library: with all of them.
+    """
 
     scene: Scene
     library: Library
+    whole_scene: Scene
+    whole_library: Library
     weighed: dict[frozenset[_Accepted], Evidence] = field(default_factory=dict)
 
     def weigh(self, others: list[_Accepted]) -> Evidence:
@@ -302,8 +315,8 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
         foreign_share=foreign,
         explained_share=fit.explained if fit else 0.0,
         axis_offset_cm1=axis_offset_cm1,
-        coverage=_coverage(scene, library),
-        blind=blind_spots(scene, library, model),
+        coverage=_coverage(search.whole_scene, library),
+        blind=blind_spots(search.whole_scene, library, model),
         quality=Quality(
             snr=float(measured.snr[measured.sharp].max(initial=0.0)),
             range_cm1=(float(prepared.grid_cm1[0]), float(prepared.grid_cm1[-1])),
@@ -316,7 +329,7 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
             clear_count=int((measured.sharp & (measured.snr >= CLEAR_SNR_MIN)).sum()),
         ),
         library_version=library.version,
-        trace=_trace(prepared, library, accepted, fit),
+        trace=_trace(prepared, search.library, accepted, fit),
     )
 
 
@@ -343,7 +356,11 @@ def _searched(
 ) -> _Search:
     """Open the search in one spectrum."""
     heights = render_heights(library, prepared.resolution_cm1)
-    return _Search(see(prepared, measured, library, axis_uncertainty_cm1, heights), library)
+    scene = see(prepared, measured, library, axis_uncertainty_cm1, heights)
+    if len(library.entries) <= SHORTLIST_MAX:
+        return _Search(scene, library, scene, library)
+    keep = shortlist(scene, SHORTLIST_MAX)
+    return _Search(narrow(scene, keep), library.subset(keep), scene, library)
 
 
 def _with_axis(
@@ -371,7 +388,7 @@ def _with_axis(
             moved = _searched(
                 replace(scene.prepared, grid_cm1=scene.prepared.grid_cm1 - offset),
                 replace(scene.measured, shift_cm1=scene.measured.shift_cm1 - offset),
-                search.library,
+                search.whole_library,
                 MOVED_STEP_CM1,
             )
             evidence = moved.weigh([])
@@ -390,8 +407,7 @@ def _coverage(scene: Scene, library: Library) -> dict[str, float]:
     bands = scene.bands
     weight = np.bincount(bands.entry, bands.rel_intensity, scene.entry_count)
     inside = np.bincount(bands.entry, bands.rel_intensity * scene.inside, scene.entry_count)
-    share = np.zeros(len(library.active_ids))
-    np.maximum.at(share, library.owners, inside / weight)
+    share = library.best_of(inside / weight)
     return dict(zip(library.active_ids, share.tolist(), strict=True))
 
 

@@ -27,6 +27,12 @@ SHAPES_CACHED_MAX = 16
 CREST_CM1 = 12.0
 """Bands further apart than this do not run together at hand-held resolution."""
 
+PLACE_FLOOR_CM1 = 0.5
+"""Error of any place, tabulated or measured: the grid and what is read off it."""
+
+NEAR_CM1 = 6.0
+"""Most bands are looked for no further than this from their place."""
+
 CROWDING_CM1 = 12.0
 """Width over which the population of band positions is averaged."""
 
@@ -48,6 +54,21 @@ ENVELOPE_CM1 = 8.0
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """Some of the bands by rising crest, arrays of shape (k,).
+
+    Attributes:
+        band: index into the library's bands.
+        crest_cm1: rising.
+        reach_cm1: how far from its crest any of them is looked for, without the axis error.
+    """
+
+    band: IntArray
+    crest_cm1: FloatArray
+    reach_cm1: float
+
+
+@dataclass(frozen=True, slots=True)
 class RenderedHeights:
     """Heights of all tabulated bands at one resolution, arrays of shape (b,).
 
@@ -56,8 +77,8 @@ class RenderedHeights:
         crest_cm1: where the band's crest is when its neighbours run into it.
         merged: height of the whole rendered substance there.
         width_cm1: full width at half height as the instrument shows it.
-        crest_order: the bands by rising crest, for looking them up.
-        crest_sorted_cm1: their crests.
+        lookups: the bands by rising crest, for finding those near a place; those that are looked
+            for far from it apart from the others.
         crowd_cm1, crowd: places, shape (k,), and how much more populated than on average the
             library is there.
     """
@@ -66,8 +87,7 @@ class RenderedHeights:
     crest_cm1: FloatArray
     merged: FloatArray
     width_cm1: FloatArray
-    crest_order: IntArray
-    crest_sorted_cm1: FloatArray
+    lookups: tuple[Lookup, ...]
     crowd_cm1: FloatArray
     crowd: FloatArray
 
@@ -155,9 +175,33 @@ def _render_heights(library: Library, resolution_cm1: float) -> RenderedHeights:
         for part in _portions(np.flatnonzero(count == size), int(size)):
             rows = start[part][:, None] + np.arange(size)[None, :]
             crest[rows], merged[rows] = _crests(bands.shift_cm1[rows], visible[rows], width[rows])
-    order = np.argsort(crest, kind="stable")
     crowd_cm1, crowd = _crowd(bands.shift_cm1)
-    return RenderedHeights(visible, crest, merged, width, order, crest[order], crowd_cm1, crowd)
+    return RenderedHeights(
+        visible, crest, merged, width, _lookups(library, crest), crowd_cm1, crowd
+    )
+
+
+def reach_cm1(library: Library) -> FloatArray:
+    """How far from its place each band is looked for, without the axis error, shape (b,)."""
+    bands = library.arrays
+    return 2.0 * bands.position_sd_cm1 + loose_cm1(library) + PLACE_FLOOR_CM1
+
+
+def loose_cm1(library: Library) -> FloatArray:
+    """Broad bands are located only to a tenth of their width, whatever the table says."""
+    fwhm = library.arrays.fwhm_cm1
+    loose: FloatArray = 0.1 * fwhm * (fwhm > 0.5 * BROAD_CM1)
+    return loose
+
+
+def _lookups(library: Library, crest_cm1: FloatArray) -> tuple[Lookup, ...]:
+    reach = reach_cm1(library)
+    found = []
+    for part in (reach <= NEAR_CM1, reach > NEAR_CM1):
+        rows = np.flatnonzero(part)
+        rows = rows[np.argsort(crest_cm1[rows], kind="stable")]
+        found.append(Lookup(rows, crest_cm1[rows], float(reach[rows].max(initial=0.0))))
+    return tuple(found)
 
 
 def _portions(entries: IntArray, size: int) -> list[IntArray]:
