@@ -2,7 +2,7 @@
 
 1. Every case of the tuning side is identified once and screened under every set of the grids.
 2. A set of alarm thresholds is admissible when the one-sided 95 % upper bound of false alarms on
-   benign goods is at most 0.5 per 1,000, and at most 1 % of the cases alarm whose substance was
+   benign goods is at most 1 per 1,000, and at most 1 % of the cases alarm whose substance was
    left out of the library, and at most 1 % of the made-up lists that a measured spectrum is not on.
    A limit that no set keeps cannot be kept by thresholds: it is replaced by the least that any of
    the remaining sets reached, plus a slack, and the record says so (`tuning_admissible = 0`).
