@@ -74,6 +74,11 @@ REASONS: dict[str, str] = {
         "INCONCLUSIVE: the calibration of this instrument cannot be used. Have the instrument "
         "calibrated."
     ),
+    "covered": (
+        "INCONCLUSIVE: {substances} could lie wholly beneath what was found; no longer exposure "
+        "will tell. Measure other parts of the goods; if nothing changes, check the documents and "
+        "send a sample to the laboratory."
+    ),
     "axis_off": (
         "INCONCLUSIVE: the goods fit only when the whole axis is moved by {offset_cm1} cm-1: the "
         "instrument is out of calibration. Calibrate it with a standard (polystyrene or "

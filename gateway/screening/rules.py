@@ -18,6 +18,7 @@ of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from gateway.screening.claims import (
     PRINCIPAL_REL_MIN,
@@ -251,7 +252,10 @@ def _unseen(
     if packaging:
         return "inconclusive", "packaging_only", {"substance_ids": packaging}
     hiding = tuple(name for name in identification.blind if name in listed)
-    return ("inconclusive", "could_hide", {"substance_ids": hiding}) if hiding else None
+    if hiding:
+        return "inconclusive", "could_hide", {"substance_ids": hiding}
+    covered = tuple(name for name in identification.covered if name in listed)
+    return ("inconclusive", "covered", {"substance_ids": covered}) if covered else None
 
 
 def _packaging_only(identification: Identification, library: Library) -> tuple[str, ...]:
@@ -283,7 +287,12 @@ def _verdict(
     """The whole record of a decision."""
     verdict, reason_id, parameters = decision
     rivals: dict[str, list[str]] = {}
+    nearest: dict[str, Candidate] = {}
     for entry in identification.candidates:
+        if entry.instead_of is not None:
+            best = nearest.setdefault(entry.instead_of, entry)
+            if entry.deficit_nats < best.deficit_nats:
+                nearest[entry.instead_of] = entry
         if _close(entry, limits) and entry.instead_of is not None:
             rivals.setdefault(entry.instead_of, []).append(entry.substance_id)
     quality = identification.quality
@@ -310,6 +319,7 @@ def _verdict(
                     )
                     for entry in hit.look_alikes
                 ),
+                **_margin(nearest.get(hit.substance_id)),
             )
             for hit in hits
         ),
@@ -329,6 +339,13 @@ def _verdict(
             ListRecord(entry.list_id, entry.date.isoformat()) for entry in watchlists.lists
         ),
     )
+
+
+def _margin(rival: Candidate | None) -> dict[str, Any]:
+    """Who comes next to a hit and by how much, as fields of its record."""
+    if rival is None:
+        return {}
+    return {"next_id": rival.substance_id, "margin_nats": round(rival.deficit_nats, 1)}
 
 
 def _band(band: BandEvidence) -> BandRecord:

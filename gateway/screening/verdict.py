@@ -60,6 +60,9 @@ class HitRecord(msgspec.Struct, frozen=True):
         rivals: substances that explain its bands as well.
         bands: the bands with what became of each.
         look_alikes: known look-alikes, nearest first, and why it is not they.
+        next_id: the best other explanation of its bands; empty when there is none.
+        margin_nats: how much more evidence it has than that one (3 = twenty times as likely);
+            None when there is none.
     """
 
     substance_id: str
@@ -71,6 +74,8 @@ class HitRecord(msgspec.Struct, frozen=True):
     rivals: tuple[str, ...]
     bands: tuple[BandRecord, ...]
     look_alikes: tuple[LookAlikeRecord, ...]
+    next_id: str = ""
+    margin_nats: float | None = None
 
 
 class QualityRecord(msgspec.Struct, frozen=True):

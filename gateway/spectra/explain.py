@@ -142,36 +142,47 @@ def nearest_entry(library: Library, evidence: Evidence, substance_id: str) -> in
     return max(places, key=lambda index: float(evidence.nats[index]), default=None)
 
 
-def blind_spots(scene: Scene, library: Library, model: FloatArray) -> tuple[str, ...]:
-    """Substances that could hide here only because the measurement is noisy.
+def blind_spots(
+    scene: Scene, library: Library, model: FloatArray
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Substances that could be here unseen.
 
-    A substance half as bright as the strongest band must show a principal band, or two others,
-    besides the light already explained. Reported is who would with less noise but does not now: a
-    longer exposure helps. Who is covered whatever the noise is not reported; no exposure helps.
+    A substance shows by a principal band, or two others, besides the light already explained. One
+    half as bright as the strongest band that would show with less noise but does not now is hidden
+    by noise: a longer exposure helps. One as bright as the strongest band that would not show at
+    all is covered by what was found: no exposure helps.
 
     Args:
         scene: the spectrum.
         library: the band tables.
         model: shape (n,), light explained by the accepted substances.
+
+    Returns:
+        Those hidden by noise, and those covered.
     """
     bands = scene.bands
     rows = np.arange(bands.entry.size)
     strongest = float(scene.measured.height.max(initial=0.0))
-    expected = BLIND_SHARE * strongest * scene.rel_merged
-    told = scene.at_bands(model, rows)
-    apart = scene.inside & (expected > BLIND_EXCESS * told)
+    told = BLIND_EXCESS * scene.at_bands(model, rows)
     now = scene.at_bands(scene.limit, rows)
+    weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0) * scene.inside
 
-    def shows(limit: FloatArray) -> BoolArray:
-        seen = apart & (expected >= limit)
-        weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0)
+    def shows(brightness: float, limit: FloatArray | float) -> BoolArray:
+        expected = brightness * strongest * scene.rel_merged
+        seen = (expected > told) & (expected >= limit)
         total = np.bincount(bands.entry, weight * seen, scene.entry_count)
         return np.asarray(total >= 2.0, dtype=np.bool_)
 
-    blind = shows(np.full_like(now, SHARE_MIN * strongest)) & ~shows(now)
-    # A substance is hidden when all its states are.
-    hidden = library.best_of((~blind).astype(np.float64)) == 0.0
-    return tuple(library.active_ids[index] for index in np.flatnonzero(hidden))
+    ripple = SHARE_MIN * strongest
+    noisy = shows(BLIND_SHARE, ripple) & ~shows(BLIND_SHARE, now)
+    covered = ~shows(1.0, ripple)
+
+    def whole(unseen: BoolArray) -> tuple[str, ...]:
+        # A substance is hidden when all its states are.
+        hidden = library.best_of((~unseen).astype(np.float64)) == 0.0
+        return tuple(library.active_ids[index] for index in np.flatnonzero(hidden))
+
+    return whole(noisy), whole(covered)
 
 
 def _distance(entry: LookAlike) -> float:

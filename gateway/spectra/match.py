@@ -210,6 +210,7 @@ class Identification:
             before anything fitted; 0 = not at all.
         coverage: substance_id -> share of its tabulated intensity inside the usable range.
         blind: substances that could hide because of noise; see `explain.blind_spots`.
+        covered: substances that could hide whatever the noise.
         quality: of the measurement.
         library_version: tables used.
         trace: for a picture.
@@ -223,6 +224,7 @@ class Identification:
     axis_offset_cm1: float
     coverage: dict[str, float]
     blind: tuple[str, ...]
+    covered: tuple[str, ...]
     quality: Quality
     library_version: str
     trace: Trace = field(compare=False, repr=False)
@@ -308,6 +310,7 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
     order = np.argsort(-free)
     strongest = float(measured.height.max(initial=1e-300))
     foreign = float(free[measured.sharp].max(initial=0.0)) / strongest
+    blind, covered = blind_spots(search.whole_scene, library, model)
     return Identification(
         hits=hits,
         candidates=candidates,
@@ -316,7 +319,8 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
         explained_share=fit.explained if fit else 0.0,
         axis_offset_cm1=axis_offset_cm1,
         coverage=_coverage(search.whole_scene, library),
-        blind=blind_spots(search.whole_scene, library, model),
+        blind=blind,
+        covered=covered,
         quality=Quality(
             snr=float(measured.snr[measured.sharp].max(initial=0.0)),
             range_cm1=(float(prepared.grid_cm1[0]), float(prepared.grid_cm1[-1])),

@@ -49,6 +49,7 @@ PARAMETERS = {
     "fluorescence": {"share_percent": 97},
     "resolution_poor": {"resolution_cm1": 21, "resolution_max_cm1": 16},
     "cosmic_rays": {"spike_count": 44},
+    "covered": {"substance_ids": ("ammonium_nitrate",)},
     "axis_off": {"offset_cm1": -6},
     "dead_pixels": {"pixel_count": 12},
     "step": {"shift_cm1": 1201},
