@@ -35,6 +35,11 @@ evidence be seven times stronger."""
 PRINCIPAL_REL_MIN = 0.8
 """Bands of at least this tabulated height are the principal ones."""
 
+PRINCIPAL_SHARE_MIN = 0.4
+"""Height of the principal band over the highest one found. Heights are good to a factor of two, so
+a band tabulated at a third is at most this much higher than it, but for one case in a hundred.
+A whole pattern with CERTAIN_NATS_MIN need not ask."""
+
 RIVAL_NATS_MAX = 3.0
 """Rivals with so much less evidence than the accepted one add nothing to either sum."""
 
@@ -154,6 +159,8 @@ def _principal_places(bands: tuple[BandEvidence, ...]) -> set[float]:
 def convincing(claim: Claim, quality: Quality, limits: Thresholds) -> bool:
     """Whether the evidence for the best listed substance of a claim, or its family, is enough."""
     best, nats = claim.listed[0], claim.listed_nats
+    if best.nats < CERTAIN_NATS_MIN and not _principal_leads(best.bands):
+        return False
     seen = principal_found(best.bands, limits.snr_alarm_min)
     enough = limits.alarm_nats_min if seen else limits.alarm_nats_hidden_min
     found, missing, hidden = (
@@ -177,6 +184,15 @@ def convincing(claim: Claim, quality: Quality, limits: Thresholds) -> bool:
             or len(grades) >= ALARM_SEEN_BANDS_MIN
         )
     )
+
+
+def _principal_leads(bands: tuple[BandEvidence, ...]) -> bool:
+    """Whether no weak tabulated band of the substance towers over its principal ones."""
+    found = [band for band in bands if band.state == "found"]
+    principal = [band.snr for band in found if band.rel_intensity >= PRINCIPAL_REL_MIN]
+    if not principal:
+        return True
+    return max(principal) >= PRINCIPAL_SHARE_MIN * max(band.snr for band in found)
 
 
 def principal_found(bands: tuple[BandEvidence, ...], snr_min: float = 0.0) -> bool:

@@ -56,6 +56,10 @@ SATURATED_SHARE_MAX = 0.01
 COVERAGE_MIN = 0.5
 """A listed substance counts as covered when half its tabulated intensity lies in the range."""
 
+POSSIBLE_SHARE_MIN = 0.1
+"""Single bands smaller than this share of the strongest are left out of tables, or are ripple; of a
+listed substance this faint only alarm evidence speaks."""
+
 FOREIGN_SHARE_MAX = 0.25
 """Unexplained bands up to this share of the strongest one are ones the tables leave out."""
 
@@ -200,8 +204,7 @@ def _possible(
 
 def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
     """Whether a listed substance on top of all others keeps a measurement from being clear."""
-    if candidate.share < limits.alarm_share_min:
-        # Bands this small are left out of every table; only a whole pattern of them speaks.
+    if candidate.share < POSSIBLE_SHARE_MIN:
         return candidate.nats >= limits.alarm_nats_min
     if principal_found(candidate.bands):
         return candidate.nats >= limits.possible_nats_min
