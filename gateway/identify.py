@@ -32,9 +32,10 @@ from gateway.spectra.calibrate import Calibration
 from gateway.spectra.columns import parse_columns
 from gateway.spectra.detector import clipped
 from gateway.spectra.errors import FormatError, SpectraError
+from gateway.spectra.identification import Trace
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
 from gateway.spectra.library import Library
-from gateway.spectra.match import Trace, identify
+from gateway.spectra.match import identify
 from gateway.spectra.quality import Condition, findings, measure_condition
 from gateway.spectra.spc import looks_like_spc, parse_spc
 from gateway.spectra.spectrum import FloatArray, Spectrum, without_padding

@@ -29,8 +29,9 @@ from gateway.screening.thresholds import Thresholds, load_thresholds
 from gateway.screening.verdict import Verdict
 from gateway.screening.watchlists import Entry, Watchlist, Watchlists, load_watchlists
 from gateway.spectra.errors import SpectraError
+from gateway.spectra.identification import Identification
 from gateway.spectra.library import TABLES, Library, build_library, load_library
-from gateway.spectra.match import Identification, identify
+from gateway.spectra.match import identify
 from gateway.spectra.spectrum import Spectrum
 from simulators.forward import World, expose, measure, unknown
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from gateway.screening.thresholds import Thresholds
 from gateway.spectra.explain import BandEvidence
+from gateway.spectra.identification import Candidate, Hit, Identification, Quality
 from gateway.spectra.library import Library
-from gateway.spectra.match import Candidate, Hit, Identification, Quality
 
 ALARM_SEEN_BANDS_MIN = 3
 """So many satellites at their places prove a substance whose main band is covered."""

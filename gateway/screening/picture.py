@@ -17,8 +17,8 @@ from gateway.screening.account import calibration_line, library_line, quality_li
 from gateway.screening.explain import explain, name_of
 from gateway.screening.svg import Drawing
 from gateway.screening.verdict import Verdict
+from gateway.spectra.identification import Trace
 from gateway.spectra.library import Library
-from gateway.spectra.match import Trace
 from gateway.spectra.spectrum import FloatArray
 
 LABELS = {

@@ -41,8 +41,8 @@ from gateway.screening.verdict import (
 )
 from gateway.screening.watchlists import Watchlists
 from gateway.spectra.explain import BandEvidence, score
+from gateway.spectra.identification import Candidate, Hit, Identification
 from gateway.spectra.library import Library
-from gateway.spectra.match import Candidate, Hit, Identification
 
 NOISE_SNR_MAX = 8.0
 """What pure noise reaches, crest to valley, in one of some hundred spectra."""

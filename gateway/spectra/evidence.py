@@ -28,17 +28,14 @@ Order of work
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
 
 import numpy as np
 
-from gateway.spectra.bands import SHARE_MIN, MeasuredBands, detection_limit
 from gateway.spectra.faint import faint_nats
-from gateway.spectra.library import BandArrays, Library
-from gateway.spectra.mixture import PLACE_FLOOR_CM1, RenderedHeights, loose_cm1, reach_cm1
-from gateway.spectra.prepare import STEP_CM1, Prepared
+from gateway.spectra.prepare import STEP_CM1
+from gateway.spectra.scene import AxisBelief, Scene, crowd_density, sums
 from gateway.spectra.spectrum import BoolArray, FloatArray, IntArray
 
 HEIGHT_RANGE = 3.0
@@ -68,12 +65,6 @@ FAINT_TOLD_MAX = 1.0
 
 FAINT_STEPS = np.array([-1.5, -0.75, 0.0, 0.75, 1.5])
 """Where a faint band is looked for, in standard deviations of its place."""
-
-STRONG_REL = 0.5
-"""A tabulated band this high is a strong one."""
-
-RIPPLE_SHARE = SHARE_MIN / 3.0
-"""Ripple and residues of the background over the strongest band, as one standard deviation."""
 
 SHARED_NATS_MAX = 1.5
 """A shared band never says more than this: it was not found as a band of its own."""
@@ -107,18 +98,6 @@ TOGETHER_NATS_MAX = 4.0
 STRETCH_SD_CM1 = 0.6
 """What a known offset at other bands leaves open here: the axis may also be stretched."""
 
-AXIS_SHARE = 0.5
-"""Standard deviation of the axis error over its stated half-width."""
-
-
-PRIOR_NATS = {"packaging": 1.6}
-"""Before anything is measured, a bag or bottle around the goods is five times likelier than any
-single kind of goods."""
-
-
-LIBRARIES_MAX = 8
-"""Libraries of which such figures are kept; a gateway has one or two."""
-
 
 class BandState(IntEnum):
     """What became of one tabulated band."""
@@ -128,84 +107,6 @@ class BandState(IntEnum):
     FAINT = 2
     MISSING = 3
     FOUND = 4
-
-
-@dataclass(frozen=True, slots=True)
-class AxisBelief:
-    """What is known of the common offset of a spectrum's axis: normal, in cm^-1."""
-
-    mean_cm1: float
-    sd_cm1: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Tabulated and measured bands within reach of each other, arrays of shape (p,).
-
-    Attributes:
-        band: index into the library's bands.
-        peak: index into the measured bands.
-        offset_cm1: measured minus tabulated position.
-        variance: of the offset in cm^-2, without the axis.
-    """
-
-    band: IntArray
-    peak: IntArray
-    offset_cm1: FloatArray
-    variance: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One spectrum, seen once: everything that does not depend on the accepted substances.
-
-    Attributes:
-        limit: shape (n,), smallest height that would be found.
-        inside: shape (b,), tabulated bands in the measured range.
-        cell, part: shape (b,), place of the tabulated bands on the grid: index and remainder.
-        peak_cell, peak_part: shape (m,), the same of the measured bands.
-        looks_nats: shape (e,), what an entry must make up for: the number of substances compared,
-            less what is known of it beforehand.
-        crowding: shape (m,), how populated the place is in the library.
-        ripple: what is never known better about the background, unit of the input.
-    """
-
-    prepared: Prepared
-    measured: MeasuredBands
-    limit: FloatArray
-    bands: BandArrays
-    looks_nats: FloatArray
-    entry_count: int
-    inside: BoolArray
-    cell: IntArray
-    part: FloatArray
-    window_cm1: FloatArray
-    width_cm1: FloatArray
-    rel_visible: FloatArray
-    rel_merged: FloatArray
-    pairs: Pairs
-    peak_cell: IntArray
-    peak_part: FloatArray
-    peak_limit: FloatArray
-    crowding: FloatArray
-    ripple: float
-    axis: AxisBelief
-
-    def at_bands(self, values: FloatArray, rows: IntArray) -> FloatArray:
-        """Values on the grid, shape (n,), at these tabulated bands, shape (r,)."""
-        cell = self.cell[rows]
-        low: FloatArray = values[cell]
-        return low + self.part[rows] * (values[cell + 1] - low)
-
-    def at_peaks(self, values: FloatArray) -> FloatArray:
-        """Values on the grid, shape (n,), at the measured bands, shape (m,)."""
-        low: FloatArray = values[self.peak_cell]
-        return low + self.peak_part * (values[self.peak_cell + 1] - low)
-
-    def rows_of(self, index: int) -> IntArray:
-        """The rows of one entry in the library's bands."""
-        start, stop = np.searchsorted(self.bands.entry, (index, index + 1))
-        return np.arange(start, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,151 +133,6 @@ class Evidence:
     pull: FloatArray
 
 
-def see(
-    prepared: Prepared,
-    measured: MeasuredBands,
-    library: Library,
-    axis_uncertainty_cm1: float,
-    heights: RenderedHeights,
-) -> Scene:
-    """Prepare the comparison of one spectrum with all tabulated bands.
-
-    Args:
-        prepared: the spectrum on the grid.
-        measured: its bands.
-        library: the band tables.
-        axis_uncertainty_cm1: half-width of the axis error that may remain.
-        heights: the tables rendered at the spectrum's resolution.
-    """
-    bands = library.arrays
-    grid = prepared.grid_cm1
-    edge = 0.5 * prepared.resolution_cm1
-    inside = (bands.shift_cm1 >= grid[0] + edge) & (bands.shift_cm1 <= grid[-1] - edge)
-    cell, part = _place(grid, bands.shift_cm1)
-    if prepared.lost.any():
-        inside &= ~prepared.lost[cell]
-    window = reach_cm1(library) + axis_uncertainty_cm1
-    variance = bands.position_sd_cm1**2 + loose_cm1(library) ** 2 + PLACE_FLOOR_CM1**2
-    limit = detection_limit(prepared)
-    peak_cell, peak_part = _place(grid, measured.shift_cm1)
-    return Scene(
-        prepared=prepared,
-        measured=measured,
-        limit=limit,
-        bands=bands,
-        looks_nats=_looks(library),
-        entry_count=len(library.entries),
-        inside=inside,
-        cell=cell,
-        part=part,
-        window_cm1=window,
-        width_cm1=heights.width_cm1,
-        rel_visible=heights.visible,
-        rel_merged=heights.merged,
-        pairs=_pair(measured, heights, window, variance, inside, axis_uncertainty_cm1),
-        peak_cell=peak_cell,
-        peak_part=peak_part,
-        peak_limit=np.interp(measured.shift_cm1, grid, limit),
-        crowding=_crowding(heights, measured),
-        ripple=RIPPLE_SHARE * float(max(prepared.smooth.max(), 0.0)),
-        axis=AxisBelief(0.0, AXIS_SHARE * axis_uncertainty_cm1),
-    )
-
-
-@lru_cache(maxsize=LIBRARIES_MAX)
-def _looks(library: Library) -> FloatArray:
-    """Ln of the number of substances, less the prior of each entry, shape (e,)."""
-    prior = [PRIOR_NATS.get(library[entry.substance_id].category, 0.0) for entry in library.entries]
-    looks: FloatArray = np.log(max(len(library.active_ids), 1)) - np.array(prior)
-    return looks
-
-
-def _place(grid_cm1: FloatArray, shift_cm1: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Index of the grid point below each place, and the remainder, 0 to 1; clipped to the grid."""
-    along = np.clip((shift_cm1 - grid_cm1[0]) / STEP_CM1, 0.0, grid_cm1.size - 1.001)
-    cell = along.astype(np.int64)
-    return cell, along - cell
-
-
-def _pair(
-    measured: MeasuredBands,
-    heights: RenderedHeights,
-    window_cm1: FloatArray,
-    variance: FloatArray,
-    inside: BoolArray,
-    axis_uncertainty_cm1: float,
-) -> Pairs:
-    """Find all pairs within reach."""
-    error = measured.shift_error_cm1
-    found: list[tuple[IntArray, IntArray]] = []
-    for lookup in heights.lookups:
-        reach = lookup.reach_cm1 + axis_uncertainty_cm1 + 2.0 * error
-        first = np.searchsorted(lookup.crest_cm1, measured.shift_cm1 - reach)
-        stop = np.searchsorted(lookup.crest_cm1, measured.shift_cm1 + reach, side="right")
-        count = stop - first
-        within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-        band = lookup.band[np.repeat(first, count) + within]
-        found.append((band, np.repeat(np.arange(measured.count), count)))
-    band = np.concatenate([pair[0] for pair in found])
-    peak = np.concatenate([pair[1] for pair in found])
-    offset = measured.shift_cm1[peak] - heights.crest_cm1[band]
-    near = (np.abs(offset) <= window_cm1[band] + 2.0 * error[peak]) & inside[band]
-    band, peak = band[near], peak[near]
-    return Pairs(band, peak, offset[near], variance[band] + error[peak] ** 2)
-
-
-def shortlist(scene: Scene, count: int) -> IntArray:
-    """The entries for which most bands stand at their places, rising indices.
-
-    Cheap, for large libraries: heights and widths are not looked at, and a strong band without any
-    measured one near it counts against an entry.
-    """
-    pairs, bands = scene.pairs, scene.bands
-    density = _density(scene, scene.measured.height) * scene.crowding
-    variance = pairs.variance + scene.axis.sd_cm1**2
-    worth = -0.5 * (pairs.offset_cm1**2 / variance + np.log(2.0 * np.pi * variance))
-    worth -= np.log(density[pairs.peak])
-    near = np.zeros(bands.entry.size, dtype=np.bool_)
-    near[pairs.band] = True
-    lacking = scene.inside & (scene.rel_visible >= STRONG_REL) & ~near
-    total = _sums(bands.entry[pairs.band], np.maximum(worth, 0.0), scene.entry_count)
-    total += _sums(bands.entry[lacking], np.log(bands.missing_chance[lacking]), scene.entry_count)
-    total -= scene.looks_nats
-    return np.sort(np.argpartition(-total, count)[:count])
-
-
-def narrow(scene: Scene, keep: IntArray) -> Scene:
-    """The same scene with only these entries, rising indices; for `Library.subset`."""
-    place = np.full(scene.entry_count, -1, dtype=np.int64)
-    place[keep] = np.arange(keep.size)
-    rows = np.flatnonzero(place[scene.bands.entry] >= 0)
-    row = np.full(scene.bands.entry.size, -1, dtype=np.int64)
-    row[rows] = np.arange(rows.size)
-    pairs, bands = scene.pairs, scene.bands
-    near = row[pairs.band] >= 0
-    taken = {name: getattr(bands, name)[rows] for name in BandArrays.__slots__}
-    taken["entry"] = place[taken["entry"]]
-    return replace(
-        scene,
-        bands=BandArrays(**taken),
-        looks_nats=scene.looks_nats[keep],
-        entry_count=keep.size,
-        inside=scene.inside[rows],
-        cell=scene.cell[rows],
-        part=scene.part[rows],
-        window_cm1=scene.window_cm1[rows],
-        width_cm1=scene.width_cm1[rows],
-        rel_visible=scene.rel_visible[rows],
-        rel_merged=scene.rel_merged[rows],
-        pairs=Pairs(
-            row[pairs.band[near]],
-            pairs.peak[near],
-            pairs.offset_cm1[near],
-            pairs.variance[near],
-        ),
-    )
-
-
 def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Evidence:
     """Weigh every entry against what `model` leaves unexplained.
 
@@ -388,7 +144,7 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
     belief = axis or scene.axis
     bands = scene.bands
     free = free_heights(scene, model)
-    density = _density(scene, free) * scene.crowding
+    density = crowd_density(scene, free) * scene.crowding
     match, chosen, again = _match(scene, free, density, belief)
     pairs = scene.pairs
     rows, peaks = pairs.band[chosen], pairs.peak[chosen]
@@ -399,7 +155,7 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
     own -= np.log(density[peaks])
     precision, pull, place = _places(scene, chosen, owner, belief)
     term[rows] = own + place
-    gain = _sums(owner, own + place, scene.entry_count) - scene.looks_nats
+    gain = sums(owner, own + place, scene.entry_count) - scene.looks_nats
     bonus = _completeness(scene, free)
     shared_max = HIDDEN_GAIN_NATS_MAX if model.any() else 0.0
     most = gain + bonus + shared_max + FAINT_GAIN_NATS_MAX
@@ -422,15 +178,10 @@ def weigh(scene: Scene, model: FloatArray, axis: AxisBelief | None = None) -> Ev
         hidden = (now == BandState.HIDDEN) & scene.inside[judged]
         hidden &= ~np.isin(judged, again)
         term[judged[hidden]] = _shared(scene, judged[hidden], told[hidden], expected[hidden])
-        total = _sums(bands.entry[judged], term[judged], scene.entry_count)
+        total = sums(bands.entry[judged], term[judged], scene.entry_count)
         nats[kept] = total[kept] - scene.looks_nats[kept] + bonus[kept]
     nats = np.where(amount > 0.0, nats, -scene.looks_nats)
     return Evidence(nats, amount, state, match, term, precision, pull)
-
-
-def _sums(owner: IntArray, values: FloatArray, count: int) -> FloatArray:
-    """Sum of the values of each owner, shape (count,)."""
-    return np.bincount(owner, values, count).astype(np.float64, copy=False)
 
 
 def free_heights(scene: Scene, model: FloatArray) -> FloatArray:
@@ -441,25 +192,6 @@ def free_heights(scene: Scene, model: FloatArray) -> FloatArray:
     explained = (told * EXPLAINED_FACTOR >= height) | (rest < scene.peak_limit)
     heights: FloatArray = np.where(explained, 0.0, rest)
     return heights
-
-
-def _density(scene: Scene, free: FloatArray) -> FloatArray:
-    """Unexplained sharp bands of at least half the height of each, per cm^-1, shape (m,)."""
-    rivals = (free > 0.0) & scene.measured.sharp
-    counts = (free[None, :] >= 0.5 * free[:, None]) & rivals[None, :]
-    density: FloatArray = np.maximum(counts.sum(axis=1), 1.0) / scene.prepared.span_cm1
-    return density
-
-
-def _crowding(heights: RenderedHeights, measured: MeasuredBands) -> FloatArray:
-    """How much likelier than on average any substance has a band at each place, shape (m,).
-
-    Molecules share their bonds: 880, 1000, 1300 and 1450 cm^-1 are populated by many substances,
-    so a match there is worth less than one at a rare place. Estimated from the library itself.
-    """
-    local = np.interp(measured.shift_cm1, heights.crowd_cm1, heights.crowd)
-    relative: FloatArray = np.clip(local, 0.5, 3.0)
-    return relative
 
 
 def _match(
@@ -516,14 +248,14 @@ def _places(
     prior = axis.sd_cm1**2
     wide = variance + prior
     place = -0.5 * (offset**2 / wide + np.log(2.0 * np.pi * wide))
-    precision = _sums(owner, 1.0 / variance, scene.entry_count)
-    pull = _sums(owner, offset / variance, scene.entry_count)
-    alone = _sums(owner, place, scene.entry_count)
+    precision = sums(owner, 1.0 / variance, scene.entry_count)
+    pull = sums(owner, offset / variance, scene.entry_count)
+    alone = sums(owner, place, scene.entry_count)
     fixed = -0.5 * (offset**2 / variance + np.log(2.0 * np.pi * variance))
-    joint = _sums(owner, fixed, scene.entry_count)
+    joint = sums(owner, fixed, scene.entry_count)
     joint += 0.5 * (pull**2 * prior / (1.0 + prior * precision) - np.log1p(prior * precision))
     together = np.clip(joint - alone, -TOGETHER_NATS_MAX, TOGETHER_NATS_MAX)
-    count = np.maximum(_sums(owner, np.ones(owner.size), scene.entry_count), 1.0)
+    count = np.maximum(sums(owner, np.ones(owner.size), scene.entry_count), 1.0)
     place += (together / count)[owner]
     return precision, pull + axis.mean_cm1 * precision, place
 
@@ -569,7 +301,7 @@ def _amounts(scene: Scene, free: FloatArray, rows: IntArray, peaks: IntArray) ->
     owner = scene.bands.entry[rows][order]
     ratio = ratio[order]
     weight = np.sqrt(scene.rel_visible[rows][order])
-    total = _sums(owner, weight, scene.entry_count)
+    total = sums(owner, weight, scene.entry_count)
     running = np.cumsum(weight)
     before = np.cumsum(total) - total
     inner = running - before[owner]

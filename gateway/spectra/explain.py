@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.spectra.bands import SHARE_MIN
-from gateway.spectra.evidence import BandState, Evidence, Scene
+from gateway.spectra.evidence import BandState, Evidence
 from gateway.spectra.library import Library
+from gateway.spectra.scene import Scene
 from gateway.spectra.spectrum import BoolArray, FloatArray
 
 BLIND_SHARE = 0.5

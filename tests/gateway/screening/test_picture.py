@@ -31,8 +31,8 @@ from gateway.screening.picture import (
 )
 from gateway.screening.svg import THINNED_PX, printable, thinned, wrapped
 from gateway.screening.watchlists import load_watchlists
+from gateway.spectra.identification import Trace
 from gateway.spectra.library import load_library
-from gateway.spectra.match import Trace
 from simulators.forward import World, measure
 
 LIBRARY = load_library()

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from gateway.spectra.bands import measure_bands
-from gateway.spectra.evidence import BandState, see, weigh
+from gateway.spectra.evidence import BandState, weigh
 from gateway.spectra.library import load_library
 from gateway.spectra.mixture import render_heights
 from gateway.spectra.prepare import prepare
+from gateway.spectra.scene import see
 from gateway.spectra.spectrum import Spectrum
 
 AXIS = np.linspace(250.0, 2000.0, 1024)

@@ -12,18 +12,12 @@ from hypothesis.extra.numpy import arrays
 
 from gateway.spectra.bands import measure_bands
 from gateway.spectra.errors import SpectrumError
-from gateway.spectra.evidence import see
 from gateway.spectra.library import load_library
-from gateway.spectra.match import (
-    COMPONENTS_MAX,
-    NATS_MIN,
-    NEED_MIN,
-    _Accepted,
-    _keep_needed,
-    identify,
-)
+from gateway.spectra.match import NEED_MIN, _keep_needed, identify
 from gateway.spectra.mixture import band_shape, render_heights
 from gateway.spectra.prepare import prepare
+from gateway.spectra.scene import see
+from gateway.spectra.search import COMPONENTS_MAX, NATS_MIN, Accepted
 from gateway.spectra.spectrum import Spectrum
 from simulators.forward import World, measure
 
@@ -163,8 +157,8 @@ def test_what_the_light_does_not_need_is_dropped():
     heights = render_heights(LIBRARY, 8.0)
     scene = see(prepared, measure_bands(prepared), LIBRARY, 2.0, heights)
     grid = prepared.grid_cm1
-    needed = _Accepted(LIBRARY.places["urea"][0], np.maximum(prepared.smooth, 0.0))
-    offered = _Accepted(LIBRARY.places["sulfur"][0], band_shape(grid, 1800.0, 9.0))
+    needed = Accepted(LIBRARY.places["urea"][0], np.maximum(prepared.smooth, 0.0))
+    offered = Accepted(LIBRARY.places["sulfur"][0], band_shape(grid, 1800.0, 9.0))
     kept, fit = _keep_needed(scene, [offered, needed])
     assert [entry.index for entry in kept] == [needed.index]
     assert fit is not None
