@@ -345,10 +345,11 @@ def _show(found: Calibration, console: Console, *, as_json: bool) -> None:
         return
     console.print(Text(f"{found.standard_id}: valid", style="bold green"))
     stretch = f", stretch {100 * found.stretch:+.3f} %" if found.stretch else ""
+    way = "high" if found.offset_cm1 >= 0.0 else "low"
     console.print(
         Text(
-            f"the axis reads {found.offset_cm1:+.2f} cm-1 at {found.pivot_cm1:.0f} cm-1 too high"
-            f"{stretch}; corrected, it is right to within {found.uncertainty_cm1:.1f} cm-1"
+            f"the axis reads {abs(found.offset_cm1):.2f} cm-1 too {way} at {found.pivot_cm1:.0f}"
+            f" cm-1{stretch}; corrected, it is right to within {found.uncertainty_cm1:.1f} cm-1"
         )
     )
     console.print(
