@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from gateway.screening.thresholds import Thresholds
 from gateway.spectra.explain import BandEvidence
-from gateway.spectra.identification import Candidate, Hit, Identification, Quality
+from gateway.spectra.identification import Candidate, Hit, Identification
 from gateway.spectra.library import Library
 
 ALARM_SEEN_BANDS_MIN = 3
@@ -28,9 +28,14 @@ there, and what the tables leave out of a large component is no pattern."""
 CONFIRMED_GRADES = ("A", "B")
 SUPPORT_NATS_MIN = 1.0
 UNCONFIRMED_NATS = 2.0
-"""A single band decides if its place was measured or published as such. Of the others one in seven
-is absent or displaced: then the light at the places of the faint bands must speak for it, or the
-evidence be seven times stronger."""
+SINGLE_SHARE_MIN = 0.5
+SINGLE_FOREIGN_MAX = 0.5
+"""A single band decides only for a substance that has half of its intensity in it, beside no
+unexplained band half as high as the strongest (an unknown substance shares a band with somebody),
+and if its place was measured or published as such and nothing else is in the sample. Else, for of
+the other places one in seven is wrong, and a large component always leaves something over, the
+light at the places of the faint bands must speak for it, or the evidence be seven times stronger.
+"""
 
 PRINCIPAL_REL_MIN = 0.8
 """Bands of at least this tabulated height are the principal ones."""
@@ -56,12 +61,14 @@ class Claim:
         referred: drugs and unlisted relatives.
         harmless: the others.
         accepted: the hit, None when all would come on top.
+        is_among_others: other goods than bag or bottle were found as well.
     """
 
     listed: tuple[Hit | Candidate, ...]
     referred: tuple[Hit | Candidate, ...]
     harmless: tuple[Hit | Candidate, ...]
     accepted: Hit | None
+    is_among_others: bool
 
     @property
     def listed_nats(self) -> float:
@@ -108,9 +115,9 @@ def claims(
                 if entry.substance_id not in listed
                 or (entry.deficit_nats < limits.margin_nats and principal_found(entry.bands))
             ]
-        found.append(_claim((hit, *rivals), hit, listed, library))
+        found.append(_claim((hit, *rivals), hit, identification.hits, listed, library))
     found += [
-        _claim(tuple(group), None, listed, library)
+        _claim(tuple(group), None, identification.hits, listed, library)
         for group in _on_top(identification, limits.alarm_share_min)
     ]
     return tuple(claim for claim in found if claim.listed)
@@ -119,6 +126,7 @@ def claims(
 def _claim(
     entries: tuple[Hit | Candidate, ...],
     accepted: Hit | None,
+    hits: tuple[Hit, ...],
     listed: frozenset[str],
     library: Library,
 ) -> Claim:
@@ -134,7 +142,10 @@ def _claim(
         name: tuple(entry for entry in ordered if kind(entry) == name)
         for name in ("listed", "referred", "harmless")
     }
-    return Claim(**parts, accepted=accepted)
+    others = any(
+        library[hit.substance_id].category != "packaging" for hit in hits if hit is not accepted
+    )
+    return Claim(**parts, accepted=accepted, is_among_others=others)
 
 
 def _on_top(identification: Identification, share_min: float) -> list[list[Candidate]]:
@@ -156,7 +167,7 @@ def _principal_places(bands: tuple[BandEvidence, ...]) -> set[float]:
     }
 
 
-def convincing(claim: Claim, quality: Quality, limits: Thresholds) -> bool:
+def convincing(claim: Claim, identification: Identification, limits: Thresholds) -> bool:
     """Whether the evidence for the best listed substance of a claim, or its family, is enough."""
     best, nats = claim.listed[0], claim.listed_nats
     if best.nats < CERTAIN_NATS_MIN and not _principal_leads(best.bands):
@@ -168,16 +179,22 @@ def convincing(claim: Claim, quality: Quality, limits: Thresholds) -> bool:
         for state in ("found", "missing", "hidden")
     )
     grades = [band.grade for band in best.bands if band.state == "found"]
-    if len(grades) == 1 and grades[0] not in CONFIRMED_GRADES:
+    if len(grades) == 1:
+        whole = sum(band.rel_intensity for band in best.bands if band.state != "outside")
+        if found < SINGLE_SHARE_MIN * whole:
+            return False
+        if identification.foreign_share > SINGLE_FOREIGN_MAX:
+            return False
         faint = sum(band.nats for band in best.bands if band.state == "faint")
-        if faint < SUPPORT_NATS_MIN and nats < enough + UNCONFIRMED_NATS:
+        is_sure = grades[0] in CONFIRMED_GRADES and not claim.is_among_others
+        if not is_sure and faint < SUPPORT_NATS_MIN and nats < enough + UNCONFIRMED_NATS:
             return False
     certain = best.nats >= CERTAIN_NATS_MIN and len(grades) >= ALARM_SEEN_BANDS_MIN
     least = min(CERTAIN_SHARE_MIN, limits.alarm_share_min) if certain else limits.alarm_share_min
     return (
         nats >= enough
         and best.share >= least
-        and quality.snr >= limits.snr_alarm_min
+        and identification.quality.snr >= limits.snr_alarm_min
         and found >= limits.alarm_found_share_min * (found + missing)
         and (
             found >= limits.alarm_seen_share_min * (found + missing + hidden)

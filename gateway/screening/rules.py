@@ -115,7 +115,7 @@ def _concern(
         is_harmless = accepted is not None and accepted in claim.harmless
         if is_harmless:
             shared.append(claim)
-        elif not convincing(claim, identification.quality, limits):
+        elif not convincing(claim, identification, limits):
             if accepted is not None and accepted in claim.listed:
                 doubtful.append(accepted.substance_id)
         elif claim.is_shared(limits.margin_nats):
