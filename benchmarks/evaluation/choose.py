@@ -2,7 +2,8 @@
 
 1. Every case of the tuning side is identified once and screened under every set of the grids.
 2. A set of alarm thresholds is admissible when the one-sided 95 % upper bound of false alarms on
-   benign goods is at most 1 per 1,000, and at most 1 % of the cases alarm whose substance was
+   benign goods is at most 0.75 per 1,000 (what just keeps the promised 1 on one draw breaks it on
+   the next), and at most 1 % of the cases alarm whose substance was
    left out of the library, and at most 1 % of the made-up lists that a measured spectrum is not on.
    A limit that no set keeps cannot be kept by thresholds: it is replaced by the least that any of
    the remaining sets reached, plus a slack, and the record says so (`tuning_admissible = 0`).
@@ -56,7 +57,7 @@ CLEAR_STRICT = {"possible_nats_min": 1.0, "snr_clear_min": -1.0}
 HIDDEN_EXTRA_NATS = 2.4
 """With every principal band hidden ten times more evidence is asked, in every set."""
 
-FALSE_UPPER_MAX = 1.0e-3
+FALSE_UPPER_MAX = 0.75e-3
 LEFT_OUT_MAX = 0.01
 MADE_UP_FALSE_MAX = 0.01
 TIE = 0.002
@@ -74,10 +75,10 @@ EFFORT = Effort(
     key=40, side=16, look_alike=20, goods=12, mixtures=1500, unknowns=1500, left_out=2,
     listed_degraded=4,
 )  # fmt: skip
-"""Fewer listed goods and more benign ones than in a report: 3 of 8,000 give 1 per 1,000."""
+"""Fewer listed goods and more benign ones than in a report: 2 of 8,700 give 0.75 per 1,000."""
 
 CRITERION = (
-    "highest mean detection over the strata with false alarms on benign goods at most 1 per 1000 "
+    "highest mean detection over the strata with false alarms on benign goods at most 0.75 per 1000 "
     "(one-sided 95 % bound), alarms of left-out substances at most 1 %, false alarms on made-up "
     "lists at most 1 %"
 )
