@@ -78,7 +78,7 @@ EFFORT = Effort(
 """Fewer listed goods and more benign ones than in a report: 2 of 8,700 give 0.75 per 1,000."""
 
 CRITERION = (
-    "highest mean detection over the strata with false alarms on benign goods at most 0.75 per 1000 "
+    "highest mean detection over the strata; false alarms on benign goods at most 0.75 per 1000 "
     "(one-sided 95 % bound), alarms of left-out substances at most 1 %, false alarms on made-up "
     "lists at most 1 %"
 )

@@ -107,7 +107,8 @@ def insert_calibration(
     connection.execute(
         "INSERT OR IGNORE INTO pending (record_id) SELECT v.record_id FROM verdicts v"
         " JOIN records r ON r.id = v.record_id WHERE v.reason_id IN"
-        " ('not_calibrated', 'calibration_expired', 'uncalibrated_listed')"
+        " ('not_calibrated', 'calibration_expired', 'calibration_failed',"
+        " 'uncalibrated_listed')"
         " AND r.node = ? AND r.received_ms >= ?",
         (node, again_from_ms),
     )
@@ -135,14 +136,24 @@ def read_around(
     return tuple(Kept(*row) for row in [*reversed(list(before)), *after])
 
 
-def read_newest(connection: apsw.Connection, node: str, axis_id: bytes) -> Kept | None:
-    """Return what came of the last standard that a node measured on this axis, or None."""
-    row = connection.execute(
+def read_newest(
+    connection: apsw.Connection, node: str, axis_id: bytes, decisive_faults: Iterable[str] = ()
+) -> Kept | None:
+    """Return what came of the last standard that a node measured on this axis, or None.
+
+    With `decisive_faults` one that failed otherwise does not count while another is there: an empty
+    probe says nothing of the instrument.
+    """
+    decisive = frozenset(decisive_faults)
+    rows = connection.execute(
         "SELECT record_id, received_ms, standard_id, fault, text, body FROM calibrations"
-        " WHERE node = ? AND axis_id = ? ORDER BY record_id DESC LIMIT 1",
-        (node, axis_id),
-    ).fetchone()
-    return Kept(*row) if row else None
+        " WHERE node = ? AND axis_id = ? ORDER BY record_id DESC LIMIT ?",
+        (node, axis_id, KEPT_READ_MAX),
+    )
+    found = [Kept(*row) for row in rows]
+    if decisive:
+        found = [kept for kept in found if not kept.fault or kept.fault in decisive] or found
+    return found[0] if found else None
 
 
 def read_ordered(connection: apsw.Connection, node: str, command_id: bytes) -> Kept | None:

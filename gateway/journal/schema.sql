@@ -56,7 +56,7 @@ CREATE INDEX verdicts_without_axis ON verdicts (record_id) WHERE reason_id = 'no
 
 -- Readings that are judged again when a calibration comes.
 CREATE INDEX verdicts_uncalibrated ON verdicts (record_id)
-    WHERE reason_id IN ('not_calibrated', 'calibration_expired', 'uncalibrated_listed');
+    WHERE reason_id IN ('not_calibrated', 'calibration_expired', 'calibration_failed', 'uncalibrated_listed');
 
 -- The standards that commands have named; the reading they asked for has their id as its inspection.
 CREATE TABLE orders (

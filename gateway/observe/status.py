@@ -17,6 +17,7 @@ from gateway.journal.calibrations import read_newest
 from gateway.journal.records import read_frame
 from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.store import connect, fault
+from gateway.screening.standing import INSTRUMENT_FAULTS
 from gateway.settings import NodeSettings, Settings
 
 DAY_S = 86_400
@@ -197,7 +198,7 @@ def _calibrated(
     """Return the state with what is known of the node's calibration."""
     birth = read_frame(row[1]) if row else None
     axis_id = birth.axis_id if isinstance(birth, wire.Birth) else None
-    kept = read_newest(connection, state.node, axis_id) if axis_id else None
+    kept = read_newest(connection, state.node, axis_id, INSTRUMENT_FAULTS) if axis_id else None
     if kept is None:
         return state
     age_s = abs(now_ms - kept.received_ms) / 1_000

@@ -60,6 +60,11 @@ POSSIBLE_SHARE_MIN = 0.1
 """Single bands smaller than this share of the strongest are left out of tables, or are ripple; of a
 listed substance this faint only alarm evidence speaks."""
 
+POSSIBLE_BRIGHT_SHARE_MIN = 0.3
+POSSIBLE_BRIGHT_NATS = 2.0
+"""A strong unexplained band where a listed substance has its main one is not waved through, even
+when seven to one speaks against it: in a crowd of bands nobody knows, that is little."""
+
 FOREIGN_SHARE_MAX = 0.25
 """Unexplained bands up to this share of the strongest one are ones the tables leave out."""
 
@@ -207,7 +212,8 @@ def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
     if candidate.share < POSSIBLE_SHARE_MIN:
         return candidate.nats >= limits.alarm_nats_min
     if principal_found(candidate.bands):
-        return candidate.nats >= limits.possible_nats_min
+        bright = candidate.share >= POSSIBLE_BRIGHT_SHARE_MIN
+        return candidate.nats >= limits.possible_nats_min - (POSSIBLE_BRIGHT_NATS if bright else 0)
     absent = any(
         band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN
         for band in candidate.bands

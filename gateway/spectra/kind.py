@@ -12,7 +12,7 @@ from scipy.ndimage import median_filter
 from scipy.signal import find_peaks, peak_widths
 
 from gateway.spectra.despike import difference_noise
-from gateway.spectra.spectrum import BoolArray, FloatArray
+from gateway.spectra.spectrum import FloatArray
 
 WHYS = ("transmittance", "absorbance", "inverted", "wavelength", "wavenumber", "pixels")
 """What a spectrum may be instead; each has words in the officers' languages."""
@@ -24,21 +24,11 @@ INFRARED_LAST_CM1 = (3500.0, 8000.0)
 """Where they end: 4000 as a rule. Hand-held Raman instruments end at 2000 to 3500."""
 
 ABSORBANCE_RANGE = (-0.3, 6.0)
-"""Absorbance in decades; detectors see no more than four."""
+"""Absorbance in decades; detectors see no more than four. A Raman spectrum from 350 to beyond 3500
+that somebody has scaled to so little cannot be told from one: it has to be exported as measured."""
 
 TRANSMITTANCE_MAX = (1.3, 130.0)
 """Highest transmittance as a fraction and in per cent, with room for a poor reference."""
-
-FOURIER_STEP_CM1 = 15798.0 / 2**15
-"""Point spacing of Fourier-transform instruments: the He-Ne laser's wavenumber over a power of two;
-0.482 and its doubles 0.964, 1.929, 3.857."""
-
-ROUND_STEPS_CM1 = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""What infrared programs interpolate to."""
-
-HYDROXYL_CM1 = (3000.0, 3650.0)
-HYDROXYL_WIDTH_CM1_MIN = 150.0
-"""The O-H stretch is the broad and strong feature of infrared spectra and weak in Raman ones."""
 
 LASERS_NM = (473.0, 488.0, 514.5, 532.0, 633.0, 638.0, 660.0, 785.0, 808.0, 830.0, 852.0, 1064.0)
 """Lasers of Raman instruments."""
@@ -46,8 +36,10 @@ LASERS_NM = (473.0, 488.0, 514.5, 532.0, 633.0, 638.0, 660.0, 785.0, 808.0, 830.
 WAVELENGTH_FROM_LASER_NM = (-15.0, 30.0)
 """Where an axis in nanometres begins: just beside its laser."""
 
-ROW_COUNTS = (1044, 1340, 1650, 2068, 2098, 3648, 3653, 3694)
-"""Pixels of common line detectors that are no multiple of 64."""
+ROW_MAX = 2200
+ROW_COUNTS = (3072, 3648, 3653, 3694, 4096)
+"""Points of an axis 0, 1, 2, ... that is a detector's: line detectors have up to 2098 pixels, a few
+have so many more. A shift axis of steps of one that begins at the laser line goes further."""
 
 ABSOLUTE_FIRST_CM1 = 4500.0
 """No Raman shift begins here (hydrogen, the highest, is at 4155); an axis that does counts the
@@ -76,7 +68,6 @@ def not_raman(axis_cm1: FloatArray, intensity: FloatArray) -> str:
         and _within(float(axis_cm1[-1]), INFRARED_LAST_CM1)
         and low >= ABSORBANCE_RANGE[0]
         and high <= ABSORBANCE_RANGE[1]
-        and (_fourier_spaced(axis_cm1) or _broad_hydroxyl(axis_cm1, intensity))
     ):
         return "absorbance"
     return ""
@@ -87,10 +78,9 @@ def axis_fault(axis_cm1: FloatArray) -> str:
     first, last = float(axis_cm1[0]), float(axis_cm1[-1])
     if first > ABSOLUTE_FIRST_CM1:
         return "wavenumber"
-    if first in (0.0, 1.0) and (np.diff(axis_cm1) == 1.0).all():
-        count = int(axis_cm1.size)
-        if count % 64 == 0 or count in ROW_COUNTS:
-            return "pixels"
+    counts = first in (0.0, 1.0) and bool((np.diff(axis_cm1) == 1.0).all())
+    if counts and (axis_cm1.size <= ROW_MAX or axis_cm1.size in ROW_COUNTS):
+        return "pixels"
     for laser_nm in LASERS_NM:
         longest_nm = 1.0 / (1.0 / laser_nm - 4000e-7) if laser_nm < 2000.0 else laser_nm
         begins = _within(first - laser_nm, WAVELENGTH_FROM_LASER_NM)
@@ -122,26 +112,3 @@ def _points_down(axis_cm1: FloatArray, intensity: FloatArray) -> bool:
     count = int(np.count_nonzero(wide))
     # One dip may be a flaw; three, or one that nothing upward comes near, are the bands.
     return count >= 3 or (count >= 1 and deepest >= 5.0 * highest)
-
-
-def _fourier_spaced(axis_cm1: FloatArray) -> bool:
-    """Whether the axis is even at a spacing of Fourier-transform instruments."""
-    steps = np.diff(axis_cm1)
-    step = float(np.median(steps))
-    if float(np.abs(steps - step).max()) > 0.02 * step + 1e-3:
-        return False
-    known = [FOURIER_STEP_CM1 * 2**k for k in range(-1, 6)] + list(ROUND_STEPS_CM1)
-    return any(abs(step - entry) <= 0.003 * entry for entry in known)
-
-
-def _broad_hydroxyl(axis_cm1: FloatArray, intensity: FloatArray) -> bool:
-    """Whether the region of the O-H stretch holds one broad, strong feature."""
-    region: BoolArray = (axis_cm1 >= HYDROXYL_CM1[0]) & (axis_cm1 <= HYDROXYL_CM1[1])
-    if np.count_nonzero(region) < 16:
-        return False
-    floor, top = float(np.quantile(intensity, 0.05)), float(intensity.max())
-    rise = intensity[region] - floor
-    if rise.max() < 0.2 * (top - floor):
-        return False
-    spacing = float(np.median(np.diff(axis_cm1)))
-    return float(np.count_nonzero(rise >= 0.5 * rise.max())) * spacing >= HYDROXYL_WIDTH_CM1_MIN

@@ -27,6 +27,9 @@ AXIS_SHARE = 0.5
 """Standard deviation of the axis error over its stated half-width."""
 
 
+AXIS_SD_CM1_MIN = 0.1
+"""No axis is known better; below, an axis said to be exact could not be weighed."""
+
 PRIOR_NATS = {"packaging": 1.6}
 """Before anything is measured, a bag or bottle around the goods is five times likelier than any
 single kind of goods."""
@@ -161,7 +164,7 @@ def see(
         peak_limit=np.interp(measured.shift_cm1, grid, limit),
         crowding=_crowding(heights, measured),
         ripple=RIPPLE_SHARE * float(max(prepared.smooth.max(), 0.0)),
-        axis=AxisBelief(0.0, AXIS_SHARE * axis_uncertainty_cm1),
+        axis=AxisBelief(0.0, max(AXIS_SHARE * axis_uncertainty_cm1, AXIS_SD_CM1_MIN)),
     )
 
 
