@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import secrets
 import time
 import tomllib
@@ -83,10 +84,11 @@ def run_files(
         _show_fault(standard, error.fault, f"{file}: {error}", console, as_json=as_json)
         return STATUS_FAILED
     except (SpectraError, OSError) as error:
-        reason = str(error)
+        name, reason = str(file), str(error)
         if isinstance(error, OSError):
+            name = str(error.filename or file)
             reason = f"{error.strerror or error}; check the file and its permissions"
-        _show_fault(standard, "unreadable", f"{file}: {reason}", console, as_json=as_json)
+        _show_fault(standard, "unreadable", f"{name}: {reason}", console, as_json=as_json)
         return STATUS_UNREADABLE
     _show(found, console, as_json=as_json)
     return STATUS_VALID
@@ -141,6 +143,8 @@ def save_calibration(found: Calibration, path: Path) -> None:
             f"low_cm1 = {curve.low_cm1!r}",
             f"factors = {list(curve.factors)!r}",
         ]
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
     temporary = path.with_name(path.name + ".new")
     temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     temporary.replace(path)

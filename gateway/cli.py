@@ -94,7 +94,7 @@ def status(
 
 @app.command()
 def identify(  # noqa: PLR0913, PLR0917 - the options of the command
-    files: Annotated[list[Path], typer.Argument(help="Two-column CSV or JCAMP-DX files.")],
+    files: Annotated[list[Path], typer.Argument(help="Two columns, JCAMP-DX or Galactic SPC.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,  # noqa: FBT002
     language: Annotated[Language, typer.Option(help="Of the sentences.")] = Language.en,
     axis_uncertainty_cm1: Annotated[

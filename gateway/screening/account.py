@@ -41,6 +41,10 @@ LINES = {
     "calibration": (
         "Calibration: {standard}, {age_days} days old, axis right to within {uncertainty_cm1} cm-1."
     ),
+    "calibration_undated": (
+        "Calibration: {standard}, of unknown age, axis right to within {uncertainty_cm1} cm-1."
+    ),
+    "calibration_invalid": "Calibration: none that is valid; the verdict says why.",
     "uncalibrated": "Calibration: none on record; the axis is taken as right within its tolerance.",
     "library": "Library {version}. Lists: {lists}.",
     "no_weight": "A spectrum tells what is there, not how much.",
@@ -148,16 +152,18 @@ def quality_line(verdict: Verdict, language: str) -> str:
 
 def calibration_line(verdict: Verdict, language: str, library: Library) -> str:
     """What is known of the axis, in one line."""
-    record = getattr(verdict, "calibration", None)
-    if record is None or not record.standard_id:
+    record = verdict.calibration
+    if record is None or record.state == "assumed":
         return _line("uncalibrated", language)
-    return _line(
-        "calibration",
-        language,
-        standard=name_of(record.standard_id, language, library),
-        age_days=f"{(record.age_s or 0.0) / 86_400.0:.0f}",
-        uncertainty_cm1=f"{record.uncertainty_cm1 or 0.0:.1f}",
-    )
+    if record.state != "valid":
+        return _line("calibration_invalid", language)
+    facts = {
+        "standard": name_of(record.standard_id, language, library),
+        "uncertainty_cm1": f"{record.uncertainty_cm1:.1f}",
+    }
+    if record.age_s is None:
+        return _line("calibration_undated", language, **facts)
+    return _line("calibration", language, age_days=f"{record.age_s / 86_400.0:.0f}", **facts)
 
 
 def library_line(verdict: Verdict, language: str) -> str:

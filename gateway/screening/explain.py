@@ -222,7 +222,9 @@ def _words(
     """Parameters as the templates name them: `x_ids` becomes `xs`, lists become text."""
     between = comma(language)
     words: dict[str, str | int | float] = {}
-    for key, value in parameters.items():
+    for key, fact in parameters.items():
+        # Titles of lists come in every language.
+        value = parameters.get(f"{key}_{language}", fact) if key == "lists" else fact
         known = WORDS.get(key, {})
         if isinstance(value, str) and value in known:
             words[key] = translate(known[value], language)

@@ -42,7 +42,7 @@ from gateway.screening.verdict import (
 from gateway.screening.watchlists import Watchlists
 from gateway.spectra.explain import BandEvidence, score
 from gateway.spectra.identification import Candidate, Hit, Identification
-from gateway.spectra.library import Library
+from gateway.spectra.library import LANGUAGES, Library
 
 NOISE_SNR_MAX = 8.0
 """What pure noise reaches, crest to valley, in one of some hundred spectra."""
@@ -147,7 +147,7 @@ def _alarm(alarms: list[Claim], watchlists: Watchlists) -> Decision:
     family = _names(entry for claim in alarms for entry in (*claim.listed, *claim.referred))
     named = tuple(dict.fromkeys((*first, *family)))
     reason = "listed_found" if len(named) == len(first) else "listed_family"
-    return "alarm", reason, {"substance_ids": named, "lists": _lists(watchlists, named)}
+    return "alarm", reason, {"substance_ids": named, **_lists(watchlists, named)}
 
 
 def _hit_on_top(claim: Claim) -> Hit:
@@ -275,14 +275,16 @@ def _packaging_only(identification: Identification, library: Library) -> tuple[s
     return names if all(library[name].category == "packaging" for name in names) else ()
 
 
-def _lists(watchlists: Watchlists, substance_ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Titles and dates of the lists these substances stand on."""
+def _lists(watchlists: Watchlists, substance_ids: tuple[str, ...]) -> dict[str, Parameter]:
+    """Titles and dates of the lists these substances stand on, in every language."""
     wanted = {name for key in substance_ids for name in watchlists.lists_of(key)}
-    return tuple(
-        f"{entry.title} ({entry.date.isoformat()})"
-        for entry in watchlists.lists
-        if entry.list_id in wanted
-    )
+    entries = [entry for entry in watchlists.lists if entry.list_id in wanted]
+    return {
+        "lists" if language == "en" else f"lists_{language}": tuple(
+            f"{entry.titles[language]} ({entry.date.isoformat()})" for entry in entries
+        )
+        for language in LANGUAGES
+    }
 
 
 def _verdict(

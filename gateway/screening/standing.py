@@ -191,7 +191,7 @@ def hold_back(verdict: Verdict, standing: Standing, watchlists: Watchlists) -> V
         reason_id="uncalibrated_listed",
         parameters={
             "substance_ids": listed or names,
-            "lists": verdict.parameters.get("lists", ()),
+            **{key: value for key, value in verdict.parameters.items() if key.startswith("lists")},
             "why": why,
             **standing.parameters,
         },

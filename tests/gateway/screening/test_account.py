@@ -18,6 +18,7 @@ from gateway.screening.explain import explain, name_of
 from gateway.screening.judge import unjudged
 from gateway.screening.verdict import (
     BandRecord,
+    CalibrationRecord,
     HitRecord,
     ListRecord,
     LookAlikeRecord,
@@ -101,17 +102,16 @@ def test_a_reading_that_was_not_evaluated_has_no_numbers():
 
 
 def test_a_calibration_on_record_is_told():
-    class Record(msgspec.Struct):
-        standard_id: str
-        age_s: float
-        uncertainty_cm1: float
+    def line(age_s, state):
+        record = CalibrationRecord("polystyrene", "x", age_s, 0.3, 0.84, 6.0, state)
+        return calibration_line(msgspec.structs.replace(made(), calibration=record), "en", LIBRARY)
 
-    class Calibrated(msgspec.Struct):
-        calibration: Record
-
-    calibrated = Calibrated(Record("polystyrene", 3.0 * 86_400.0, 0.84))
-    line = calibration_line(calibrated, "en", LIBRARY)
-    assert line == "Calibration: Polystyrene, 3 days old, axis right to within 0.8 cm-1."
+    told = "Calibration: Polystyrene, 3 days old, axis right to within 0.8 cm-1."
+    assert line(3.0 * 86_400.0, "valid") == told
+    assert "of unknown age" in line(None, "valid")
+    assert "none that is valid" in line(90.0 * 86_400.0, "expired")
+    assert "none that is valid" in line(0.0, "failed")
+    assert "none on record" in line(None, "assumed")
     assert "none on record" in calibration_line(made(), "en", LIBRARY)
 
 
