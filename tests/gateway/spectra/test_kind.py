@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.identify import read_spectrum
 from gateway.screening.explain import WORDS
-from gateway.spectra.kind import FOURIER_STEP_CM1, WHYS, axis_fault, not_raman
+from gateway.spectra.kind import WHYS, axis_fault, not_raman
 from gateway.spectra.library import load_library
 from simulators.forward import World, measure
 
