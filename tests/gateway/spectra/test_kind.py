@@ -19,6 +19,7 @@ from gateway.spectra.library import load_library
 from simulators.forward import World, measure
 
 LIBRARY = load_library()
+FOURIER_STEP_CM1 = 15798.0 / 2**15  # the He-Ne laser's wavenumber over a power of two
 BENDS = ((720.0, 12.0, 0.3), (1050.0, 20.0, 0.8), (1380.0, 9.0, 0.4), (1710.0, 11.0, 1.0),
          (2920.0, 25.0, 0.5))  # fmt: skip
 
@@ -128,13 +129,16 @@ def test_no_measured_spectrum_is_taken_for_something_else(raman_path):
                 assert not_raman(spectrum.axis_cm1, variant) == "", row["file"]
 
 
-def test_normalised_raman_over_the_infrared_range_is_not_refused():
-    """0 to 1 over 400 to 4000 cm^-1, as programs for databases export, at a Raman spacing."""
+def test_what_could_be_either_is_asked_for_as_measured():
+    """0 to 1 over 400 to 4000 cm^-1 may be infrared; counts, or another range, are not."""
     rng = np.random.default_rng(4)
     axis = np.linspace(399.4, 3990.0, 1500)
     counts = sum(h / (1.0 + ((axis - place) / 6.0) ** 2) for place, _, h in BENDS)
     counts = counts + rng.normal(0.0, 0.003, axis.size)
-    assert not_raman(axis, counts / counts.max()) == ""
+    assert not_raman(axis, counts / counts.max()) == "absorbance"
+    assert not_raman(axis, 5_000.0 * counts / counts.max()) == ""
+    assert not_raman(axis - 250.0, counts / counts.max()) == ""
+    assert not_raman(axis[axis < 3300.0], counts[axis < 3300.0] / counts.max()) == ""
 
 
 @given(st.integers(32, 400), st.integers(0, 99), st.floats(-3000.0, 9000.0), st.floats(1.0, 9000.0))
