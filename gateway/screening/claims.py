@@ -16,6 +16,7 @@ from gateway.screening.thresholds import Thresholds
 from gateway.spectra.explain import BandEvidence
 from gateway.spectra.identification import Candidate, Hit, Identification
 from gateway.spectra.library import Library
+from gateway.spectra.match import MARGIN_NATS
 
 ALARM_SEEN_BANDS_MIN = 3
 """So many satellites at their places prove a substance whose main band is covered."""
@@ -44,9 +45,6 @@ PRINCIPAL_SHARE_MIN = 0.4
 """Height of the principal band over the highest one found. Heights are good to a factor of two, so
 a band tabulated at a third is at most this much higher than it, but for one case in a hundred.
 A whole pattern with CERTAIN_NATS_MIN need not ask."""
-
-RIVAL_NATS_MAX = 3.0
-"""Rivals with so much less evidence than the accepted one add nothing to either sum."""
 
 REFER_CATEGORIES = ("drug", "related")
 """On no list, but not to be waved through either: neither listed nor harmless."""
@@ -104,7 +102,7 @@ def claims(
         rivals = [
             entry
             for entry in identification.candidates
-            if entry.instead_of == hit.substance_id and entry.deficit_nats < RIVAL_NATS_MAX
+            if entry.instead_of == hit.substance_id and entry.deficit_nats < MARGIN_NATS
         ]
         if hit.substance_id not in listed:
             if hit.share < limits.alarm_share_min:

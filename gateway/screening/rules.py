@@ -344,6 +344,7 @@ def _verdict(
             fluorescence_share=round(quality.fluorescence_share, 4),
             spike_count=quality.spike_count,
             band_count=quality.band_count,
+            axis_offset_cm1=round(identification.axis_offset_cm1, 1),
         ),
         library_version=identification.library_version,
         lists=tuple(

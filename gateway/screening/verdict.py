@@ -79,7 +79,10 @@ class HitRecord(msgspec.Struct, frozen=True):
 
 
 class QualityRecord(msgspec.Struct, frozen=True):
-    """How good the measurement was; numbers as in `gateway.spectra.match.Quality`."""
+    """How good the measurement was; numbers as in `gateway.spectra.identification`.
+
+    `axis_offset_cm1` is how far the whole axis was moved beyond what was stated of it; 0 = not.
+    """
 
     snr: float
     low_cm1: float
@@ -89,6 +92,7 @@ class QualityRecord(msgspec.Struct, frozen=True):
     fluorescence_share: float
     spike_count: int
     band_count: int
+    axis_offset_cm1: float = 0.0
 
 
 class ListRecord(msgspec.Struct, frozen=True):
