@@ -230,6 +230,8 @@ def _poor(
     facts: dict[str, Parameter] = {}
     if quality.saturated_share > SATURATED_SHARE_MAX:
         reason, facts = "saturated", {"share_percent": round(100.0 * quality.saturated_share)}
+    elif quality.fringed and quality.snr < limits.snr_clear_min:
+        reason, facts = "fringes", _ripple(identification)
     elif not identification.hits and (quality.sharp_count == 0 or quality.snr < NOISE_SNR_MAX):
         reason = "no_signal"
     elif quality.snr < limits.snr_clear_min:
@@ -261,10 +263,17 @@ def _unseen(
     if packaging:
         return "inconclusive", "packaging_only", {"substance_ids": packaging}
     hiding = tuple(name for name in identification.blind if name in listed)
+    if hiding and identification.quality.fringed:
+        return "inconclusive", "fringes", _ripple(identification)
     if hiding:
         return "inconclusive", "could_hide", {"substance_ids": hiding}
     covered = tuple(name for name in identification.covered if name in listed)
     return ("inconclusive", "covered", {"substance_ids": covered}) if covered else None
+
+
+def _ripple(identification: Identification) -> dict[str, Parameter]:
+    """Size of the interference ripple in per cent of the light, to a tenth."""
+    return {"share_percent": round(100.0 * identification.quality.fringe_share, 1)}
 
 
 def _packaging_only(identification: Identification, library: Library) -> tuple[str, ...]:
@@ -345,6 +354,7 @@ def _verdict(
             spike_count=quality.spike_count,
             band_count=quality.band_count,
             axis_offset_cm1=round(identification.axis_offset_cm1, 1),
+            fringe_share=round(quality.fringe_share, 4),
         ),
         library_version=identification.library_version,
         lists=tuple(

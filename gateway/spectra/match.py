@@ -102,6 +102,8 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
             band_count=measured.count,
             sharp_count=int(measured.sharp.sum()),
             clear_count=int((measured.sharp & (measured.snr >= CLEAR_SNR_MIN)).sum()),
+            fringe_share=prepared.fringes.share if prepared.fringes else 0.0,
+            fringed=prepared.fringed,
         ),
         library_version=library.version,
         trace=_trace(prepared, search.library, accepted, fit),

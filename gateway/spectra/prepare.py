@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from gateway.spectra.baseline import background
 from gateway.spectra.despike import difference_noise, remove_spikes
 from gateway.spectra.errors import SpectrumError
+from gateway.spectra.fringes import Fringes, find_fringes
 from gateway.spectra.spectrum import BoolArray, FloatArray, Spectrum
 
 STEP_CM1 = 2.0
@@ -38,6 +39,10 @@ FINE_CM1 = 1.5
 RESOLUTION_DEFAULT_CM1 = 8.0
 """Line width of the hand-held class, assumed when neither stated nor measurable."""
 
+RIPPLE_DEVIATION = 0.5
+"""Of a ripple's amplitude. A band must stand six deviations high, three amplitudes: one more than
+from the crest of a ripple to its valley."""
+
 FWHM_PER_SIGMA = 2.3548
 
 
@@ -56,6 +61,8 @@ class Prepared:
         saturated_share: share of the window's points that were full, 0 to 1.
         spike_count: points replaced as cosmic rays.
         resolution_cm1: line width in use (FWHM).
+        fringes: interference ripple, which `noise` includes; None = none seen.
+        fringed: over half of the range the ripple is larger than the noise.
     """
 
     grid_cm1: FloatArray
@@ -68,6 +75,8 @@ class Prepared:
     saturated_share: float
     spike_count: int
     resolution_cm1: float
+    fringes: Fringes | None
+    fringed: bool
 
     @property
     def span_cm1(self) -> float:
@@ -101,6 +110,8 @@ def prepare(spectrum: Spectrum) -> Prepared:
         )
         lost = near <= max(resolution, 2.0 * STEP_CM1)
     floor = float(min(on_grid.min(), 0.0))
+    fringes = find_fringes(signal, base - floor + np.maximum(smooth, 0.0))
+    ripple = _ripple(fringes, base - floor)
     total = float(np.sum(on_grid - floor))
     share = float(np.clip(np.sum(base - floor) / total, 0.0, 1.0)) if total > 0.0 else 1.0
     return Prepared(
@@ -108,13 +119,23 @@ def prepare(spectrum: Spectrum) -> Prepared:
         signal=signal,
         smooth=smooth,
         background=base,
-        noise=noise,
+        noise=np.hypot(noise, ripple),
         lost=lost,
         background_share=share,
         saturated_share=float(lost.mean()),
         spike_count=int(spikes.sum()),
         resolution_cm1=resolution,
+        fringes=fringes,
+        fringed=fringes is not None and bool(np.median(ripple - noise) > 0.0),
     )
+
+
+def _ripple(fringes: Fringes | None, background: FloatArray) -> FloatArray | float:
+    """Standard deviation that keeps the crests of a ripple from counting as bands, shape (n,).
+
+    Beneath a band the ripple only changes its height, so that the light of the background counts.
+    """
+    return 0.0 if fringes is None else RIPPLE_DEVIATION * fringes.share * background
 
 
 def _grid(axis_cm1: FloatArray) -> FloatArray:
