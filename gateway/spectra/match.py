@@ -30,7 +30,7 @@ from gateway.spectra.spectrum import Spectrum, without_padding
 MARGIN_NATS = 3.0
 """Two explanations closer than this (twenty to one) are reported as not separable."""
 
-CANDIDATE_NATS_MIN = -2.0
+CANDIDATE_NATS_MIN = -3.0
 """Weaker candidates are not reported at all."""
 
 CLEAR_SNR_MIN = 10.0

@@ -6,7 +6,7 @@ grid, then the background, then the noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -15,7 +15,7 @@ from gateway.spectra.baseline import background
 from gateway.spectra.despike import difference_noise, remove_spikes
 from gateway.spectra.errors import SpectrumError
 from gateway.spectra.fringes import Fringes, find_fringes
-from gateway.spectra.spectrum import BoolArray, FloatArray, Spectrum
+from gateway.spectra.spectrum import POINTS_MIN, BoolArray, FloatArray, Spectrum
 
 STEP_CM1 = 2.0
 """Grid spacing: a quarter of a hand-held instrument's line width."""
@@ -23,6 +23,9 @@ STEP_CM1 = 2.0
 WINDOW_CM1 = (200.0, 2400.0)
 """Fingerprint region and the C-N stretch; below lies the laser filter's edge, above C-H
 stretches are too alike to separate anything and the tables call them indicative only."""
+
+MARGIN_CM1 = 20.0
+"""Measured range beyond the window that is used: a spike at the edge is seen by its neighbours."""
 
 SPAN_CM1_MIN = 200.0
 """Less measured range than this holds no pattern of bands."""
@@ -90,6 +93,7 @@ def prepare(spectrum: Spectrum) -> Prepared:
     Raises:
         SpectrumError: less than 200 cm^-1 lie in the window, or the sampling has a gap in it.
     """
+    spectrum = _near_window(spectrum)
     axis, counts = spectrum.axis_cm1, spectrum.intensity_counts
     clean, spikes = remove_spikes(axis, counts, spectrum.resolution_cm1)
     grid = _grid(axis)
@@ -136,6 +140,21 @@ def _ripple(fringes: Fringes | None, background: FloatArray) -> FloatArray | flo
     Beneath a band the ripple only changes its height, so that the light of the background counts.
     """
     return 0.0 if fringes is None else RIPPLE_DEVIATION * fringes.share * background
+
+
+def _near_window(spectrum: Spectrum) -> Spectrum:
+    """The points in the window and a margin; beyond it the noise may be another, or none."""
+    axis = spectrum.axis_cm1
+    low, high = WINDOW_CM1[0] - MARGIN_CM1, WINDOW_CM1[1] + MARGIN_CM1
+    start, stop = (int(end) for end in np.searchsorted(axis, (low, high)))
+    if stop - start in (axis.size, *range(POINTS_MIN)):
+        return spectrum
+    return replace(
+        spectrum,
+        axis_cm1=axis[start:stop],
+        intensity_counts=spectrum.intensity_counts[start:stop],
+        saturated=None if spectrum.saturated is None else spectrum.saturated[start:stop],
+    )
 
 
 def _grid(axis_cm1: FloatArray) -> FloatArray:
