@@ -261,17 +261,21 @@ class Planner:
                 yield self._synthetic(
                     side, "benign", kind, target, draw, parts=parts, fraction=1.0 / parts
                 )
-        for draw in range(effort.unknowns):
-            yield self._synthetic(side, "benign", "unknown", "", draw)
-        for draw in range(effort.mixtures):
-            target = self._drawn_goods(side, BESIDE_UNKNOWN, draw)
-            yield self._synthetic(
-                side, "benign", BESIDE_UNKNOWN, target, draw, parts=2, fraction=0.5
-            )
+        yield from self._unknown_goods(side)
         for kind in ("snr_12", "axis_4"):
             for draw in range(effort.mixtures // 2 + 1):
                 target = self._drawn_goods(side, kind, draw)
                 yield self._synthetic(side, "benign", kind, target, draw)
+
+    def _unknown_goods(self, side: Side) -> Iterator[Case]:
+        """What is in no library, by itself and beside harmless goods."""
+        for draw in range(self.effort.unknowns):
+            yield self._synthetic(side, "benign", "unknown", "", draw)
+        for draw in range(self.effort.mixtures):
+            target = self._drawn_goods(side, BESIDE_UNKNOWN, draw)
+            yield self._synthetic(
+                side, "benign", BESIDE_UNKNOWN, target, draw, parts=2, fraction=0.5
+            )
 
     def _drawn_goods(self, side: Side, kind: str, draw: int) -> str:
         """The harmless substance of one draw of a kind."""
