@@ -162,10 +162,9 @@ def blind_spots(
         Those hidden by noise, and those covered.
     """
     bands = scene.bands
-    rows = np.arange(bands.entry.size)
     strongest = float(scene.measured.height.max(initial=0.0))
-    told = BLIND_EXCESS * scene.at_bands(model, rows)
-    now = scene.at_bands(scene.limit, rows)
+    told = BLIND_EXCESS * scene.at_all_bands(model)
+    now = scene.at_all_bands(scene.limit)
     weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0) * scene.inside
 
     def shows(brightness: float, limit: FloatArray | float) -> BoolArray:

@@ -64,9 +64,11 @@ class Pairs:
     variance: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """One spectrum, seen once: everything that does not depend on the accepted substances.
+
+    Equal only to itself, so that it can be a key.
 
     Attributes:
         limit: shape (n,), smallest height that would be found.
@@ -100,11 +102,10 @@ class Scene:
     ripple: float
     axis: AxisBelief
 
-    def at_bands(self, values: FloatArray, rows: IntArray) -> FloatArray:
-        """Values on the grid, shape (n,), at these tabulated bands, shape (r,)."""
-        cell = self.cell[rows]
-        low: FloatArray = values[cell]
-        return low + self.part[rows] * (values[cell + 1] - low)
+    def at_all_bands(self, values: FloatArray) -> FloatArray:
+        """Values on the grid, shape (n,), at the tabulated bands, shape (b,)."""
+        low: FloatArray = values[self.cell]
+        return low + self.part * (values[self.cell + 1] - low)
 
     def at_peaks(self, values: FloatArray) -> FloatArray:
         """Values on the grid, shape (n,), at the measured bands, shape (m,)."""
@@ -113,8 +114,7 @@ class Scene:
 
     def rows_of(self, index: int) -> IntArray:
         """The rows of one entry in the library's bands."""
-        start, stop = np.searchsorted(self.bands.entry, (index, index + 1))
-        return np.arange(start, stop)
+        return np.arange(self.bands.starts[index], self.bands.starts[index + 1])
 
 
 def see(
@@ -263,11 +263,9 @@ def narrow(scene: Scene, keep: IntArray) -> Scene:
     row[rows] = np.arange(rows.size)
     pairs, bands = scene.pairs, scene.bands
     near = row[pairs.band] >= 0
-    taken = {name: getattr(bands, name)[rows] for name in BandArrays.__slots__}
-    taken["entry"] = place[taken["entry"]]
     return replace(
         scene,
-        bands=BandArrays(**taken),
+        bands=bands.only(rows, place[bands.entry[rows]]),
         looks_nats=scene.looks_nats[keep],
         entry_count=keep.size,
         inside=scene.inside[rows],
