@@ -144,6 +144,8 @@ def weigh(
     belief = axis or scene.axis
     bands, pairs = scene.bands, pair_terms(scene)
     free = free_heights(scene, model)
+    if not pairs.band.size or not free.any():
+        return _nothing(scene)
     log_density = np.log(crowd_density(scene, free) * scene.crowding)
     chosen, again, place = _match(pairs, free, log_density, belief)
     rows, peaks, owner = pairs.band[chosen], pairs.peak[chosen], pairs.owner[chosen]
@@ -168,6 +170,14 @@ def weigh(
     match = np.full(bands.shift_cm1.shape, -1, dtype=np.int64)
     match[rows] = peaks
     return Evidence(nats, amount, weighed.state, match, term, precision, pull)
+
+
+def _nothing(scene: Scene) -> Evidence:
+    """The evidence where no unexplained band is within reach of any tabulated one."""
+    none, size = np.zeros(scene.entry_count), scene.inside.size
+    state = np.where(scene.inside, _FAINT, _OUTSIDE)
+    match = np.full(size, -1, dtype=np.int64)
+    return Evidence(-scene.looks_nats, none, state, match, np.zeros(size), none, none)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +286,7 @@ def _match(
     # Of what is written to one place the last stays: the best pair of a band, the strongest band
     # of an entry.
     order = usable[np.argsort(worth, kind="stable")]
-    best = np.full(int(pairs.band.max(initial=0)) + 1, -1, dtype=np.int64)
+    best = np.full(pairs.rows, -1, dtype=np.int64)
     best[pairs.band[order]] = order
     each = np.sort(best[best >= 0])
     strongest = np.full(pairs.near.size, -1, dtype=np.int64)
@@ -350,7 +360,7 @@ def _amounts(
     raise the amount, or it would hide that other substance.
     """
     ratio = log_free - pairs.log_amount_rel[chosen]
-    order = np.lexsort((ratio, pairs.owner[chosen]))
+    order = np.argsort(ratio + pairs.apart[chosen])
     owner = pairs.owner[chosen][order]
     weight = pairs.amount_weight[chosen][order]
     total = sums(owner, weight, scene.entry_count)
@@ -394,4 +404,5 @@ def _completeness(scene: Scene, free: FloatArray) -> FloatArray:
     strong = (free > 0.0) & (free >= least) & scene.measured.sharp
     if not strong.any():
         return np.zeros(scene.entry_count)
-    return COMPLETE_BONUS * pair_terms(scene).near[strong].all(axis=0)
+    bonus: FloatArray = COMPLETE_BONUS * pair_terms(scene).near[strong].all(axis=0)
+    return bonus

@@ -38,6 +38,9 @@ FAINT_SNR_MIN = 1.5
 AMOUNT_REL_MIN = 1e-3
 """No amount is read from a band that its background or its neighbours leave less of."""
 
+LOG_APART = 2048.0
+"""More than logarithms of heights can differ by, little enough for ten decimals to remain."""
+
 BRIGHT_STEPS: FloatArray = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) / STEP_CM1
 """Where in a band's window the light is looked at, in windows, times cells per cm^-1."""
 
@@ -61,6 +64,8 @@ class PairTerms:
         log_rel: ln of the tabulated height where bands run together.
         log_amount_rel: the same, bounded, for reading amounts.
         amount_weight: weight of the band for the amount.
+        apart: what sets the logarithms of one entry's heights apart from those of the next.
+        rows: number of tabulated bands up to the last one.
         near: shape (m, e), true where an entry has a band within reach of a measured one.
     """
 
@@ -78,6 +83,8 @@ class PairTerms:
     log_rel: FloatArray
     log_amount_rel: FloatArray
     amount_weight: FloatArray
+    apart: FloatArray
+    rows: int
     near: BoolArray
 
 
@@ -135,6 +142,8 @@ def pair_terms(scene: Scene) -> PairTerms:
         log_rel=np.log(np.maximum(rel, 1e-300)),
         log_amount_rel=np.log(np.maximum(rel, AMOUNT_REL_MIN)),
         amount_weight=np.sqrt(scene.rel_visible[band]),
+        apart=LOG_APART * owner,
+        rows=int(band.max(initial=0)) + 1,
         near=near,
     )
 
