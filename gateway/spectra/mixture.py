@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.linalg import lapack
 from scipy.optimize import nnls
 
 from gateway.spectra.baseline import BROAD_CM1, background
 from gateway.spectra.library import Library
-from gateway.spectra.prepare import STEP_CM1, WINDOW_CM1
+from gateway.spectra.prepare import STEP_CM1, WINDOW_CM1, smoothed
 from gateway.spectra.spectrum import FloatArray, IntArray
 
 LORENTZ_PART = 0.5
@@ -245,7 +246,7 @@ def _crowd(shift_cm1: FloatArray) -> tuple[FloatArray, FloatArray]:
     low, high = FINGERPRINT_CM1
     inside = (shift_cm1 > low) & (shift_cm1 < high)
     mean = max(float(inside.sum()), 1.0) * cell / (high - low)
-    return places, gaussian_filter1d(count / mean, CROWDING_CM1 / cell, mode="constant")
+    return places, smoothed(count / mean, CROWDING_CM1 / cell, mode="constant")
 
 
 def fit_mixture(
@@ -260,21 +261,41 @@ def fit_mixture(
         resolution_cm1: instrument line width; neighbouring points within it are one measurement.
     Reference: C. L. Lawson, R. J. Hanson, Solving Least Squares Problems, 1974, chapter 23.
     """
-    spread = gaussian_filter1d(np.maximum(signal, 0.0), ENVELOPE_CM1 / STEP_CM1)
-    model_error = np.hypot(MODEL_ERROR_SHARE * spread, WING_ERROR_SHARE * float(signal.max()))
-    weight = 1.0 / np.hypot(noise, model_error)
+    bright = np.maximum(signal, 0.0)
+    spread = MODEL_ERROR_SHARE * smoothed(bright, ENVELOPE_CM1 / STEP_CM1)
+    wing = WING_ERROR_SHARE * float(signal.max())
+    weight = 1.0 / np.sqrt(noise**2 + spread**2 + wing**2)
     target = signal * weight
-    design = (templates * weight).T
-    amount, rest = nnls(design, target)
+    design = templates * weight
+    amount, rest = _least_squares(design, target)
     count = templates.shape[0]
     points = max(signal.size * STEP_CM1 / max(resolution_cm1, STEP_CM1), count + 2.0)
     misfit = max(rest**2 * points / signal.size, 1e-12) / (points - count)
     need = np.zeros(count)
     for index in range(count):
-        others = np.delete(design, index, axis=1)
-        without = nnls(others, target)[1] if others.shape[1] else float(np.linalg.norm(target))
+        others = [number for number in range(count) if number != index]
+        without = _least_squares(design[others], target)[1]
         need[index] = (without**2 - rest**2) * points / signal.size / max(misfit, 1.0)
     model = amount @ templates
-    area = float(np.sum(np.maximum(signal, 0.0)))
-    told = float(np.sum(np.minimum(np.maximum(signal, 0.0), np.maximum(model, 0.0))))
+    area = float(bright.sum())
+    told = float(np.minimum(bright, model).sum())
     return MixtureFit(amount, need, told / area if area > 0.0 else 0.0)
+
+
+def _least_squares(design: FloatArray, target: FloatArray) -> tuple[FloatArray, float]:
+    """Non-negative least squares: the amounts, shape (k,), and the root of the misfit.
+
+    Where the normal equations give no negative amount their solution is the one sought.
+
+    Args:
+        design: shape (k, n), templates that are nowhere negative.
+        target: shape (n,).
+    """
+    if not design.shape[0]:
+        return np.zeros(0), math.sqrt(float(target @ target))
+    _, amount, info = lapack.dposv(design @ design.T, design @ target)
+    if info or float(amount.min()) < 0.0:
+        amount, rest = nnls(design.T, target)
+        return amount, float(rest)
+    left = target - amount @ design
+    return amount, math.sqrt(float(left @ left))
