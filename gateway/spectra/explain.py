@@ -110,37 +110,44 @@ def look_alikes(
     it could be mistaken for.
     """
     name = library.entries[index].substance_id
-    pairs = [(other, name, bands) for other, bands in library.confounders.get(name, {}).items()]
-    pairs += [
-        (listed, listed, library.confounders[listed][name])
-        for listed in library.mistaken.get(name, ())
-    ]
-    found = []
-    for other, owner, separating in dict.fromkeys(pairs):
+    owners = dict.fromkeys(library.confounders.get(name, {}), name)
+    owners |= {listed: listed for listed in library.mistaken.get(name, ())}
+    nats = float(evidence.nats[index])
+    deficits = {}
+    for other in owners:
         place = nearest_entry(library, evidence, other)
-        if place is None:
-            continue
-        shown = nearest_entry(library, evidence, owner) if owner != name else index
-        seen = (
-            () if shown is None else scene.rows_of(shown)[evidence.match[scene.rows_of(shown)] >= 0]
-        )
-        places = set(scene.bands.shift_cm1[seen].tolist())
+        if place is not None:
+            deficits[other] = nats - float(evidence.nats[place])
+    found = []
+    for other in sorted(deficits, key=deficits.__getitem__)[:LOOK_ALIKES_MAX]:
+        owner = owners[other]
+        separating = library.confounders[owner][other if owner == name else name]
+        shown = index if owner == name else nearest_entry(library, evidence, owner)
+        places = set() if shown is None else _found_places(scene, evidence, shown)
         found.append(
             LookAlike(
                 substance_id=other,
-                deficit_nats=float(evidence.nats[index] - evidence.nats[place]),
+                deficit_nats=deficits[other],
                 separating_cm1=separating,
                 separating_found_cm1=tuple(place for place in separating if place in places),
             )
         )
-    nearest = {entry.substance_id: entry for entry in sorted(found, key=_distance, reverse=True)}
-    return tuple(sorted(nearest.values(), key=_distance)[:LOOK_ALIKES_MAX])
+    return tuple(found)
+
+
+def _found_places(scene: Scene, evidence: Evidence, index: int) -> set[float]:
+    """Tabulated places of one entry's bands that were found."""
+    rows = scene.rows_of(index)
+    places: list[float] = scene.bands.shift_cm1[rows[evidence.match[rows] >= 0]].tolist()
+    return set(places)
 
 
 def nearest_entry(library: Library, evidence: Evidence, substance_id: str) -> int | None:
     """The entry of a substance with most evidence; None when it has no bands."""
     places = library.places.get(substance_id, ())
-    return max(places, key=lambda index: float(evidence.nats[index]), default=None)
+    if len(places) < 2:
+        return places[0] if places else None
+    return max(places, key=lambda index: float(evidence.nats[index]))
 
 
 def blind_spots(
@@ -183,10 +190,6 @@ def blind_spots(
         return tuple(library.active_ids[index] for index in np.flatnonzero(hidden))
 
     return whole(noisy), whole(covered)
-
-
-def _distance(entry: LookAlike) -> float:
-    return entry.deficit_nats
 
 
 def score(bands: tuple[BandEvidence, ...], nats: float, deficits: tuple[float, ...]) -> float:
