@@ -29,7 +29,7 @@ Order of work
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -76,6 +76,9 @@ HIDDEN_GAIN_NATS_MAX = 3.0
 
 FAINT_GAIN_NATS_MAX = 2.0
 """What faint bands may add to an entry before they are looked at: one of them."""
+
+FAINT_MORE_NATS = 6.0
+"""What further faint bands may add where nothing else is to decide: three of them."""
 
 TOGETHER_NATS_MAX = 4.0
 """What the agreement of the offsets may add or take; a wrongly matched band must not decide."""
@@ -157,6 +160,8 @@ def weigh(
     gain = sums(owner, own, scene.entry_count) - scene.looks_nats + _completeness(scene, free)
     shared_max = HIDDEN_GAIN_NATS_MAX if model.any() else 0.0
     most = gain + shared_max + FAINT_GAIN_NATS_MAX
+    if float(most.max()) + FAINT_MORE_NATS < nats_min:
+        return replace(_nothing(scene), nats=most, amount=amount)
     told = scene.at_all_bands(model) if shared_max else None
     weighed = _weigh_absent(scene, amount, told, rows, again)
     gain += weighed.lost

@@ -172,13 +172,13 @@ def blind_spots(
     strongest = float(scene.measured.height.max(initial=0.0))
     told = BLIND_EXCESS * scene.at_all_bands(model)
     now = scene.at_all_bands(scene.limit)
-    weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0) * scene.inside
+    weight = (1.0 + (bands.rel_intensity >= BLIND_PRINCIPAL_REL)) * scene.inside
+    height = strongest * scene.rel_merged
 
     def shows(brightness: float, limit: FloatArray | float) -> BoolArray:
-        expected = brightness * strongest * scene.rel_merged
+        expected = brightness * height
         seen = (expected > told) & (expected >= limit)
-        total = np.bincount(bands.entry, weight * seen, scene.entry_count)
-        return np.asarray(total >= 2.0, dtype=np.bool_)
+        return np.asarray(bands.by_entry(weight * seen) >= 2.0, dtype=np.bool_)
 
     ripple = SHARE_MIN * strongest
     noisy = shows(BLIND_SHARE, ripple) & ~shows(BLIND_SHARE, now)

@@ -78,6 +78,8 @@ class RenderedHeights:
         crest_cm1: where the band's crest is when its neighbours run into it.
         merged: height of the whole rendered substance there.
         width_cm1: full width at half height as the instrument shows it.
+        reach_cm1: how far from its place each band is looked for, without the axis error.
+        variance: of the tabulated places, in cm^-2.
         lookups: the bands by rising crest, for finding those near a place; those that are looked
             for far from it apart from the others.
         crowd_cm1, crowd: places, shape (k,), and how much more populated than on average the
@@ -88,6 +90,8 @@ class RenderedHeights:
     crest_cm1: FloatArray
     merged: FloatArray
     width_cm1: FloatArray
+    reach_cm1: FloatArray
+    variance: FloatArray
     lookups: tuple[Lookup, ...]
     crowd_cm1: FloatArray
     crowd: FloatArray
@@ -178,7 +182,15 @@ def _render_heights(library: Library, resolution_cm1: float) -> RenderedHeights:
             crest[rows], merged[rows] = _crests(bands.shift_cm1[rows], visible[rows], width[rows])
     crowd_cm1, crowd = _crowd(bands.shift_cm1)
     return RenderedHeights(
-        visible, crest, merged, width, _lookups(library, crest), crowd_cm1, crowd
+        visible=visible,
+        crest_cm1=crest,
+        merged=merged,
+        width_cm1=width,
+        reach_cm1=reach_cm1(library),
+        variance=bands.position_sd_cm1**2 + loose_cm1(library) ** 2 + PLACE_FLOOR_CM1**2,
+        lookups=_lookups(library, crest),
+        crowd_cm1=crowd_cm1,
+        crowd=crowd,
     )
 
 

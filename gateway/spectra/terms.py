@@ -176,7 +176,9 @@ def _highest_near(scene: Scene) -> FloatArray:
     -inf = none does.
     """
     measured = scene.measured
-    highest = np.full(scene.bands.shift_cm1.shape, -np.inf)
+    shift_cm1, own = scene.bands.shift_cm1, OVERLAP_WIDTHS * scene.width_cm1
+    highest, reach = np.full(own.shape, -np.inf), np.empty_like(own)
+    away = np.empty_like(own)
     lowest_first = np.argsort(measured.height)
     for shift, fwhm, height in zip(
         measured.shift_cm1[lowest_first].tolist(),
@@ -184,6 +186,8 @@ def _highest_near(scene: Scene) -> FloatArray:
         measured.height[lowest_first].tolist(),
         strict=True,
     ):
-        reach = scene.window_cm1 + OVERLAP_WIDTHS * np.maximum(scene.width_cm1, fwhm)
-        np.putmask(highest, np.abs(scene.bands.shift_cm1 - shift) <= reach, height)
+        np.maximum(own, OVERLAP_WIDTHS * fwhm, out=reach)
+        reach += scene.window_cm1
+        np.abs(np.subtract(shift_cm1, shift, out=away), out=away)
+        np.putmask(highest, away <= reach, height)
     return highest
