@@ -409,5 +409,5 @@ def _completeness(scene: Scene, free: FloatArray) -> FloatArray:
     strong = (free > 0.0) & (free >= least) & scene.measured.sharp
     if not strong.any():
         return np.zeros(scene.entry_count)
-    bonus: FloatArray = COMPLETE_BONUS * pair_terms(scene).near[strong].all(axis=0)
+    bonus: FloatArray = np.where(pair_terms(scene).near[strong].all(axis=0), COMPLETE_BONUS, 0.0)
     return bonus

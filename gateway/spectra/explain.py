@@ -79,25 +79,24 @@ def band_evidence(
         evidence: result of weighing.
         index: of the entry in `library.entries`.
     """
-    rows = scene.rows_of(index)
-    peaks = evidence.match[rows]
-    # Without a measured band the last one is looked up in vain and not shown.
-    shifts = scene.measured.shift_cm1[peaks].tolist() if scene.measured.count else []
-    snrs = scene.measured.snr[peaks].tolist() if scene.measured.count else []
-    found = (peaks >= 0).tolist()
-    states = evidence.state[rows].tolist()
-    terms = evidence.term[rows].tolist()
+    rows, measured = scene.rows_of(index), scene.measured
     return tuple(
         BandEvidence(
-            shift_cm1=band.shift_cm1,
-            measured_cm1=shifts[at] if found[at] else None,
-            rel_intensity=band.rel_intensity,
-            snr=snrs[at] if found[at] else 0.0,
-            state=STATE_NAMES[states[at]],
-            grade=band.grade,
-            nats=terms[at],
+            band.shift_cm1,
+            float(measured.shift_cm1[peak]) if peak >= 0 else None,
+            band.rel_intensity,
+            float(measured.snr[peak]) if peak >= 0 else 0.0,
+            STATE_NAMES[state],
+            band.grade,
+            nats,
         )
-        for at, band in enumerate(library.entries[index].bands)
+        for band, peak, state, nats in zip(
+            library.entries[index].bands,
+            evidence.match[rows].tolist(),
+            evidence.state[rows].tolist(),
+            evidence.term[rows].tolist(),
+            strict=True,
+        )
     )
 
 
@@ -172,7 +171,7 @@ def blind_spots(
     strongest = float(scene.measured.height.max(initial=0.0))
     told = BLIND_EXCESS * scene.at_all_bands(model)
     now = scene.at_all_bands(scene.limit)
-    weight = (1.0 + (bands.rel_intensity >= BLIND_PRINCIPAL_REL)) * scene.inside
+    weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0) * scene.inside
     height = strongest * scene.rel_merged
 
     def shows(brightness: float, limit: FloatArray | float) -> BoolArray:

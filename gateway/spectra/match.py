@@ -121,11 +121,14 @@ def _trace(
         library.entries[entry.index].substance_id: amount * entry.template
         for entry, amount in zip(accepted, amounts, strict=True)
     }
+    fit_light = np.zeros_like(prepared.grid_cm1)
+    for light in components.values():
+        fit_light += light
     return Trace(
         axis_cm1=prepared.grid_cm1,
         intensity=prepared.background + prepared.signal,
         background=prepared.background,
-        fit=np.sum([np.zeros_like(prepared.grid_cm1), *components.values()], axis=0),
+        fit=fit_light,
         components=components,
     )
 

@@ -108,8 +108,8 @@ def prepare(spectrum: Spectrum) -> Prepared:
         )
         lost = near <= max(resolution, 2.0 * STEP_CM1)
     floor = float(min(on_grid.min(), 0.0))
-    total = float(np.sum(on_grid - floor))
-    share = min(max(float(np.sum(base - floor)) / total, 0.0), 1.0) if total > 0.0 else 1.0
+    total = float((on_grid - floor).sum())
+    share = min(max(float((base - floor).sum()) / total, 0.0), 1.0) if total > 0.0 else 1.0
     return Prepared(
         grid_cm1=grid,
         signal=signal,
@@ -118,8 +118,8 @@ def prepare(spectrum: Spectrum) -> Prepared:
         noise=noise,
         lost=lost,
         background_share=share,
-        saturated_share=float(lost.mean()),
-        spike_count=int(spikes.sum()),
+        saturated_share=float(np.count_nonzero(lost) / lost.size),
+        spike_count=int(np.count_nonzero(spikes)),
         resolution_cm1=resolution,
     )
 
@@ -184,7 +184,7 @@ def _noise(
         light = smoothed(on_grid, LEVEL_CM1 / STEP_CM1)
         light = light - light.min()
         growth = np.sqrt(np.maximum(light / max(_median(light), level**2, 1e-12), 1.0))
-    tiny = 1e-9 * float(np.ptp(on_grid)) + 1e-12
+    tiny = 1e-9 * float(on_grid.max() - on_grid.min()) + 1e-12
     return np.maximum(noise * growth, tiny)
 
 

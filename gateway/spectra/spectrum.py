@@ -112,7 +112,10 @@ def without_padding(spectrum: Spectrum) -> Spectrum:
         are none or nothing would remain.
     """
     counts = spectrum.intensity_counts
-    differs = np.flatnonzero(counts != counts.min())
+    low = counts.min()
+    if counts[0] != low and counts[-1] != low:
+        return spectrum
+    differs = np.flatnonzero(counts != low)
     if differs.size < POINTS_MIN:
         return spectrum
     start, stop = int(differs[0]), int(differs[-1]) + 1

@@ -142,7 +142,7 @@ def pair_terms(scene: Scene) -> PairTerms:
         log_rel=np.log(np.maximum(rel, 1e-300)),
         log_amount_rel=np.log(np.maximum(rel, AMOUNT_REL_MIN)),
         amount_weight=np.sqrt(scene.rel_visible[band]),
-        apart=LOG_APART * owner,
+        apart=owner * np.float64(LOG_APART),
         rows=int(band.max(initial=0)) + 1,
         near=near,
     )
