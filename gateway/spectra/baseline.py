@@ -79,9 +79,9 @@ def _arpls(level: FloatArray) -> FloatArray:
         system[0] += weight
         _, found, _ = lapack.dpbsv(system, weight * level, lower=1, overwrite_ab=1, overwrite_b=1)
         above = level - found
-        below = above[above < 0.0]
-        count = max(below.size, 1)
-        mean = float(below.sum()) / count
+        below = np.minimum(above, 0.0)
+        count = max(int(np.count_nonzero(below)), 1)
+        mean = float(np.add.reduce(below)) / count
         spread = math.sqrt(max(float(below @ below) / count - mean * mean, 0.0))
         if spread <= SPREAD_MIN:
             break

@@ -227,8 +227,8 @@ def _weigh_absent(
     for seen in (rows, again):
         missing[seen] = shared[seen] = faint[seen] = False
     state = np.where(scene.inside, _FAINT, _OUTSIDE)
-    state[visible] = _HIDDEN
-    state[missing] = _MISSING
+    np.putmask(state, visible, _HIDDEN)
+    np.putmask(state, missing, _MISSING)
     state[again] = _HIDDEN
     state[rows] = _FOUND
     term = bands.log_missing * missing
@@ -250,15 +250,15 @@ def _weigh_open(
     """Ask the light at faint and shared bands of the entries kept; what it adds, shape (e,)."""
     owner = scene.bands.entry
     wanted = kept[owner]
-    rows = np.flatnonzero(absent.is_faint & wanted)
+    rows = (absent.is_faint & wanted).nonzero()[0]
     added = np.zeros(scene.entry_count)
     if rows.size:
-        absent.term[rows] = _faint(scene, rows, absent.expected[rows], told, belief)
-        added += sums(owner[rows], absent.term[rows], scene.entry_count)
+        absent.term[rows] = nats = _faint(scene, rows, absent.expected[rows], told, belief)
+        added += sums(owner[rows], nats, scene.entry_count)
     if told is not None:
-        rows = np.flatnonzero(absent.is_shared & wanted)
-        absent.term[rows] = _shared(scene, rows, told[rows], absent.expected[rows])
-        added += sums(owner[rows], absent.term[rows], scene.entry_count)
+        rows = (absent.is_shared & wanted).nonzero()[0]
+        absent.term[rows] = nats = _shared(scene, rows, told[rows], absent.expected[rows])
+        added += sums(owner[rows], nats, scene.entry_count)
     return added
 
 
@@ -286,14 +286,15 @@ def _match(
     """
     variance = pairs.variance + axis.sd_cm1**2
     place = -0.5 * ((pairs.offset_cm1 - axis.mean_cm1) ** 2 / variance + np.log(variance))
-    usable = np.flatnonzero(free[pairs.peak] > 0.0)
+    usable = (free > 0.0)[pairs.peak].nonzero()[0]
     worth = (place - log_density[pairs.peak])[usable]
     # Of what is written to one place the last stays: the best pair of a band, the strongest band
     # of an entry.
     order = usable[np.argsort(worth, kind="stable")]
     best = np.full(pairs.rows, -1, dtype=np.int64)
     best[pairs.band[order]] = order
-    each = np.sort(best[best >= 0])
+    each = best[best >= 0]
+    each.sort()
     strongest = np.full(pairs.near.size, -1, dtype=np.int64)
     strongest[pairs.key[each]] = each
     chosen = strongest[strongest >= 0]
@@ -381,11 +382,12 @@ def _amounts(
 def _shared(scene: Scene, rows: IntArray, told: FloatArray, expected: FloatArray) -> FloatArray:
     """What the height of the light at these bands says for the entry on top of the model."""
     light = np.maximum(band_terms(scene).light[rows], 1e-300)
-    known = told > 0.1 * light
-    without = np.log(light / np.where(known, told, light)) / SHARED_SPREAD
-    together = np.log(light / np.where(known, told + expected, light)) / SHARED_SPREAD
-    gain = 0.5 * (without**2 - together**2)
-    return np.where(known, np.minimum(np.maximum(gain, -SHARED_NATS_MAX), SHARED_NATS_MAX), 0.0)
+    least = np.maximum(told, 0.1 * light)
+    without = np.log(light / least)
+    together = without - np.log1p(expected / least)
+    gain = (0.5 / SHARED_SPREAD**2) * (without + together) * (without - together)
+    gain = np.minimum(np.maximum(gain, -SHARED_NATS_MAX), SHARED_NATS_MAX)
+    return np.where(told > 0.1 * light, gain, 0.0)
 
 
 def _faint(

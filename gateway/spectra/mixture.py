@@ -19,6 +19,7 @@ LORENTZ_PART = 0.5
 """Share of Lorentzian in a rendered band: molecular bands are Lorentzian, the instrument's line
 is Gaussian, and at hand-held resolution both are about equally wide."""
 
+LN_TWO = math.log(2.0)
 REACH_WIDTHS = 6.0
 """Half of the length over which a band is drawn, in its widths."""
 
@@ -117,10 +118,10 @@ def band_shape(
     grid_cm1: FloatArray, shift_cm1: FloatArray | float, width_cm1: FloatArray | float
 ) -> FloatArray:
     """Band of height 1 and full width at half height `width_cm1`; arguments broadcast."""
-    x = (grid_cm1 - shift_cm1) / width_cm1
-    square = 4.0 * x * x
+    x = (grid_cm1 - shift_cm1) * (2.0 / width_cm1)
+    square = x * x
     shape: FloatArray = np.asarray(
-        LORENTZ_PART / (1.0 + square) + (1.0 - LORENTZ_PART) * np.exp(-np.log(2.0) * square)
+        LORENTZ_PART / (1.0 + square) + (1.0 - LORENTZ_PART) * np.exp(-LN_TWO * square)
     )
     return shape
 
@@ -133,14 +134,20 @@ def render(
     Each band is drawn REACH_WIDTHS wide to either side; beyond, less than 0.4 % of it is left.
     """
     size = grid_cm1.size
+    total = np.zeros(size)
     reach = round(REACH_WIDTHS * float(width_cm1.max(initial=STEP_CM1)) / STEP_CM1)
-    around = np.arange(-min(reach, size), min(reach, size) + 1)
-    middle = np.rint((shift_cm1 - grid_cm1[0]) / STEP_CM1).astype(np.int64)
-    cells = middle[:, None] + around[None, :]
-    places: FloatArray = grid_cm1[0] + STEP_CM1 * cells
-    light = height[:, None] * band_shape(places, shift_cm1[:, None], width_cm1[:, None])
-    inside = (cells >= 0) & (cells < size)
-    return np.bincount(cells[inside], light[inside], size).astype(np.float64, copy=False)
+    reach = min(reach, size)
+    middle = np.rint((shift_cm1 - grid_cm1[0]) / STEP_CM1)
+    away = (
+        STEP_CM1 * np.arange(-reach, reach + 1)
+        + (grid_cm1[0] + STEP_CM1 * middle - shift_cm1)[:, None]
+    )
+    light = height[:, None] * band_shape(away, 0.0, width_cm1[:, None])
+    for row, cell in zip(light, middle.astype(np.int64).tolist(), strict=True):
+        low, high = max(cell - reach, 0), min(cell + reach + 1, size)
+        if low < high:
+            total[low:high] += row[low - cell + reach : high - cell + reach]
+    return total
 
 
 @lru_cache(maxsize=1)
