@@ -154,11 +154,6 @@ class BandArrays:
         sums: FloatArray = np.add.reduceat(values, self.starts[:-1])
         return sums
 
-    def only(self, rows: IntArray, entry: IntArray) -> BandArrays:
-        """These rows alone, of the entries numbered anew."""
-        taken = {column.name: getattr(self, column.name)[rows] for column in fields(self)}
-        return BandArrays(**taken | {"entry": entry})
-
 
 @dataclass(frozen=True, eq=False)
 class Library:
@@ -209,12 +204,16 @@ class Library:
         entries = tuple(self.entries[index] for index in keep.tolist())
         place = np.full(len(self.entries), -1, dtype=np.int64)
         place[keep] = np.arange(keep.size)
-        rows = np.flatnonzero(place[self.arrays.entry] >= 0)
+        entry = place[self.arrays.entry]
+        rows = np.flatnonzero(entry >= 0)
+        taken = {
+            column.name: getattr(self.arrays, column.name)[rows] for column in fields(self.arrays)
+        }
         smaller = replace(
             self,
             entries=entries,
             active_ids=tuple(dict.fromkeys(entry.substance_id for entry in entries)),
-            arrays=self.arrays.only(rows, place[self.arrays.entry[rows]]),
+            arrays=BandArrays(**taken | {"entry": entry[rows]}),
         )
         smaller.__dict__["mistaken"] = self.mistaken  # costly, and the same
         return smaller

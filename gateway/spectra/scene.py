@@ -275,23 +275,23 @@ def shortlist(scene: Scene, count: int) -> IntArray:
     near[pairs.band] = True
     lacking = scene.inside & (scene.rel_visible >= STRONG_REL) & ~near
     total = sums(bands.entry[pairs.band], np.maximum(worth, 0.0), scene.entry_count)
-    total += sums(bands.entry[lacking], np.log(bands.missing_chance[lacking]), scene.entry_count)
+    total += sums(bands.entry[lacking], bands.log_missing[lacking], scene.entry_count)
     total -= scene.looks_nats
     return np.sort(np.argpartition(-total, count)[:count])
 
 
-def narrow(scene: Scene, keep: IntArray) -> Scene:
-    """The same scene with only these entries, rising indices; for `Library.subset`."""
+def narrow(scene: Scene, keep: IntArray, bands: BandArrays) -> Scene:
+    """The same scene with only these entries, rising indices; `bands` are theirs alone."""
     place = np.full(scene.entry_count, -1, dtype=np.int64)
     place[keep] = np.arange(keep.size)
     rows = np.flatnonzero(place[scene.bands.entry] >= 0)
     row = np.full(scene.bands.entry.size, -1, dtype=np.int64)
     row[rows] = np.arange(rows.size)
-    pairs, bands = scene.pairs, scene.bands
+    pairs = scene.pairs
     near = row[pairs.band] >= 0
     return replace(
         scene,
-        bands=bands.only(rows, place[bands.entry[rows]]),
+        bands=bands,
         looks_nats=scene.looks_nats[keep],
         entry_count=keep.size,
         inside=scene.inside[rows],

@@ -129,7 +129,8 @@ def search_in(
     if len(library.entries) <= SHORTLIST_MAX:
         return Search(scene, library, scene, library)
     keep = shortlist(scene, SHORTLIST_MAX)
-    return Search(narrow(scene, keep), library.subset(keep), scene, library)
+    smaller = library.subset(keep)
+    return Search(narrow(scene, keep, smaller.arrays), smaller, scene, library)
 
 
 def accept(search: Search) -> list[Accepted]:
