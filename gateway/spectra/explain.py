@@ -174,14 +174,14 @@ def blind_spots(
     weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0) * scene.inside
     height = strongest * scene.rel_merged
 
-    def shows(brightness: float, limit: FloatArray | float) -> BoolArray:
-        expected = brightness * height
+    def shows(expected: FloatArray, limit: FloatArray | float) -> BoolArray:
         seen = (expected > told) & (expected >= limit)
         return np.asarray(bands.by_entry(weight * seen) >= 2.0, dtype=np.bool_)
 
     ripple = SHARE_MIN * strongest
-    noisy = shows(BLIND_SHARE, ripple) & ~shows(BLIND_SHARE, now)
-    covered = ~shows(1.0, ripple)
+    half = BLIND_SHARE * height
+    noisy = shows(half, ripple) & ~shows(half, now)
+    covered = ~shows(height, ripple)
 
     def whole(unseen: BoolArray) -> tuple[str, ...]:
         # A substance is hidden when all its states are.

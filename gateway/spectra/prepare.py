@@ -91,13 +91,14 @@ def prepare(spectrum: Spectrum) -> Prepared:
     axis, counts = spectrum.axis_cm1, spectrum.intensity_counts
     clean, spikes = remove_spikes(axis, counts, spectrum.resolution_cm1)
     grid = _grid(axis)
-    on_grid = _rebin(axis, clean, grid)
+    spacing = _median(np.diff(axis))
+    on_grid = _rebin(axis, clean, grid, spacing)
     base = background(on_grid)
     signal = on_grid - base
     resolution = spectrum.resolution_cm1 or RESOLUTION_DEFAULT_CM1
     filter_cm1 = 0.5 * max(resolution, 4.0) / FWHM_PER_SIGMA
     smooth = smoothed(signal, filter_cm1 / STEP_CM1, mode="nearest")
-    noise = _noise(spectrum, clean, on_grid, filter_cm1)
+    noise = _noise(spectrum, clean, on_grid, filter_cm1, spacing)
     lost = np.zeros(grid.shape, dtype=np.bool_)
     if spectrum.saturated is not None and spectrum.saturated.any():
         full = axis[spectrum.saturated]
@@ -147,10 +148,11 @@ def _grid(axis_cm1: FloatArray) -> FloatArray:
     return grid
 
 
-def _rebin(axis_cm1: FloatArray, counts: FloatArray, grid_cm1: FloatArray) -> FloatArray:
+def _rebin(
+    axis_cm1: FloatArray, counts: FloatArray, grid_cm1: FloatArray, spacing_cm1: float
+) -> FloatArray:
     """Average over each grid cell when the axis is finer than the grid, else interpolate."""
-    spacing = _median(np.diff(axis_cm1))
-    if spacing > FINE_CM1:
+    if spacing_cm1 > FINE_CM1:
         return np.asarray(np.interp(grid_cm1, axis_cm1, counts), dtype=np.float64)
     area = np.concatenate(([0.0], np.cumsum(0.5 * (counts[1:] + counts[:-1]) * np.diff(axis_cm1))))
     edges = np.concatenate((grid_cm1 - 0.5 * STEP_CM1, [grid_cm1[-1] + 0.5 * STEP_CM1]))
@@ -164,6 +166,7 @@ def _noise(
     clean: FloatArray,
     on_grid: FloatArray,
     filter_cm1: float,
+    spacing: float,
 ) -> FloatArray:
     """Standard deviation of the filtered spectrum, shape (n,).
 
@@ -173,7 +176,6 @@ def _noise(
     with the root of the light above the darkest place. Electrons per count, read noise and pedestal
     are not on the wire; where they matter this errs towards more noise, not less.
     """
-    spacing = _median(np.diff(spectrum.axis_cm1))
     blur = spacing / np.sqrt(6.0) if spacing > FINE_CM1 else STEP_CM1 / np.sqrt(12.0)
     level = difference_noise(clean)
     noise = level * _filter_gain(spacing, float(np.hypot(filter_cm1, blur)))
