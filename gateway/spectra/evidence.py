@@ -20,8 +20,9 @@ Theory of operation
     holds for the next one. The number of looks (substances compared) is subtracted once.
 
 Order of work
-    First only the pairs of a tabulated and a measured band within reach; what a substance can gain
-    at most follows from them, and only those that can come near acceptance are weighed in full.
+    First only the pairs of a tabulated and a measured band within reach, then what is missing,
+    which needs no more than comparisons. What a substance can gain at most follows from them, and
+    only for those that can come near acceptance the light is asked for hidden and faint bands.
 
     What the numbers mean: 0 = as likely as not after all looks; +2.3 = ten to one.
 """
@@ -69,7 +70,8 @@ COMPLETE_SHARE = 0.12
 
 
 KEPT_NATS_MIN = -3.0
-"""Entries that cannot reach this are not weighed in full: nobody asks for them."""
+"""Entries that cannot reach this are not weighed in full: nobody asks for them. Where the next
+explanation of a hit is further off than this its margin is therefore a lower bound."""
 
 HIDDEN_GAIN_NATS_MAX = 3.0
 """What shared bands may add to an entry before its states are known: two of them."""
@@ -112,9 +114,9 @@ class Evidence:
 
     Attributes:
         nats: shape (e,), evidence after the number of looks; of entries that cannot reach
-            KEPT_NATS_MIN the most they could have.
+            KEPT_NATS_MIN, or what was asked for, the most they could have.
         amount: shape (e,), height of the entry's strongest band, unit of the input.
-        state: shape (b,), BandState of every band of a weighed entry.
+        state: shape (b,), BandState of every band.
         match: shape (b,), index of the measured band, -1 when none.
         term: shape (b,), the band's share of `nats`.
         precision: shape (e,), sum of 1 / variance over the bands found, cm^2.
