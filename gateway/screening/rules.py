@@ -286,11 +286,9 @@ def _unseen(
     identification: Identification, library: Library, listed: frozenset[str]
 ) -> Decision | None:
     """Rule 5, second part: a good measurement in which a listed substance could be missed."""
-    short = tuple(
-        key
-        for key in library.active_ids
-        if key in listed and identification.coverage[key] < COVERAGE_MIN
-    )
+    coverage = identification.coverage
+    unseen = (key for key in listed if coverage.get(key, 1.0) < COVERAGE_MIN)
+    short = tuple(sorted(unseen, key=library.places.__getitem__))
     if short:
         low, high = (round(end) for end in identification.quality.range_cm1)
         facts: dict[str, Parameter] = {"low_cm1": low, "high_cm1": high, "substance_ids": short}

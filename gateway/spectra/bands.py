@@ -66,22 +66,25 @@ def measure_bands(prepared: Prepared) -> MeasuredBands:
     """Find all bands that stand out of noise and ripple."""
     smooth = prepared.smooth
     limit = detection_limit(prepared)
-    tops, found = find_peaks(smooth, prominence=float(limit.min()))
-    keep = (found["prominences"] >= limit[tops]) & ~prepared.lost[tops]
-    tops, prominence = tops[keep], found["prominences"][keep]
-    if tops.size > BANDS_MAX:
-        strongest = np.sort(np.argsort(prominence)[-BANDS_MAX:])
-        tops, prominence = tops[strongest], prominence[strongest]
+    least = float(limit.min())
+    # What is lower cannot stand out; most crests of noise need no look at their surroundings.
+    tops, found = find_peaks(smooth, height=least + float(smooth.min()), prominence=least)
+    kept = np.flatnonzero((found["prominences"] >= limit[tops]) & ~prepared.lost[tops])
+    if kept.size > BANDS_MAX:
+        kept = np.sort(kept[np.argsort(found["prominences"][kept])[-BANDS_MAX:]])
+    tops = tops[kept]
+    around = tuple(found[name][kept] for name in ("prominences", "left_bases", "right_bases"))
+    prominence = around[0]
     if not tops.size:
         empty = np.zeros(0)
         return MeasuredBands(empty, empty, empty, empty, empty)
     left, mid, right = smooth[tops - 1], smooth[tops], smooth[tops + 1]
     bend = left - 2.0 * mid + right
     offset = np.where(bend < 0.0, 0.5 * (left - right) / np.where(bend < 0.0, bend, -1.0), 0.0)
-    width = peak_widths(smooth, tops, rel_height=0.5)[0] * STEP_CM1
+    width = peak_widths(smooth, tops, rel_height=0.5, prominence_data=around)[0] * STEP_CM1
     snr = prominence / prepared.noise[tops]
     return MeasuredBands(
-        shift_cm1=prepared.grid_cm1[tops] + STEP_CM1 * np.clip(offset, -1.0, 1.0),
+        shift_cm1=prepared.grid_cm1[tops] + STEP_CM1 * np.minimum(np.maximum(offset, -1.0), 1.0),
         shift_error_cm1=0.3 + width / (2.3548 * snr),
         height=mid,
         snr=snr,

@@ -79,25 +79,24 @@ def band_evidence(
         evidence: result of weighing.
         index: of the entry in `library.entries`.
     """
-    rows = scene.rows_of(index)
-    peaks = evidence.match[rows]
-    # Without a measured band the last one is looked up in vain and not shown.
-    shifts = scene.measured.shift_cm1[peaks].tolist() if scene.measured.count else []
-    snrs = scene.measured.snr[peaks].tolist() if scene.measured.count else []
-    found = (peaks >= 0).tolist()
-    states = evidence.state[rows].tolist()
-    terms = evidence.term[rows].tolist()
+    rows, measured = scene.rows_of(index), scene.measured
     return tuple(
         BandEvidence(
-            shift_cm1=band.shift_cm1,
-            measured_cm1=shifts[at] if found[at] else None,
-            rel_intensity=band.rel_intensity,
-            snr=snrs[at] if found[at] else 0.0,
-            state=STATE_NAMES[states[at]],
-            grade=band.grade,
-            nats=terms[at],
+            band.shift_cm1,
+            float(measured.shift_cm1[peak]) if peak >= 0 else None,
+            band.rel_intensity,
+            float(measured.snr[peak]) if peak >= 0 else 0.0,
+            STATE_NAMES[state],
+            band.grade,
+            nats,
         )
-        for at, band in enumerate(library.entries[index].bands)
+        for band, peak, state, nats in zip(
+            library.entries[index].bands,
+            evidence.match[rows].tolist(),
+            evidence.state[rows].tolist(),
+            evidence.term[rows].tolist(),
+            strict=True,
+        )
     )
 
 
@@ -110,37 +109,44 @@ def look_alikes(
     it could be mistaken for.
     """
     name = library.entries[index].substance_id
-    pairs = [(other, name, bands) for other, bands in library.confounders.get(name, {}).items()]
-    pairs += [
-        (listed, listed, library.confounders[listed][name])
-        for listed in library.mistaken.get(name, ())
-    ]
-    found = []
-    for other, owner, separating in dict.fromkeys(pairs):
+    owners = dict.fromkeys(library.confounders.get(name, {}), name)
+    owners |= {listed: listed for listed in library.mistaken.get(name, ())}
+    nats = float(evidence.nats[index])
+    deficits = {}
+    for other in owners:
         place = nearest_entry(library, evidence, other)
-        if place is None:
-            continue
-        shown = nearest_entry(library, evidence, owner) if owner != name else index
-        seen = (
-            () if shown is None else scene.rows_of(shown)[evidence.match[scene.rows_of(shown)] >= 0]
-        )
-        places = set(scene.bands.shift_cm1[seen].tolist())
+        if place is not None:
+            deficits[other] = nats - float(evidence.nats[place])
+    found = []
+    for other in sorted(deficits, key=deficits.__getitem__)[:LOOK_ALIKES_MAX]:
+        owner = owners[other]
+        separating = library.confounders[owner][other if owner == name else name]
+        shown = index if owner == name else nearest_entry(library, evidence, owner)
+        places = set() if shown is None else _found_places(scene, evidence, shown)
         found.append(
             LookAlike(
                 substance_id=other,
-                deficit_nats=float(evidence.nats[index] - evidence.nats[place]),
+                deficit_nats=deficits[other],
                 separating_cm1=separating,
                 separating_found_cm1=tuple(place for place in separating if place in places),
             )
         )
-    nearest = {entry.substance_id: entry for entry in sorted(found, key=_distance, reverse=True)}
-    return tuple(sorted(nearest.values(), key=_distance)[:LOOK_ALIKES_MAX])
+    return tuple(found)
+
+
+def _found_places(scene: Scene, evidence: Evidence, index: int) -> set[float]:
+    """Tabulated places of one entry's bands that were found."""
+    rows = scene.rows_of(index)
+    places: list[float] = scene.bands.shift_cm1[rows[evidence.match[rows] >= 0]].tolist()
+    return set(places)
 
 
 def nearest_entry(library: Library, evidence: Evidence, substance_id: str) -> int | None:
     """The entry of a substance with most evidence; None when it has no bands."""
     places = library.places.get(substance_id, ())
-    return max(places, key=lambda index: float(evidence.nats[index]), default=None)
+    if len(places) < 2:
+        return places[0] if places else None
+    return max(places, key=lambda index: float(evidence.nats[index]))
 
 
 def blind_spots(
@@ -162,21 +168,20 @@ def blind_spots(
         Those hidden by noise, and those covered.
     """
     bands = scene.bands
-    rows = np.arange(bands.entry.size)
     strongest = float(scene.measured.height.max(initial=0.0))
-    told = BLIND_EXCESS * scene.at_bands(model, rows)
-    now = scene.at_bands(scene.limit, rows)
+    told = BLIND_EXCESS * scene.at_all_bands(model)
+    now = scene.at_all_bands(scene.limit)
     weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0) * scene.inside
+    height = strongest * scene.rel_merged
 
-    def shows(brightness: float, limit: FloatArray | float) -> BoolArray:
-        expected = brightness * strongest * scene.rel_merged
+    def shows(expected: FloatArray, limit: FloatArray | float) -> BoolArray:
         seen = (expected > told) & (expected >= limit)
-        total = np.bincount(bands.entry, weight * seen, scene.entry_count)
-        return np.asarray(total >= 2.0, dtype=np.bool_)
+        return np.asarray(bands.by_entry(weight * seen) >= 2.0, dtype=np.bool_)
 
     ripple = SHARE_MIN * strongest
-    noisy = shows(BLIND_SHARE, ripple) & ~shows(BLIND_SHARE, now)
-    covered = ~shows(1.0, ripple)
+    half = BLIND_SHARE * height
+    noisy = shows(half, ripple) & ~shows(half, now)
+    covered = ~shows(height, ripple)
 
     def whole(unseen: BoolArray) -> tuple[str, ...]:
         # A substance is hidden when all its states are.
@@ -184,10 +189,6 @@ def blind_spots(
         return tuple(library.active_ids[index] for index in np.flatnonzero(hidden))
 
     return whole(noisy), whole(covered)
-
-
-def _distance(entry: LookAlike) -> float:
-    return entry.deficit_nats
 
 
 def score(bands: tuple[BandEvidence, ...], nats: float, deficits: tuple[float, ...]) -> float:

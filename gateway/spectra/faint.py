@@ -53,18 +53,26 @@ def faint_nats(expected_snr: FloatArray, seen_snr: FloatArray) -> FloatArray:
     Returns:
         shape (r,), ln of the likelihood ratio of band and no band, bounded.
     """
-    table = _table()
-    row = np.clip(expected_snr / STEP, 0.0, table.shape[0] - 1.001)
-    column = np.clip((seen_snr - SEEN_MIN) / STEP, 0.0, table.shape[1] - 1.001)
+    table, width = _flat_table()
+    row = np.minimum(np.maximum(expected_snr / STEP, 0.0), table.size // width - 1.001)
+    column = np.minimum(np.maximum((seen_snr - SEEN_MIN) / STEP, 0.0), width - 1.001)
     top, left = row.astype(np.int64), column.astype(np.int64)
     down, right = row - top, column - left
-    upper = table[top, left] * (1.0 - right) + table[top, left + 1] * right
-    lower = table[top + 1, left] * (1.0 - right) + table[top + 1, left + 1] * right
-    nats: FloatArray = np.clip(upper * (1.0 - down) + lower * down, -LOSS_NATS_MAX, GAIN_NATS_MAX)
-    return nats
+    at = top * width + left
+    upper = table[at] * (1.0 - right) + table[at + 1] * right
+    at += width
+    lower = table[at] * (1.0 - right) + table[at + 1] * right
+    nats: FloatArray = upper * (1.0 - down) + lower * down
+    return np.minimum(np.maximum(nats, -LOSS_NATS_MAX), GAIN_NATS_MAX)
 
 
 @lru_cache(maxsize=1)
+def _flat_table() -> tuple[FloatArray, int]:
+    """The table row after row, quicker to look up, and its width."""
+    table = _table()
+    return table.ravel(), table.shape[1]
+
+
 def _table() -> FloatArray:
     """The ratio on a ladder of expected and seen heights, shape (expected, seen)."""
     seen = np.arange(SEEN_MIN, SEEN_MAX + STEP, STEP)

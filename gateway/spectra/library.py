@@ -10,7 +10,7 @@ import csv
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
 
@@ -117,7 +117,7 @@ class Entry:
     bands: tuple[Band, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class BandArrays:
     """All bands of the library side by side; arrays of shape (b,), grouped by entry.
 
@@ -137,6 +137,22 @@ class BandArrays:
     missing_chance: FloatArray
     position_sd_cm1: FloatArray
     height_spread: FloatArray
+
+    @cached_property
+    def log_missing(self) -> FloatArray:
+        """Ln of `missing_chance`, shape (b,)."""
+        return np.asarray(np.log(self.missing_chance))
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """First row of each entry, and the number of rows, shape (e + 1,)."""
+        edges = np.flatnonzero(np.diff(self.entry, prepend=-1, append=-1))
+        return edges.astype(np.int64, copy=False)
+
+    def by_entry(self, values: FloatArray) -> FloatArray:
+        """Sum of the values, shape (b,), over each entry's bands, shape (e,)."""
+        sums: FloatArray = np.add.reduceat(values, self.starts[:-1])
+        return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,14 +204,16 @@ class Library:
         entries = tuple(self.entries[index] for index in keep.tolist())
         place = np.full(len(self.entries), -1, dtype=np.int64)
         place[keep] = np.arange(keep.size)
-        rows = np.flatnonzero(place[self.arrays.entry] >= 0)
-        taken = {name: getattr(self.arrays, name)[rows] for name in BandArrays.__slots__}
-        taken["entry"] = place[taken["entry"]]
+        entry = place[self.arrays.entry]
+        rows = np.flatnonzero(entry >= 0)
+        taken = {
+            column.name: getattr(self.arrays, column.name)[rows] for column in fields(self.arrays)
+        }
         smaller = replace(
             self,
             entries=entries,
             active_ids=tuple(dict.fromkeys(entry.substance_id for entry in entries)),
-            arrays=BandArrays(**taken),
+            arrays=BandArrays(**taken | {"entry": entry[rows]}),
         )
         smaller.__dict__["mistaken"] = self.mistaken  # costly, and the same
         return smaller

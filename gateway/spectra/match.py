@@ -8,11 +8,12 @@ does another explain the same bands as well? What cannot be told apart is report
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from gateway.spectra.bands import measure_bands
-from gateway.spectra.evidence import Evidence, free_heights
+from gateway.spectra.evidence import Evidence, free_heights, weigh
 from gateway.spectra.explain import (
     band_evidence,
     blind_spots,
@@ -58,6 +59,9 @@ MOVED_NATS_MIN = 9.2
 MOVED_GAIN_NATS = 6.0
 """It must be so much better than the axis as stated."""
 
+RANGES_KEPT = 16
+"""Measured ranges of which the coverage of the library is kept; an instrument has one."""
+
 MOVED_BANDS_MIN = 3
 """One or two bands meet somewhere by moving; three move together only when the axis did."""
 
@@ -89,7 +93,7 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
         foreign_share=foreign,
         explained_share=fit.explained if fit else 0.0,
         axis_offset_cm1=axis_offset_cm1,
-        coverage=_coverage(search.whole_scene, library),
+        coverage=dict(_coverage(library, search.whole_scene.inside.tobytes())),
         blind=blind,
         covered=covered,
         quality=Quality(
@@ -119,11 +123,14 @@ def _trace(
         library.entries[entry.index].substance_id: amount * entry.template
         for entry, amount in zip(accepted, amounts, strict=True)
     }
+    fit_light = np.zeros_like(prepared.grid_cm1)
+    for light in components.values():
+        fit_light += light
     return Trace(
         axis_cm1=prepared.grid_cm1,
         intensity=prepared.background + prepared.signal,
         background=prepared.background,
-        fit=np.sum([np.zeros_like(prepared.grid_cm1), *components.values()], axis=0),
+        fit=fit_light,
         components=components,
     )
 
@@ -148,6 +155,8 @@ def _with_axis(
     if told and float(free.max(initial=0.0)) <= most:
         return search, accepted, 0.0
     best: tuple[float, float, Search] | None = None
+    least = max(MOVED_NATS_MIN, before + MOVED_GAIN_NATS)
+    nothing = np.zeros_like(scene.prepared.grid_cm1)
     for step in range(1, round(MOVED_CM1_MAX / MOVED_STEP_CM1) + 1):
         for offset in (stated + step * MOVED_STEP_CM1, -stated - step * MOVED_STEP_CM1):
             moved = search_in(
@@ -156,22 +165,29 @@ def _with_axis(
                 search.whole_library,
                 MOVED_STEP_CM1,
             )
-            evidence = moved.weigh([])
+            # Most offsets explain nothing, and are not looked at more closely.
+            evidence = weigh(moved.scene, nothing, nats_min=least)
             index = int(np.argmax(evidence.nats))
             nats = float(evidence.nats[index])
             count = int((evidence.match[moved.scene.rows_of(index)] >= 0).sum())
             if count >= MOVED_BANDS_MIN and (best is None or nats > best[0]):
                 best = nats, offset, moved
-    if best is None or best[0] < max(MOVED_NATS_MIN, before + MOVED_GAIN_NATS):
+    if best is None or best[0] < least:
         return search, accepted, 0.0
     return best[2], accept(best[2]), best[1]
 
 
-def _coverage(scene: Scene, library: Library) -> dict[str, float]:
-    """Share of each substance's tabulated intensity in the usable range, of its best state."""
-    bands = scene.bands
-    weight = np.bincount(bands.entry, bands.rel_intensity, scene.entry_count)
-    inside = np.bincount(bands.entry, bands.rel_intensity * scene.inside, scene.entry_count)
+@lru_cache(maxsize=RANGES_KEPT)
+def _coverage(library: Library, seen: bytes) -> dict[str, float]:
+    """Share of each substance's tabulated intensity in the usable range, of its best state.
+
+    Args:
+        library: the band tables.
+        seen: one byte for each tabulated band, 1 = inside the range.
+    """
+    bands = library.arrays
+    weight = bands.by_entry(bands.rel_intensity)
+    inside = bands.by_entry(bands.rel_intensity * np.frombuffer(seen, dtype=np.bool_))
     share = library.best_of(inside / weight)
     return dict(zip(library.active_ids, share.tolist(), strict=True))
 

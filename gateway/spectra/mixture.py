@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.linalg import lapack
 from scipy.optimize import nnls
 
 from gateway.spectra.baseline import BROAD_CM1, background
 from gateway.spectra.library import Library
-from gateway.spectra.prepare import STEP_CM1, WINDOW_CM1
+from gateway.spectra.prepare import STEP_CM1, WINDOW_CM1, smoothed
 from gateway.spectra.spectrum import FloatArray, IntArray
 
 LORENTZ_PART = 0.5
 """Share of Lorentzian in a rendered band: molecular bands are Lorentzian, the instrument's line
 is Gaussian, and at hand-held resolution both are about equally wide."""
 
+LN_TWO = math.log(2.0)
 REACH_WIDTHS = 6.0
 """Half of the length over which a band is drawn, in its widths."""
 
@@ -77,6 +79,8 @@ class RenderedHeights:
         crest_cm1: where the band's crest is when its neighbours run into it.
         merged: height of the whole rendered substance there.
         width_cm1: full width at half height as the instrument shows it.
+        reach_cm1: how far from its place each band is looked for, without the axis error.
+        variance: of the tabulated places, in cm^-2.
         lookups: the bands by rising crest, for finding those near a place; those that are looked
             for far from it apart from the others.
         crowd_cm1, crowd: places, shape (k,), and how much more populated than on average the
@@ -87,6 +91,8 @@ class RenderedHeights:
     crest_cm1: FloatArray
     merged: FloatArray
     width_cm1: FloatArray
+    reach_cm1: FloatArray
+    variance: FloatArray
     lookups: tuple[Lookup, ...]
     crowd_cm1: FloatArray
     crowd: FloatArray
@@ -112,10 +118,10 @@ def band_shape(
     grid_cm1: FloatArray, shift_cm1: FloatArray | float, width_cm1: FloatArray | float
 ) -> FloatArray:
     """Band of height 1 and full width at half height `width_cm1`; arguments broadcast."""
-    x = (grid_cm1 - shift_cm1) / width_cm1
-    square = 4.0 * x * x
+    x = (grid_cm1 - shift_cm1) * (2.0 / width_cm1)
+    square = x * x
     shape: FloatArray = np.asarray(
-        LORENTZ_PART / (1.0 + square) + (1.0 - LORENTZ_PART) * np.exp(-np.log(2.0) * square)
+        LORENTZ_PART / (1.0 + square) + (1.0 - LORENTZ_PART) * np.exp(-LN_TWO * square)
     )
     return shape
 
@@ -128,14 +134,20 @@ def render(
     Each band is drawn REACH_WIDTHS wide to either side; beyond, less than 0.4 % of it is left.
     """
     size = grid_cm1.size
+    total = np.zeros(size)
     reach = round(REACH_WIDTHS * float(width_cm1.max(initial=STEP_CM1)) / STEP_CM1)
-    around = np.arange(-min(reach, size), min(reach, size) + 1)
-    middle = np.rint((shift_cm1 - grid_cm1[0]) / STEP_CM1).astype(np.int64)
-    cells = middle[:, None] + around[None, :]
-    places: FloatArray = grid_cm1[0] + STEP_CM1 * cells
-    light = height[:, None] * band_shape(places, shift_cm1[:, None], width_cm1[:, None])
-    inside = (cells >= 0) & (cells < size)
-    return np.bincount(cells[inside], light[inside], size).astype(np.float64, copy=False)
+    reach = min(reach, size)
+    middle = np.rint((shift_cm1 - grid_cm1[0]) / STEP_CM1)
+    away = (
+        STEP_CM1 * np.arange(-reach, reach + 1)
+        + (grid_cm1[0] + STEP_CM1 * middle - shift_cm1)[:, None]
+    )
+    light = height[:, None] * band_shape(away, 0.0, width_cm1[:, None])
+    for row, cell in zip(light, middle.astype(np.int64).tolist(), strict=True):
+        low, high = max(cell - reach, 0), min(cell + reach + 1, size)
+        if low < high:
+            total[low:high] += row[low - cell + reach : high - cell + reach]
+    return total
 
 
 @lru_cache(maxsize=1)
@@ -177,7 +189,15 @@ def _render_heights(library: Library, resolution_cm1: float) -> RenderedHeights:
             crest[rows], merged[rows] = _crests(bands.shift_cm1[rows], visible[rows], width[rows])
     crowd_cm1, crowd = _crowd(bands.shift_cm1)
     return RenderedHeights(
-        visible, crest, merged, width, _lookups(library, crest), crowd_cm1, crowd
+        visible=visible,
+        crest_cm1=crest,
+        merged=merged,
+        width_cm1=width,
+        reach_cm1=reach_cm1(library),
+        variance=bands.position_sd_cm1**2 + loose_cm1(library) ** 2 + PLACE_FLOOR_CM1**2,
+        lookups=_lookups(library, crest),
+        crowd_cm1=crowd_cm1,
+        crowd=crowd,
     )
 
 
@@ -245,7 +265,7 @@ def _crowd(shift_cm1: FloatArray) -> tuple[FloatArray, FloatArray]:
     low, high = FINGERPRINT_CM1
     inside = (shift_cm1 > low) & (shift_cm1 < high)
     mean = max(float(inside.sum()), 1.0) * cell / (high - low)
-    return places, gaussian_filter1d(count / mean, CROWDING_CM1 / cell, mode="constant")
+    return places, smoothed(count / mean, CROWDING_CM1 / cell, mode="constant")
 
 
 def fit_mixture(
@@ -260,21 +280,41 @@ def fit_mixture(
         resolution_cm1: instrument line width; neighbouring points within it are one measurement.
     Reference: C. L. Lawson, R. J. Hanson, Solving Least Squares Problems, 1974, chapter 23.
     """
-    spread = gaussian_filter1d(np.maximum(signal, 0.0), ENVELOPE_CM1 / STEP_CM1)
-    model_error = np.hypot(MODEL_ERROR_SHARE * spread, WING_ERROR_SHARE * float(signal.max()))
-    weight = 1.0 / np.hypot(noise, model_error)
+    bright = np.maximum(signal, 0.0)
+    spread = MODEL_ERROR_SHARE * smoothed(bright, ENVELOPE_CM1 / STEP_CM1)
+    wing = WING_ERROR_SHARE * float(signal.max())
+    weight = 1.0 / np.sqrt(noise**2 + spread**2 + wing**2)
     target = signal * weight
-    design = (templates * weight).T
-    amount, rest = nnls(design, target)
+    design = templates * weight
+    amount, rest = _least_squares(design, target)
     count = templates.shape[0]
     points = max(signal.size * STEP_CM1 / max(resolution_cm1, STEP_CM1), count + 2.0)
     misfit = max(rest**2 * points / signal.size, 1e-12) / (points - count)
     need = np.zeros(count)
     for index in range(count):
-        others = np.delete(design, index, axis=1)
-        without = nnls(others, target)[1] if others.shape[1] else float(np.linalg.norm(target))
+        others = [number for number in range(count) if number != index]
+        without = _least_squares(design[others], target)[1]
         need[index] = (without**2 - rest**2) * points / signal.size / max(misfit, 1.0)
     model = amount @ templates
-    area = float(np.sum(np.maximum(signal, 0.0)))
-    told = float(np.sum(np.minimum(np.maximum(signal, 0.0), np.maximum(model, 0.0))))
+    area = float(bright.sum())
+    told = float(np.minimum(bright, model).sum())
     return MixtureFit(amount, need, told / area if area > 0.0 else 0.0)
+
+
+def _least_squares(design: FloatArray, target: FloatArray) -> tuple[FloatArray, float]:
+    """Non-negative least squares: the amounts, shape (k,), and the root of the misfit.
+
+    Where the normal equations give no negative amount their solution is the one sought.
+
+    Args:
+        design: shape (k, n), templates that are nowhere negative.
+        target: shape (n,).
+    """
+    if not design.shape[0]:
+        return np.zeros(0), math.sqrt(float(target @ target))
+    _, amount, info = lapack.dposv(design @ design.T, design @ target)
+    if info or float(amount.min()) < 0.0:
+        amount, rest = nnls(design.T, target)
+        return amount, float(rest)
+    left = target - amount @ design
+    return amount, math.sqrt(float(left @ left))

@@ -13,7 +13,7 @@ import numpy as np
 
 from gateway.spectra.bands import SHARE_MIN, MeasuredBands, detection_limit
 from gateway.spectra.library import BandArrays, Library
-from gateway.spectra.mixture import PLACE_FLOOR_CM1, RenderedHeights, loose_cm1, reach_cm1
+from gateway.spectra.mixture import RenderedHeights
 from gateway.spectra.prepare import STEP_CM1, Prepared
 from gateway.spectra.spectrum import BoolArray, FloatArray, IntArray
 
@@ -37,6 +37,10 @@ single kind of goods."""
 
 LIBRARIES_MAX = 8
 """Libraries of which such figures are kept; a gateway has one or two."""
+
+GRIDS_KEPT = 16
+"""Grids of which the places of the tabulated bands are kept: an instrument's own and the twelve of
+a search for a moved axis; 40 kB each with the shipped library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,11 @@ class Pairs:
     variance: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """One spectrum, seen once: everything that does not depend on the accepted substances.
+
+    Equal only to itself, so that it can be a key.
 
     Attributes:
         limit: shape (n,), smallest height that would be found.
@@ -100,11 +106,10 @@ class Scene:
     ripple: float
     axis: AxisBelief
 
-    def at_bands(self, values: FloatArray, rows: IntArray) -> FloatArray:
-        """Values on the grid, shape (n,), at these tabulated bands, shape (r,)."""
-        cell = self.cell[rows]
-        low: FloatArray = values[cell]
-        return low + self.part[rows] * (values[cell + 1] - low)
+    def at_all_bands(self, values: FloatArray) -> FloatArray:
+        """Values on the grid, shape (n,), at the tabulated bands, shape (b,)."""
+        low: FloatArray = values[self.cell]
+        return low + self.part * (values[self.cell + 1] - low)
 
     def at_peaks(self, values: FloatArray) -> FloatArray:
         """Values on the grid, shape (n,), at the measured bands, shape (m,)."""
@@ -113,8 +118,7 @@ class Scene:
 
     def rows_of(self, index: int) -> IntArray:
         """The rows of one entry in the library's bands."""
-        start, stop = np.searchsorted(self.bands.entry, (index, index + 1))
-        return np.arange(start, stop)
+        return np.arange(self.bands.starts[index], self.bands.starts[index + 1])
 
 
 def see(
@@ -135,15 +139,14 @@ def see(
     """
     bands = library.arrays
     grid = prepared.grid_cm1
-    edge = 0.5 * prepared.resolution_cm1
-    inside = (bands.shift_cm1 >= grid[0] + edge) & (bands.shift_cm1 <= grid[-1] - edge)
-    cell, part = _place(grid, bands.shift_cm1)
+    inside, cell, part = _standing(
+        library, float(grid[0]), grid.size, 0.5 * prepared.resolution_cm1
+    )
     if prepared.lost.any():
-        inside &= ~prepared.lost[cell]
-    window = reach_cm1(library) + axis_uncertainty_cm1
-    variance = bands.position_sd_cm1**2 + loose_cm1(library) ** 2 + PLACE_FLOOR_CM1**2
+        inside = inside & ~prepared.lost[cell]
+    window = heights.reach_cm1 + axis_uncertainty_cm1
     limit = detection_limit(prepared)
-    peak_cell, peak_part = _place(grid, measured.shift_cm1)
+    peak_cell, peak_part = _place(float(grid[0]), grid.size, measured.shift_cm1)
     return Scene(
         prepared=prepared,
         measured=measured,
@@ -158,7 +161,7 @@ def see(
         width_cm1=heights.width_cm1,
         rel_visible=heights.visible,
         rel_merged=heights.merged,
-        pairs=_pair(measured, heights, window, variance, inside, axis_uncertainty_cm1),
+        pairs=_pair(measured, heights, window, inside, axis_uncertainty_cm1),
         peak_cell=peak_cell,
         peak_part=peak_part,
         peak_limit=np.interp(measured.shift_cm1, grid, limit),
@@ -176,9 +179,31 @@ def _looks(library: Library) -> FloatArray:
     return looks
 
 
-def _place(grid_cm1: FloatArray, shift_cm1: FloatArray) -> tuple[IntArray, FloatArray]:
+@lru_cache(maxsize=GRIDS_KEPT)
+def _standing(
+    library: Library, low_cm1: float, size: int, edge_cm1: float
+) -> tuple[BoolArray, IntArray, FloatArray]:
+    """Where the tabulated bands stand on a grid, which an instrument has for ever.
+
+    Args:
+        library: the band tables.
+        low_cm1: first point of the grid.
+        size: its number of points.
+        edge_cm1: bands nearer to its ends are not wholly seen.
+
+    Returns:
+        Whether each band is inside, its cell and the remainder; shape (b,).
+    """
+    shift = library.arrays.shift_cm1
+    high_cm1 = low_cm1 + STEP_CM1 * (size - 1)
+    inside = (shift >= low_cm1 + edge_cm1) & (shift <= high_cm1 - edge_cm1)
+    return inside, *_place(low_cm1, size, shift)
+
+
+def _place(low_cm1: float, size: int, shift_cm1: FloatArray) -> tuple[IntArray, FloatArray]:
     """Index of the grid point below each place, and the remainder, 0 to 1; clipped to the grid."""
-    along = np.clip((shift_cm1 - grid_cm1[0]) / STEP_CM1, 0.0, grid_cm1.size - 1.001)
+    along = (shift_cm1 - low_cm1) / STEP_CM1
+    along = np.minimum(np.maximum(along, 0.0), size - 1.001)
     cell = along.astype(np.int64)
     return cell, along - cell
 
@@ -187,7 +212,6 @@ def _pair(
     measured: MeasuredBands,
     heights: RenderedHeights,
     window_cm1: FloatArray,
-    variance: FloatArray,
     inside: BoolArray,
     axis_uncertainty_cm1: float,
 ) -> Pairs:
@@ -207,7 +231,7 @@ def _pair(
     offset = measured.shift_cm1[peak] - heights.crest_cm1[band]
     near = (np.abs(offset) <= window_cm1[band] + 2.0 * error[peak]) & inside[band]
     band, peak = band[near], peak[near]
-    return Pairs(band, peak, offset[near], variance[band] + error[peak] ** 2)
+    return Pairs(band, peak, offset[near], heights.variance[band] + error[peak] ** 2)
 
 
 def _crowding(heights: RenderedHeights, measured: MeasuredBands) -> FloatArray:
@@ -217,7 +241,7 @@ def _crowding(heights: RenderedHeights, measured: MeasuredBands) -> FloatArray:
     so a match there is worth less than one at a rare place. Estimated from the library itself.
     """
     local = np.interp(measured.shift_cm1, heights.crowd_cm1, heights.crowd)
-    relative: FloatArray = np.clip(local, 0.5, 3.0)
+    relative: FloatArray = np.minimum(np.maximum(local, 0.5), 3.0)
     return relative
 
 
@@ -225,7 +249,9 @@ def crowd_density(scene: Scene, free: FloatArray) -> FloatArray:
     """Unexplained sharp bands of at least half the height of each, per cm^-1, shape (m,)."""
     rivals = (free > 0.0) & scene.measured.sharp
     counts = (free[None, :] >= 0.5 * free[:, None]) & rivals[None, :]
-    density: FloatArray = np.maximum(counts.sum(axis=1), 1.0) / scene.prepared.span_cm1
+    density: FloatArray = (
+        np.maximum(np.count_nonzero(counts, axis=1), 1.0) / scene.prepared.span_cm1
+    )
     return density
 
 
@@ -249,25 +275,23 @@ def shortlist(scene: Scene, count: int) -> IntArray:
     near[pairs.band] = True
     lacking = scene.inside & (scene.rel_visible >= STRONG_REL) & ~near
     total = sums(bands.entry[pairs.band], np.maximum(worth, 0.0), scene.entry_count)
-    total += sums(bands.entry[lacking], np.log(bands.missing_chance[lacking]), scene.entry_count)
+    total += sums(bands.entry[lacking], bands.log_missing[lacking], scene.entry_count)
     total -= scene.looks_nats
     return np.sort(np.argpartition(-total, count)[:count])
 
 
-def narrow(scene: Scene, keep: IntArray) -> Scene:
-    """The same scene with only these entries, rising indices; for `Library.subset`."""
+def narrow(scene: Scene, keep: IntArray, bands: BandArrays) -> Scene:
+    """The same scene with only these entries, rising indices; `bands` are theirs alone."""
     place = np.full(scene.entry_count, -1, dtype=np.int64)
     place[keep] = np.arange(keep.size)
     rows = np.flatnonzero(place[scene.bands.entry] >= 0)
     row = np.full(scene.bands.entry.size, -1, dtype=np.int64)
     row[rows] = np.arange(rows.size)
-    pairs, bands = scene.pairs, scene.bands
+    pairs = scene.pairs
     near = row[pairs.band] >= 0
-    taken = {name: getattr(bands, name)[rows] for name in BandArrays.__slots__}
-    taken["entry"] = place[taken["entry"]]
     return replace(
         scene,
-        bands=BandArrays(**taken),
+        bands=bands,
         looks_nats=scene.looks_nats[keep],
         entry_count=keep.size,
         inside=scene.inside[rows],

@@ -25,6 +25,8 @@ from gateway.spectra.prepare import Prepared
 from gateway.spectra.scene import AxisBelief, Scene, narrow, see, shortlist
 from gateway.spectra.spectrum import FloatArray
 
+MISSING = int(BandState.MISSING)
+
 NATS_MIN = 2.3
 """Evidence to accept a substance: ten to one after counting all looks."""
 
@@ -106,9 +108,8 @@ class Search:
         """Nats of the entries that may come on top: no second state of an accepted substance."""
         nats = evidence.nats.copy()
         for entry in others:
-            nats[
-                list(self.library.places[self.library.entries[entry.index].substance_id])
-            ] = -np.inf
+            for index in self.library.places[self.library.entries[entry.index].substance_id]:
+                nats[index] = -np.inf
         return nats
 
     def accept(self, evidence: Evidence, index: int, others: list[Accepted]) -> Accepted:
@@ -128,7 +129,8 @@ def search_in(
     if len(library.entries) <= SHORTLIST_MAX:
         return Search(scene, library, scene, library)
     keep = shortlist(scene, SHORTLIST_MAX)
-    return Search(narrow(scene, keep), library.subset(keep), scene, library)
+    smaller = library.subset(keep)
+    return Search(narrow(scene, keep, smaller.arrays), smaller, scene, library)
 
 
 def accept(search: Search) -> list[Accepted]:
@@ -183,15 +185,10 @@ def _template(scene: Scene, evidence: Evidence, index: int, free: FloatArray) ->
     shift = bands.shift_cm1[rows].copy()
     shift[found] = measured.shift_cm1[match[found]]
     height = expected.copy()
-    merged = np.maximum(scene.rel_merged[rows], 1e-6)
-    share = scene.rel_visible[rows] / merged
-    height[found] = np.clip(
-        free[match[found]] * share[found],
-        expected[found] / HEIGHT_FACTOR,
-        expected[found] * HEIGHT_FACTOR,
-    )
-    height[evidence.state[rows] == BandState.MISSING] = 0.0
-    shown = height > 0.0
+    share = scene.rel_visible[rows] / np.maximum(scene.rel_merged[rows], 1e-6)
+    seen = np.maximum(free[match[found]] * share[found], expected[found] / HEIGHT_FACTOR)
+    height[found] = np.minimum(seen, expected[found] * HEIGHT_FACTOR)
+    shown = (height > 0.0) & (evidence.state[rows] != MISSING)
     width = scene.width_cm1[rows]
     return render(scene.prepared.grid_cm1, shift[shown], height[shown], width[shown])
 

@@ -115,6 +115,8 @@ def without_padding(spectrum: Spectrum) -> Spectrum:
         none or nothing would remain. A run of the highest value is a full detector and stays.
     """
     counts = spectrum.intensity_counts
+    if counts[0] != counts[1] and counts[-1] != counts[-2]:
+        return spectrum
     changes = np.flatnonzero(np.diff(counts))
     if not changes.size:
         return spectrum

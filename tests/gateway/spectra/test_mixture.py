@@ -5,6 +5,8 @@ Method: sums of rendered substances with known amounts and noise; a third substa
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import nnls
 
 from gateway.spectra.library import load_library
 from gateway.spectra.mixture import band_shape, fit_mixture, render_heights
@@ -88,3 +90,32 @@ def test_a_lone_band_keeps_its_tabulated_place():
 def test_rendering_is_kept_per_resolution():
     assert render_heights(LIBRARY, 8.0) is render_heights(LIBRARY, 8.04)
     assert render_heights(LIBRARY, 8.0) is not render_heights(LIBRARY, 9.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_amounts_are_those_of_non_negative_least_squares(seed):
+    rng = np.random.default_rng([9, seed])
+    grid = np.arange(200.0, 2000.0, 2.0)
+    templates = np.array(
+        [
+            sum(band_shape(grid, place, 12.0) for place in rng.uniform(300.0, 1900.0, 6))
+            for _ in range(4)
+        ]
+    )
+    # The last two amounts are below nothing, so that some are bound to end at zero.
+    signal = np.array([1.0, 0.4, -0.3, -0.1]) @ templates + rng.normal(0.0, 0.02, grid.size)
+    noise = np.full(grid.size, 0.02)
+    fit = fit_mixture(signal, noise, templates, 8.0)
+    spread = 0.1 * gaussian_filter1d(np.maximum(signal, 0.0), 4.0)
+    weight = 1.0 / np.sqrt(noise**2 + spread**2 + (0.01 * signal.max()) ** 2)
+    expected, _ = nnls((templates * weight).T, signal * weight)
+    assert np.allclose(fit.amount, expected, atol=1e-9)
+    assert (fit.amount >= 0.0).all()
+
+
+def test_the_same_template_twice_is_fitted():
+    grid = np.arange(200.0, 2000.0, 2.0)
+    one = band_shape(grid, 900.0, 12.0)
+    fit = fit_mixture(2.0 * one, np.full(grid.size, 0.01), np.array([one, one]), 8.0)
+    assert fit.amount.sum() == pytest.approx(2.0, rel=1e-6)
+    assert (fit.need < 1.0).all()

@@ -6,10 +6,11 @@ over the draws is the truth that the estimate from one draw is held against.
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from gateway.spectra.baseline import background
 from gateway.spectra.errors import SpectrumError
-from gateway.spectra.prepare import STEP_CM1, prepare
+from gateway.spectra.prepare import STEP_CM1, prepare, smoothed
 from gateway.spectra.spectrum import Spectrum
 
 DRAWS = 24
@@ -85,3 +86,11 @@ def test_nothing_at_all_is_prepared_without_complaint():
     prepared = prepare(Spectrum(np.linspace(250.0, 2000.0, 1024), np.zeros(1024)))
     assert np.isfinite(prepared.smooth).all()
     assert (prepared.noise > 0.0).all()
+
+
+@pytest.mark.parametrize("mode", ["reflect", "nearest"])
+@pytest.mark.parametrize("sigma", [0.4, 0.85, 5.0])
+def test_the_kept_filters_are_scipys(sigma, mode):
+    values = np.random.default_rng(8).normal(10.0, 3.0, 300)
+    expected = gaussian_filter1d(values, sigma, mode=mode)
+    assert np.allclose(smoothed(values, sigma, mode), expected, rtol=1e-13)
