@@ -11,6 +11,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import apsw
@@ -21,21 +22,24 @@ from gateway import wire
 from gateway.alerts import alert as alerts
 from gateway.errors import JournalError
 from gateway.fleet.roster import Roster
+from gateway.ingest.glass import GlassError, evaluate_glass, is_glass
 from gateway.ingest.rejudging import Rejudging, Settle
-from gateway.journal import calibrations, records
+from gateway.journal import calibrations, records, responses
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.screening.explain import explain
 from gateway.screening.frame import Frame, FrameError
 from gateway.screening.judge import Verdict, judge, unjudged
-from gateway.screening.standing import Trial, choose
+from gateway.screening.standing import Standing, Trial, choose, correct_intensity
 from gateway.screening.watchlists import Watchlists
 from gateway.settings import LANGUAGES, Settings
 from gateway.spectra.axis import AxisRecord
 from gateway.spectra.calibrate import Calibration, calibrate
 from gateway.spectra.errors import CalibrationError, LibraryError, SpectraError
 from gateway.spectra.library import Library
+from gateway.spectra.origin import Origin
+from gateway.spectra.response import ResponseCurve
 from gateway.spectra.standards import STANDARD_DEFAULT, find_standard
 from protocol import messages
 
@@ -62,6 +66,7 @@ class _Case:
         order: place of the reading among all readings.
         standard: what its command named, else what the node's settings say.
         kept: calibrations of its axis around it.
+        response: intensity correction of its axis; None = never measured.
     """
 
     order: int
@@ -71,6 +76,7 @@ class _Case:
     dark: wire.Reading | None
     standard: str
     kept: tuple[calibrations.Kept, ...]
+    response: calibrations.Kept | None = None
 
     @property
     def instrument(self) -> str:
@@ -244,23 +250,66 @@ class Judging:
             flags=case.reading.flags,
             library=self._library,
             watchlists=self._watchlists,
-            standing=choose(
-                [_trial(kept) for kept in case.kept],
-                order=case.order,
-                received_ms=case.received_ms,
-                days_max=self._settings.spectra.calibration_days_max,
-                axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
-                instrument=case.instrument,
-                standard=case.standard,
-            ),
+            standing=self._standing(case),
         )
         return _say(verdict)
+
+    def _standing(self, case: _Case) -> Standing:
+        """Return the calibration and the intensity correction that a reading stands on."""
+        limits = self._settings.spectra
+        found = choose(
+            [_trial(kept) for kept in case.kept],
+            order=case.order,
+            received_ms=case.received_ms,
+            days_max=limits.calibration_days_max,
+            axis_uncertainty_cm1=limits.axis_uncertainty_cm1,
+            instrument=case.instrument,
+            standard=case.standard,
+        )
+        if case.response is None or case.birth is None:
+            return found
+        return correct_intensity(
+            found,
+            msgspec.json.decode(case.response.body, type=ResponseCurve),
+            excitation_nm=axis_record(case.birth).excitation_nm,
+            age_s=abs(case.received_ms - case.response.received_ms) / 1_000,
+            days_max=limits.response_days_max,
+        )
+
+    def _evaluate_glass(self, case: _Case) -> calibrations.Kept:
+        """Make a node's intensity correction; a fault is part of the answer."""
+        directory = Path(self._settings.directory)
+        try:
+            curve = evaluate_glass(case.standard, directory, _frame(case), self._standing(case))
+        except GlassError as error:
+            return _failed(case, error.fault, str(error))
+        body = msgspec.json.encode(curve)
+        return calibrations.Kept(case.order, case.received_ms, case.standard, "", "", body)
+
+    async def _correct(self, pending: records.Pending, case: _Case, axis_id: bytes) -> None:
+        """Evaluate a measured glass and keep what came of it."""
+        loop = asyncio.get_running_loop()
+        kept = await self._attempt(loop.run_in_executor(self._thread, self._evaluate_glass, case))
+        if kept is None:
+            text = "the evaluation failed; measure the glass again and report the fault"
+            kept = _failed(case, "evaluation_failed", text)
+        await self._journal.write(
+            partial(responses.insert_response, node=pending.node, axis_id=axis_id, kept=kept)
+        )
+        label = {**_label(pending), "glass": kept.standard_id}
+        if kept.fault:
+            self._log.warning("response_failed", **label, fault=kept.fault, text=kept.text)
+        else:
+            self._log.info("response_made", **label)
 
     async def _calibrate(self, pending: records.Pending, reading: wire.Reading) -> None:
         """Evaluate a measured standard and keep what came of it."""
         case = await self._journal.read(partial(self._gather, pending, reading))
         if case.birth is None:
             self._roster.ask_birth(pending.node)
+        if is_glass(case.standard):
+            await self._correct(pending, case, reading.axis_id)
+            return
         loop = asyncio.get_running_loop()
         kept = await self._attempt(loop.run_in_executor(self._thread, _evaluate_standard, case))
         if kept is None:
@@ -314,6 +363,7 @@ class Judging:
             dark=records.read_dark(connection, node, reading),
             standard=ordered or usual,
             kept=calibrations.read_around(connection, node, reading.axis_id, pending.record_id),
+            response=responses.read_response(connection, node, reading.axis_id, pending.record_id),
         )
 
     def _judgement(
@@ -361,14 +411,19 @@ def _say(verdict: Verdict) -> Judged:
     return Judged(verdict, {language: explain(verdict, language) for language in LANGUAGES})
 
 
-def _evaluate_standard(case: _Case) -> calibrations.Kept:
-    """Calibrate by a node's measured standard; a fault is part of the answer."""
-    frame = Frame(
+def _frame(case: _Case) -> Frame:
+    """Return what the node sent, as judging and calibrating read it."""
+    return Frame(
         _counts(case.reading),
         axis_record(case.birth) if case.birth else None,
         _counts(case.dark) if case.dark else None,
         case.reading.full_scale_counts,
     )
+
+
+def _evaluate_standard(case: _Case) -> calibrations.Kept:
+    """Calibrate by a node's measured standard; a fault is part of the answer."""
+    frame = _frame(case)
     try:
         standard = find_standard(case.standard)
     except LibraryError as error:
@@ -377,8 +432,12 @@ def _evaluate_standard(case: _Case) -> calibrations.Kept:
         found = calibrate(
             frame.as_spectrum(0.0),
             standard,
-            instrument=case.instrument,
-            measured_ms=case.received_ms,
+            origin=Origin(
+                instrument=case.instrument,
+                measured_ms=case.received_ms,
+                measured_from="post",
+                excitation_nm=frame.axis.excitation_nm if frame.axis else None,
+            ),
         )
     except FrameError as error:
         text = f"the reading of {case.standard} cannot be used ({error}); measure it again"

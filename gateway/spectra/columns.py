@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from gateway.spectra.errors import FormatError
 from gateway.spectra.labels import (
+    PIXEL,
     SHIFT_MARKS,
+    WAVELENGTH,
     axis_named,
+    is_axis_key,
     is_light,
     is_shift,
     light_named,
     setting_fault,
+    states_shift,
 )
 from gateway.spectra.spectrum import POINTS_MAX, FloatArray
 
@@ -32,15 +37,49 @@ TITLE_WORDS_MAX = 6
 """A title line without separators has no more words; longer lines are remarks."""
 
 
+IN_NANOMETRES = (
+    "give --axis-unit nm --laser-nm WAVELENGTH, or convert the axis to Raman shift in cm^-1"
+)
+"""Remedy for an axis of wavelengths."""
+
+AxisUnit = Literal["", "cm-1", "nm", "pixel"]
+"""Of the first column: Raman shift, wavelength, pixel number, or nobody has said."""
+
+
+class Columns(NamedTuple):
+    """Two columns of a text.
+
+    Attributes:
+        axis: shape (n,), strictly increasing; Raman shift in cm^-1, or wavelength in nm.
+        intensity: shape (n,).
+        unit: of the axis as the title above it says; empty when there is none.
+    """
+
+    axis: FloatArray
+    intensity: FloatArray
+    unit: AxisUnit
+
+
 def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
+    """Read Raman shift and intensity, each of shape (n,); see `read_columns`.
+
+    Raises:
+        FormatError: naming line, value and remedy.
+    """
+    found = read_columns(text)
+    return found.axis, found.intensity
+
+
+def read_columns(text: str, unit: AxisUnit = "") -> Columns:
     """Read two columns separated by comma, semicolon, tab or spaces.
 
     Header lines before the first numbers and lines starting with `#` are read only for words that
     tell of other data than a Raman spectrum (`Wavelength (nm)`, `Absorbance`). With semicolons or
     tabs between the columns a decimal comma is understood. A falling axis is reversed.
 
-    Returns:
-        Raman shift in cm^-1, shape (n,), strictly increasing, and intensity, shape (n,).
+    Args:
+        text: the whole file.
+        unit: what somebody says the first column is; a title that says otherwise is refused.
 
     Raises:
         FormatError: naming line, value and remedy.
@@ -50,13 +89,15 @@ def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
     lines: list[int] = []
     skipped = 0
     title = (0, "")
+    stated: AxisUnit = ""
     for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
         row = line.strip()
         if not row:
             continue
         if row.startswith(COMMENT_MARKS):
             title = (number, row.lstrip("".join(COMMENT_MARKS)).strip()) if not shifts else title
-            _check_words(*title)
+            _check_words(*title, unit=unit)
+            stated = _unit_set(title[1]) or stated
             continue
         pair = _pair(row)
         if pair is None:
@@ -67,10 +108,13 @@ def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
                 )
             skipped += 1
             title = (number, row)
-            _check_header(number, row, skipped)
+            _check_header(number, row, skipped, unit)
+            stated = _unit_set(row) or stated
             continue
         if not shifts:
-            _check_words(*title, above_numbers=True)
+            _check_words(*title, above_numbers=True, unit=unit)
+            stated = _unit_of(title[1]) or stated
+            _check_unit(title[0], stated, unit)
         _check_finite(number, pair)
         if len(shifts) >= POINTS_MAX:
             raise FormatError(
@@ -83,7 +127,46 @@ def parse_columns(text: str) -> tuple[FloatArray, FloatArray]:
         raise FormatError(
             "no line holds two numbers; give two columns, Raman shift in cm^-1 and intensity"
         )
-    return _rising(shifts, counts, lines)
+    return Columns(*_rising(shifts, counts, lines), stated)
+
+
+def _unit_of(row: str) -> AxisUnit:
+    """Unit of the first column by the titles right above the numbers."""
+    cells = [cell.strip(" \"'") for cell in _cells(row)[0]]
+    if not any(separator in row for separator in (";", "\t", ",")):
+        is_title = len(cells) <= TITLE_WORDS_MAX and _is_title(row)
+        return _as_unit(row) if is_title else ""
+    return _as_unit(cells[0]) if len(cells) == 2 else ""
+
+
+def _unit_set(row: str) -> AxisUnit:
+    """Unit of the first column by a setting such as `X units: cm-1`."""
+    places = [place for mark in ":=,;\t" if (place := row.find(mark)) > 0]
+    at = min(places, default=0)
+    return _as_unit(row[at + 1 :]) if at and is_axis_key(row[:at]) else ""
+
+
+def _as_unit(title: str) -> AxisUnit:
+    if states_shift(title):
+        return "cm-1"
+    named: dict[str, AxisUnit] = {WAVELENGTH: "nm", PIXEL: "pixel"}
+    return named.get(axis_named(title), "")
+
+
+def _check_unit(number: int, stated: AxisUnit, unit: AxisUnit) -> None:
+    """Raise FormatError when the file says another unit than the person."""
+    if not unit or not stated or unit == stated:
+        return
+    if unit == "pixel":
+        raise FormatError(
+            f"line {number}: the file says that its first column is in {stated}; it must count "
+            "pixels, 0, 1, 2, ...; export it so"
+        )
+    if unit != stated:
+        raise FormatError(
+            f"line {number}: the file says that its first column is in {stated}, --axis-unit says "
+            f"{unit}; leave the option out, or mend the title if the file is wrong"
+        )
 
 
 def _check_finite(number: int, pair: tuple[float, float]) -> None:
@@ -117,7 +200,7 @@ def _pair(row: str) -> tuple[float, float] | None:
     return first, second
 
 
-def _check_header(number: int, row: str, skipped: int) -> None:
+def _check_header(number: int, row: str, skipped: int, unit: AxisUnit) -> None:
     """Raise FormatError for lines before the numbers that show this is no two-column spectrum."""
     cells, _ = _cells(row)
     try:
@@ -129,7 +212,7 @@ def _check_header(number: int, row: str, skipped: int) -> None:
             f"line {number}: {len(values)} columns, two are needed; "
             "export Raman shift and one intensity column"
         )
-    _check_words(number, row)
+    _check_words(number, row, unit=unit)
     if skipped > HEADER_LINES_MAX:
         raise FormatError(
             f"line {number}: no numbers after {HEADER_LINES_MAX} lines; "
@@ -137,29 +220,39 @@ def _check_header(number: int, row: str, skipped: int) -> None:
         )
 
 
-def _check_words(number: int, row: str, *, above_numbers: bool = False) -> None:
+def _check_words(
+    number: int, row: str, *, above_numbers: bool = False, unit: AxisUnit = ""
+) -> None:
     """Raise FormatError when a line before the numbers says they are no Raman spectrum.
 
     Args:
         number: of the line.
         row: the line.
         above_numbers: it stands right above the numbers, where the titles are.
+        unit: what somebody says the first column is; nanometres then are no fault.
     """
     cells = [cell.strip(" \"'") for cell in _cells(row)[0]]
     if not any(separator in row for separator in (";", "\t", ",")):
         key, colon, value = row.partition(":" if ":" in row else "=")
         if colon:
-            _check_setting(number, key, value)
+            _check_setting(number, key, value, unit)
         elif len(cells) <= TITLE_WORDS_MAX and _is_title(row):
-            _check_titles(number, row, row, above_numbers=above_numbers)
+            _check_titles(number, row, row, above_numbers=above_numbers, unit=unit)
     elif len(cells) == 2 and not (_is_number(cells[0]) or _is_number(cells[1])):
-        _check_setting(number, cells[0].rstrip(":="), cells[1])
-        _check_titles(number, cells[0], cells[1], above_numbers=above_numbers)
+        _check_setting(number, cells[0].rstrip(":="), cells[1], unit)
+        _check_titles(number, cells[0], cells[1], above_numbers=above_numbers, unit=unit)
 
 
-def _check_setting(number: int, key: str, value: str) -> None:
+def _check_setting(number: int, key: str, value: str, unit: AxisUnit) -> None:
     """Raise FormatError when a setting says the data are something else."""
     fault = setting_fault(key, value)
+    if fault == WAVELENGTH and unit == "nm":
+        return
+    if fault == WAVELENGTH:
+        raise FormatError(
+            f"line {number}: {_shown(key.strip())} is {_shown(value.strip())}: this is {fault}; "
+            f"{IN_NANOMETRES}"
+        )
     if fault:
         raise FormatError(
             f"line {number}: {_shown(key.strip())} is {_shown(value.strip())}: this is {fault}; "
@@ -176,7 +269,9 @@ def _is_title(row: str) -> bool:
     return named and not any(letter.isdigit() for letter in text)
 
 
-def _check_titles(number: int, first: str, second: str, *, above_numbers: bool) -> None:
+def _check_titles(
+    number: int, first: str, second: str, *, above_numbers: bool, unit: AxisUnit
+) -> None:
     """Raise FormatError when two column titles name other things than shift and light."""
     if first != second and is_light(first) and is_shift(second):
         raise FormatError(
@@ -184,11 +279,10 @@ def _check_titles(number: int, first: str, second: str, *, above_numbers: bool) 
             "put Raman shift first and intensity second"
         )
     axis = axis_named(first)
-    if axis and (above_numbers or is_light(second) or light_named(second)):
-        raise FormatError(
-            f"line {number}: the first column is {_shown(first)}, {axis}; "
-            "convert the axis to Raman shift in cm^-1"
-        )
+    known = (axis, unit) in {(WAVELENGTH, "nm"), (PIXEL, "pixel")}
+    if axis and not known and (above_numbers or is_light(second) or light_named(second)):
+        remedy = IN_NANOMETRES if axis == WAVELENGTH else "convert the axis to Raman shift in cm^-1"
+        raise FormatError(f"line {number}: the first column is {_shown(first)}, {axis}; {remedy}")
     light = light_named(second)
     if light and (above_numbers or is_shift(first)):
         raise FormatError(

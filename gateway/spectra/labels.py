@@ -21,11 +21,12 @@ LIGHT_WORDS = frozenset(
     "شدة الشدة".split()
 )
 
+WAVELENGTH, PIXEL = "a wavelength", "a pixel or row number"
+
 AXIS_WORDS = {
-    "a wavelength": "nm nanometer nanometers nanometre nanometres wavelength wavelengths lambda λ "
+    WAVELENGTH: "nm nanometer nanometers nanometre nanometres wavelength wavelengths lambda λ "
     "longueur longitud micron microns micrometer micrometers µm μm angstrom الموجي",
-    "a pixel or row number": "pixel pixels px píxel píxeles pixeles index channel row point points "
-    "بكسل",
+    PIXEL: "pixel pixels px píxel píxeles pixeles index channel row point points بكسل",
     "an absolute wavenumber": "absolute absolu absoluto",
     "an energy or a frequency": "ev mev energy frequency hz ghz thz",
     "a time": "time temps tiempo seconds",
@@ -96,6 +97,22 @@ def is_shift(title: str) -> bool:
     """Whether a title names a Raman shift."""
     marked = any(mark in title.lower() for mark in SHIFT_MARKS)
     return marked or any(word in SHIFT_WORDS for word in words_of(title))
+
+
+def states_shift(title: str) -> bool:
+    """Whether a title says that its column is a Raman shift, by its unit or its name.
+
+    `Raman` alone does not: a remark such as `Raman spectrum, 785 nm` speaks of no column.
+    """
+    if any(mark in title.lower() for mark in SHIFT_MARKS):
+        return True
+    words = set(words_of(title))
+    return bool(words & {"cm1", *SHIFT_WORDS} - {"raman"})
+
+
+def is_axis_key(key: str) -> bool:
+    """Whether a setting speaks of the first column."""
+    return " ".join(key.lower().replace("_", " ").strip(" #\"'").split()) in AXIS_KEYS
 
 
 def is_light(title: str) -> bool:
