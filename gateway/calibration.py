@@ -106,8 +106,8 @@ def calibrate_file(file: Path, standard: str, said: Said | None = None) -> Calib
         SpectraError: it is no spectrum, or there is no such standard.
     """
     known = said or Said()
-    chosen = find_standard(standard)
     sample = read_sample(file, axis=known.axis)
+    chosen = find_standard(standard)
     _check_axis(sample)
     return calibrate(sample.spectrum, chosen, origin=_origin(sample.origin, known))
 

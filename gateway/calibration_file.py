@@ -85,7 +85,8 @@ def load_calibration(path: Path) -> Calibration:
     try:
         table = tomllib.loads(content.decode())
         for known, part in ((Calibration, table), (ResponseCurve, table.get("response", {}))):
-            strange = sorted(set(part) - set(known.__struct_fields__))
+            keys = set(part) if isinstance(part, dict) else set()
+            strange = sorted(keys - set(known.__struct_fields__))
             if strange:
                 raise FormatError(
                     f"{strange[0][:40]!r} is no key of a calibration; save the calibration again"
@@ -96,7 +97,7 @@ def load_calibration(path: Path) -> Calibration:
         raise FormatError(f"{path}: not valid TOML: {error}; save the calibration again") from error
     except msgspec.ValidationError as error:
         raise FormatError(f"{path}: {error}; save the calibration again") from error
-    except (SpectraError, TypeError) as error:
+    except SpectraError as error:
         raise FormatError(f"{path}: {error}") from error
     return found
 

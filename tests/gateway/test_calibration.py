@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from gateway import cli
-from gateway.calibration import load_calibration, save_calibration
-from gateway.identify import identify_file, read_spectrum
+from gateway.calibration_file import load_calibration, save_calibration
+from gateway.identify import Basis, identify_file, read_spectrum
 from gateway.screening.watchlists import load_watchlists
-from gateway.spectra.calibrate import Calibration
+from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.library import load_library
+from gateway.spectra.response import ResponseCurve
 from simulators.forward import World, measure
 from tests.gateway.running import NODE, write_settings
 from tests.gateway.spectra.test_calibrate import AXIS, drawn
@@ -80,7 +81,7 @@ def test_a_file_calibrates_and_others_are_identified_with_it(call, tmp_path, sta
     # The correction is in the spectrum that was judged, not only in the account.
     loaded = load_calibration(saved)
     true_cm1 = read_spectrum(goods).axis_cm1 - OFF_CM1
-    outcome = identify_file(goods, load_library(), load_watchlists(), 2.0, loaded)
+    outcome = identify_file(goods, load_library(), load_watchlists(), 2.0, Basis(loaded))
     assert outcome.judged is not None
     assert loaded.apply(true_cm1 + OFF_CM1) == pytest.approx(true_cm1, abs=1.0)
     trace = outcome.judged.trace
@@ -201,9 +202,11 @@ def test_a_lamp_gives_coefficients(call, tmp_path):
 
 def made(**changes):
     values = {
-        "standard_id": 'poly"styrene\\',
-        "instrument": "VEN 1 é",
+        "standard_id": "polystyrene",
+        "instrument": 'VEN "1" \\ é',
         "measured_ms": 1_790_000_000_000,
+        "measured_from": "option",
+        "excitation_nm": 784.9,
         "offset_cm1": 3.25,
         "stretch": -0.0001,
         "pivot_cm1": 1100.0,
@@ -215,13 +218,35 @@ def made(**changes):
     return Calibration(**(values | changes))
 
 
-@pytest.mark.parametrize("measured_ms", [None, 5])
-def test_a_saved_calibration_is_the_same_read_back(tmp_path, measured_ms):
+CURVE = ResponseCurve(
+    response_id="SRM 2241 7", excitation_nm=785.0, low_cm1=200.0, factors=(1.0, 1.5, 2.0)
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"excitation_nm": None, "instrument": "", "measured_from": "file"},
+        {"response": CURVE, "response_id": "SRM 2241 7", "response_ms": 1_790_000_000_000},
+        {"response": CURVE, "response_id": "SRM 2241 7"},
+    ],
+)
+def test_a_saved_calibration_is_the_same_read_back(tmp_path, changes):
     path = tmp_path / "unit.toml"
-    for found in (made(measured_ms=measured_ms), made(bands=())):
-        save_calibration(found, path)
-        assert load_calibration(path) == found
+    found = made(**changes)
+    save_calibration(found, path)
+    assert load_calibration(path) == found
     assert [entry.name for entry in tmp_path.iterdir()] == ["unit.toml"]
+    assert "2026-09-21" in path.read_text()  # for the technician who looks into it
+
+
+def test_what_could_not_be_read_again_is_not_saved(tmp_path):
+    path = tmp_path / "unit.toml"
+    for changes in ({"measured_ms": None}, {"measured_from": ""}, {"bands": ()}):
+        with pytest.raises(SpectraError):
+            save_calibration(made(**changes), path)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -232,9 +257,28 @@ def test_a_saved_calibration_is_the_same_read_back(tmp_path, measured_ms):
         ("stretch = -0.0001", "stretch = nan", "stretch"),
         ("pivot_cm1 = 1100.0", "pivot_cm1 =", "not valid TOML"),
         ("bands = ", "bands = 7 #", "bands"),
+        ("bands = ", "bands = [] #", "bands = 0 pairs"),
+        ("[1001.4, 1004.6]", "[1002.4, 1004.6]", "1002.4 measured at"),
+        ("[1001.4, 1004.6]", "[1001.4, 1404.6]", "1001.4 measured at"),
+        ('standard_id = "polystyrene"', 'standard_id = "gold"', "use one of"),
+        ("measured_ms = 1790000000000", "", "when the standard was measured is not known"),
+        ("measured_ms = 1790000000000", "measured_ms = 17", "no time between 1990 and 2100"),
+        ("measured_ms = 1790000000000", 'measured_ms = "now"', "measured_ms"),
+        ('measured_from = "option"', 'measured_from = "guess"', "measured_from"),
+        ("excitation_nm = 784.9", "excitation_nm = 7.8", "excitation_nm = 7.8"),
+        ("excitation_nm = 784.9", "excitation_nm = inf", "excitation_nm = inf"),
+        ("uncertainty_cm1 = 1.4", "uncertainty_cm1 = 0.0", "uncertainty_cm1"),
+        ("uncertainty_cm1 = 1.4", "uncertainty_cm1 = 9.0", "not within 1 to 4"),
+        ("resolution_cm1 = 7.0", "resolution_cm1 = -1.0", "resolution_cm1"),
+        ("residual_cm1_rms = 0.3", "residual_cm1_rms = 3.5", "residual_cm1_rms"),
+        ("residual_cm1_rms = 0.3", 'residual_cm1_rms = 0.3\nserial = "4"', "'serial' is no key"),
+        ("instrument = ", f"instrument = '{'x' * 200}' #", "at most 96"),
+        ("offset_cm1 = 3.25", 'offset_cm1 = 3.25\nresponse_id = "SRM"', "response_id"),
+        ("offset_cm1 = 3.25", f"offset_cm1 = 3.25\n{'#' * 70_000}", "larger than 65536 bytes"),
+        ("offset_cm1 = 3.25", 'offset_cm1 = 3.25\nresponse = "none"', "response"),
     ],
 )
-def test_a_saved_calibration_that_was_changed_is_refused(tmp_path, old, new, words):
+def test_a_saved_calibration_that_was_changed_is_refused(tmp_path, call, old, new, words):
     path = tmp_path / "unit.toml"
     save_calibration(made(), path)
     text = path.read_text()
@@ -242,6 +286,9 @@ def test_a_saved_calibration_that_was_changed_is_refused(tmp_path, old, new, wor
     path.write_text(text.replace(old, new))
     with pytest.raises(SpectraError, match=words):
         load_calibration(path)
+    code, printed, said = call("identify", "x.csv", "--calibration", path)
+    assert (code, printed, said.count("\n")) == (2, "", 1)
+    assert said.count(str(path)) == 1
 
 
 def test_a_calibration_is_the_same_after_json():

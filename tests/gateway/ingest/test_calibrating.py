@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from gateway import settings
-from gateway.calibration import run_node
+from gateway.node_calibration import run_node
 from gateway.errors import BrokerError
 from protocol import messages, topics
 from simulators.headquarters import Headquarters
