@@ -22,7 +22,7 @@ from gateway.sample import Axis, Sample, read_sample
 from gateway.spectra.calibrate import calibrate
 from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import CalibrationError, FormatError, SpectraError
-from gateway.spectra.kind import axis_fault, nearest_laser_nm
+from gateway.spectra.kind import axis_fault
 from gateway.spectra.origin import TEXT_CHARS_MAX, Origin, is_same_instrument, parse_time
 from gateway.spectra.response import (
     CERTIFICATE_BYTES_MAX,
@@ -206,9 +206,9 @@ def _check_axis(sample: Sample) -> None:
     why = axis_fault(axis)
     if why == "wavelength":
         raise FormatError(
-            f"the axis, {axis[0]:g} to {axis[-1]:g}, can be wavelengths in nm beside a laser of "
-            f"{nearest_laser_nm(axis):g} nm or shifts in cm-1; say which with --axis-unit nm "
-            "--laser-nm WAVELENGTH, or --axis-unit cm-1"
+            f"the axis, {axis[0]:g} to {axis[-1]:g}, can be wavelengths in nm beside a laser "
+            "or shifts in cm-1; say which with --axis-unit nm --laser-nm WAVELENGTH, or "
+            "--axis-unit cm-1"
         )
     if why:
         raise FormatError(

@@ -6,6 +6,7 @@ decides; where there is none the numbers must not allow two readings, or the per
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -207,10 +208,13 @@ def _columns(content: bytes, said: AxisUnit) -> tuple[FloatArray, FloatArray, Ax
         trace = traces[0]
         words = {"instrument": trace.source, "date": trace.measured_on, **trace.log}
         return trace.axis_cm1, trace.intensity, "cm-1", origin_of(words.items())
-    if b"\0" in content:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", errors="replace")  # "Unicode text" of spreadsheets
+    elif b"\0" in content:
         raise FormatError("is binary, not text; export as two-column CSV, JCAMP-DX or SPC")
-    # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
-    text = content.decode("utf-8", errors="replace")
+    else:
+        # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
+        text = content.decode("utf-8", errors="replace")
     if looks_like_jcamp(text):
         _check_said("the JCAMP-DX file", said)
         return *parse_jcamp(text), "cm-1", read_origin(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,12 +21,18 @@ from gateway.spectra.labels import (
     setting_fault,
     states_shift,
 )
-from gateway.spectra.spectrum import POINTS_MAX, FloatArray
+from gateway.spectra.spectrum import POINTS_MAX, POINTS_MIN, FloatArray
 
 HEADER_LINES_MAX = 64
 """Vendor exports put up to some forty lines of settings before the numbers."""
 
 CELL_CHARS_SHOWN = 40
+
+AGAIN_SHARE = 0.05
+"""How near to its beginning, in its span, an axis that turns back begins a second spectrum."""
+
+_COMMA_PAIR = re.compile(r"[+-]?\d+,\d+\s+[+-]?\d+,\d+(?:[eE][+-]?\d+)?$")
+"""Two numbers with decimal commas and blanks between them; cannot be three columns."""
 
 COMMENT_MARKS = ("#", "%", "'")
 """Signs before a remark: Python and most programs, MATLAB, some vendors."""
@@ -89,6 +96,8 @@ def read_columns(text: str, unit: AxisUnit = "") -> Columns:
     lines: list[int] = []
     skipped = 0
     title = (0, "")
+    separated: list[str] = []
+    separated_at: list[int] = []
     stated: AxisUnit = ""
     for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
         row = line.strip()
@@ -120,6 +129,9 @@ def read_columns(text: str, unit: AxisUnit = "") -> Columns:
             raise FormatError(
                 f"line {number}: more than {POINTS_MAX} points; export a single spectrum"
             )
+        if ";" in row or "\t" in row:
+            separated.append(row)
+            separated_at.append(number)
         shifts.append(pair[0])
         counts.append(pair[1])
         lines.append(number)
@@ -127,6 +139,7 @@ def read_columns(text: str, unit: AxisUnit = "") -> Columns:
         raise FormatError(
             "no line holds two numbers; give two columns, Raman shift in cm^-1 and intensity"
         )
+    _check_commas(separated, separated_at)
     return Columns(*_rising(shifts, counts, lines), stated)
 
 
@@ -134,8 +147,7 @@ def _unit_of(row: str) -> AxisUnit:
     """Unit of the first column by the titles right above the numbers."""
     cells = [cell.strip(" \"'") for cell in _cells(row)[0]]
     if not any(separator in row for separator in (";", "\t", ",")):
-        is_title = len(cells) <= TITLE_WORDS_MAX and _is_title(row)
-        return _as_unit(row) if is_title else ""
+        return _as_unit(row) if len(cells) <= TITLE_WORDS_MAX and not _has_numbers(row) else ""
     return _as_unit(cells[0]) if len(cells) == 2 else ""
 
 
@@ -169,6 +181,26 @@ def _check_unit(number: int, stated: AxisUnit, unit: AxisUnit) -> None:
         )
 
 
+def _check_commas(rows: list[str], lines: list[int]) -> None:
+    """Raise FormatError where commas between digits may be signs of thousands.
+
+    A file of decimal commas has no points, and writes them in nearly every number.
+    """
+    pointed = next((at for at, row in enumerate(rows) if "." in row), None)
+    comma = next((at for at, row in enumerate(rows) if "," in row), None)
+    if comma is None:
+        return
+    groups = [cell for row in rows for cell in re.split(r"[;\t]", row)[1:]]
+    by_threes = all(re.fullmatch(r'[\s"+-]*\d{1,3}(,\d{3})?[\s"]*', cell) for cell in groups)
+    mixed = any("," in cell for cell in groups) and not all("," in cell for cell in groups)
+    if pointed is not None or (by_threes and mixed):
+        at = max(comma, pointed or 0)
+        raise FormatError(
+            f"line {lines[at]}: {_shown(rows[comma])} has a comma that may be a decimal comma or a "
+            "sign of thousands; export without signs of thousands"
+        )
+
+
 def _check_finite(number: int, pair: tuple[float, float]) -> None:
     for name, value in zip(("Raman shift", "intensity"), pair, strict=True):
         if not math.isfinite(value):
@@ -183,6 +215,8 @@ def _cells(row: str) -> tuple[list[str], bool]:
     for separator in (";", "\t"):
         if separator in row:
             return [cell.strip() for cell in row.rstrip(separator).split(separator)], True
+    if _COMMA_PAIR.match(row):
+        return row.split(), True
     if "," in row:
         return [cell.strip() for cell in row.rstrip(",").split(",")], False
     return row.split(), False
@@ -191,6 +225,7 @@ def _cells(row: str) -> tuple[list[str], bool]:
 def _pair(row: str) -> tuple[float, float] | None:
     """The two numbers of a line, or None when it is no such line."""
     cells, decimal_comma = _cells(row)
+    cells = [cell.strip(' "') for cell in cells]  # spreadsheets put numbers in quotes
     if len(cells) != 2 or "_" in row:  # Python reads 1_000 as a number, no instrument writes it
         return None
     try:
@@ -208,9 +243,10 @@ def _check_header(number: int, row: str, skipped: int, unit: AxisUnit) -> None:
     except ValueError:
         values = []
     if len(values) > 2:
+        decimal = " (decimal commas need semicolons or tabs between the columns)"
         raise FormatError(
-            f"line {number}: {len(values)} columns, two are needed; "
-            "export Raman shift and one intensity column"
+            f"line {number}: {len(values)} columns, two are needed; export Raman shift and one "
+            f"intensity column{decimal if len(values) == 4 and ',' in row else ''}"
         )
     _check_words(number, row, unit=unit)
     if skipped > HEADER_LINES_MAX:
@@ -261,12 +297,17 @@ def _check_setting(number: int, key: str, value: str, unit: AxisUnit) -> None:
 
 
 def _is_title(row: str) -> bool:
-    """Whether a line without separators can be the titles of two columns: it has no numbers."""
+    """Whether a line without separators can be the titles of two columns."""
+    named = is_light(row) or bool(light_named(row))
+    return named and not _has_numbers(row)
+
+
+def _has_numbers(row: str) -> bool:
+    """Whether a line has digits besides those of a unit."""
     text = row.lower()
     for mark in SHIFT_MARKS:
         text = text.replace(mark, "")
-    named = is_light(row) or bool(light_named(row))
-    return named and not any(letter.isdigit() for letter in text)
+    return any(letter.isdigit() for letter in text)
 
 
 def _check_titles(
@@ -320,6 +361,11 @@ def _rising(
                 f"line {lines[at]}: the first column goes up and down, the second runs evenly from "
                 f"{light[0]:g} to {light[-1]:g}: the columns are swapped; "
                 "put Raman shift first and intensity second"
+            )
+        if at >= POINTS_MIN and abs(axis[at] - axis[0]) <= AGAIN_SHARE * float(np.ptp(axis)):
+            raise FormatError(
+                f"line {lines[at]}: the axis begins again at {axis[at]:g} after {axis[at - 1]:g}: "
+                "a second spectrum; export one spectrum per file"
             )
         raise FormatError(
             f"line {lines[at]}: Raman shift {axis[at]:g} after {axis[at - 1]:g} repeats or turns "

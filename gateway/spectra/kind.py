@@ -90,14 +90,14 @@ def axis_fault(axis_cm1: FloatArray) -> str:
     counts = first in (0.0, 1.0) and bool((np.diff(axis_cm1) == 1.0).all())
     if counts and (axis_cm1.size <= ROW_MAX or axis_cm1.size in ROW_COUNTS):
         return "pixels"
-    return "wavelength" if nearest_laser_nm(axis_cm1) else ""
+    return "wavelength" if _can_be_nanometres(axis_cm1) else ""
 
 
-def nearest_laser_nm(axis: FloatArray) -> float:
-    """The laser from which an axis could count wavelengths in nanometres; 0 = none could.
+def _can_be_nanometres(axis: FloatArray) -> bool:
+    """Whether an axis could count wavelengths in nanometres.
 
-    It begins beside the laser and ends within Raman's range of it. Read as shifts such an axis
-    would begin high and end soon, and hold no fingerprint; which it is only the unit says.
+    It begins beside a laser and ends within Raman's range of it. Read as shifts such an axis would
+    begin high and end soon, and hold no fingerprint; which it is only the unit says.
     """
     first, last = float(axis[0]), float(axis[-1])
     for laser_nm in LASERS_NM:
@@ -106,8 +106,8 @@ def nearest_laser_nm(axis: FloatArray) -> float:
             CM1_NM / laser_nm - CM1_NM / first, WAVELENGTH_FROM_LASER_CM1
         )
         if begins and laser_nm + 40.0 < last <= min(longest_nm, first + 0.75 * laser_nm):
-            return laser_nm
-    return 0.0
+            return True
+    return False
 
 
 def _within(value: float, ends: tuple[float, float]) -> bool:

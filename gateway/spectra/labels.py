@@ -24,8 +24,10 @@ LIGHT_WORDS = frozenset(
 WAVELENGTH, PIXEL = "a wavelength", "a pixel or row number"
 
 AXIS_WORDS = {
+    "a wavelength in another unit than nm": "micron microns micrometer micrometers micrometre "
+    "micrometres um µm μm angstrom angstroms å pm picometer picometers",
     WAVELENGTH: "nm nanometer nanometers nanometre nanometres wavelength wavelengths lambda λ "
-    "longueur longitud micron microns micrometer micrometers µm μm angstrom الموجي",
+    "longueur longitud الموجي",
     PIXEL: "pixel pixels px píxel píxeles pixeles index channel row point points بكسل",
     "an absolute wavenumber": "absolute absolu absoluto",
     "an energy or a frequency": "ev mev energy frequency hz ghz thz",
