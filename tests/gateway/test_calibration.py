@@ -314,9 +314,9 @@ def test_exposures_are_averaged_without_their_cosmic_rays(call, tmp_path):
 
 
 def test_what_is_no_set_of_exposures_is_refused(call, tmp_path, standard):
-    other = write(
-        tmp_path / "other.csv", AXIS + 1.0, drawn("cyclohexane", np.random.default_rng(1))
-    )
+    counts = drawn("cyclohexane", np.random.default_rng(1))
+    other = write(tmp_path / "other.csv", AXIS + 1.0, counts)
+    short = write(tmp_path / "short.csv", AXIS[:-9], counts[:-9])
     named = tmp_path / "named.csv"
     standard.write_text("Model: VEN 7\n" + standard.read_text())
     named.write_text(standard.read_text().replace("VEN 7", "VEN 8"))

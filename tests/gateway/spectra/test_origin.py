@@ -27,12 +27,12 @@ def ms(*moment):
 
 
 HEADS = (
-    "Model,WP-785\nSerial Number,WP-01990\nLaser Wavelength,784.9\n"
-    "Timestamp,2026-04-06 12:03:11\n",
+    ("Model,WP-785\nSerial Number,WP-01990\nLaser Wavelength,784.9\n"
+    "Timestamp,2026-04-06 12:03:11\n"),
     "# instrument: WP-785 WP-01990\n# laser: 784.9 nm\n# date: 2026/04/06\n# time: 12:03:11\n",
     "Spectrometer=WP-785\nS/N=WP-01990\nExcitation (nm)=784.9\nMeasured=2026.04.06T12:03:11Z\n",
-    "##TITLE= x\n##LONGDATE= 2026/04/06 14:03:11 +0200 $$ local\n"
-    "##SPECTROMETER/DATA SYSTEM= WP-785 WP-01990\n##LASER WAVELENGTH= 784.9\n##XYDATA= (X)\n",
+    ("##TITLE= x\n##LONGDATE= 2026/04/06 14:03:11 +0200 $$ local\n"
+    "##SPECTROMETER/DATA SYSTEM= WP-785 WP-01990\n##LASER WAVELENGTH= 784.9\n##XYDATA= (X)\n"),
 )  # fmt: skip
 
 
