@@ -47,6 +47,9 @@ UNJUDGEABLE = frozenset(
 )
 """Reasons that a calibration would not change, and that have a remedy of their own."""
 
+NO_SPECTRUM = frozenset({"not_raman", "constant"})
+"""Reasons of files that no calibration would change either: there is nothing to calibrate."""
+
 WHY = {
     "absent": "not_calibrated",
     "expired": "calibration_expired",
@@ -320,7 +323,7 @@ def hold_back(verdict: Verdict, standing: Standing, watchlists: Watchlists) -> V
     """
     state = standing.record.state
     carried = msgspec.structs.replace(verdict, calibration=standing.record)
-    if state in {"valid", "assumed"} or verdict.reason_id in UNJUDGEABLE:
+    if state in {"valid", "assumed"} or verdict.reason_id in UNJUDGEABLE | NO_SPECTRUM:
         return carried
     why = WHY[state]
     if verdict.verdict != "alarm":

@@ -18,6 +18,7 @@ from gateway.screening.explain import REASONS, explain
 from gateway.screening.judge import unjudged
 from gateway.screening.standing import (
     INSTRUMENT_FAULTS,
+    NO_SPECTRUM,
     UNJUDGEABLE,
     Trial,
     assume,
@@ -281,7 +282,7 @@ def test_with_one_the_verdict_stays_and_says_what_it_rests_on(standing):
         assert after.calibration == standing.record
 
 
-@pytest.mark.parametrize("reason_id", sorted(UNJUDGEABLE))
+@pytest.mark.parametrize("reason_id", sorted(UNJUDGEABLE | NO_SPECTRUM))
 def test_what_a_calibration_would_not_change_keeps_its_own_remedy(reason_id):
     after = hold_back(verdict("inconclusive", reason_id), STANDINGS["absent"], LISTS)
     assert after.reason_id == reason_id
