@@ -21,9 +21,15 @@ from gateway.identify import Basis
 from gateway.sample import Axis, Sample, read_sample
 from gateway.spectra.calibrate import calibrate
 from gateway.spectra.calibration import Calibration
-from gateway.spectra.errors import CalibrationError, FormatError, SpectraError
+from gateway.spectra.errors import CalibrationError, FormatError, LibraryError, SpectraError
 from gateway.spectra.kind import axis_fault
-from gateway.spectra.origin import TEXT_CHARS_MAX, Origin, is_same_instrument, parse_time
+from gateway.spectra.origin import (
+    TEXT_CHARS_MAX,
+    Origin,
+    is_same_instrument,
+    is_same_laser,
+    parse_time,
+)
 from gateway.spectra.response import (
     CERTIFICATE_BYTES_MAX,
     measure_response,
@@ -90,6 +96,9 @@ def run_files(
     except CalibrationError as error:
         show_fault(standard, error.fault, f"{file}: {error}", console, as_json=as_json)
         return STATUS_FAILED
+    except LibraryError as error:
+        show_fault(standard, "unknown_standard", f"--standard: {error}", console, as_json=as_json)
+        return STATUS_UNREADABLE
     except (SpectraError, OSError) as error:
         show_fault(standard, "unreadable", _told(name, error), console, as_json=as_json)
         return STATUS_UNREADABLE
@@ -137,10 +146,20 @@ def add_response(
             f"is of instrument {origin.instrument!r}, the standard of {found.instrument!r}; "
             "measure both with one instrument"
         )
-    laser_nm = origin.excitation_nm or found.excitation_nm
+    ours, theirs = found.excitation_nm, origin.excitation_nm
+    if ours and theirs and not is_same_laser(ours, theirs):
+        raise FormatError(
+            f"was measured with {theirs:g} nm, the standard with {ours:g} nm; measure both with "
+            "one laser"
+        )
+    laser_nm = theirs or ours
     curve = measure_response(stated, found.correct(sample.spectrum), laser_nm)
     return msgspec.structs.replace(
-        found, response=curve, response_id=curve.response_id, response_ms=origin.measured_ms
+        found,
+        excitation_nm=ours or theirs,
+        response=curve,
+        response_id=curve.response_id,
+        response_ms=origin.measured_ms,
     )
 
 

@@ -118,7 +118,7 @@ def rely(
     notes = []
     for name, one, other in (
         ("instrument", calibration.instrument, known.instrument),
-        ("laser", calibration.excitation_nm, known.excitation_nm),
+        ("laser", _laser_nm(calibration), known.excitation_nm),
     ):
         if not one or not other:
             notes.append(f"{name}_unstated")
@@ -190,10 +190,17 @@ def _foreign(calibration: Calibration, goods: Origin) -> dict[str, Parameter]:
     one, other = calibration.instrument, goods.instrument
     if one and other and not is_same_instrument(one, other):
         return {"calibrated": one, "measured": other}
-    ours, theirs = calibration.excitation_nm, goods.excitation_nm
+    ours, theirs = _laser_nm(calibration), goods.excitation_nm
     if ours and theirs and not is_same_laser(ours, theirs):
         return {"calibrated": f"{ours:g} nm", "measured": f"{theirs:g} nm"}
     return {}
+
+
+def _laser_nm(calibration: Calibration) -> float | None:
+    """Laser of a calibration: as stated, else that of the certificate in it."""
+    if calibration.excitation_nm or calibration.response is None:
+        return calibration.excitation_nm
+    return calibration.response.excitation_nm
 
 
 def _with_response(

@@ -412,6 +412,8 @@ def test_an_intensity_correction_is_kept_with_the_calibration(call, tmp_path, st
     )
     assert (code, said) == (0, "")
     assert json.loads(printed)["response_id"] == "SRM 2241 7"
+    named = tmp_path / "named.csv"
+    named.write_text("Model: VEN 7\nLaser: 785 nm\n" + standard.read_text())
     kept = load_calibration(saved)
     assert kept.response.factors[-1] / kept.response.factors[0] > 2.0
     for laser in ("532.0", "1064.0"):
@@ -424,6 +426,16 @@ def test_an_intensity_correction_is_kept_with_the_calibration(call, tmp_path, st
         told = json.loads(printed)["error"]
         assert f"is for {float(laser):g} nm, the glass was measured with 785 nm" in told
         assert str(glass) in told
+    certificate.write_text(CERTIFICATE)
+    plain = glass.read_text()
+    for head, words in (("Laser: 532 nm\n", "532 nm, the standard with 785"),
+                        ("Model: VEN 8\n", "'VEN 8', the standard of 'VEN 7'")):  # fmt: skip
+        glass.write_text(head + plain)
+        code, printed, _ = call(
+            *("calibrate", "--json", "--standard", "cyclohexane", named),
+            *("--response", certificate, glass),
+        )
+        assert (code, words in json.loads(printed)["error"]) == (2, True)
     certificate.write_text(CERTIFICATE.replace("[1.0, -0.2]", "[]"))
     code, printed, _ = call(
         *("calibrate", "--json", "--standard", "cyclohexane", standard),

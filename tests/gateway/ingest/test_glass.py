@@ -17,7 +17,9 @@ from rich.console import Console
 
 from gateway import settings
 from gateway.ingest.glass import FOLDER, GlassError, evaluate_glass, is_glass, keep_certificate
+from gateway.journal.store import FILE_NAME
 from gateway.node_calibration import run_glass
+from gateway.observe import status
 from gateway.screening.account import account
 from gateway.screening.frame import Frame
 from gateway.screening.standing import assume
@@ -47,7 +49,7 @@ coefficients = [1.0]
 def ask(path, certificate, wait_s=30.0):
     """Do what `harmattan calibrate --node --certificate` does; return status and what it says."""
     output = io.StringIO()
-    status = run_glass(
+    code = run_glass(
         settings.load(path),
         "lane-1",
         certificate,
@@ -55,7 +57,7 @@ def ask(path, certificate, wait_s=30.0):
         wait_s=wait_s,
         console=Console(file=output, width=200, color_system=None),
     )
-    return status, json.loads(output.getvalue())
+    return code, json.loads(output.getvalue())
 
 
 def is_order(message):
@@ -71,6 +73,16 @@ async def answer(path, node, certificate, seq, count=1, **changes):
         node.reading(seq, role=messages.ROLE_STANDARD, inspection_id=command.command_id, **reading)
     )
     return await asking
+
+
+def told_status(folder, path, now_ms):
+    """What `harmattan status` says of the node, and on the screen."""
+    found = status.read(
+        settings.load(path), folder / "state" / FILE_NAME, running=True, now_ms=now_ms
+    )
+    output = io.StringIO()
+    status.show(found, Console(file=output, width=200, color_system=None), now_ms)
+    return found.nodes[0], output.getvalue()
 
 
 def kept_verdicts(folder):
@@ -94,8 +106,8 @@ def test_a_glass_corrects_the_readings_after_it_and_they_say_so(tmp_path, free_p
             await node.say(node.dark(1, pixels=DARK))
             await node.say(node.reading(2, pixels=UREA, dark_seq=1))
             await log.event("verdict", seq=2)
-            status, said = await answer(path, node, certificate, 3)
-            assert (status, said["state"], said["response_id"]) == (0, "valid", "SRM 2241 12")
+            code, said = await answer(path, node, certificate, 3)
+            assert (code, said["state"], said["response_id"]) == (0, "valid", "SRM 2241 12")
             assert said["factor_max"] == pytest.approx(1.0 / ANSWER[-1], rel=0.05)
             assert (await log.event("response_made"))["seq"] == 3
             await node.say(node.reading(4, pixels=UREA, dark_seq=1))
@@ -137,8 +149,8 @@ def test_what_gives_no_correction_is_said_and_changes_nothing(
             await node.be_born(next_seq=9)
             await node.measure_standard()
             await node.say(node.dark(1, pixels=DARK))
-            status, said = await answer(path, node, certificate, 2, **changes)
-            assert (status, said["fault"]) == (1, fault)
+            code, said = await answer(path, node, certificate, 2, **changes)
+            assert (code, said["fault"]) == (1, fault)
             assert words in said["error"]
             assert (await log.event("response_failed"))["fault"] == fault
             await node.say(node.reading(3, pixels=UREA, dark_seq=1))
@@ -174,6 +186,11 @@ def test_an_old_correction_is_left_out_and_said(tmp_path, free_port, monkeypatch
     assert verdict.calibration.notes == ("response_expired",)
     lines = account(verdict, "en", load_library())
     assert "The intensity correction is too old and was left out." in lines
+    path = tmp_path / "post.toml"
+    told, shown = told_status(tmp_path, path, time.time_ns() // 1_000_000)
+    assert (told.response, "366 days old and left out" in shown) == ("expired", True)
+    told, shown = told_status(tmp_path, path, real() // 1_000_000)
+    assert (told.response, "left out" in shown) == ("valid", False)
 
 
 def test_a_certificate_that_cannot_be_read_asks_for_nothing(tmp_path, free_port):
@@ -182,11 +199,11 @@ def test_a_certificate_that_cannot_be_read_asks_for_nothing(tmp_path, free_port)
     for text, words in ((None, "No such file"), ("", "missing required field"), ("=", "TOML")):
         if text is not None:
             certificate.write_text(text)
-        status, said = ask(path, certificate)
-        assert (status, said["fault"]) == (2, "unreadable")
+        code, said = ask(path, certificate)
+        assert (code, said["fault"]) == (2, "unreadable")
         assert f"--certificate {certificate}: " in said["error"]
         assert words in said["error"]
-    assert not (tmp_path / FOLDER).exists()
+    assert not (tmp_path / "state" / FOLDER).exists()
 
 
 def frame(pixels=GLASS, dark=DARK):

@@ -218,6 +218,14 @@ def test_an_intensity_correction_is_used_while_it_is_young_and_of_this_laser(las
         assert correct_intensity(base, curve, excitation_nm=785.0, age_s=0.0, days_max=1) is base
 
 
+def test_a_certificate_tells_the_laser_where_nothing_else_does():
+    corrected = of_file(excitation_nm=None, response=CURVE, response_id="SRM 2241 7")
+    assert "laser_unstated" not in rely(corrected, KNOWN).record.notes
+    other = msgspec.structs.replace(KNOWN, excitation_nm=532.0)
+    found = rely(corrected, other)
+    assert (found.record.state, found.parameters["calibrated"]) == ("foreign", "785 nm")
+
+
 def test_the_correction_in_a_file_has_its_own_age():
     corrected = of_file(response=CURVE, response_id="SRM 2241 7", response_ms=50 * DAY_MS)
     found = rely(corrected, KNOWN)
