@@ -188,7 +188,9 @@ def _check_commas(rows: list[str], lines: list[int]) -> None:
     """
     pointed = next((at for at, row in enumerate(rows) if "." in row), None)
     comma = next((at for at, row in enumerate(rows) if "," in row), None)
-    if comma is None:
+    # Other than three digits after a comma, or more than three before it: no sign of thousands.
+    proven = any(re.search(r"\d,(?!\d{3}(?!\d))|\d{4,},", row) for row in rows)
+    if comma is None or (proven and pointed is None):
         return
     groups = [cell for row in rows for cell in re.split(r"[;\t]", row)[1:]]
     by_threes = all(re.fullmatch(r'[\s"+-]*\d{1,3}(,\d{3})?[\s"]*', cell) for cell in groups)

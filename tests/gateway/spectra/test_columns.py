@@ -185,6 +185,9 @@ def test_the_unit_is_what_the_title_says_and_nothing_else(head, unit):
 def test_decimal_commas_of_three_digits_are_no_thousands():
     axis, counts = parse_columns("302,125;53,830\n303,125;1054,250\n304,125;7,125\n")
     assert (axis[0], counts.tolist()) == (302.125, [53.83, 1054.25, 7.125])
+    # A place of one decimal shows what the comma is, also beside a whole number.
+    axis, counts = parse_columns("302,5;0\n303,5;53,830\n304,5;1,125\n")
+    assert (axis[0], counts.tolist()) == (302.5, [0.0, 53.83, 1.125])
 
 
 @given(st.text(max_size=200))
