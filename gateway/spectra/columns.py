@@ -322,16 +322,16 @@ def _check_titles(
             "put Raman shift first and intensity second"
         )
     axis = axis_named(first)
-    known = (axis, unit) in {(WAVELENGTH, "nm"), (PIXEL, "pixel")}
-    if axis and not known and (above_numbers or is_light(second) or light_named(second)):
-        remedy = IN_NANOMETRES if axis == WAVELENGTH else "convert the axis to Raman shift in cm^-1"
-        raise FormatError(f"line {number}: the first column is {_shown(first)}, {axis}; {remedy}")
     light = light_named(second)
-    if light and (above_numbers or is_shift(first)):
+    if light and (above_numbers or is_shift(first) or axis):
         raise FormatError(
             f"line {number}: the second column is {_shown(second)}, {light} and no Raman "
             "intensity; export a Raman spectrum"
         )
+    known = (axis, unit) in {(WAVELENGTH, "nm"), (PIXEL, "pixel")}
+    if axis and not known and (above_numbers or is_light(second)):
+        remedy = IN_NANOMETRES if axis == WAVELENGTH else "convert the axis to Raman shift in cm^-1"
+        raise FormatError(f"line {number}: the first column is {_shown(first)}, {axis}; {remedy}")
 
 
 def _is_number(cell: str) -> bool:

@@ -36,8 +36,7 @@ AXIS_WORDS = {
 }
 
 INFRARED_WORDS = {
-    "absorbance": "absorbance absorbancia absorption absorptance absorbanz extinction "
-    "log(1/r) od الامتصاص",
+    "absorbance": "absorbance absorbancia absorption absorptance absorbanz extinction od الامتصاص",
     "transmittance": "transmittance transmittances %transmittance %transmission transmitancia "
     "transmission transmisión %t t% النفاذية",
     "reflectance": "reflectance reflectances réflectance reflectancia %r kubelka-munk kubelka",
@@ -66,6 +65,9 @@ AXIS_KEYS = frozenset(
 _VALUE = re.compile(r"\d[\d.,]*\s*(?:nm|µm|μm|mev|ev|hz|ghz)\b")
 """A number with its unit is a laser or a filter, not the unit of a column."""
 
+_LOG_REFLECTANCE = re.compile(r"log\s*\(?\s*1\s*/\s*[RT]\b", re.IGNORECASE)
+"""Absorbance as near-infrared programs write it."""
+
 _BREAKS = re.compile(r"[()\[\]{}_,;:\s]+")
 
 
@@ -92,6 +94,8 @@ def axis_named(title: str) -> str:
 def light_named(title: str) -> str:
     """What the title of a second column says it is when that is no Raman light, else ""."""
     words = [word.strip(".") for word in words_of(title)]
+    if _LOG_REFLECTANCE.search(title):
+        return "absorbance"
     return "absorbance" if words == ["abs"] else _named(words, INFRARED_WORDS)
 
 
