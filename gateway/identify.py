@@ -19,34 +19,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.calibration import Basis
 from gateway.catalogue import translate
 from gateway.errors import GatewayError
 from gateway.library.opening import open_library
 from gateway.sample import FILE_BYTES_MAX, Axis, Sample, read_average, read_sample, read_spectrum
-from gateway.screening.account import account
+from gateway.screening.account import NOTES, account
 from gateway.screening.doubt import doubted, refusal
 from gateway.screening.explain import comma, explain, isolated, name_of
 from gateway.screening.judge import unjudged
 from gateway.screening.picture import LABELS, draw
 from gateway.screening.rules import screen
-from gateway.screening.standing import (
-    DAYS_MAX,
-    UNCALIBRATED_CM1,
-    Standing,
-    assume,
-    fail,
-    hold_back,
-    rely,
-)
+from gateway.screening.standing import UNCALIBRATED_CM1, assume, hold_back
 from gateway.screening.verdict import HitRecord, Verdict
 from gateway.screening.watchlists import Watchlists
-from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.identification import Trace
 from gateway.spectra.kind import axis_fault, light_fault
 from gateway.spectra.library import Library
 from gateway.spectra.match import identify
-from gateway.spectra.origin import Origin
 from gateway.spectra.quality import Condition, findings, measure_condition
 from gateway.spectra.spectrum import Spectrum, without_padding
 
@@ -87,31 +78,6 @@ class Judged(NamedTuple):
     verdict: Verdict
     trace: Trace
     condition: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """The calibration that files are judged with, or what came of trying one.
-
-    Attributes:
-        calibration: None when it failed.
-        fault: why it failed; empty when it did not.
-        standard_id: what was measured.
-        text: one sentence for the technician; empty when it did not fail.
-        days_max: an older calibration counts no more.
-    """
-
-    calibration: Calibration | None
-    fault: str = ""
-    standard_id: str = ""
-    text: str = ""
-    days_max: int = DAYS_MAX
-
-    def standing(self, goods: Origin) -> Standing:
-        """What a file of this origin stands on."""
-        if self.calibration is None:
-            return fail(self.fault, self.standard_id)
-        return rely(self.calibration, goods, days_max=self.days_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +165,9 @@ def run(  # noqa: PLR0913 - the options of the command
             _show(outcome, language, library, console)
             if at_length and outcome.verdict is not None:
                 _show_account(outcome.verdict, language, library, console)
+            elif outcome.verdict is not None and outcome.verdict.calibration is not None:
+                for note in outcome.verdict.calibration.notes:
+                    console.print(Text(translate(NOTES[note], language), style="dim"))
         if plot is not None:
             _draw(outcome, language, library, plot)
     return status

@@ -219,6 +219,8 @@ def test_what_is_not_known_is_told_at_length(call, tmp_path, standard, goods):
             *("identify", "--explain", "--language", language, "--calibration", saved, goods)
         )
         assert " ".join(printed.split()).count(words) == 2
+        _, short, _ = call("identify", "--language", language, "--calibration", saved, goods)
+        assert " ".join(short.split()).count(words) == 2
 
 
 def test_a_calibration_that_failed_leaves_everything_inconclusive(call, tmp_path, goods):
