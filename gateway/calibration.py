@@ -17,8 +17,7 @@ from rich.text import Text
 
 from gateway.calibration_file import load_calibration, save_calibration, told_time
 from gateway.errors import GatewayError
-from gateway.sample import Axis, Sample, read_sample
-from gateway.screening.standing import DAYS_MAX, Standing, fail, rely
+from gateway.sample import Axis, Basis, Sample, read_sample
 from gateway.spectra.calibrate import calibrate
 from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import CalibrationError, FormatError, LibraryError, SpectraError
@@ -43,31 +42,6 @@ STATUS_UNREADABLE = 2  # nothing could be measured or read
 
 DAY_MS = 86_400_000
 """A clock may be in another zone; the day after tomorrow is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """The calibration that files are judged with, or what came of trying one.
-
-    Attributes:
-        calibration: None when it failed.
-        fault: why it failed; empty when it did not.
-        standard_id: what was measured.
-        text: one sentence for the technician; empty when it did not fail.
-        days_max: an older calibration counts no more.
-    """
-
-    calibration: Calibration | None
-    fault: str = ""
-    standard_id: str = ""
-    text: str = ""
-    days_max: int = DAYS_MAX
-
-    def standing(self, goods: Origin) -> Standing:
-        """What a file of this origin stands on."""
-        if self.calibration is None:
-            return fail(self.fault, self.standard_id)
-        return rely(self.calibration, goods, days_max=self.days_max)
 
 
 @dataclass(frozen=True, slots=True)

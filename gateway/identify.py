@@ -19,11 +19,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.calibration import Basis
 from gateway.catalogue import translate
 from gateway.errors import GatewayError
 from gateway.library.opening import open_library
-from gateway.sample import FILE_BYTES_MAX, Axis, Sample, read_average, read_sample, read_spectrum
+from gateway.sample import (
+    FILE_BYTES_MAX,
+    Axis,
+    Basis,
+    Sample,
+    read_average,
+    read_sample,
+    read_spectrum,
+)
 from gateway.screening.account import NOTES, account
 from gateway.screening.doubt import doubted, refusal
 from gateway.screening.explain import comma, explain, isolated, name_of

@@ -13,7 +13,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from gateway.screening.standing import DAYS_MAX, Standing, fail, rely
 from gateway.spectra.axis import CM1_NM
+from gateway.spectra.calibration import Calibration
 from gateway.spectra.columns import AxisUnit, read_columns
 from gateway.spectra.detector import clipped
 from gateway.spectra.errors import FormatError
@@ -69,6 +71,31 @@ class Sample:
     origin: Origin
     axis_stated: bool
     ray_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The calibration that files are judged with, or what came of trying one.
+
+    Attributes:
+        calibration: None when it failed.
+        fault: why it failed; empty when it did not.
+        standard_id: what was measured.
+        text: one sentence for the technician; empty when it did not fail.
+        days_max: an older calibration counts no more.
+    """
+
+    calibration: Calibration | None
+    fault: str = ""
+    standard_id: str = ""
+    text: str = ""
+    days_max: int = DAYS_MAX
+
+    def standing(self, goods: Origin) -> Standing:
+        """What a file of this origin stands on."""
+        if self.calibration is None:
+            return fail(self.fault, self.standard_id)
+        return rely(self.calibration, goods, days_max=self.days_max)
 
 
 def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
