@@ -150,7 +150,7 @@ def test_every_fault_of_a_calibration_has_words():
     """Those of a standard, of its reading, and of what became of either at the post."""
     given = set(FAULTS) | INSTRUMENT_FAULTS | UNJUDGEABLE - {"judgement_failed"}
     for path in (Path(gateway.__file__).parent / "ingest").glob("*.py"):
-        given |= set(re.findall(r'_failed\(case, "(\w+)"', path.read_text("utf-8")))
+        given |= set(re.findall(r'failed\(case, "(\w+)"', path.read_text("utf-8")))
     assert {"unknown_standard", "evaluation_failed", "unreadable", "bad_reading"} <= given
     assert given <= set(WORDS["fault"])
 
