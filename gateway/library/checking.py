@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.library.folder import Loaded, load, trusted_keys
+from gateway.library.changes import trusted_keys
+from gateway.library.folder import Loaded, load
 from gateway.library.lists import Lists, load_lists
 from gateway.library.reading import read_bytes
 from gateway.spectra.errors import LibraryError, SpectraError

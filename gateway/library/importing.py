@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.library.folder import Loaded, keep_specimen
+from gateway.library.changes import keep_specimen
+from gateway.library.folder import Loaded
 from gateway.library.reading import Measurement, read_measurements
 from gateway.spectra.errors import SpecimenError, SpectraError
 from gateway.spectra.reference import Finding, check_reference, same_measurement

@@ -13,9 +13,8 @@ from gateway.library.lists import Lists
 from gateway.screening.watchlists import Watchlist, Watchlists
 from gateway.spectra.errors import LibraryError
 from gateway.spectra.library import Band, Library
+from gateway.spectra.package import SHIPPED
 from gateway.spectra.specimen import TEXT_FIELDS, Specimen
-
-SHIPPED = "shipped"
 
 
 def origin_of(loaded: Loaded, substance_id: str) -> str:

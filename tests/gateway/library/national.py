@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.library.folder import keep_specimen
+from gateway.library.changes import keep_specimen
 from gateway.spectra.specimen import Specimen
 
 SUBSTANCE_ID = "testing_salt"
