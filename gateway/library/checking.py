@@ -149,12 +149,12 @@ def _check_look_alikes(found: Verification, library: Library) -> None:
 
 
 def _check_lists(found: Verification, lists: Lists, library: Library, today: dt.date) -> None:
-    found.lists = len(lists.watchlists.lists)
-    for entry in lists.watchlists.lists:
-        state = entry.state_on(today)
-        if state != "in force":
-            told = {"superseded": f" by {entry.superseded_by}"}.get(state, "")
-            found.warnings.append(f"list {entry.list_id}: {state}{told}; ask for the new edition")
+    selection = lists.on(today)
+    found.lists = len(lists.editions) - len(selection.replaced)
+    for entry in (*selection.watchlists.lists, *selection.waiting):
+        notice = entry.notice_on(today)
+        if notice:
+            found.warnings.append(f"list {entry.list_id} {entry.date}: {notice}")
         age_days = (today - entry.date).days
         if age_days > LIST_AGE_DAYS_MAX:
             found.warnings.append(f"list {entry.list_id}: entered {age_days} days ago; review it")
@@ -171,7 +171,7 @@ def _check_lists(found: Verification, lists: Lists, library: Library, today: dt.
                 )
     found.warnings += [
         f"list {entry.list_id} {entry.date}: replaced by a later edition, not in use"
-        for entry in lists.replaced
+        for entry in selection.replaced
     ]
 
 

@@ -55,7 +55,9 @@ def list_substances(
         loaded, lists = load_all(library, settings_path)
         wanted = {"list": on_list, "category": category, "state": state, "origin": origin}
         found = records.list_record(
-            loaded, lists.watchlists, {key: value for key, value in wanted.items() if value}
+            loaded,
+            lists.on(today()).watchlists,
+            {key: value for key, value in wanted.items() if value},
         )
     write(found, as_json, showing.show_list)
 
@@ -72,7 +74,7 @@ def show(
 
     with told():
         loaded, lists = load_all(library, settings_path)
-        found = records.substance_record(loaded, lists.watchlists, substance)
+        found = records.substance_record(loaded, lists.on(today()).watchlists, substance)
     write(found, as_json, showing.show_substance)
 
 

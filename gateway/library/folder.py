@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +127,7 @@ class Loading:
                 package = read_package(read_bytes(path, BYTES_MAX), trusted, self._remembered)
                 self.add_package(package)
         own = self._directory / SUBSTANCES
-        if own.exists():
+        if os.path.exists(own):  # noqa: PTH110 - False where the folder may not be searched
             with self._forgiving(own):
                 text = read_bytes(own, SUBSTANCES_BYTES_MAX).decode("utf-8", "replace")
                 self._add(OWN, text, {})

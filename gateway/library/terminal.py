@@ -78,12 +78,23 @@ def _settings(settings_path: Path | None) -> settings.Settings | None:
 def load_all(
     library: Path | None, settings_path: Path | None, lists_directory: Path | None = None
 ) -> tuple[Loaded, Lists]:
-    """The library and the lists; what had to be left out is told on standard error."""
+    """The library and the lists; what had to be left out is told on standard error.
+
+    Raises:
+        LibraryFolderError: the folder that was named is no library's.
+        SpectraError: the shipped tables are faulty.
+        WatchlistError: the shipped lists are.
+    """
     from gateway.library import folder  # noqa: PLC0415 - see the rules of the file
     from gateway.library.lists import load_lists  # noqa: PLC0415 - likewise
 
     if library is not None and not library.is_dir():
         raise LibraryFolderError(f"library {library} is not a folder; give one, or leave it out")
+    if library is not None and not folder.is_library(library):
+        raise LibraryFolderError(
+            f"library {library} holds none of {', '.join(folder.PARTS)}; give the library's folder,"
+            " or leave it out"
+        )
     loaded = folder.load(library_folder(library, settings_path), strict=False)
     found = load_lists(lists_directory or lists_folder(settings_path), loaded.library, strict=False)
     for fault in (*loaded.faults, *found.faults):
