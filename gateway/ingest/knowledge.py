@@ -100,7 +100,9 @@ class Knowledge:
             raise SettingsError(f"this installation: {error}; install the package again") from error
         self._day = self._today()
         self._known = self._content.on(self._day, self._content.faults)
+        self._notices: dict[str, str] = {}
         self._tell()
+        self._tell_notices()
         for fault in self._content.faults:
             self._tell_fault(f"{fault}; it is left out, the rest is in use")
 
@@ -158,6 +160,7 @@ class Knowledge:
         )
         if is_other:
             self._tell()
+        self._tell_notices()
         if is_other or known.faults != before.faults:
             self._changed()
 
@@ -187,13 +190,18 @@ class Knowledge:
         return (*found, *(each for path in paths for each in _stat(path)))
 
     def _tell(self) -> None:
-        """Log what is in force, and what somebody should know of it."""
+        """Log what is in force."""
         known = self._known
         self._log.info("library", version=known.library.version, lists=known.lists_version)
-        for entry in known.watchlists.lists:
-            notice = entry.notice_on(self._day)
-            if notice:
-                self._log.warning("list_notice", list=entry.list_id, text=notice)
+
+    def _tell_notices(self) -> None:
+        """Log what somebody should know of the lists from today on, once."""
+        lists = self._known.watchlists.lists
+        notices = {entry.list_id: entry.notice_on(self._day) for entry in lists}
+        for list_id, text in notices.items():
+            if text and text != self._notices.get(list_id):
+                self._log.warning("list_notice", list=list_id, text=text)
+        self._notices = notices
 
     def _tell_fault(self, text: str) -> None:
         self._counters.count("library_fault")
