@@ -123,6 +123,7 @@ class Rejudging:
         self._below_id = run.below_id
         self._waiting.clear()
         self._judged = self._failed = self._old_in_row = 0
+        self._log.info("library_noted", library=known.library.version, faults=len(known.faults))
         if not run.is_ended:
             self._log.info("rejudging", run=run.run_id, library=known.library.version)
         return run
