@@ -15,7 +15,9 @@ from gateway.library.changes import trusted_keys
 from gateway.library.folder import Loaded, load
 from gateway.library.lists import Lists, load_lists
 from gateway.library.reading import read_bytes
-from gateway.spectra.errors import LibraryError, SpectraError
+from gateway.library.remembered import FILE_NAME
+from gateway.spectra.errors import SpectraError
+from gateway.spectra.fitted import Fit, fit_bands
 from gateway.spectra.library import Library, load_library
 from gateway.spectra.package import Package, read_package
 from gateway.spectra.reference import check_reference
@@ -78,6 +80,7 @@ def verify(
     _check_tables(found, loaded.library)
     _check_lists(found, lists, loaded.library, today)
     _check_specimens(found, loaded)
+    _check_remembered(found, loaded, directory)
     return found
 
 
@@ -175,6 +178,20 @@ def _check_lists(found: Verification, lists: Lists, library: Library, today: dt.
     ]
 
 
+def _check_remembered(found: Verification, loaded: Loaded, directory: Path) -> None:
+    """Fit every specimen in use anew: what was remembered of it must be the same."""
+    for entry in loaded.library.entries:
+        if entry.specimen_id is None:
+            continue
+        specimen, origin = loaded.specimens[entry.specimen_id]
+        known = tuple(Fit(b.shift_cm1, b.rel_intensity, b.fwhm_cm1) for b in entry.bands)
+        if known != fit_bands(specimen):
+            found.faults.append(
+                f"{origin}: {entry.specimen_id}: the bands in {FILE_NAME} are not those of its"
+                f" spectrum; delete {directory / FILE_NAME}, it is made again"
+            )
+
+
 def _check_specimens(found: Verification, loaded: Loaded) -> None:
     shipped = load_library()
     for specimen, origin in loaded.specimens.values():
@@ -188,8 +205,6 @@ def _check_specimen(found: Verification, specimen: Specimen, library: Library, w
     name = f"{where}{specimen.specimen_id}"
     try:
         finding = check_reference(specimen, library)
-    except LibraryError:
-        raise
     except SpectraError as error:
         if specimen.substance_id in library.substances:
             found.faults.append(f"{name}: {error}")

@@ -56,7 +56,8 @@ def fit_bands(specimen: Specimen) -> tuple[Fit, ...]:
     kept = np.flatnonzero(clear)[np.argsort(-found.height[clear])][:BANDS_MAX]
     if not kept.size or top <= 0.0:
         raise LibraryError(
-            f"specimen {specimen.specimen_id} shows no clear band; remove it and measure again"
+            f"specimen {specimen.specimen_id} shows no clear band up to {STRONGEST_CM1_MAX:g}"
+            " cm^-1; measure again, longer and with that range"
         )
     width = np.sqrt(np.maximum(found.fwhm_cm1**2 - prepared.resolution_cm1**2, 4.0))
     fits = [
