@@ -95,6 +95,10 @@ def load_all(
             f"library {library} holds none of {', '.join(folder.PARTS)}; give the library's folder,"
             " or leave it out"
         )
+    if lists_directory is not None and not lists_directory.is_dir():
+        raise LibraryFolderError(
+            f"lists {lists_directory} is not a folder; give one, or leave it out"
+        )
     loaded = folder.load(library_folder(library, settings_path), strict=False)
     found = load_lists(lists_directory or lists_folder(settings_path), loaded.library, strict=False)
     for fault in (*loaded.faults, *found.faults):

@@ -180,3 +180,36 @@ def test_what_does_not_change_anything_is_not_judged_again(tmp_path, free_port):
         assert len(rows(tmp_path, "SELECT 1 FROM rejudgings")) == 1
 
     asyncio.run(story())
+
+
+def test_what_changes_in_the_middle_of_a_run_begins_another(tmp_path, free_port):
+    """No reading stays judged with the list that was there for a moment only."""
+    count = 48  # enough that a run of them does not end while the folder is looked at
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=count + 1)
+            await node.measure_standard()
+            for seq in range(1, count + 1):
+                await node.say(node.reading(seq, pixels=salt(seq)))
+            await log.event("verdict", seq=count)
+            write_library(tmp_path / "library")
+            write_list(tmp_path / "lists")
+            mark_changed(tmp_path / "library")
+            await log.event("verdict_changed", 2, verdict="alarm")
+            (tmp_path / "lists" / "national.toml").unlink()
+            mark_changed(tmp_path / "library")
+            shipped = (await log.event("library", 3))["lists"]
+            assert "national" not in shipped
+            await log.event("rejudged", run=3)
+        newest = rows(
+            tmp_path,
+            "SELECT verdict_after, count(*) FROM rejudged j WHERE run_id ="
+            " (SELECT max(run_id) FROM rejudged n WHERE n.record_id = j.record_id) GROUP BY 1",
+        )
+        assert dict(newest).get("alarm", 0) == 0
+        ((ended,),) = rows(tmp_path, "SELECT ended_ms FROM rejudgings WHERE id = 2")
+        assert ended is None, "the first run came to its end too soon for this test"
+
+    asyncio.run(story())

@@ -102,6 +102,11 @@ def test_a_folder_that_is_no_library_is_not_taken_for_one(call, tmp_path):
         assert (code, "none of trusted, packages, specimens, substances.csv" in said) == (2, True)
 
 
+def test_a_folder_of_lists_that_is_not_there_is_told(call):
+    code, _, said = call("lists", "--lists", "nowhere")
+    assert (code, "lists nowhere is not a folder" in said) == (2, True)
+
+
 def test_a_band_beyond_the_fingerprint_alone_is_refused(call, tmp_path):
     """Once it divided by a height of zero."""
     axis = np.arange(2_050.0, 3_500.0, 1.0)
