@@ -95,6 +95,11 @@ CREATE TABLE responses (
 
 CREATE INDEX responses_of_axes ON responses (node, axis_id, record_id);
 
+-- Readings that were judged before calibrations were kept: which one they stood on is not known.
+CREATE TABLE unrecorded (
+    record_id   INTEGER NOT NULL PRIMARY KEY REFERENCES records (id)
+) STRICT;
+
 -- The outbox: an alert stays here, with its receipt once it has one.
 CREATE TABLE alerts (
     alert_id    TEXT    NOT NULL PRIMARY KEY,
