@@ -99,11 +99,13 @@ def mix(
     """Light of a mixture, shape (n,).
 
     With `world.share` "area" each part has the stated share of the area under all bands in the
-    range of the axis, else the stated height of its strongest band.
+    range of the axis, else the stated height of its strongest band. The empty id stands for a
+    substance that is in no library; it lies on AXIS_CM1.
     """
     light = np.zeros_like(axis_cm1)
     for substance_id, amount in mixture.items():
-        part = pure(library, substance_id, axis_cm1, world, rng)
+        known = bool(substance_id)
+        part = pure(library, substance_id, axis_cm1, world, rng) if known else unknown(rng, world)
         if world.share == "area":
             part = part / max(float(np.trapezoid(part, axis_cm1)), 1e-300)
         light += amount * part
@@ -123,7 +125,7 @@ def measure(
     Args:
         library: the band tables.
         mixture: substance_id -> height of its strongest band relative to the others, or its share
-            of the area, as `world.share` says.
+            of the area, as `world.share` says; an empty id is a substance in no library.
         snr: height of the strongest band of the mixture over the shot noise beneath it.
         rng: source of all chance.
         world: errors of the world.

@@ -57,7 +57,8 @@ class Case:
         seed: words of the generator's seed.
         file: measured spectrum, "" = synthetic.
         second: measured spectrum added, "" = none.
-        mixture: synthetic: (substance_id, share of the area); empty = a random pattern of bands.
+        mixture: synthetic: (substance_id, share of the area); an empty id, or no entry at all, is a
+            random pattern of bands.
         removed: library ids taken out of the library before it is judged.
         facts: conditions.
     """

@@ -13,7 +13,8 @@
 4. Clearing thresholds: of those that clear at most 0.5 % (upper bound) of the listed goods, pure or
    in a bag, and at most 5 % of those with 30 % of the area, the one that clears most benign goods;
    limits that no set keeps are replaced likewise.
-5. Scores: the share of right hits by the engine's score, made monotone (isotonic regression, Ayer
+5. Scores: the share of right hits by the engine's score, also of goods the library was made to
+   forget, made monotone (isotonic regression, Ayer
    et al., Ann. Math. Stat. 26, 1955).
 6. The file is written, the reporting side is judged with it, and its figures are added.
 """
@@ -320,7 +321,7 @@ def combine(
     """
     mark = pick(mark_sets(outcomes, listed), tried.alarms)
     place, kept = pick_clear(outcomes, tried.clears)
-    knots = score_map(hit for o in outcomes if not o.case.removed for hit in o.hits)
+    knots = score_map(hit for o in outcomes for hit in o.hits)
     figures = {
         "tuning_admissible": float(mark.admissible),
         "tuning_clear_admissible": float(kept),

@@ -27,6 +27,12 @@ PHOTONS_AT_PEAK = 10_000.0
 RESOLUTION_CM1 = 10.0
 AXIS_SHIFT_CM1 = 2.0
 AXIS_STRETCH = 0.0015
+FRINGE_CM1 = (12.0, 45.0)
+"""Periods of interference in windows, filters and thinned detectors."""
+
+FRINGE_DRIFT = 0.1
+"""Change of the period over the whole range: the refractive index depends on the wavelength."""
+
 RAYS_MEAN = 5.0
 RAYS_MIN = 3
 RAY_HEIGHT = (0.3, 2.0)
@@ -44,6 +50,7 @@ KINDS: tuple[str, ...] = (
     "background_1",
     "background_5",
     "background_20",
+    "fringes_2",
     "resolution_10",
     "cosmic_rays",
     "axis",
@@ -108,6 +115,20 @@ def add_background(spectrum: Spectrum, times: float, rng: np.random.Generator) -
     broad = hump + rng.uniform(0.0, 0.3) * np.clip(x, 0.0, 1.0)
     light = light + times * PHOTONS_AT_PEAK * broad / float(broad.max())
     return _with(spectrum, rng.poisson(light).astype(np.float64))
+
+
+def add_fringes(spectrum: Spectrum, share: float, rng: np.random.Generator) -> Spectrum:
+    """Ripple the light by this share of it, on a background as high as the strongest band.
+
+    Chance draws the period, its drift along the range and the phase.
+    """
+    bright = add_background(spectrum, 1.0, rng)
+    axis = bright.axis_cm1
+    along = (axis - axis[0]) / float(np.ptp(axis))
+    drift = rng.uniform(-FRINGE_DRIFT, FRINGE_DRIFT)
+    cycles = float(np.ptp(axis)) / rng.uniform(*FRINGE_CM1)
+    phase = cycles * (along + 0.5 * drift * (along * along - along)) + rng.uniform()
+    return _with(bright, bright.intensity_counts * (1.0 + share * np.sin(2.0 * np.pi * phase)))
 
 
 def blur(spectrum: Spectrum, fwhm_cm1: float) -> Spectrum:
@@ -190,6 +211,8 @@ def degrade(
         return add_shot_noise(spectrum, float(size), rng)
     if name == "background":
         return add_background(spectrum, float(size), rng)
+    if name == "fringes":
+        return add_fringes(spectrum, float(size) / 100.0, rng)
     if kind == "resolution_10":
         return blur(spectrum, RESOLUTION_CM1)
     if kind == "cosmic_rays":

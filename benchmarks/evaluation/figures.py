@@ -21,7 +21,9 @@ BINS = 10
 ECE_MAX = 0.05
 """Scores are called calibrated when they are off by no more than this on average."""
 
-PROMISED_FALSE_KINDS = ("look_alike", "goods", "mixture_of_2", "mixture_of_3", "unknown")
+PROMISED_FALSE_KINDS = (
+    *("look_alike", "goods", "mixture_of_2", "mixture_of_3", "unknown", "beside_unknown"),
+)
 """Benign kinds within the promised conditions; the others are shown beside."""
 
 
@@ -211,8 +213,11 @@ def score_all(outcomes: Sequence[Outcome], listed: frozenset[str], pgs: frozense
 
 
 def _scores_count(outcome: Outcome) -> bool:
-    """Scores are judged on the reporting side; a substance in no table counts as a wrong hit."""
-    return outcome.case.side == "reporting" and not outcome.case.removed
+    """Scores are judged on the reporting side; a substance in no table counts as a wrong hit.
+
+    Runs with a substance left out of the library belong to them: most goods are in no library.
+    """
+    return outcome.case.side == "reporting"
 
 
 def _measured_goals(

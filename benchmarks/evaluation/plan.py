@@ -42,6 +42,10 @@ REFERRED = ("drug", "related")
 PACKAGING = "packaging"
 
 
+BESIDE_UNKNOWN = "beside_unknown"
+"""Half of the light comes from a substance that is in no library, as most of what is traded is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How many draws of each kind.
@@ -214,7 +218,7 @@ class Planner:
         effort = self.effort
         counts = {"pure": effort.key, "bag": effort.key, "mixture_30": effort.key}
         counts |= {f"mixture_{round(100 * part)}": effort.side for part in FRACTIONS if part != 0.3}
-        counts |= {"snr_12": effort.side, "axis_4": effort.side}
+        counts |= {BESIDE_UNKNOWN: effort.side, "snr_12": effort.side, "axis_4": effort.side}
         for target in self.precursors:
             for kind, count in counts.items():
                 for draw in range(count):
@@ -225,6 +229,7 @@ class Planner:
 
     def _listed_case(self, side: Side, target: str, kind: str, draw: int) -> Case:
         fraction = float(kind.removeprefix("mixture_")) / 100.0 if "mixture" in kind else 1.0
+        fraction = 0.5 if kind == BESIDE_UNKNOWN else fraction
         return self._synthetic(
             side,
             "listed",
@@ -252,16 +257,29 @@ class Planner:
                 yield self._synthetic(side, "benign", "goods", target, draw, container=wall)
         for kind, parts in (("mixture_of_2", 2), ("mixture_of_3", 3)):
             for draw in range(effort.mixtures):
-                target = self.goods[zlib.crc32(f"{side}/{kind}/{draw}".encode()) % len(self.goods)]
+                target = self._drawn_goods(side, kind, draw)
                 yield self._synthetic(
                     side, "benign", kind, target, draw, parts=parts, fraction=1.0 / parts
                 )
-        for draw in range(effort.unknowns):
-            yield self._synthetic(side, "benign", "unknown", "", draw)
+        yield from self._unknown_goods(side)
         for kind in ("snr_12", "axis_4"):
             for draw in range(effort.mixtures // 2 + 1):
-                target = self.goods[zlib.crc32(f"{side}/{kind}/{draw}".encode()) % len(self.goods)]
+                target = self._drawn_goods(side, kind, draw)
                 yield self._synthetic(side, "benign", kind, target, draw)
+
+    def _unknown_goods(self, side: Side) -> Iterator[Case]:
+        """What is in no library, by itself and beside harmless goods."""
+        for draw in range(self.effort.unknowns):
+            yield self._synthetic(side, "benign", "unknown", "", draw)
+        for draw in range(self.effort.mixtures):
+            target = self._drawn_goods(side, BESIDE_UNKNOWN, draw)
+            yield self._synthetic(
+                side, "benign", BESIDE_UNKNOWN, target, draw, parts=2, fraction=0.5
+            )
+
+    def _drawn_goods(self, side: Side, kind: str, draw: int) -> str:
+        """The harmless substance of one draw of a kind."""
+        return self.goods[zlib.crc32(f"{side}/{kind}/{draw}".encode()) % len(self.goods)]
 
     def world_left_out(self, side: Side) -> Iterator[Case]:
         """Each substance measured while the library lacks it and its kin."""
@@ -298,11 +316,14 @@ class Planner:
         right = with_kin(frozenset({target} if target else ()), self.kin)
         mixture = [(target, fraction)] if target else []
         rest = [key for key in self.goods if key not in right]
+        if kind == BESIDE_UNKNOWN:
+            mixture.append(("", 1.0 - fraction))
+            parts = 1
         for _ in range(parts - 1):
             other = rest[int(rng.integers(len(rest)))]
             rest.remove(other)
             mixture.append((other, (1.0 - fraction) / (parts - 1)))
-        inside = {key for key, _ in mixture} | ({container} - {"none"})
+        inside = ({key for key, _ in mixture} | {container}) - {"", "none"}
         return Case(
             case_id=case_id,
             group=group,

@@ -110,8 +110,7 @@ def claims(
             rivals = [
                 entry
                 for entry in rivals
-                if entry.substance_id not in listed
-                or (entry.deficit_nats < limits.margin_nats and principal_found(entry.bands))
+                if entry.substance_id not in listed or _is_near(entry, identification, limits)
             ]
         found.append(_claim((hit, *rivals), hit, identification.hits, listed, library))
     found += [
@@ -119,6 +118,17 @@ def claims(
         for group in _on_top(identification, limits.alarm_share_min)
     ]
     return tuple(claim for claim in found if claim.listed)
+
+
+def _is_near(rival: Candidate, identification: Identification, limits: Thresholds) -> bool:
+    """Whether a listed rival of a harmless hit must be named beside it.
+
+    One that also explains a band nobody else does is given the whole margin.
+    """
+    places = {band.measured_cm1 for band in rival.bands if band.state == "found"}
+    explains_more = not places.isdisjoint(identification.unexplained_cm1)
+    margin = MARGIN_NATS if explains_more else limits.margin_nats
+    return rival.deficit_nats < margin and principal_found(rival.bands)
 
 
 def _claim(

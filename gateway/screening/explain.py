@@ -45,6 +45,12 @@ REASONS: dict[str, str] = {
         "INCONCLUSIVE: the signal is too weak ({snr} times the noise, {snr_min} needed). Clean the "
         "window and measure again, closer or with a longer exposure."
     ),
+    "fringes": (
+        "INCONCLUSIVE: a regular ripple of {share_percent} % of the light (interference in a "
+        "window or the detector) may hide bands. Clean the window and measure again at another "
+        "distance or angle, out of the bag if that is safe, or with 1064 nm; if it stays so, have "
+        "the instrument's response measured."
+    ),
     "few_bands": (
         "INCONCLUSIVE: only {band_count} bands were seen, too few to recognise or exclude "
         "anything. Measure again with a longer exposure or out of the bag, if that is safe."

@@ -57,13 +57,18 @@ COVERAGE_MIN = 0.5
 """A listed substance counts as covered when half its tabulated intensity lies in the range."""
 
 POSSIBLE_SHARE_MIN = 0.1
-"""Single bands smaller than this share of the strongest are left out of tables, or are ripple; of a
-listed substance this faint only alarm evidence speaks."""
+POSSIBLE_FAINT_SHARE_MIN = 0.05
+POSSIBLE_FAINT_NATS_MIN = 1.5
+"""Single bands smaller than a tenth of the strongest are left out of tables: of a listed substance
+this faint more evidence must speak, and below a twentieth only evidence for an alarm."""
 
 POSSIBLE_BRIGHT_SHARE_MIN = 0.3
 POSSIBLE_BRIGHT_NATS = 2.0
+POSSIBLE_PATTERN_NATS = 2.5
+POSSIBLE_PATTERN_BANDS_MIN = 2
 """A strong unexplained band where a listed substance has its main one is not waved through, even
-when seven to one speaks against it: in a crowd of bands nobody knows, that is little."""
+when seven to one speaks against it: in a crowd of bands nobody knows, that is little. When another
+of its bands is there and none is missing, not even at twelve to one."""
 
 FOREIGN_SHARE_MAX = 0.25
 """Unexplained bands up to this share of the strongest one are ones the tables leave out."""
@@ -123,6 +128,8 @@ def _concern(
         elif not convincing(claim, identification, limits):
             if accepted is not None and accepted in claim.listed:
                 doubtful.append(accepted.substance_id)
+            elif accepted is None and _family_may_be_there(claim, limits):
+                doubtful += _names(claim.listed)
         elif claim.is_shared(limits.margin_nats):
             shared.append(claim)
         else:
@@ -207,18 +214,47 @@ def _possible(
     )
 
 
+def _family_may_be_there(claim: Claim, limits: Thresholds) -> bool:
+    """Whether one of several listed relatives is as likely as not where each is too weak alone."""
+    best = claim.listed[0]
+    absent = any(
+        band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN for band in best.bands
+    )
+    return (
+        not absent
+        and best.share >= POSSIBLE_SHARE_MIN
+        and claim.listed_nats >= limits.possible_nats_min
+    )
+
+
 def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
     """Whether a listed substance on top of all others keeps a measurement from being clear."""
-    if candidate.share < POSSIBLE_SHARE_MIN:
+    if candidate.share < POSSIBLE_FAINT_SHARE_MIN:
         return candidate.nats >= limits.alarm_nats_min
+    if candidate.share < POSSIBLE_SHARE_MIN:
+        faint = min(POSSIBLE_FAINT_NATS_MIN, limits.alarm_nats_min)
+        is_led = principal_found(candidate.bands)
+        return candidate.nats >= (faint if is_led else limits.alarm_nats_min)
     if principal_found(candidate.bands):
-        bright = candidate.share >= POSSIBLE_BRIGHT_SHARE_MIN
-        return candidate.nats >= limits.possible_nats_min - (POSSIBLE_BRIGHT_NATS if bright else 0)
+        return candidate.nats >= limits.possible_nats_min - _leeway(candidate)
     absent = any(
         band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN
         for band in candidate.bands
     )
-    return not absent and candidate.nats >= limits.possible_nats_hidden_min
+    # Two others at their places say as much as the main one, which something covers.
+    found = sum(band.state == "found" for band in candidate.bands)
+    is_pattern = found >= POSSIBLE_PATTERN_BANDS_MIN
+    least = limits.possible_nats_min if is_pattern else limits.possible_nats_hidden_min
+    return not absent and candidate.nats >= least
+
+
+def _leeway(candidate: Candidate) -> float:
+    """Nats by which a candidate whose main band was found may fall short."""
+    if candidate.share < POSSIBLE_BRIGHT_SHARE_MIN:
+        return 0.0
+    states = [band.state for band in candidate.bands]
+    whole = "missing" not in states and states.count("found") >= POSSIBLE_PATTERN_BANDS_MIN
+    return POSSIBLE_PATTERN_NATS if whole else POSSIBLE_BRIGHT_NATS
 
 
 def _poor(
@@ -230,6 +266,8 @@ def _poor(
     facts: dict[str, Parameter] = {}
     if quality.saturated_share > SATURATED_SHARE_MAX:
         reason, facts = "saturated", {"share_percent": round(100.0 * quality.saturated_share)}
+    elif quality.fringed and quality.snr < limits.snr_clear_min:
+        reason, facts = "fringes", _ripple(identification)
     elif not identification.hits and (quality.sharp_count == 0 or quality.snr < NOISE_SNR_MAX):
         reason = "no_signal"
     elif quality.snr < limits.snr_clear_min:
@@ -261,10 +299,17 @@ def _unseen(
     if packaging:
         return "inconclusive", "packaging_only", {"substance_ids": packaging}
     hiding = tuple(name for name in identification.blind if name in listed)
+    if hiding and identification.quality.fringed:
+        return "inconclusive", "fringes", _ripple(identification)
     if hiding:
         return "inconclusive", "could_hide", {"substance_ids": hiding}
     covered = tuple(name for name in identification.covered if name in listed)
     return ("inconclusive", "covered", {"substance_ids": covered}) if covered else None
+
+
+def _ripple(identification: Identification) -> dict[str, Parameter]:
+    """Size of the interference ripple in per cent of the light, to a tenth."""
+    return {"share_percent": round(100.0 * identification.quality.fringe_share, 1)}
 
 
 def _packaging_only(identification: Identification, library: Library) -> tuple[str, ...]:
@@ -345,6 +390,7 @@ def _verdict(
             spike_count=quality.spike_count,
             band_count=quality.band_count,
             axis_offset_cm1=round(identification.axis_offset_cm1, 1),
+            fringe_share=round(quality.fringe_share, 4),
         ),
         library_version=identification.library_version,
         lists=tuple(

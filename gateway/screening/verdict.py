@@ -82,6 +82,7 @@ class QualityRecord(msgspec.Struct, frozen=True):
     """How good the measurement was; numbers as in `gateway.spectra.identification`.
 
     `axis_offset_cm1` is how far the whole axis was moved beyond what was stated of it; 0 = not.
+    `fringe_share` is the amplitude of an interference ripple over the light; 0 = none seen.
     """
 
     snr: float
@@ -93,6 +94,7 @@ class QualityRecord(msgspec.Struct, frozen=True):
     spike_count: int
     band_count: int
     axis_offset_cm1: float = 0.0
+    fringe_share: float = 0.0
 
 
 class ListRecord(msgspec.Struct, frozen=True):

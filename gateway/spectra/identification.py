@@ -67,6 +67,9 @@ class Quality:
         band_count: bands found.
         sharp_count: those too narrow to be background.
         clear_count: sharp ones that stand ten times above the noise.
+        fringe_share: amplitude of a regular ripple over the light, 0 = none; `snr` counts it as
+            noise.
+        fringed: the ripple, not the noise, is what hides bands.
     """
 
     snr: float
@@ -78,6 +81,8 @@ class Quality:
     band_count: int
     sharp_count: int
     clear_count: int
+    fringe_share: float
+    fringed: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,7 +30,7 @@ from gateway.spectra.spectrum import Spectrum, without_padding
 MARGIN_NATS = 3.0
 """Two explanations closer than this (twenty to one) are reported as not separable."""
 
-CANDIDATE_NATS_MIN = -2.0
+CANDIDATE_NATS_MIN = -3.0
 """Weaker candidates are not reported at all."""
 
 CLEAR_SNR_MIN = 10.0
@@ -102,6 +102,8 @@ def identify(spectrum: Spectrum, library: Library) -> Identification:
             band_count=measured.count,
             sharp_count=int(measured.sharp.sum()),
             clear_count=int((measured.sharp & (measured.snr >= CLEAR_SNR_MIN)).sum()),
+            fringe_share=prepared.fringes.share if prepared.fringes else 0.0,
+            fringed=prepared.fringed,
         ),
         library_version=library.version,
         trace=_trace(prepared, search.library, accepted, fit),

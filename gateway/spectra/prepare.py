@@ -6,7 +6,7 @@ grid, then the background, then the noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -14,7 +14,8 @@ from scipy.ndimage import gaussian_filter1d
 from gateway.spectra.baseline import background
 from gateway.spectra.despike import difference_noise, remove_spikes
 from gateway.spectra.errors import SpectrumError
-from gateway.spectra.spectrum import BoolArray, FloatArray, Spectrum
+from gateway.spectra.fringes import Fringes, find_fringes
+from gateway.spectra.spectrum import POINTS_MIN, BoolArray, FloatArray, Spectrum
 
 STEP_CM1 = 2.0
 """Grid spacing: a quarter of a hand-held instrument's line width."""
@@ -22,6 +23,9 @@ STEP_CM1 = 2.0
 WINDOW_CM1 = (200.0, 2400.0)
 """Fingerprint region and the C-N stretch; below lies the laser filter's edge, above C-H
 stretches are too alike to separate anything and the tables call them indicative only."""
+
+MARGIN_CM1 = 20.0
+"""Measured range beyond the window that is used: a spike at the edge is seen by its neighbours."""
 
 SPAN_CM1_MIN = 200.0
 """Less measured range than this holds no pattern of bands."""
@@ -37,6 +41,10 @@ FINE_CM1 = 1.5
 
 RESOLUTION_DEFAULT_CM1 = 8.0
 """Line width of the hand-held class, assumed when neither stated nor measurable."""
+
+RIPPLE_DEVIATION = 0.5
+"""Of a ripple's amplitude. A band must stand six deviations high, three amplitudes: one more than
+from the crest of a ripple to its valley."""
 
 FWHM_PER_SIGMA = 2.3548
 
@@ -56,6 +64,8 @@ class Prepared:
         saturated_share: share of the window's points that were full, 0 to 1.
         spike_count: points replaced as cosmic rays.
         resolution_cm1: line width in use (FWHM).
+        fringes: interference ripple, which `noise` includes; None = none seen.
+        fringed: over half of the range the ripple is larger than the noise.
     """
 
     grid_cm1: FloatArray
@@ -68,6 +78,8 @@ class Prepared:
     saturated_share: float
     spike_count: int
     resolution_cm1: float
+    fringes: Fringes | None
+    fringed: bool
 
     @property
     def span_cm1(self) -> float:
@@ -81,6 +93,7 @@ def prepare(spectrum: Spectrum) -> Prepared:
     Raises:
         SpectrumError: less than 200 cm^-1 lie in the window, or the sampling has a gap in it.
     """
+    spectrum = _near_window(spectrum)
     axis, counts = spectrum.axis_cm1, spectrum.intensity_counts
     clean, spikes = remove_spikes(axis, counts, spectrum.resolution_cm1)
     grid = _grid(axis)
@@ -101,6 +114,8 @@ def prepare(spectrum: Spectrum) -> Prepared:
         )
         lost = near <= max(resolution, 2.0 * STEP_CM1)
     floor = float(min(on_grid.min(), 0.0))
+    fringes = find_fringes(signal, base - floor + np.maximum(smooth, 0.0))
+    ripple = _ripple(fringes, base - floor)
     total = float(np.sum(on_grid - floor))
     share = float(np.clip(np.sum(base - floor) / total, 0.0, 1.0)) if total > 0.0 else 1.0
     return Prepared(
@@ -108,12 +123,37 @@ def prepare(spectrum: Spectrum) -> Prepared:
         signal=signal,
         smooth=smooth,
         background=base,
-        noise=noise,
+        noise=np.hypot(noise, ripple),
         lost=lost,
         background_share=share,
         saturated_share=float(lost.mean()),
         spike_count=int(spikes.sum()),
         resolution_cm1=resolution,
+        fringes=fringes,
+        fringed=fringes is not None and bool(np.median(ripple - noise) > 0.0),
+    )
+
+
+def _ripple(fringes: Fringes | None, background: FloatArray) -> FloatArray | float:
+    """Standard deviation that keeps the crests of a ripple from counting as bands, shape (n,).
+
+    Beneath a band the ripple only changes its height, so that the light of the background counts.
+    """
+    return 0.0 if fringes is None else RIPPLE_DEVIATION * fringes.share * background
+
+
+def _near_window(spectrum: Spectrum) -> Spectrum:
+    """The points in the window and a margin; beyond it the noise may be another, or none."""
+    axis = spectrum.axis_cm1
+    low, high = WINDOW_CM1[0] - MARGIN_CM1, WINDOW_CM1[1] + MARGIN_CM1
+    start, stop = (int(end) for end in np.searchsorted(axis, (low, high)))
+    if stop - start in (axis.size, *range(POINTS_MIN)):
+        return spectrum
+    return replace(
+        spectrum,
+        axis_cm1=axis[start:stop],
+        intensity_counts=spectrum.intensity_counts[start:stop],
+        saturated=None if spectrum.saturated is None else spectrum.saturated[start:stop],
     )
 
 

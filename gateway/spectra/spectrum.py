@@ -29,8 +29,11 @@ SHIFT_CM1_FIRST_MAX = 4_500.0
 SHIFT_CM1_LAST_MIN = 150.0
 """An axis that ends below the first Raman bands is in another unit (micrometres, terahertz)."""
 
+PADDING_JUMP_MAX = 5.0
+"""Step from padding to measurement, over the usual one between neighbours, that is no edge."""
+
 PADDING_POINTS_MIN = 16
-"""So many equal lowest values at an end are filling: noise never repeats itself like this."""
+"""So many equal values at an end are filling: noise never repeats itself like this."""
 
 INTENSITY_ABS_MAX = 1e15
 """Larger numbers are corrupt; the bound keeps squares and sums far from overflow."""
@@ -104,20 +107,29 @@ class Spectrum:
 def without_padding(spectrum: Spectrum) -> Spectrum:
     """The part of a spectrum that was measured.
 
-    Programs fill the range an instrument does not see with zeros; the jump to them would be taken
+    Programs fill the range an instrument does not see with one value; the jump to it would be taken
     for a background, and the empty range for one without bands.
 
     Returns:
-        The spectrum without runs of 16 or more equal lowest values at its ends; itself when there
-        are none or nothing would remain.
+        The spectrum without runs of 16 or more equal values at its ends; itself when there are
+        none or nothing would remain. A run of the highest value is a full detector and stays.
     """
     counts = spectrum.intensity_counts
-    differs = np.flatnonzero(counts != counts.min())
-    if differs.size < POINTS_MIN:
+    changes = np.flatnonzero(np.diff(counts))
+    if not changes.size:
         return spectrum
-    start, stop = int(differs[0]), int(differs[-1]) + 1
-    start = start if start >= PADDING_POINTS_MIN else 0
-    stop = stop if counts.size - stop >= PADDING_POINTS_MIN else counts.size
+    start, stop = int(changes[0]) + 1, int(changes[-1]) + 1
+    highest = counts.max()
+    if start < PADDING_POINTS_MIN or counts[0] == highest:
+        start = 0
+    if counts.size - stop < PADDING_POINTS_MIN or counts[-1] == highest:
+        stop = counts.size
+    if stop - start < POINTS_MIN:
+        return spectrum
+    # Filled with the first measured value, that one belongs to the measurement.
+    usual = PADDING_JUMP_MAX * float(np.median(np.abs(np.diff(counts[start:stop]))))
+    start -= int(start > 0 and abs(counts[start] - counts[0]) <= usual)
+    stop += int(stop < counts.size and abs(counts[stop - 1] - counts[-1]) <= usual)
     if stop - start == counts.size:
         return spectrum
     return Spectrum(

@@ -32,6 +32,7 @@ PARAMETERS = {
     "packaging_only": {"substance_ids": ("ldpe", "pp")},
     "weak_signal": {"snr": 7.5, "snr_min": 20},
     "could_hide": {"substance_ids": ("ammonium_nitrate",)},
+    "fringes": {"share_percent": 2.1},
     "few_bands": {"band_count": 2},
     "saturated": {"share_percent": 4},
     "range_short": {"low_cm1": 700, "high_cm1": 1800, "substance_ids": ("acetic_anhydride",)},
