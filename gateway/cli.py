@@ -48,6 +48,13 @@ class LogForm(StrEnum):
     json = "json"
 
 
+class AxisUnit(StrEnum):
+    """What the first column of a file counts."""
+
+    cm1 = "cm-1"
+    nm = "nm"
+
+
 class Language(StrEnum):
     """The languages of the sentences."""
 
@@ -55,6 +62,16 @@ class Language(StrEnum):
     fr = "fr"
     ar = "ar"
     es = "es"
+
+
+AxisUnitOption = Annotated[
+    AxisUnit | None,
+    typer.Option("--axis-unit", help="Of the files' first column, where no title says it."),
+]
+LaserOption = Annotated[
+    float | None,
+    typer.Option("--laser-nm", min=200.0, max=2000.0, help="Laser's wavelength in nm."),
+]
 
 
 @app.command()
@@ -110,6 +127,14 @@ def identify(  # noqa: PLR0913, PLR0917 - the options of the command
     calibration: Annotated[
         Path | None, typer.Option(help="What `harmattan calibrate --save` has written.")
     ] = None,
+    calibration_days_max: Annotated[
+        int, typer.Option(min=1, max=3650, help="An older calibration counts no more.")
+    ] = 30,
+    axis_unit: AxisUnitOption = None,
+    laser_nm: LaserOption = None,
+    average: Annotated[  # noqa: FBT002
+        bool, typer.Option("--average", help="The files are exposures of one sample.")
+    ] = False,
     at_length: Annotated[bool, typer.Option("--explain", help="Explain band by band.")] = False,  # noqa: FBT002
     plot: Annotated[
         Path | None, typer.Option(help="Draw the verdict on one file into this SVG file.")
@@ -118,14 +143,21 @@ def identify(  # noqa: PLR0913, PLR0917 - the options of the command
     """Identify the substances in measured spectra and give a verdict for each file."""
     from gateway import calibration as calibrating  # noqa: PLC0415 - see the rules of the file
     from gateway import identify as identification  # noqa: PLC0415
+    from gateway.sample import Axis  # noqa: PLC0415
 
+    axis = Axis(axis_unit.value if axis_unit else "", laser_nm or 0.0)
+    basis = calibrating.for_files(calibrate_with, calibration, calibration_days_max)
+    if basis is not None and basis.text:
+        sys.stderr.write(f"harmattan: {basis.text}\n")
     raise typer.Exit(
         identification.run(
             files,
             as_json=as_json,
             language=language.value,
             axis_uncertainty_cm1=axis_uncertainty_cm1,
-            calibration=calibrating.for_files(calibrate_with, calibration),
+            basis=basis,
+            axis=axis,
+            average=average,
             at_length=at_length,
             plot=plot,
             console=Console(),
@@ -136,7 +168,7 @@ def identify(  # noqa: PLR0913, PLR0917 - the options of the command
 
 
 @app.command()
-def calibrate(
+def calibrate(  # noqa: PLR0913, PLR0917 - the options of the command
     file: Annotated[Path | None, typer.Argument(help="Spectrum of the standard.")] = None,
     standard: Annotated[
         str, typer.Option(help="What was measured: polystyrene, cyclohexane, paracetamol, ...")
@@ -150,6 +182,18 @@ def calibrate(
         tuple[Path, Path] | None,
         typer.Option(metavar="CERTIFICATE GLASS", help="Correct intensities by an SRM 224x."),
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="With --node: it measures the SRM 224x of this certificate."),
+    ] = None,
+    instrument: Annotated[
+        str, typer.Option(help="Model and serial number, where the file does not say.")
+    ] = "",
+    measured: Annotated[
+        str, typer.Option(metavar="DATE", help="When, year first; else file's words or time.")
+    ] = "",
+    axis_unit: AxisUnitOption = None,
+    laser_nm: LaserOption = None,
     wait_s: Annotated[
         float, typer.Option(min=1.0, max=600.0, help="How long to wait for the node.")
     ] = 120.0,
@@ -164,21 +208,36 @@ def calibrate(
     if (file is None) == (not node):
         raise SettingsError("give a spectrum of the standard, or --node NODE: one of the two")
     if file is None:
-        if save is not None or response is not None:
+        if save or response or instrument or measured or axis_unit or laser_nm:
             raise SettingsError(
-                "--save and --response go with a file; a node's is kept at the post"
+                "--save, --response, --instrument, --measured, --axis-unit and --laser-nm go with "
+                "a file; of a node the post knows all that"
             )
-        status = calibrating.run_node(
-            settings.load(settings_path),
-            node,
-            standard,
-            as_json=as_json,
-            wait_s=wait_s,
-            console=Console(),
-        )
+        from gateway import node_calibration as of_node  # noqa: PLC0415
+
+        loaded, console = settings.load(settings_path), Console()
+        if certificate is not None:
+            status = of_node.run_glass(
+                loaded, node, certificate, as_json=as_json, wait_s=wait_s, console=console
+            )
+        else:
+            status = of_node.run_node(
+                loaded, node, standard, as_json=as_json, wait_s=wait_s, console=console
+            )
     else:
+        if certificate is not None:
+            raise SettingsError("--certificate goes with --node; with a file it is --response")
+        from gateway.sample import Axis  # noqa: PLC0415
+
+        axis = Axis(axis_unit.value if axis_unit else "", laser_nm or 0.0)
         status = calibrating.run_files(
-            file, standard, as_json=as_json, save=save, response=response, console=Console()
+            file,
+            standard,
+            said=calibrating.Said(instrument, measured, axis),
+            as_json=as_json,
+            save=save,
+            response=response,
+            console=Console(),
         )
     raise typer.Exit(status)
 
@@ -189,15 +248,29 @@ def calibrate_lamp(
     stored: Annotated[
         str, typer.Option(help="The instrument's coefficients, such as 800.3,0.142,-1.2e-5.")
     ],
+    standard: Annotated[
+        str,
+        typer.Option(
+            metavar="STANDARD=FILE", help="Pixels and counts of a standard: finds the laser."
+        ),
+    ] = "",
+    laser_nm: Annotated[
+        float, typer.Option(min=200.0, max=2000.0, help="Nominal wavelength of the laser, in nm.")
+    ] = 785.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
 ) -> None:
     """Fit an instrument's wavelength axis to the spectrum of a neon lamp.
 
-    Exit status: 0 fitted, 1 the lamp gives no axis, 2 the file cannot be read.
+    Exit status: 0 fitted, 1 the lamp gives no axis or the standard no laser, 2 a file cannot be
+    read.
     """
-    from gateway import calibration as calibrating  # noqa: PLC0415 - see the rules of the file
+    from gateway import lamp  # noqa: PLC0415 - see the rules of the file
 
-    raise typer.Exit(calibrating.run_lamp(file, stored, as_json=as_json, console=Console()))
+    raise typer.Exit(
+        lamp.run_lamp(
+            file, stored, standard=standard, laser_nm=laser_nm, as_json=as_json, console=Console()
+        )
+    )
 
 
 def main() -> None:

@@ -1,12 +1,14 @@
 """`harmattan identify`: read spectra from files, print a verdict for each.
 
-Files are taken as calibrated to within the stated axis uncertainty. A file that cannot be read is
-reported and the others go on; the exit status then is 2. The verdict does not change the status:
-a script reads it from the output.
+Files are taken as calibrated to within the stated axis uncertainty, unless a calibration is named:
+then it must be young enough, and of the files' instrument as far as both say which. A file that
+cannot be read is reported and the others go on; the exit status then is 2. The verdict does not
+change the status: a script reads it from the output.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,31 +19,59 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.catalogue import translate
 from gateway.errors import GatewayError
 from gateway.library.opening import open_library
-from gateway.screening.account import account
+from gateway.sample import (
+    FILE_BYTES_MAX,
+    Axis,
+    Basis,
+    Sample,
+    read_average,
+    read_sample,
+    read_spectrum,
+)
+from gateway.screening.account import NOTES, account
 from gateway.screening.doubt import doubted, refusal
-from gateway.screening.explain import explain, name_of
+from gateway.screening.explain import comma, explain, isolated, name_of
 from gateway.screening.judge import unjudged
-from gateway.screening.picture import draw
+from gateway.screening.picture import LABELS, draw
 from gateway.screening.rules import screen
-from gateway.screening.standing import assume, hold_back, rely
+from gateway.screening.standing import UNCALIBRATED_CM1, assume, hold_back
 from gateway.screening.verdict import HitRecord, Verdict
 from gateway.screening.watchlists import Watchlists
-from gateway.spectra.calibrate import Calibration
-from gateway.spectra.columns import parse_columns
-from gateway.spectra.detector import clipped
-from gateway.spectra.errors import FormatError, SpectraError
+from gateway.spectra.errors import SpectraError
 from gateway.spectra.identification import Trace
-from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
+from gateway.spectra.kind import axis_fault, light_fault
 from gateway.spectra.library import Library
 from gateway.spectra.match import identify
 from gateway.spectra.quality import Condition, findings, measure_condition
-from gateway.spectra.spc import looks_like_spc, parse_spc
-from gateway.spectra.spectrum import FloatArray, Spectrum, without_padding
+from gateway.spectra.spectrum import Spectrum, without_padding
 
-FILE_BYTES_MAX = 16 * 1024 * 1024
-"""A hundred times the largest laboratory file seen; bounds memory before anything is parsed."""
+__all__ = [
+    "FILE_BYTES_MAX",
+    "Basis",
+    "Judged",
+    "Outcome",
+    "identify_file",
+    "judge_spectrum",
+    "read_spectrum",
+    "run",
+]
+
+WORDS = {
+    "substance": "substance found",
+    "score": "score of the hit",
+    "found": "found at cm-1",
+    "missing": "missing at cm-1",
+    "lists": "on the lists",
+    "quality": (
+        "signal to noise {snr}, {low_cm1} to {high_cm1} cm-1, {unexplained} of {band_count} bands "
+        "unexplained; library {version}, lists {lists}"
+    ),
+    "averaged": "{count} exposures averaged, {rays} cosmic rays left out",
+}
+"""Words of the table -> msgid."""
 
 STATUS_READ = 0
 STATUS_UNREADABLE = 2
@@ -59,11 +89,21 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: a verdict with what it rests on, or an error."""
+    """What became of one file, or of several exposures: a verdict, or an error.
+
+    Attributes:
+        file: its name, or the names of the exposures.
+        judged: None when it could not be.
+        error: why; empty otherwise.
+        exposure_count: files averaged; 1 = the file alone.
+        ray_count: cosmic rays that the average showed.
+    """
 
     file: str
     judged: Judged | None
     error: str
+    exposure_count: int = 1
+    ray_count: int = 0
 
     @property
     def verdict(self) -> Verdict | None:
@@ -77,7 +117,9 @@ def run(  # noqa: PLR0913 - the options of the command
     as_json: bool,
     language: str,
     axis_uncertainty_cm1: float = 2.0,
-    calibration: Calibration | None = None,
+    basis: Basis | None = None,
+    axis: Axis | None = None,
+    average: bool = False,
     at_length: bool = False,
     plot: Path | None = None,
     console: Console,
@@ -87,11 +129,13 @@ def run(  # noqa: PLR0913 - the options of the command
     """Identify each file and print one line of JSON or a table for it.
 
     Args:
-        files: two-column CSV or JCAMP-DX files.
+        files: two-column CSV, JCAMP-DX or Galactic SPC files.
         as_json: one JSON object per line instead of tables.
         language: of the sentences: en, fr, ar or es.
         axis_uncertainty_cm1: half-width of the axis error that may remain.
-        calibration: of the instrument that measured the files; None = taken as calibrated.
+        basis: calibration of the instrument that measured the files; None = taken as calibrated.
+        axis: what the person says of the first column; None = nothing.
+        average: the files are exposures of one sample and get one verdict.
         at_length: explain each verdict at length.
         plot: SVG file to draw the verdict on the only file into.
         console: where to print.
@@ -105,12 +149,20 @@ def run(  # noqa: PLR0913 - the options of the command
         GatewayError: a picture of several files is asked for, or it cannot be written; the library
             or a list cannot be used.
     """
-    if plot is not None and len(files) != 1:
+    if plot is not None and len(files) != 1 and not average:
         raise GatewayError(f"--plot draws one file, {len(files)} are given; draw one at a time")
     library, watchlists = open_library(library_directory, lists_directory)
     status = STATUS_READ
-    for file in files:
-        outcome = identify_file(file, library, watchlists, axis_uncertainty_cm1, calibration)
+    for group in [files] if average else [[file] for file in files]:
+        outcome = _identify(
+            group,
+            library,
+            watchlists,
+            axis_uncertainty_cm1,
+            basis,
+            axis=axis,
+            average=average,
+        )
         if outcome.verdict is None:
             status = STATUS_UNREADABLE
         if as_json:
@@ -120,6 +172,9 @@ def run(  # noqa: PLR0913 - the options of the command
             _show(outcome, language, library, console)
             if at_length and outcome.verdict is not None:
                 _show_account(outcome.verdict, language, library, console)
+            elif outcome.verdict is not None and outcome.verdict.calibration is not None:
+                for note in outcome.verdict.calibration.notes:
+                    console.print(Text(translate(NOTES[note], language), style="dim"))
         if plot is not None:
             _draw(outcome, language, library, plot)
     return status
@@ -130,26 +185,73 @@ def identify_file(
     library: Library,
     watchlists: Watchlists,
     axis_uncertainty_cm1: float,
-    calibration: Calibration | None = None,
+    basis: Basis | None = None,
 ) -> Outcome:
     """Read and judge one file; whatever is wrong with it becomes the outcome's error."""
+    return _identify([file], library, watchlists, axis_uncertainty_cm1, basis)
+
+
+def _identify(
+    files: list[Path],
+    library: Library,
+    watchlists: Watchlists,
+    axis_uncertainty_cm1: float,
+    basis: Basis | None,
+    *,
+    axis: Axis | None = None,
+    average: bool = False,
+) -> Outcome:
+    """Read and judge one file, or several exposures of one sample."""
+    name = ", ".join(map(_text, files))
     try:
-        spectrum = read_spectrum(file, axis_uncertainty_cm1)
-        if calibration is not None:
-            spectrum = calibration.correct(spectrum)
-        judged = judge_spectrum(spectrum, library, watchlists)
+        if average:
+            sample = read_average(files, axis_uncertainty_cm1, axis)
+        else:
+            sample = read_sample(files[0], axis_uncertainty_cm1, axis)
+        judged = _judge_sample(sample, library, watchlists, axis_uncertainty_cm1, basis)
     except (SpectraError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError):
             reason = f"{error.strerror or error}; check the file and its permissions"
-        return Outcome(_text(file), None, f"{_text(file)}: {reason}")
-    standing = rely(calibration) if calibration else assume(axis_uncertainty_cm1)
-    held = hold_back(judged.verdict, standing, watchlists)
-    return Outcome(_text(file), judged._replace(verdict=held), "")
+        return Outcome(name, None, f"{name}: {reason}")
+    return Outcome(name, judged, "", len(files), sample.ray_count)
 
 
-def judge_spectrum(spectrum: Spectrum, library: Library, watchlists: Watchlists) -> Judged:
+def _judge_sample(
+    sample: Sample,
+    library: Library,
+    watchlists: Watchlists,
+    axis_uncertainty_cm1: float,
+    basis: Basis | None,
+) -> Judged:
+    """Judge a sample on the axis that its calibration gives, as far as that allows.
+
+    Raises:
+        SpectrumError: too little of the fingerprint range is measured.
+    """
+    spectrum = sample.spectrum
+    # On the axis as written: a corrected count of pixels is none any more.
+    why = "" if sample.axis_stated else axis_fault(spectrum.axis_cm1)
+    standing = basis.standing(sample.origin) if basis else assume(axis_uncertainty_cm1)
+    if standing.calibration is not None:
+        spectrum = standing.calibration.correct(spectrum)
+    elif basis is not None:
+        reach_cm1 = max(axis_uncertainty_cm1, UNCALIBRATED_CM1)
+        spectrum = dataclasses.replace(spectrum, axis_uncertainty_cm1=reach_cm1)
+    judged = judge_spectrum(spectrum, library, watchlists, why_axis=why)
+    return judged._replace(verdict=hold_back(judged.verdict, standing, watchlists))
+
+
+def judge_spectrum(
+    spectrum: Spectrum, library: Library, watchlists: Watchlists, *, why_axis: str | None = None
+) -> Judged:
     """Judge one spectrum of a file with what its quality allows.
+
+    Args:
+        spectrum: of the file.
+        library: of substances.
+        watchlists: in force.
+        why_axis: what its axis is instead of a Raman shift; None = ask its numbers.
 
     Raises:
         SpectrumError: too little of the fingerprint range is measured.
@@ -159,6 +261,9 @@ def judge_spectrum(spectrum: Spectrum, library: Library, watchlists: Watchlists)
     condition = measure_condition(
         axis, counts, saturated=spectrum.saturated, resolution_cm1=spectrum.resolution_cm1
     )
+    if why_axis is not None:
+        why = why_axis or light_fault(axis, counts)
+        condition = dataclasses.replace(condition, why_not_raman=why)
     found = findings(condition)
     refused = refusal(found)
     if refused is not None:
@@ -175,59 +280,15 @@ def _text(file: Path) -> str:
     return str(file).encode("utf-8", errors="replace").decode("utf-8")
 
 
-def read_spectrum(file: Path, axis_uncertainty_cm1: float = 2.0) -> Spectrum:
-    """Read a spectrum from a two-column text, a JCAMP-DX or a Galactic SPC file.
-
-    Raises:
-        OSError: the file cannot be opened.
-        FormatError: it is no readable spectrum; names line, value and remedy.
-        SpectrumError: its numbers cannot be used.
-    """
-    if not file.is_file():
-        kind = "is not a file" if file.exists() else "does not exist"
-        raise FormatError(f"{kind}; give the path of a spectrum file")
-    with file.open("rb") as source:
-        content = source.read(FILE_BYTES_MAX + 1)
-    if len(content) > FILE_BYTES_MAX:
-        raise FormatError(
-            f"larger than {FILE_BYTES_MAX} bytes; export a single spectrum as two columns"
-        )
-    if not content.strip():
-        raise FormatError("is empty; export the spectrum again")
-    axis, counts = _columns(content)
-    return Spectrum(
-        axis,
-        counts,
-        saturated=clipped(axis, counts),
-        axis_uncertainty_cm1=axis_uncertainty_cm1,
-    )
-
-
-def _columns(content: bytes) -> tuple[FloatArray, FloatArray]:
-    """Raman shift and intensity, shape (n,), from any of the forms.
-
-    Raises:
-        FormatError: it is none of them, or holds several spectra.
-    """
-    if looks_like_spc(content):
-        traces = parse_spc(content)
-        if len(traces) > 1:
-            raise FormatError(f"holds {len(traces)} spectra; export the one to be identified")
-        return traces[0].axis_cm1, traces[0].intensity
-    if b"\0" in content:
-        raise FormatError("is binary, not text; export as two-column CSV, JCAMP-DX or SPC")
-    # Numbers are ASCII; comments of old instruments may be in any 8-bit code.
-    text = content.decode("utf-8", errors="replace")
-    return parse_jcamp(text) if looks_like_jcamp(text) else parse_columns(text)
-
-
 def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
     """One file's line of JSON."""
     if outcome.judged is None:
         return {"file": outcome.file, "error": outcome.error}
     verdict = outcome.judged.verdict
+    averaged = {"exposures": outcome.exposure_count, "cosmic_rays": outcome.ray_count}
     return {
         "file": outcome.file,
+        **({"average": averaged} if outcome.exposure_count > 1 else {}),
         "verdict": verdict.verdict,
         "hits": verdict.hits,
         "reason": explain(verdict, language),
@@ -251,12 +312,13 @@ def _show(outcome: Outcome, language: str, library: Library, console: Console) -
         return
     verdict = outcome.verdict
     head = Text(outcome.file, style="bold")
-    console.print(head.append("  ").append(f" {verdict.verdict} ", style=COLOURS[verdict.verdict]))
+    word = translate(LABELS[verdict.verdict], language)
+    console.print(head.append("  ").append(f" {word} ", style=COLOURS[verdict.verdict]))
     console.print(Text(explain(verdict, language)))
     if verdict.hits:
         table = Table(box=None, pad_edge=False)
-        for title in ("substance", "CAS", "score", "found cm-1", "missing cm-1", "lists"):
-            table.add_column(title)
+        for title in ("substance", "CAS", "score", "found", "missing", "lists"):
+            table.add_column(translate(WORDS[title], language) if title in WORDS else title)
         for hit in verdict.hits:
             table.add_row(
                 Text(name_of(hit.substance_id, language, library)),
@@ -267,17 +329,29 @@ def _show(outcome: Outcome, language: str, library: Library, console: Console) -
                 " ".join(hit.lists),
             )
         console.print(table)
+    if outcome.exposure_count > 1:
+        line = translate(WORDS["averaged"], language)
+        facts = {"count": outcome.exposure_count, "rays": outcome.ray_count}
+        console.print(Text(line.format(**facts), style="dim"))
+    if verdict.quality is not None:
+        console.print(Text(_quality(verdict, language), style="dim"))
+
+
+def _quality(verdict: Verdict, language: str) -> str:
+    """How good the measurement was and what was asked, in one line."""
     quality = verdict.quality
-    if quality is not None:
-        console.print(
-            Text(
-                f"signal to noise {quality.snr:g}, {quality.low_cm1:g} to {quality.high_cm1:g} "
-                f"cm-1, {len(verdict.unexplained_cm1)} of {quality.band_count} bands unexplained; "
-                f"library {verdict.library_version}, lists "
-                + " ".join(f"{entry.list_id} {entry.date}" for entry in verdict.lists),
-                style="dim",
-            )
-        )
+    if quality is None:
+        return ""
+    lists = [isolated(f"{entry.list_id} {entry.date}", language) for entry in verdict.lists]
+    return translate(WORDS["quality"], language).format(
+        snr=f"{quality.snr:g}",
+        low_cm1=f"{quality.low_cm1:g}",
+        high_cm1=f"{quality.high_cm1:g}",
+        unexplained=len(verdict.unexplained_cm1),
+        band_count=quality.band_count,
+        version=isolated(verdict.library_version, language),
+        lists=comma(language).join(lists),
+    )
 
 
 def _show_account(verdict: Verdict, language: str, library: Library, console: Console) -> None:
@@ -290,7 +364,7 @@ def _draw(outcome: Outcome, language: str, library: Library, path: Path) -> None
     """Write the picture of one verdict; of a file that could not be read there is none."""
     if outcome.judged is None:
         return
-    title = Path(outcome.file).name
+    title = ", ".join(Path(name).name for name in outcome.file.split(", "))
     text = draw(outcome.judged.verdict, outcome.judged.trace, library, language, title)
     try:
         path.write_text(text, encoding="utf-8")

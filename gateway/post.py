@@ -22,18 +22,15 @@ from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.broker import Broker, find_program
 from gateway.ingest.committer import Committer
 from gateway.ingest.judging import Judging
+from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
 from gateway.journal.records import save_counters
 from gateway.journal.store import FILE_NAME, Journal
-from gateway.library import folder as library_folder
-from gateway.library.lists import load_lists
 from gateway.lock import locked
 from gateway.observe.counters import Counters
 from gateway.observe.log import Lines, Log
-from gateway.screening.watchlists import WatchlistError, Watchlists
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
-from gateway.spectra.library import Library
 from gateway.spectra.standards import load_standards
 from gateway.supervisor import attempt, end, supervise
 
@@ -124,24 +121,21 @@ async def _run_parts(
         log=log,
     )
     committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
-    library, watchlists, faults = _load_tables(settings)
-    log.info("library", version=library.version, lists=watchlists.version)
-    for fault in faults:
-        counters.count("library_fault")
-        log.error("library_fault", text=f"{fault}; it is left out, the rest is in use")
+    _check_standards(settings)
+    knowledge = Knowledge(
+        settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
+    )
     judging = Judging(
         settings,
         journal,
         roster,
-        library,
-        watchlists,
+        knowledge,
         wanted=judge_wanted,
         alert_wanted=alert_wanted,
         attempt=partial(attempt, "judging", counters=counters, log=log),
         now_ms=now_ms,
         counters=counters,
         log=log,
-        library_faults=faults,
     )
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
@@ -150,6 +144,7 @@ async def _run_parts(
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
+        "knowledge": knowledge.run,
         "forwarder": forwarder.run,
         "counters": partial(_keep_counters, journal, counters, lines),
     }
@@ -176,36 +171,25 @@ async def _run_parts(
         await stop.wait()
         await end(tasks)
     judging.close()
+    knowledge.close()
 
 
-def _load_tables(settings: Settings) -> tuple[Library, Watchlists, tuple[str, ...]]:
-    """Return the library and lists that verdicts are made from, and what had to be left out.
-
-    A faulty package or list of the post's own must not keep it from recognising everything else.
+def _check_standards(settings: Settings) -> None:
+    """Insist that every node's standard is one.
 
     Raises:
-        SettingsError: the shipped tables are not what was delivered, or have no standard that a
-            node names.
+        SettingsError: it is not, or the shipped table of standards is faulty.
     """
     try:
         known = load_standards()
-        for node in settings.nodes:
-            if node.standard not in known:
-                raise SettingsError(
-                    f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
-                    f"{', '.join(sorted(known))}"
-                )
-        loaded = library_folder.load(_folder(settings.spectra.library_directory), strict=False)
-        lists = load_lists(
-            _folder(settings.screening.lists_directory), loaded.library, strict=False
-        )
-    except (SpectraError, WatchlistError) as error:
+    except SpectraError as error:
         raise SettingsError(f"this installation: {error}; install the package again") from error
-    return loaded.library, lists.watchlists, (*loaded.faults, *lists.faults)
-
-
-def _folder(name: str) -> Path | None:
-    return Path(name) if name else None
+    for node in settings.nodes:
+        if node.standard not in known:
+            raise SettingsError(
+                f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
+                f"{', '.join(sorted(known))}"
+            )
 
 
 async def _keep_counters(journal: Journal, counters: Counters, lines: Lines) -> None:

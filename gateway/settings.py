@@ -72,6 +72,7 @@ class SpectraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # How far an axis without calibration is searched for listed substances, only to name them.
     axis_uncertainty_cm1: Annotated[float, msgspec.Meta(ge=0.5, le=5.0)] = 4.0
     calibration_days_max: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
+    response_days_max: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 365  # of intensities
     library_directory: str = "library"  # what is measured or installed here; may not exist
 
 

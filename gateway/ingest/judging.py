@@ -7,36 +7,36 @@ anywhere, the post judges again and alerts once.
 import asyncio
 import dataclasses
 import hashlib
-import struct
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol, TypeVar
 
-import apsw
 import msgspec
-import numpy as np
 
 from gateway import wire
 from gateway.alerts import alert as alerts
 from gateway.errors import JournalError
 from gateway.fleet.roster import Roster
+from gateway.ingest.cases import (
+    Case,
+    evaluate,
+    evaluate_response,
+    evaluate_standard,
+    failed,
+    gather,
+)
+from gateway.ingest.glass import is_glass
+from gateway.ingest.knowledge import Knowledge, Known
 from gateway.ingest.rejudging import Rejudging, Settle
-from gateway.journal import calibrations, records
+from gateway.journal import calibrations, records, responses
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.screening.explain import explain
-from gateway.screening.frame import Frame, FrameError
-from gateway.screening.judge import Verdict, judge, unjudged
-from gateway.screening.standing import Trial, choose
-from gateway.screening.watchlists import Watchlists
-from gateway.settings import LANGUAGES, Settings
-from gateway.spectra.axis import AxisRecord
-from gateway.spectra.calibrate import Calibration, calibrate
-from gateway.spectra.errors import CalibrationError, LibraryError, SpectraError
-from gateway.spectra.library import Library
-from gateway.spectra.standards import STANDARD_DEFAULT, find_standard
+from gateway.screening.judge import Verdict, unjudged
+from gateway.settings import LANGUAGES, Settings, SpectraSettings
+from gateway.spectra.calibrate import Calibration
 from protocol import messages
 
 Result = TypeVar("Result")
@@ -55,30 +55,6 @@ UNUSABLE = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Case:
-    """All that a verdict is made from.
-
-    Attributes:
-        order: place of the reading among all readings.
-        standard: what its command named, else what the node's settings say.
-        kept: calibrations of its axis around it.
-    """
-
-    order: int
-    received_ms: int
-    reading: wire.Reading
-    birth: wire.Birth | None
-    dark: wire.Reading | None
-    standard: str
-    kept: tuple[calibrations.Kept, ...]
-
-    @property
-    def instrument(self) -> str:
-        """Model and serial number, as far as the node has said."""
-        return axis_record(self.birth).instrument.strip() if self.birth else ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Judged:
     """A verdict, and its sentence in every language."""
 
@@ -93,19 +69,6 @@ class Attempt(Protocol):
         """Do the work."""
 
 
-def axis_record(birth: wire.Birth) -> AxisRecord:
-    """Return the axis that a birth describes."""
-    count = len(birth.coefficients_f32le) // 4
-    return AxisRecord(
-        coefficients_nm=struct.unpack(f"<{count}f", birth.coefficients_f32le),
-        pixel_count=birth.pixel_count,
-        excitation_nm=birth.excitation_pm / 1_000,
-        resolution_cm1=birth.resolution_mcm1 / 1_000,
-        full_scale_counts=birth.full_scale_counts,
-        instrument=f"{birth.instrument_model} {birth.instrument_serial}",
-    )
-
-
 class Judging:
     """Judges what is pending, each node's readings in order, the nodes taking turns.
 
@@ -113,13 +76,11 @@ class Judging:
         settings: of the post.
         journal: open.
         roster: asks a node for its birth.
-        library: of substances.
-        watchlists: in force.
-        wanted: set when a reading awaits its verdict.
+        knowledge: library and lists in force.
+        wanted: set when a reading awaits its verdict, or knowledge has changed.
         alert_wanted: set by us when an alert is in the outbox.
         attempt: gives None instead of what the evaluation raises, having logged it.
         now_ms: the gateway's wall clock, Unix milliseconds.
-        library_faults: parts of the library that are left out, for the status.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins
@@ -127,8 +88,7 @@ class Judging:
         settings: Settings,
         journal: Journal,
         roster: Roster,
-        library: Library,
-        watchlists: Watchlists,
+        knowledge: Knowledge,
         *,
         wanted: asyncio.Event,
         alert_wanted: asyncio.Event,
@@ -136,13 +96,11 @@ class Judging:
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
-        library_faults: tuple[str, ...] = (),
     ) -> None:
         self._settings = settings
         self._journal = journal
         self._roster = roster
-        self._library = library
-        self._watchlists = watchlists
+        self._knowledge = knowledge
         self._wanted = wanted
         self._alert_wanted = alert_wanted
         self._attempt = attempt
@@ -153,9 +111,7 @@ class Judging:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
         self._rejudging = Rejudging(
             journal,
-            library.version,
-            watchlists.version,
-            library_faults,
+            knowledge,
             judge=self._judge_again,
             alerted=alert_wanted.set,
             now_ms=now_ms,
@@ -196,6 +152,9 @@ class Judging:
         if pending.reading is not None and pending.reading.role == messages.ROLE_STANDARD:
             await self._calibrate(pending, pending.reading)
             return
+        if pending.is_told:
+            await self._rejudging.judge_again_now(pending)
+            return
         judged = await self._judged(pending)
         verdict, text = judged.verdict, judged.sentences[self._settings.language]
         judgement = self._judgement(pending, judged)
@@ -218,54 +177,42 @@ class Judging:
 
     async def _judged(self, pending: records.Pending) -> Judged:
         """Return the verdict on one reading; inconclusive when the evaluation fails."""
-        judged = None
+        judged, known = None, self._knowledge.current
         if pending.reading is not None:
-            case = await self._journal.read(partial(self._gather, pending, pending.reading))
-            if case.birth is None:
-                self._roster.ask_birth(pending.node)
+            case = await self._gather(pending, pending.reading)
             loop = asyncio.get_running_loop()
-            judged = await self._attempt(loop.run_in_executor(self._thread, self._evaluate, case))
+            judged = await self._attempt(
+                loop.run_in_executor(self._thread, _evaluate, case, known, self._settings.spectra)
+            )
         if judged is None:
-            judged = _say(unjudged("judgement_failed", self._library, self._watchlists))
+            judged = _say(unjudged("judgement_failed", known.library, known.watchlists))
         return judged
+
+    async def _gather(self, pending: records.Pending, reading: wire.Reading) -> Case:
+        """Return a reading with what the journal has about it; ask for a missing axis."""
+        case = await self._journal.read(
+            partial(gather, settings=self._settings, pending=pending, reading=reading)
+        )
+        if case.birth is None:
+            self._roster.ask_birth(pending.node)
+        return case
 
     async def _judge_again(self, pending: records.Pending) -> tuple[Verdict, Settle]:
         """Return today's verdict on a stored reading, and what makes a judgement of it."""
         judged = await self._judged(pending)
         return judged.verdict, partial(self._judgement, pending, judged)
 
-    def _evaluate(self, case: _Case) -> Judged:
-        """Judge in the judges' thread; numpy lets the loop go on meanwhile."""
-        verdict = judge(
-            _counts(case.reading),
-            axis=axis_record(case.birth) if case.birth else None,
-            dark_counts=_counts(case.dark) if case.dark else None,
-            full_scale_counts=case.reading.full_scale_counts,
-            flags=case.reading.flags,
-            library=self._library,
-            watchlists=self._watchlists,
-            standing=choose(
-                [_trial(kept) for kept in case.kept],
-                order=case.order,
-                received_ms=case.received_ms,
-                days_max=self._settings.spectra.calibration_days_max,
-                axis_uncertainty_cm1=self._settings.spectra.axis_uncertainty_cm1,
-                instrument=case.instrument,
-                standard=case.standard,
-            ),
-        )
-        return _say(verdict)
-
     async def _calibrate(self, pending: records.Pending, reading: wire.Reading) -> None:
         """Evaluate a measured standard and keep what came of it."""
-        case = await self._journal.read(partial(self._gather, pending, reading))
-        if case.birth is None:
-            self._roster.ask_birth(pending.node)
+        case = await self._gather(pending, reading)
+        if is_glass(case.standard):
+            await self._correct(pending, case, reading.axis_id)
+            return
         loop = asyncio.get_running_loop()
-        kept = await self._attempt(loop.run_in_executor(self._thread, _evaluate_standard, case))
+        kept = await self._attempt(loop.run_in_executor(self._thread, evaluate_standard, case))
         if kept is None:
             text = "the evaluation failed; measure the standard again and report the fault"
-            kept = _failed(case, "evaluation_failed", text)
+            kept = failed(case, "evaluation_failed", text)
         days_max = self._settings.spectra.calibration_days_max
         await self._journal.write(
             partial(
@@ -277,6 +224,24 @@ class Judging:
             )
         )
         self._tell_calibration(pending, kept)
+
+    async def _correct(self, pending: records.Pending, case: Case, axis_id: bytes) -> None:
+        """Evaluate a measured glass and keep what came of it."""
+        loop = asyncio.get_running_loop()
+        kept = await self._attempt(
+            loop.run_in_executor(self._thread, evaluate_response, case, self._settings)
+        )
+        if kept is None:
+            text = "the evaluation failed; measure the glass again and report the fault"
+            kept = failed(case, "evaluation_failed", text)
+        await self._journal.write(
+            partial(responses.insert_response, node=pending.node, axis_id=axis_id, kept=kept)
+        )
+        label = {**_label(pending), "glass": kept.standard_id}
+        if kept.fault:
+            self._log.warning("response_failed", **label, fault=kept.fault, text=kept.text)
+        else:
+            self._log.info("response_made", **label)
 
     def _tell_calibration(self, pending: records.Pending, kept: calibrations.Kept) -> None:
         """Count and log what came of a standard."""
@@ -294,26 +259,6 @@ class Judging:
             uncertainty_cm1=found.uncertainty_cm1,
             resolution_cm1=found.resolution_cm1,
             residual_cm1_rms=found.residual_cm1_rms,
-        )
-
-    def _gather(
-        self, pending: records.Pending, reading: wire.Reading, connection: apsw.Connection
-    ) -> _Case:
-        """Return a reading with what the journal has about it."""
-        node = pending.node
-        usual = next(
-            (entry.standard for entry in self._settings.nodes if entry.id == node),
-            STANDARD_DEFAULT,
-        )
-        ordered = calibrations.read_order(connection, node, reading.inspection_id)
-        return _Case(
-            order=pending.record_id,
-            received_ms=pending.received_ms,
-            reading=reading,
-            birth=records.read_axis_birth(connection, node, reading.axis_id),
-            dark=records.read_dark(connection, node, reading),
-            standard=ordered or usual,
-            kept=calibrations.read_around(connection, node, reading.axis_id, pending.record_id),
         )
 
     def _judgement(
@@ -356,53 +301,13 @@ class Judging:
         return dataclasses.replace(kept, alert_id=identity, alert_body=body)
 
 
+def _evaluate(case: Case, known: Known, spectra: SpectraSettings) -> Judged:
+    return _say(evaluate(case, known, spectra))
+
+
 def _say(verdict: Verdict) -> Judged:
     """Return the verdict with its sentences."""
     return Judged(verdict, {language: explain(verdict, language) for language in LANGUAGES})
-
-
-def _evaluate_standard(case: _Case) -> calibrations.Kept:
-    """Calibrate by a node's measured standard; a fault is part of the answer."""
-    frame = Frame(
-        _counts(case.reading),
-        axis_record(case.birth) if case.birth else None,
-        _counts(case.dark) if case.dark else None,
-        case.reading.full_scale_counts,
-    )
-    try:
-        standard = find_standard(case.standard)
-    except LibraryError as error:
-        return _failed(case, "unknown_standard", str(error))
-    try:
-        found = calibrate(
-            frame.as_spectrum(0.0),
-            standard,
-            instrument=case.instrument,
-            measured_ms=case.received_ms,
-        )
-    except FrameError as error:
-        text = f"the reading of {case.standard} cannot be used ({error}); measure it again"
-        return _failed(case, error.reason_id, text)
-    except CalibrationError as error:
-        return _failed(case, error.fault, str(error))
-    except SpectraError as error:
-        return _failed(case, "bad_reading", str(error))
-    body = msgspec.json.encode(found)
-    return calibrations.Kept(case.order, case.received_ms, found.standard_id, "", "", body)
-
-
-def _failed(case: _Case, fault: str, text: str) -> calibrations.Kept:
-    return calibrations.Kept(case.order, case.received_ms, case.standard, fault, text, b"")
-
-
-def _trial(kept: calibrations.Kept) -> Trial:
-    """Return a kept calibration as the rules look at it."""
-    fault, found = kept.fault, None
-    try:
-        found = msgspec.json.decode(kept.body, type=Calibration) if kept.body else None
-    except msgspec.DecodeError:
-        fault = "unreadable"
-    return Trial(kept.record_id, kept.received_ms, kept.standard_id, fault, found)
 
 
 def _label(pending: records.Pending) -> dict[str, object]:
@@ -416,8 +321,3 @@ def _label(pending: records.Pending) -> dict[str, object]:
         "journal": reading.journal_id.hex(),
         "inspection": reading.inspection_id.hex(),
     }
-
-
-def _counts(reading: wire.Reading) -> "np.ndarray[tuple[int], np.dtype[np.uint16]]":
-    """Return the pixels, shape (n_pixel,), counts."""
-    return np.frombuffer(reading.pixels_u16le, dtype="<u2")

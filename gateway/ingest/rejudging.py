@@ -8,6 +8,7 @@ Killed anywhere, the next start goes on where the last kept step was. A differen
 committed in one step, once per run and reading; a reading without difference may be judged twice.
 """
 
+import dataclasses
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,8 +17,9 @@ from typing import Final
 from gateway import wire
 from gateway.alerts import alert as alerts
 from gateway.errors import JournalError
+from gateway.ingest.knowledge import Knowledge, Known
 from gateway.journal import records, rejudgements
-from gateway.journal.records import read_frame
+from gateway.journal.records import WANT_CALIBRATION, read_frame
 from gateway.journal.rejudgements import Changed, Run, Step, Stored, Told
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
@@ -40,20 +42,16 @@ class Rejudging:
 
     Args:
         journal: open.
-        library_version: in use.
-        lists_version: likewise.
-        faults: parts of the library that are left out.
+        knowledge: library and lists in force.
         judge: gives the verdict on a reading, and what makes a judgement with its alert of it.
         alerted: told when an alert is in the outbox.
         now_ms: the gateway's wall clock, Unix milliseconds.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts it joins
+    def __init__(
         self,
         journal: Journal,
-        library_version: str,
-        lists_version: str,
-        faults: tuple[str, ...],
+        knowledge: Knowledge,
         *,
         judge: Judge,
         alerted: Callable[[], None],
@@ -62,9 +60,8 @@ class Rejudging:
         log: Log,
     ) -> None:
         self._journal = journal
-        self._library_version = library_version
-        self._lists_version = lists_version
-        self._faults = faults
+        self._knowledge = knowledge
+        self._known: Known | None = None  # what the run is made with
         self._judge = judge
         self._alerted = alerted
         self._now_ms = now_ms
@@ -90,7 +87,7 @@ class Rejudging:
             raise
 
     async def _step(self) -> bool:
-        run = self._run or await self._begin()
+        run = await self._current_run()
         if run.is_ended:
             return False
         if not self._waiting:
@@ -102,24 +99,33 @@ class Rejudging:
         self._waiting.popleft()
         return True
 
-    async def _begin(self) -> Run:
-        """Go on with the run of this library, or begin one."""
+    async def _current_run(self) -> Run:
+        """The run with what is known now; knowledge may have changed since the last step."""
+        known = self._knowledge.current
+        if self._run is None or known is not self._known:
+            self._run = await self._begin(known)
+            self._known = known
+        return self._run
+
+    async def _begin(self, known: Known) -> Run:
+        """Go on with the run of this knowledge, or begin one."""
         now_ms = self._now_ms()
         run = await self._journal.write(
             partial(
                 rejudgements.begin_run,
-                library_version=self._library_version,
-                lists_version=self._lists_version,
+                library_version=known.library.version,
+                lists_version=known.lists_version,
                 since_ms=now_ms - DAYS * DAY_MS,
                 now_ms=now_ms,
-                faults=self._faults,
+                faults=known.faults,
             )
         )
-        self._run, self._below_id = run, run.below_id
+        self._below_id = run.below_id
         self._waiting.clear()
         self._judged = self._failed = self._old_in_row = 0
+        self._log.info("library_noted", library=known.library.version, faults=len(known.faults))
         if not run.is_ended:
-            self._log.info("rejudging", run=run.run_id, library=self._library_version)
+            self._log.info("rejudging", run=run.run_id, library=known.library.version)
         return run
 
     async def _look(self, run: Run) -> bool:
@@ -151,13 +157,13 @@ class Rejudging:
         await self._journal.write(
             partial(rejudgements.end_run, run_id=run.run_id, step=step, now_ms=self._now_ms())
         )
-        self._run = Run(run.run_id, run.since_ms, 0, is_ended=True, lists_changed=False)
+        self._run = dataclasses.replace(run, below_id=0, is_ended=True)
         progress = await self._journal.read(rejudgements.read_progress)
         if progress is not None:
             self._log.info(
                 "rejudged",
                 run=run.run_id,
-                library=self._library_version,
+                library=progress.library_version,
                 judged=progress.judged,
                 changed=progress.changed,
                 raised=progress.raised,
@@ -185,19 +191,15 @@ class Rejudging:
 
     def _is_same_knowledge(self, run: Run, before: Told) -> bool:
         """Whether the newest verdict was made with the library and the lists in use."""
-        return before.library_version == self._library_version and not run.lists_changed
+        return before.library_version == run.library_version and not run.lists_changed
 
     async def _compare(
         self, run: Run, stored: Stored, before: Told, verdict: Verdict, settle: Settle
     ) -> None:
-        hits = tuple(hit.substance_id for hit in verdict.hits)
-        if verdict.verdict == before.verdict and set(hits) == set(before.substance_ids):
+        changed = self._difference(stored, before, verdict, settle)
+        if changed is None:
             await self._keep(run, stored.record_id)
             return
-        is_raised = verdict.verdict == "alarm" != before.verdict
-        mark = alerts.Rejudged(before.verdict, before.library_version, self._now_ms())
-        judgement = settle(mark if is_raised else None)
-        changed = Changed(stored.explanation, before.verdict, judgement)
         is_new = await self._journal.write(
             partial(
                 rejudgements.save_step,
@@ -206,13 +208,59 @@ class Rejudging:
                 changed=changed,
             )
         )
-        self._tell(stored, before, verdict, hits)
-        if is_new:
-            self._log.warning("alert", alert=judgement.alert_id, rejudged=True)
-            self._alerted()
+        self._tell(stored, before, verdict, changed.judgement.alert_id if is_new else None)
 
-    def _tell(self, stored: Stored, before: Told, verdict: Verdict, hits: tuple[str, ...]) -> None:
+    async def judge_again_now(self, pending: records.Pending) -> None:
+        """Judge a reading again whose calibration has come; the verdict of the time stays.
+
+        Raises:
+            JournalError: it stays pending.
+        """
+        run = await self._current_run()
+        stored = await self._journal.read(
+            partial(rejudgements.read_stored, record_id=pending.record_id)
+        )
+        before = rejudgements.told(stored.explanation) if stored is not None else None
+        verdict, settle = await self._judge(pending)
+        self._counters.count("rejudged", pending.node)
+        changed = None
+        if stored is not None and before is not None and verdict.reason_id != FAILED:
+            changed = self._difference(stored, before, verdict, settle)
+        calibration = verdict.calibration
+        is_new = await self._journal.write(
+            partial(
+                rejudgements.save_now,
+                run_id=run.run_id,
+                record_id=pending.record_id,
+                is_calibrated=calibration is not None and calibration.state == "valid",
+                changed=changed,
+            )
+        )
+        if stored is not None and before is not None and changed is not None:
+            self._tell(stored, before, verdict, changed.judgement.alert_id if is_new else None)
+
+    def _difference(
+        self, stored: Stored, before: Told, verdict: Verdict, settle: Settle
+    ) -> Changed | None:
+        """What is different now; None when nothing is, or only our knowledge of the calibration."""
+        hits = {hit.substance_id for hit in verdict.hits}
+        if verdict.verdict == before.verdict and hits == set(before.substance_ids):
+            return None
+        if stored.is_unrecorded and verdict.reason_id in WANT_CALIBRATION:
+            # When it was judged nobody kept calibrations: that none is known says nothing new, a
+            # listed substance that nobody named then does.
+            named = verdict.parameters.get("substance_ids", ())
+            if not set(named if isinstance(named, tuple) else ()) - set(before.substance_ids):
+                return None
+        is_raised = verdict.verdict == "alarm" != before.verdict
+        mark = alerts.Rejudged(before.verdict, before.library_version, self._now_ms())
+        return Changed(stored.explanation, before.verdict, settle(mark if is_raised else None))
+
+    def _tell(
+        self, stored: Stored, before: Told, verdict: Verdict, new_alert_id: str | None
+    ) -> None:
         """Count and log one difference."""
+        hits = [hit.substance_id for hit in verdict.hits]
         self._counters.count("rejudged_changed", stored.node)
         if verdict.verdict == "alarm" != before.verdict:
             self._counters.count("rejudged_raised", stored.node)
@@ -226,10 +274,13 @@ class Rejudging:
             verdict=verdict.verdict,
             reason=verdict.reason_id,
             hits_before=list(before.substance_ids),
-            hits=list(hits),
+            hits=hits,
             library_before=before.library_version,
             library=verdict.library_version,
         )
+        if new_alert_id is not None:
+            self._log.warning("alert", alert=new_alert_id, rejudged=True)
+            self._alerted()
 
     async def _keep(self, run: Run, record_id: int) -> None:
         """Go past a reading without difference; keep that now and then."""

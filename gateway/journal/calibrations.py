@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 
 from gateway import wire
-from gateway.journal.records import read_frame
+from gateway.journal.records import WANT_CALIBRATION, read_frame
 from protocol import limits, messages
 
 Rows = Iterable[tuple[Any, ...]]
@@ -82,7 +82,8 @@ def insert_calibration(
         node: whose instrument.
         axis_id: of the reading.
         kept: what came of it; the same record again replaces what was kept.
-        again_from_ms: readings received since then without a calibration go back to the judges.
+        again_from_ms: readings received since then whose newest verdict wants a calibration, or
+            that were judged before calibrations were kept, go back to the judges.
     """
     connection.execute(
         "INSERT INTO calibrations"
@@ -104,11 +105,18 @@ def insert_calibration(
     connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
     if kept.fault:
         return False
+    # What waits for a calibration: what was said of a reading at the time, what was said last when
+    # it was judged again, and readings of the time when calibrations were not kept.
+    reasons = ", ".join(f"'{reason}'" for reason in sorted(WANT_CALIBRATION))
     connection.execute(
-        "INSERT OR IGNORE INTO pending (record_id) SELECT v.record_id FROM verdicts v"
-        " JOIN records r ON r.id = v.record_id WHERE v.reason_id IN"
-        " ('not_calibrated', 'calibration_expired', 'calibration_failed',"
-        " 'uncalibrated_listed')"
+        "INSERT OR IGNORE INTO pending (record_id) SELECT r.id FROM records r WHERE r.id IN ("  # noqa: S608 - our own constants
+        f" SELECT record_id FROM verdicts WHERE reason_id IN ({reasons})"
+        " UNION SELECT record_id FROM unrecorded"
+        " UNION SELECT j.record_id FROM rejudged j JOIN verdicts v ON v.record_id = j.record_id"
+        "  WHERE j.rejudged_ms >= v.judged_ms AND json_valid(CAST(j.after AS TEXT))"
+        f"  AND json_extract(CAST(j.after AS TEXT), '$.reason_id') IN ({reasons})"
+        "  AND NOT EXISTS (SELECT 1 FROM rejudged n"
+        "   WHERE n.record_id = j.record_id AND n.run_id > j.run_id))"
         " AND r.node = ? AND r.received_ms >= ?",
         (node, again_from_ms),
     )

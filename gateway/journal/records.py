@@ -20,6 +20,14 @@ from protocol.errors import ProtocolError
 Rows = Iterable[tuple[Any, ...]]
 
 FAULT_CHARS_MAX = 500  # of a delivery's fault that is kept for `harmattan status`
+WANT_CALIBRATION = frozenset(
+    {"not_calibrated", "calibration_expired", "calibration_failed", "uncalibrated_listed"}
+)
+"""Reasons of a verdict that waits for a calibration; an index of schema.sql names them too."""
+
+PROVISIONAL = WANT_CALIBRATION | {"no_axis"}
+"""Reasons of a verdict that says itself what it waits for: the next one takes its place."""
+
 COUNT_MAX = 1 << 53  # where a counter stops; exact in JSON, and far from SQLite's own bound
 
 
@@ -30,12 +38,14 @@ class Pending:
     Attributes:
         reading: None when the frame cannot be decoded any more: a damaged file, or a stricter
             version of the protocol.
+        is_told: it has a verdict that an officer may have acted upon, which is not replaced.
     """
 
     record_id: int
     node: str
     received_ms: int
     reading: wire.Reading | None
+    is_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,15 +275,17 @@ def read_pending(connection: apsw.Connection, count_max: int) -> list[Pending]:
         "WITH turn AS (SELECT p.record_id AS id,"
         " row_number() OVER (PARTITION BY r.node ORDER BY p.record_id) AS place"
         " FROM pending p JOIN records r ON r.id = p.record_id ORDER BY place, p.record_id LIMIT ?)"
-        " SELECT r.id, r.node, r.received_ms, r.frame FROM turn JOIN records r ON r.id = turn.id"
+        " SELECT r.id, r.node, r.received_ms, r.frame, v.reason_id FROM turn"
+        " JOIN records r ON r.id = turn.id LEFT JOIN verdicts v ON v.record_id = turn.id"
         " ORDER BY turn.place, r.id",
         (count_max,),
     )
     pending = []
-    for record_id, node, received_ms, frame in rows:
+    for record_id, node, received_ms, frame, reason_id in rows:
         message = read_frame(frame)
         reading = message if isinstance(message, wire.Reading) else None
-        pending.append(Pending(record_id, node, received_ms, reading))
+        is_told = reason_id is not None and reason_id not in PROVISIONAL
+        pending.append(Pending(record_id, node, received_ms, reading, is_told))
     return pending
 
 
@@ -315,6 +327,11 @@ def insert_judgement(connection: apsw.Connection, judgement: Judgement) -> bool:
         ),
     )
     connection.execute("DELETE FROM pending WHERE record_id = ?", (judgement.record_id,))
+    return insert_alert(connection, judgement)
+
+
+def insert_alert(connection: apsw.Connection, judgement: Judgement) -> bool:
+    """Put the alert of a judgement into the outbox, if it has one; say whether it is new."""
     if judgement.alert_id is None:
         return False
     connection.execute(

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from gateway.journal.records import Judgement, read_frame
+from gateway.journal.records import Judgement, insert_alert, read_frame
 
 Rows = Iterable[tuple[Any, ...]]
 
@@ -30,13 +30,15 @@ class Run:
         since_ms: readings received before are left alone.
         below_id: records from here on are done.
         is_ended: nothing is left to do.
-        lists_changed: other lists than the run before: every reading is looked at.
+        library_version: it is made with.
+        lists_changed: a verdict may have been made with other lists: every reading is looked at.
     """
 
     run_id: int
     since_ms: int
     below_id: int
     is_ended: bool
+    library_version: str
     lists_changed: bool
 
 
@@ -70,13 +72,18 @@ class ToldList(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A reading with the newest verdict on it."""
+    """A reading with the newest verdict on it.
+
+    Attributes:
+        is_unrecorded: it was judged before calibrations were kept, and not with one since.
+    """
 
     record_id: int
     node: str
     received_ms: int
     frame: bytes
     explanation: bytes
+    is_unrecorded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +129,50 @@ def begin_run(
         now_ms: wall clock, a label.
         faults: parts of the library that are left out, a sentence each.
     """
-    rows: list[tuple[Any, ...]] = connection.execute(
+    newest: list[tuple[Any, ...]] = connection.execute(
         "SELECT id, library_version, lists_version, since_ms, below_id, ended_ms FROM rejudgings"
-        " ORDER BY id DESC LIMIT 2"
+        " ORDER BY id DESC LIMIT 1"
     ).fetchall()
-    if not rows or rows[0][1:3] != (library_version, lists_version):
+    if not newest or newest[0][1:3] != (library_version, lists_version):
         tops: Rows = connection.execute("SELECT ifnull(max(record_id), 0) FROM verdicts")
         ((top,),) = tops
-        fresh: Rows = connection.execute(
+        newest = connection.execute(
             "INSERT INTO rejudgings"
             " (library_version, lists_version, since_ms, below_id, started_ms, ended_ms)"
             " VALUES (?1, ?2, ?3, ?4, ?5, CASE WHEN ?4 THEN NULL ELSE ?5 END)"
             " RETURNING id, library_version, lists_version, since_ms, below_id, ended_ms",
             (library_version, lists_version, since_ms, top + 1 if top else 0, now_ms),
-        )
-        rows = [*fresh, *rows]
-    run_id, _, lists, since_ms, below_id, ended_ms = rows[0]
+        ).fetchall()
+    run_id, _, _, since_ms, below_id, ended_ms = newest[0]
     connection.execute(
         "UPDATE rejudgings SET faults = ? WHERE id = ?", (json.dumps(list(faults)), run_id)
     )
-    lists_changed = len(rows) > 1 and rows[1][2] != lists
-    return Run(run_id, since_ms, below_id, ended_ms is not None, lists_changed)
+    return Run(
+        run_id,
+        since_ms,
+        below_id,
+        ended_ms is not None,
+        library_version,
+        _is_with_other_lists(connection, run_id, lists_version),
+    )
+
+
+def _is_with_other_lists(connection: apsw.Connection, run_id: int, lists_version: str) -> bool:
+    """Whether a verdict may have been made with other lists than those of a run.
+
+    A verdict names its library, but of its lists the dates only. So the runs before are asked, back
+    to the last that came to its end: since then every reading may have been judged with the lists
+    of any of them. Without such a run nothing is known.
+    """
+    rows: Rows = connection.execute(
+        "SELECT lists_version, ended_ms FROM rejudgings WHERE id < ? ORDER BY id DESC", (run_id,)
+    )
+    for lists, ended_ms in rows:
+        if lists != lists_version:
+            return True
+        if ended_ms is not None:
+            return False
+    return True
 
 
 def read_next(connection: apsw.Connection, below_id: int, count_max: int) -> list[tuple[int, int]]:
@@ -161,11 +191,12 @@ def read_stored(connection: apsw.Connection, record_id: int) -> Stored | None:
         "SELECT r.id, r.node, r.received_ms, r.frame, coalesce("
         "(SELECT j.after FROM rejudged j WHERE j.record_id = r.id AND j.rejudged_ms >= v.judged_ms"
         " ORDER BY j.run_id DESC LIMIT 1),"  # an axis or a calibration may have come since
-        " v.explanation) FROM records r JOIN verdicts v ON v.record_id = r.id WHERE r.id = ?",
+        " v.explanation), r.id IN (SELECT record_id FROM unrecorded)"
+        " FROM records r JOIN verdicts v ON v.record_id = r.id WHERE r.id = ?",
         (record_id,),
     )
-    for row in rows:
-        return Stored(*row)
+    for found_id, node, received_ms, frame, explanation, is_unrecorded in rows:
+        return Stored(found_id, node, received_ms, frame, explanation, bool(is_unrecorded))
     return None
 
 
@@ -192,17 +223,58 @@ def save_step(
     )
     if changed is None:
         return False
+    return _save_changed(connection, run_id, changed)
+
+
+def save_now(
+    connection: apsw.Connection,
+    run_id: int,
+    record_id: int,
+    *,
+    is_calibrated: bool,
+    changed: Changed | None,
+) -> bool:
+    """Keep what came of a reading that was judged again out of turn, in one step.
+
+    Args:
+        connection: in the writer's transaction.
+        run_id: of the newest run.
+        record_id: of the reading; it is pending no more.
+        is_calibrated: it was judged with a calibration, so that is known from now on.
+        changed: None when its verdict is the same.
+
+    Returns:
+        Whether the alert is new.
+    """
+    connection.execute("DELETE FROM pending WHERE record_id = ?", (record_id,))
+    if is_calibrated:
+        connection.execute("DELETE FROM unrecorded WHERE record_id = ?", (record_id,))
+    return changed is not None and _save_changed(connection, run_id, changed)
+
+
+def _save_changed(connection: apsw.Connection, run_id: int, changed: Changed) -> bool:
+    """Keep a difference, count it, and put its alert into the outbox; say whether that is new.
+
+    A run has one difference per reading: the later one takes its end, from the verdict before.
+    """
     after = changed.judgement
-    raised = after.verdict == "alarm" != changed.verdict_before
-    lowered = changed.verdict_before == "alarm" != after.verdict
+    earlier: list[tuple[Any, ...]] = connection.execute(
+        "SELECT verdict_before, verdict_after FROM rejudged WHERE run_id = ? AND record_id = ?",
+        (run_id, after.record_id),
+    ).fetchall()
+    first = earlier[0][0] if earlier else changed.verdict_before
+    raised, lowered = _count(first, after.verdict)
+    raised_before, lowered_before = _count(*earlier[0]) if earlier else (0, 0)
     connection.execute(
-        "UPDATE rejudgings SET changed = changed + 1, raised = raised + ?2, lowered = lowered + ?3"
-        " WHERE id = ?1",
-        (run_id, raised, lowered),
+        "UPDATE rejudgings SET changed = changed + ?2, raised = raised + ?3,"
+        " lowered = lowered + ?4 WHERE id = ?1",
+        (run_id, not earlier, raised - raised_before, lowered - lowered_before),
     )
     connection.execute(
         "INSERT INTO rejudged (run_id, record_id, verdict_before, before, verdict_after, after,"
-        " rejudged_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        " rejudged_ms) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " verdict_after = excluded.verdict_after, after = excluded.after,"
+        " rejudged_ms = excluded.rejudged_ms",
         (
             run_id,
             after.record_id,
@@ -213,14 +285,12 @@ def save_step(
             after.judged_ms,
         ),
     )
-    if after.alert_id is None:
-        return False
-    connection.execute(
-        "INSERT INTO alerts (alert_id, record_id, body, created_ms) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO NOTHING",
-        (after.alert_id, after.record_id, after.alert_body, after.judged_ms),
-    )
-    return bool(connection.changes())
+    return insert_alert(connection, after)
+
+
+def _count(before: str, after: str) -> tuple[int, int]:
+    """Whether a difference made an alarm, and whether it took one away."""
+    return int(after == "alarm" != before), int(before == "alarm" != after)
 
 
 def end_run(connection: apsw.Connection, run_id: int, step: Step, now_ms: int) -> None:

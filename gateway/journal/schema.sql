@@ -1,4 +1,4 @@
--- Version 2. A record is a frame as the node sent it; everything else can be made from records again.
+-- Version 3. A record is a frame as the node sent it; everything else can be made from records again.
 
 CREATE TABLE records (
     id          INTEGER PRIMARY KEY,
@@ -80,6 +80,25 @@ CREATE TABLE calibrations (
 ) STRICT;
 
 CREATE INDEX calibrations_of_axes ON calibrations (node, axis_id, record_id);
+
+-- What came of each measured glass: the intensity corrections of the nodes. Columns as above.
+CREATE TABLE responses (
+    record_id   INTEGER NOT NULL PRIMARY KEY REFERENCES records (id),
+    node        TEXT    NOT NULL,
+    axis_id     BLOB    NOT NULL,
+    standard_id TEXT    NOT NULL,           -- the certificate, by its digest
+    received_ms INTEGER NOT NULL,
+    fault       TEXT    NOT NULL,
+    text        TEXT    NOT NULL,
+    body        BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX responses_of_axes ON responses (node, axis_id, record_id);
+
+-- Readings that were judged before calibrations were kept: which one they stood on is not known.
+CREATE TABLE unrecorded (
+    record_id   INTEGER NOT NULL PRIMARY KEY REFERENCES records (id)
+) STRICT;
 
 -- The outbox: an alert stays here, with its receipt once it has one.
 CREATE TABLE alerts (

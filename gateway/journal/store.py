@@ -14,17 +14,17 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import apsw
 
 from gateway.errors import JournalError
+from gateway.journal.upgrade import upgrade
 
 FILE_NAME: Final = "journal.sqlite"  # in the post's folder
-SCHEMA_VERSION: Final = 2
-SCHEMA_VERSION_MIN: Final = 1  # older journals from here on get the tables they lack
+SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION_MIN: Final = 1  # older journals from here on are brought up to date
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
 BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long
@@ -94,26 +94,8 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     connection.pragma("cache_size", -CACHE_KIB)
     if is_new or is_older:
         with connection:  # one transaction: the tables are all there or none
-            for statement in _missing(connection):
-                connection.execute(statement)
+            upgrade(connection, version)
             connection.pragma("user_version", SCHEMA_VERSION)
-
-
-def _missing(connection: apsw.Connection) -> list[str]:
-    """Return the statements that make what the schema has and the file has not.
-
-    Versions have only ever added tables and indexes; one that changes a table needs its own step.
-    """
-    schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
-    model = apsw.Connection(":memory:")
-    try:
-        model.execute(schema)
-        listing = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
-        wanted = model.execute(listing).fetchall()
-    finally:
-        model.close()
-    there = {name for name, _ in connection.execute(listing)}
-    return [str(sql) for name, sql in wanted if name not in there]
 
 
 def fault(path: Path, error: apsw.Error) -> JournalError:

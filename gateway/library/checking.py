@@ -11,10 +11,13 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.library.folder import Loaded, load, trusted_keys
+from gateway.library.changes import trusted_keys
+from gateway.library.folder import Loaded, load
 from gateway.library.lists import Lists, load_lists
 from gateway.library.reading import read_bytes
-from gateway.spectra.errors import LibraryError, SpectraError
+from gateway.library.remembered import FILE_NAME
+from gateway.spectra.errors import SpectraError
+from gateway.spectra.fitted import Fit, fit_bands
 from gateway.spectra.library import Library, load_library
 from gateway.spectra.package import Package, read_package
 from gateway.spectra.reference import check_reference
@@ -77,6 +80,7 @@ def verify(
     _check_tables(found, loaded.library)
     _check_lists(found, lists, loaded.library, today)
     _check_specimens(found, loaded)
+    _check_remembered(found, loaded, directory)
     return found
 
 
@@ -148,12 +152,12 @@ def _check_look_alikes(found: Verification, library: Library) -> None:
 
 
 def _check_lists(found: Verification, lists: Lists, library: Library, today: dt.date) -> None:
-    found.lists = len(lists.watchlists.lists)
-    for entry in lists.watchlists.lists:
-        state = entry.state_on(today)
-        if state != "in force":
-            told = {"superseded": f" by {entry.superseded_by}"}.get(state, "")
-            found.warnings.append(f"list {entry.list_id}: {state}{told}; ask for the new edition")
+    selection = lists.on(today)
+    found.lists = len(lists.editions) - len(selection.replaced)
+    for entry in (*selection.watchlists.lists, *selection.waiting):
+        notice = entry.notice_on(today)
+        if notice:
+            found.warnings.append(f"list {entry.list_id} {entry.date}: {notice}")
         age_days = (today - entry.date).days
         if age_days > LIST_AGE_DAYS_MAX:
             found.warnings.append(f"list {entry.list_id}: entered {age_days} days ago; review it")
@@ -170,8 +174,22 @@ def _check_lists(found: Verification, lists: Lists, library: Library, today: dt.
                 )
     found.warnings += [
         f"list {entry.list_id} {entry.date}: replaced by a later edition, not in use"
-        for entry in lists.replaced
+        for entry in selection.replaced
     ]
+
+
+def _check_remembered(found: Verification, loaded: Loaded, directory: Path) -> None:
+    """Fit every specimen in use anew: what was remembered of it must be the same."""
+    for entry in loaded.library.entries:
+        if entry.specimen_id is None:
+            continue
+        specimen, origin = loaded.specimens[entry.specimen_id]
+        known = tuple(Fit(b.shift_cm1, b.rel_intensity, b.fwhm_cm1) for b in entry.bands)
+        if known != fit_bands(specimen):
+            found.faults.append(
+                f"{origin}: {entry.specimen_id}: the bands in {FILE_NAME} are not those of its"
+                f" spectrum; delete {directory / FILE_NAME}, it is made again"
+            )
 
 
 def _check_specimens(found: Verification, loaded: Loaded) -> None:
@@ -187,8 +205,6 @@ def _check_specimen(found: Verification, specimen: Specimen, library: Library, w
     name = f"{where}{specimen.specimen_id}"
     try:
         finding = check_reference(specimen, library)
-    except LibraryError:
-        raise
     except SpectraError as error:
         if specimen.substance_id in library.substances:
             found.faults.append(f"{name}: {error}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.library.folder import Loaded, keep_specimen
+from gateway.library.changes import keep_specimen
+from gateway.library.folder import Loaded
 from gateway.library.reading import Measurement, read_measurements
 from gateway.spectra.errors import SpecimenError, SpectraError
 from gateway.spectra.reference import Finding, check_reference, same_measurement
@@ -44,7 +46,7 @@ def import_file(
         path: of the measured file.
         given: fields of a specimen that the person states; they overrule the file's own.
         loaded: the library as it is; accepted specimens are added to `loaded.specimens`.
-        imported_on: ISO date.
+        imported_on: ISO date of today.
     """
     try:
         found = read_measurements(path)
@@ -82,6 +84,7 @@ def make_specimen(measurement: Measurement, given: Mapping[str, str], imported_o
     values: dict[str, Any] = {"state": "", "source": Path(measurement.label).name}
     known = {key: text for key, text in measurement.known.items() if key != "confirmed"}
     values |= known | {key: text for key, text in given.items() if text}
+    _check_not_later(str(values.get("measured_on", "")), imported_on)
     missing = [OPTIONS[key] for key in REQUIRED if not values.get(key)]
     if not values.get("substance_id"):
         missing.insert(0, "--substance")
@@ -91,6 +94,22 @@ def make_specimen(measurement: Measurement, given: Mapping[str, str], imported_o
         values[key] = _number(key, values.get(key, ""))
     values |= {"specimen_id": "", "imported_on": imported_on, "doubt": ""}
     return Specimen(axis_cm1=measurement.axis_cm1, intensity=measurement.intensity, **values)
+
+
+def _check_not_later(measured_on: str, imported_on: str) -> None:
+    """Raise SpecimenError for a measurement of the future; other faults are found elsewhere.
+
+    The day after today in UTC has begun already east of Greenwich.
+    """
+    try:
+        day, today = (dt.date.fromisoformat(text) for text in (measured_on, imported_on))
+    except ValueError:
+        return
+    if day > today + dt.timedelta(days=1):
+        raise SpecimenError(
+            f"measured_on {measured_on} is after today, {imported_on}; correct the date, or this"
+            " computer's clock"
+        )
 
 
 def refuse_duplicate(specimen: Specimen, loaded: Loaded) -> None:

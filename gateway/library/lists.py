@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.library.reading import read_bytes
 from gateway.screening.watchlists import (
     LIST_BYTES_MAX,
+    Selection,
     Watchlist,
     WatchlistError,
     Watchlists,
     check_watchlists,
-    join_watchlists,
     load_watchlists,
     parse_watchlist,
+    select_watchlists,
 )
 from gateway.spectra.errors import FormatError
 from gateway.spectra.library import Library
@@ -25,19 +27,21 @@ LISTS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """The lists to screen with.
+    """Every edition of every list that can be used.
 
     Attributes:
-        watchlists: in use.
-        replaced: editions that a later one has replaced.
-        files: list id -> where it was read, for those that are not shipped.
+        editions: the shipped ones first.
+        files: edition -> where it was read, for those that are not shipped.
         faults: what was left out and why, a sentence each.
     """
 
-    watchlists: Watchlists
-    replaced: tuple[Watchlist, ...]
-    files: dict[str, str]
+    editions: tuple[Watchlist, ...]
+    files: dict[Watchlist, str]
     faults: tuple[str, ...]
+
+    def on(self, day: dt.date) -> Selection:
+        """What is in force on a day, what is not yet, and what is no longer."""
+        return select_watchlists(self.editions, day)
 
 
 def load_lists(directory: Path | None, library: Library, *, strict: bool = True) -> Lists:
@@ -51,12 +55,17 @@ def load_lists(directory: Path | None, library: Library, *, strict: bool = True)
     Raises:
         WatchlistError: a list is faulty, when `strict`; names the file and the remedy.
     """
-    national: list[Watchlist] = []
-    files: dict[str, str] = {}
+    shipped = load_watchlists()
+    check_watchlists(shipped, library)
+    files: dict[Watchlist, str] = {}
     faults: list[str] = []
-    paths = []
-    if directory is not None and directory.is_dir():
-        paths = sorted(path for path in directory.iterdir() if path.suffix == ".toml")
+    try:
+        paths = find_lists(directory)
+    except WatchlistError as error:
+        if strict:
+            raise
+        paths = []
+        faults.append(str(error))
     for path in paths[:LISTS_MAX]:
         try:
             found = _read(path, library)
@@ -65,13 +74,26 @@ def load_lists(directory: Path | None, library: Library, *, strict: bool = True)
                 raise
             faults.append(str(error))
             continue
-        national.append(found)
-        files[found.list_id] = str(path)
+        files.setdefault(found, str(path))
     if len(paths) > LISTS_MAX:
         faults.append(f"{directory} holds more than {LISTS_MAX} lists; the rest is left out")
-    watchlists, replaced = join_watchlists(load_watchlists(), national)
-    check_watchlists(watchlists, library)
-    return Lists(watchlists, replaced, files, tuple(faults))
+    return Lists((*shipped.lists, *files), files, tuple(faults))
+
+
+def find_lists(directory: Path | None) -> list[Path]:
+    """The files of a folder of lists, by name; none when there is no folder.
+
+    Raises:
+        WatchlistError: the folder cannot be read.
+    """
+    if directory is None or not directory.is_dir():
+        return []
+    try:
+        return sorted(path for path in directory.iterdir() if path.suffix == ".toml")
+    except OSError as error:
+        raise WatchlistError(
+            f"lists {directory}: {error.strerror}; check the folder's permissions"
+        ) from error
 
 
 def _read(path: Path, library: Library) -> Watchlist:

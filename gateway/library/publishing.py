@@ -10,8 +10,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.library.folder import OWN, Loaded, load, merge_substances, shipped_texts, write_whole
+from gateway.library.folder import PARTS, Loaded, is_library, load
 from gateway.library.reading import read_bytes
+from gateway.library.substances import merge_substances, shipped_texts
+from gateway.library.writing import write_whole
 from gateway.spectra.differences import Side, side_of
 from gateway.spectra.errors import LibraryError, PackageError
 from gateway.spectra.library import build_library, load_library
@@ -19,6 +21,8 @@ from gateway.spectra.package import (
     FORMAT,
     FORMAT_VERSION,
     KEY_BYTES_MAX,
+    OWN,
+    SHIPPED,
     SUBSTANCES,
     Manifest,
     Package,
@@ -32,7 +36,6 @@ from gateway.spectra.package import (
 from gateway.spectra.stored_zip import BYTES_MAX
 
 PRIVATE_MODE = 0o600
-SHIPPED = "shipped"
 
 
 def make_keys(target: Path, passphrase: bytes) -> tuple[str, Path, Path]:
@@ -137,6 +140,11 @@ def open_side(name: str) -> Side:
     if name == SHIPPED and not path.exists():
         return side_of(load_library(), {})
     if path.is_dir():
+        if not is_library(path):
+            raise LibraryError(
+                f"folder {name} is no library: it holds none of {', '.join(PARTS)}; give the"
+                " library's folder, a package, or `shipped`"
+            )
         loaded = load(path)
         return side_of(
             loaded.library, {key: specimen for key, (specimen, _) in loaded.specimens.items()}

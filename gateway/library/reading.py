@@ -84,10 +84,10 @@ def read_bytes(path: Path, bytes_max: int = FILE_BYTES_MAX) -> bytes:
     Raises:
         FormatError: it cannot be read, is empty, or too large; names the remedy.
     """
-    if not path.is_file():
-        kind = "is not a file" if path.exists() else "does not exist"
-        raise FormatError(f"{kind}; give the path of a file")
     try:
+        if not path.is_file():
+            kind = "is not a file" if path.exists() else "does not exist"
+            raise FormatError(f"{kind}; give the path of a file")
         with path.open("rb") as source:
             content = source.read(bytes_max + 1)
     except OSError as error:

@@ -13,9 +13,8 @@ from gateway.library.lists import Lists
 from gateway.screening.watchlists import Watchlist, Watchlists
 from gateway.spectra.errors import LibraryError
 from gateway.spectra.library import Band, Library
+from gateway.spectra.package import OWN, SHIPPED
 from gateway.spectra.specimen import TEXT_FIELDS, Specimen
-
-SHIPPED = "shipped"
 
 
 def origin_of(loaded: Loaded, substance_id: str) -> str:
@@ -35,8 +34,10 @@ def list_record(loaded: Loaded, watchlists: Watchlists, wanted: dict[str, str]) 
         LibraryError: no substance has such a value at all; names those there are.
     """
     rows = [_short(loaded, watchlists, substance_id) for substance_id in loaded.library.substances]
+    origins = {OWN, SHIPPED, *(package.manifest.package_id for package in loaded.packages)}
     for key, value in wanted.items():
         known = sorted({text for row in rows for text in _values(row, key)})
+        known = sorted(origins) if key == "origin" else known
         if value not in known:
             raise LibraryError(f"{key} {value!r} is none of {', '.join(known)}")
     return {
@@ -49,13 +50,15 @@ def list_record(loaded: Loaded, watchlists: Watchlists, wanted: dict[str, str]) 
 
 
 def _values(row: dict[str, Any], key: str) -> list[str]:
+    if key == "origin":  # also of what was measured of a substance that others know too
+        return [row["origin"], *row["specimen_origins"]]
     found = row["lists" if key == "list" else key]
     return list(found) if isinstance(found, tuple) else [found]
 
 
 def _short(loaded: Loaded, watchlists: Watchlists, substance_id: str) -> dict[str, Any]:
     substance = loaded.library[substance_id]
-    measured = [s for s, _ in loaded.specimens.values() if s.substance_id == substance_id]
+    measured = [o for s, o in loaded.specimens.values() if s.substance_id == substance_id]
     return {
         "substance_id": substance_id,
         "name": substance.names["en"],
@@ -67,6 +70,7 @@ def _short(loaded: Loaded, watchlists: Watchlists, substance_id: str) -> dict[st
         "bands": len(substance.bands),
         "entries": len(loaded.library.places.get(substance_id, ())),
         "specimens": len(measured),
+        "specimen_origins": sorted(set(measured)),
     }
 
 
@@ -171,11 +175,16 @@ def lists_record(found: Lists, loaded: Loaded, today: dt.date) -> list[dict[str,
         loaded: gives the substances' names.
         today: decides what has expired.
     """
+    selection = found.on(today)
+    in_use = selection.watchlists.lists
+    states: list[tuple[Watchlist, str]] = [
+        (entry, entry.state_on(today)) for entry in (*in_use, *selection.waiting)
+    ]
+    states += [(entry, "superseded") for entry in selection.replaced]
     return [
-        _list(entry, loaded, entry.state_on(today), found.files.get(entry.list_id, SHIPPED))
-        for entry in found.watchlists.lists
-    ] + [
-        _list(entry, loaded, "superseded", "a later edition is in use") for entry in found.replaced
+        _list(entry, loaded, state, found.files.get(entry, SHIPPED))
+        | {"in_use": entry in in_use, "notice": entry.notice_on(today)}
+        for entry, state in states
     ]
 
 

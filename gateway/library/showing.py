@@ -177,7 +177,10 @@ def show_lists(records: list[Record], console: Console) -> None:
     """The lists, each with its entries."""
     for record in records:
         style = "bold" if record["state"] == "in force" else "bold yellow"
-        head = f"{record['list_id']}  {record['titles']['en']}  {record['date']}  {record['state']}"
+        is_replaced = record["state"] == "superseded" and not record["in_use"]
+        state = "superseded by a later edition, not in use" if is_replaced else record["notice"]
+        head = f"{record['list_id']}  {record['titles']['en']}  {record['date']}  "
+        head += state or _validity(record)
         console.print(Text(head, style=style))
         console.print(Text(f"{record['where']}; {record['source']}", style="dim"))
         table = _table("substance", "status", "annex", "HS 2022", "CN", "limit (for people)")
@@ -191,6 +194,12 @@ def show_lists(records: list[Record], console: Console) -> None:
                 Text(row["limit"]),
             )
         console.print(table)
+
+
+def _validity(record: Record) -> str:
+    """In force, and between which days as far as the list says so."""
+    ends = (("from", record["valid_from"]), ("until", record["valid_until"]))
+    return " ".join(["in force", *(f"{word} {day}" for word, day in ends if day)])
 
 
 def show_differences(record: Record, console: Console) -> None:

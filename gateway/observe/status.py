@@ -16,11 +16,13 @@ from gateway import wire
 from gateway.journal.calibrations import read_newest
 from gateway.journal.records import read_frame
 from gateway.journal.rejudgements import Progress, read_progress
+from gateway.journal.responses import read_response
 from gateway.journal.store import connect, fault
 from gateway.screening.standing import INSTRUMENT_FAULTS
 from gateway.settings import NodeSettings, Settings
 
 DAY_S = 86_400
+SEQ_LAST = (1 << 63) - 1  # beyond every record
 SILENT_HEALTHS = 3  # so many healths may be lost on a bad link before a node is taken for silent
 
 
@@ -36,6 +38,8 @@ class NodeState(msgspec.Struct, frozen=True):
             of the axis that the node announced last.
         calibration_age_s: since the last standard was measured; None: never.
         calibration_text: the standard, or why it failed.
+        response: valid, expired or absent: the correction of intensities by a measured glass.
+        response_age_s: since the glass was measured; None: never.
     """
 
     node: str
@@ -49,6 +53,8 @@ class NodeState(msgspec.Struct, frozen=True):
     calibration: str = "absent"
     calibration_age_s: float | None = None
     calibration_text: str = ""
+    response: str = "absent"
+    response_age_s: float | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -123,6 +129,7 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
             known.get(node.id),
             now_ms=now_ms,
             days_max=days_max,
+            response_days_max=settings.spectra.response_days_max,
         )
         for node in settings.nodes
     )
@@ -194,11 +201,20 @@ def _calibrated(
     *,
     now_ms: int,
     days_max: int,
+    response_days_max: int,
 ) -> NodeState:
     """Return the state with what is known of the node's calibration."""
     birth = read_frame(row[1]) if row else None
     axis_id = birth.axis_id if isinstance(birth, wire.Birth) else None
     kept = read_newest(connection, state.node, axis_id, INSTRUMENT_FAULTS) if axis_id else None
+    glass = read_response(connection, state.node, axis_id, SEQ_LAST) if axis_id else None
+    if glass is not None:
+        glass_age_s = abs(now_ms - glass.received_ms) / 1_000
+        state = msgspec.structs.replace(
+            state,
+            response="expired" if glass_age_s > response_days_max * DAY_S else "valid",
+            response_age_s=glass_age_s,
+        )
     if kept is None:
         return state
     age_s = abs(now_ms - kept.received_ms) / 1_000
@@ -247,6 +263,12 @@ def show(status: Status, console: Console, now_ms: int) -> None:
         )
     console.print(table)
     for node in status.nodes:
+        if node.response == "expired":
+            console.print(
+                f"[yellow]intensities of {node.node}:[/yellow] the correction is"
+                f" {(node.response_age_s or 0.0) / DAY_S:.0f} days old and left out; measure the"
+                " glass again"
+            )
         if node.calibration == "failed":
             console.print(f"[red]calibration of {node.node}:[/red]", Text(node.calibration_text))
     verdicts = ", ".join(f"{name} {count}" for name, count in sorted(status.verdicts.items()))

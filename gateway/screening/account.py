@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from gateway.catalogue import translate
-from gateway.screening.explain import comma, explain, isolated, name_of
+from gateway.screening.explain import comma, explain, isolated, name_of, standard_name
 from gateway.screening.verdict import HitRecord, Verdict
 from gateway.spectra.library import Library
 
@@ -45,11 +45,29 @@ LINES = {
         "Calibration: {standard}, of unknown age, axis right to within {uncertainty_cm1} cm-1."
     ),
     "calibration_invalid": "Calibration: none that is valid; the verdict says why.",
+    "instrument": "Calibrated instrument: {instrument}.",
+    "response": "Intensities corrected by {response}, {age_days} days old.",
+    "response_undated": "Intensities corrected by {response}, of unknown age.",
     "uncalibrated": "Calibration: none on record; the axis is taken as right within its tolerance.",
     "library": "Library {version}. Lists: {lists}.",
     "no_weight": "A spectrum tells what is there, not how much.",
 }
 """Line -> msgid."""
+
+NOTES = {
+    "instrument_unstated": (
+        "Calibration and file do not both name an instrument; that it is the same was not checked."
+    ),
+    "laser_unstated": (
+        "Calibration and file do not both name a laser; that it is the same was not checked."
+    ),
+    "response_expired": "The intensity correction is too old and was left out.",
+    "response_foreign": "The intensity correction is for another laser and was left out.",
+    "file_time": (
+        "The age of the calibration rests on a file's time of change, which copying may alter."
+    ),
+}
+"""What is not known of a calibration, or was not applied -> msgid."""
 
 FACTOR_MAX = 1_000_000
 """Odds beyond this rest on the tables' errors, not on the measurement."""
@@ -80,6 +98,7 @@ def account(verdict: Verdict, language: str, library: Library) -> tuple[str, ...
         else:
             lines.append(_line("explained", language))
     lines += [quality_line(verdict, language), calibration_line(verdict, language, library)]
+    lines += _calibration_details(verdict, language)
     lines.append(library_line(verdict, language))
     if verdict.hits:
         lines.append(_line("no_weight", language))
@@ -150,6 +169,25 @@ def quality_line(verdict: Verdict, language: str) -> str:
     )
 
 
+def _calibration_details(verdict: Verdict, language: str) -> list[str]:
+    """Of which instrument the calibration is, what it does to intensities, and what is unknown."""
+    record = verdict.calibration
+    if record is None or record.state != "valid":
+        return []
+    lines = []
+    if record.instrument:
+        named = isolated(record.instrument, language)
+        lines.append(_line("instrument", language, instrument=named))
+    if record.response_id:
+        named = isolated(record.response_id, language)
+        if record.response_age_s is None:
+            lines.append(_line("response_undated", language, response=named))
+        else:
+            days = f"{record.response_age_s / 86_400.0:.0f}"
+            lines.append(_line("response", language, response=named, age_days=days))
+    return lines + [translate(NOTES[note], language) for note in record.notes]
+
+
 def calibration_line(verdict: Verdict, language: str, library: Library) -> str:
     """What is known of the axis, in one line."""
     record = verdict.calibration
@@ -158,7 +196,7 @@ def calibration_line(verdict: Verdict, language: str, library: Library) -> str:
     if record.state != "valid":
         return _line("calibration_invalid", language)
     facts = {
-        "standard": name_of(record.standard_id, language, library),
+        "standard": standard_name(record.standard_id, language, library),
         "uncertainty_cm1": f"{record.uncertainty_cm1:.1f}",
     }
     if record.age_s is None:

@@ -113,6 +113,11 @@ REASONS: dict[str, str] = {
         "INCONCLUSIVE: the last calibration failed: {fault}. Measure the standard again; if it "
         "fails again, have the instrument checked."
     ),
+    "calibration_foreign": (
+        "INCONCLUSIVE: the calibration belongs to {calibrated}, the measurement to {measured}. "
+        "Measure the standard ({standard}) with the instrument of the measurement and use that "
+        "calibration."
+    ),
     "uncalibrated_listed": (
         "INCONCLUSIVE: signs of {substances}. Listed: {lists}. It would be an alarm, but {why}. "
         "Hold the goods, calibrate the instrument, and measure again."
@@ -176,12 +181,16 @@ WORDS: dict[str, dict[str, str]] = {
         "transmittance": "the bands are dips, as in an infrared transmittance spectrum",
         "absorbance": "range, spacing and values are those of an infrared absorbance spectrum",
         "inverted": "the bands point down; sample and dark measurement may be exchanged",
-        "wavelength": "the axis is in nanometres and begins at a laser's wavelength",
+        "wavelength": (
+            "the axis can be read as wavelengths in nm beside a laser, or as shifts in cm-1; say "
+            "which with --axis-unit nm --laser-nm, or --axis-unit cm-1"
+        ),
         "wavenumber": "the axis holds absolute wavenumbers, not shifts from the laser",
         "pixels": "the axis counts pixels",
         "not_calibrated": "the instrument is not calibrated",
         "calibration_expired": "the instrument's calibration is too old",
         "calibration_failed": "the instrument's last calibration failed",
+        "calibration_foreign": "the calibration belongs to another instrument",
     },
     "fault": {
         "no_signal": "the standard gave no signal",
@@ -191,6 +200,13 @@ WORDS: dict[str, dict[str, str]] = {
         "offset_large": "the axis is shifted too far",
         "stretch_large": "the axis is stretched too far",
         "residual_large": "the bands cannot be brought to their places",
+        "no_axis": "the axis of the instrument is not known",
+        "bad_axis": "the axis that the instrument states cannot be used",
+        "wrong_pixel_count": "the standard's reading has the wrong number of pixels",
+        "bad_reading": "the standard's reading cannot be evaluated",
+        "unknown_standard": "the material named is no known standard",
+        "evaluation_failed": "the evaluation of the standard failed",
+        "unreadable": "the stored calibration cannot be read",
     },
     "standard": {
         "toluene_acetonitrile": "toluene with acetonitrile",
@@ -214,6 +230,12 @@ def explain(verdict: Verdict, language: str = "en") -> str:
     """
     template = translate(REASONS[verdict.reason_id], language)
     return template.format(**_words(verdict.parameters, language, load_library()))
+
+
+def standard_name(standard_id: str, language: str, library: Library) -> str:
+    """Name of a calibration standard in a language; not every one is in the library."""
+    own = WORDS["standard"].get(standard_id)
+    return translate(own, language) if own else name_of(standard_id, language, library)
 
 
 def name_of(substance_id: str, language: str, library: Library) -> str:

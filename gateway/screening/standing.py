@@ -7,6 +7,8 @@ Rules of the file
   force. A failure of the measurement (no signal, saturated) says nothing about the axis and ends
   nothing.
 - A verdict without a calibration in force is never more than inconclusive.
+- An intensity correction that is too old, or of another laser, is left out and the verdict says so:
+  heights are then as uncertain as they are without one, and places are what they were.
 """
 
 from __future__ import annotations
@@ -19,9 +21,20 @@ import msgspec
 
 from gateway.screening.verdict import CalibrationRecord, CalibrationState, Parameter, Verdict
 from gateway.screening.watchlists import Watchlists
-from gateway.spectra.calibrate import Calibration
+from gateway.spectra.calibration import Calibration
+from gateway.spectra.origin import Origin, is_same_instrument, is_same_laser
+from gateway.spectra.response import ResponseCurve
 
 DAY_S = 86_400.0
+
+DAYS_MAX = 30
+"""How long a calibration counts unless somebody says otherwise; for nodes and files alike."""
+
+RESPONSE_DAYS_MAX = 365
+"""The same of an intensity correction: optics and detectors change it slowly, repairs at once."""
+
+UNCALIBRATED_CM1 = 4.0
+"""How far an axis nobody can vouch for is searched for listed substances, only to name them."""
 
 INSTRUMENT_FAULTS = frozenset(
     {"wrong_material", "offset_large", "stretch_large", "residual_large", "unreadable"}
@@ -34,7 +47,15 @@ UNJUDGEABLE = frozenset(
 )
 """Reasons that a calibration would not change, and that have a remedy of their own."""
 
-WHY = {"absent": "not_calibrated", "expired": "calibration_expired", "failed": "calibration_failed"}
+NO_SPECTRUM = frozenset({"not_raman", "constant"})
+"""Reasons of files that no calibration would change either: there is nothing to calibrate."""
+
+WHY = {
+    "absent": "not_calibrated",
+    "expired": "calibration_expired",
+    "failed": "calibration_failed",
+    "foreign": "calibration_foreign",
+}
 """State of a calibration -> reason id."""
 
 
@@ -78,9 +99,128 @@ def assume(axis_uncertainty_cm1: float) -> Standing:
     return Standing(record, None, {})
 
 
-def rely(calibration: Calibration) -> Standing:
-    """The standing of files whose calibration somebody names; its age is their business."""
-    return Standing(_record(calibration, "", None), calibration, {})
+def rely(
+    calibration: Calibration,
+    goods: Origin | None = None,
+    *,
+    days_max: int = DAYS_MAX,
+    response_days_max: int = RESPONSE_DAYS_MAX,
+) -> Standing:
+    """The standing of a file whose calibration somebody names.
+
+    Args:
+        calibration: of the instrument that measured the file, as they say.
+        goods: what is known of the file's measurement; None = nothing.
+        days_max: an older calibration counts no more.
+        response_days_max: an older intensity correction is left out.
+    """
+    known = goods or Origin()
+    notes = []
+    for name, one, other in (
+        ("instrument", calibration.instrument, known.instrument),
+        ("laser", _laser_nm(calibration), known.excitation_nm),
+    ):
+        if not one or not other:
+            notes.append(f"{name}_unstated")
+    if "file" in {calibration.measured_from, known.measured_from}:
+        notes.append("file_time")
+    foreign = _foreign(calibration, known)
+    if foreign:
+        facts: dict[str, Parameter] = {**foreign, "standard": calibration.standard_id}
+        return _without(calibration.instrument, UNCALIBRATED_CM1, "foreign", facts)
+    age_s = _apart_s(calibration.measured_ms, known.measured_ms)
+    if age_s is not None and age_s > days_max * DAY_S:
+        return _expired(calibration.instrument, UNCALIBRATED_CM1, calibration, age_s, days_max)
+    kept, response_age_s, more = _with_response(
+        calibration, calibration.response_ms, known.measured_ms, response_days_max
+    )
+    return Standing(
+        msgspec.structs.replace(
+            _record(kept, "", age_s), response_age_s=response_age_s, notes=(*notes, *more)
+        ),
+        kept,
+        {},
+    )
+
+
+def fail(fault: str, standard: str) -> Standing:
+    """The standing of files whose calibration was tried and failed."""
+    return _without("", UNCALIBRATED_CM1, "failed", {"fault": fault, "standard": standard})
+
+
+def correct_intensity(
+    standing: Standing,
+    curve: ResponseCurve | None,
+    *,
+    excitation_nm: float,
+    age_s: float,
+    days_max: int,
+) -> Standing:
+    """Add a node's intensity correction to what its reading stands on.
+
+    Args:
+        standing: of the reading; without a valid calibration nothing is added.
+        curve: the newest correction of the node's axis; None = never measured.
+        excitation_nm: laser of the axis.
+        age_s: of the curve at the reading.
+        days_max: an older one is left out.
+    """
+    found = standing.calibration
+    if found is None or curve is None:
+        return standing
+    note = ""
+    if not is_same_laser(curve.excitation_nm, excitation_nm):
+        note = "response_foreign"
+    elif age_s > days_max * DAY_S:
+        note = "response_expired"
+    if note:
+        notes = (*standing.record.notes, note)
+        return Standing(
+            msgspec.structs.replace(standing.record, notes=notes), found, standing.parameters
+        )
+    record = msgspec.structs.replace(
+        standing.record, response_id=curve.response_id, response_age_s=age_s
+    )
+    kept = msgspec.structs.replace(found, response=curve, response_id=curve.response_id)
+    return Standing(record, kept, standing.parameters)
+
+
+def _foreign(calibration: Calibration, goods: Origin) -> dict[str, Parameter]:
+    """What calibration and file say that cannot be of one instrument; empty when nothing does."""
+    one, other = calibration.instrument, goods.instrument
+    if one and other and not is_same_instrument(one, other):
+        return {"calibrated": one, "measured": other}
+    ours, theirs = _laser_nm(calibration), goods.excitation_nm
+    if ours and theirs and not is_same_laser(ours, theirs):
+        return {"calibrated": f"{ours:g} nm", "measured": f"{theirs:g} nm"}
+    return {}
+
+
+def _laser_nm(calibration: Calibration) -> float | None:
+    """Laser of a calibration: as stated, else that of the certificate in it."""
+    if calibration.excitation_nm or calibration.response is None:
+        return calibration.excitation_nm
+    return calibration.response.excitation_nm
+
+
+def _with_response(
+    calibration: Calibration, response_ms: int | None, goods_ms: int | None, days_max: int
+) -> tuple[Calibration, float | None, tuple[str, ...]]:
+    """The calibration as far as its intensity correction is in force, its age, and what to note."""
+    if calibration.response is None:
+        return calibration, None, ()
+    age_s = _apart_s(response_ms, goods_ms)
+    if age_s is not None and age_s > days_max * DAY_S:
+        plain = msgspec.structs.replace(calibration, response=None, response_id=None)
+        return plain, None, ("response_expired",)
+    return calibration, age_s, ()
+
+
+def _apart_s(one_ms: int | None, other_ms: int | None) -> float | None:
+    """How far apart two moments are; None when one is not known."""
+    if one_ms is None or other_ms is None:
+        return None
+    return abs(one_ms - other_ms) / 1_000.0
 
 
 def choose(
@@ -117,8 +257,7 @@ def choose(
             return _with(trial, instrument, received_ms)
     if last is not None:
         age_s = _age_s(last, received_ms)
-        days = {"age_days": round(age_s / DAY_S), "age_days_max": days_max}
-        return without("expired", {**days, "standard": last.standard_id}, age_s)
+        return _expired(instrument, axis_uncertainty_cm1, last, age_s, days_max)
     if before:  # tried, and never with success
         return without("failed", {"fault": before[-1].fault, "standard": standard})
     return without("absent", {"instrument": instrument, "standard": standard})
@@ -136,6 +275,20 @@ def _with(trial: Trial, instrument: str, received_ms: int) -> Standing:
     return Standing(_record(found, instrument, _age_s(trial, received_ms)), found, {})
 
 
+def _expired(
+    instrument: str,
+    axis_uncertainty_cm1: float,
+    old: Trial | Calibration,
+    age_s: float,
+    days_max: int,
+) -> Standing:
+    """The standing on something that was valid once; its age is never shown as still allowed."""
+    days = max(round(age_s / DAY_S), days_max + 1)
+    facts: dict[str, Parameter] = {"age_days": days, "age_days_max": days_max}
+    facts["standard"] = old.standard_id
+    return _without(instrument, axis_uncertainty_cm1, "expired", facts, age_s)
+
+
 def _record(found: Calibration, instrument: str, age_s: float | None) -> CalibrationRecord:
     return CalibrationRecord(
         standard_id=found.standard_id,
@@ -145,6 +298,8 @@ def _record(found: Calibration, instrument: str, age_s: float | None) -> Calibra
         uncertainty_cm1=found.uncertainty_cm1,
         resolution_cm1=found.resolution_cm1,
         state="valid",
+        measured_from=found.measured_from,
+        response_id=found.response_id or "",
     )
 
 
@@ -175,7 +330,7 @@ def hold_back(verdict: Verdict, standing: Standing, watchlists: Watchlists) -> V
     """
     state = standing.record.state
     carried = msgspec.structs.replace(verdict, calibration=standing.record)
-    if state in {"valid", "assumed"} or verdict.reason_id in UNJUDGEABLE:
+    if state in {"valid", "assumed"} or verdict.reason_id in UNJUDGEABLE | NO_SPECTRUM:
         return carried
     why = WHY[state]
     if verdict.verdict != "alarm":

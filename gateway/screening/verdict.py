@@ -8,7 +8,7 @@ import msgspec
 
 VerdictName = Literal["alarm", "inconclusive", "clear"]
 Parameter = str | int | float | tuple[str, ...]
-CalibrationState = Literal["valid", "expired", "failed", "absent", "assumed"]
+CalibrationState = Literal["valid", "expired", "failed", "absent", "foreign", "assumed"]
 
 
 class BandRecord(msgspec.Struct, frozen=True):
@@ -115,7 +115,12 @@ class CalibrationRecord(msgspec.Struct, frozen=True):
         offset_cm1: correction in the middle of its bands.
         uncertainty_cm1: half-width of the axis error that may remain.
         resolution_cm1: line width it found; None when nobody knows.
-        state: valid; expired, failed or absent; assumed for a file that was said to be calibrated.
+        state: valid; expired, failed, absent, or foreign (of another instrument or laser); assumed
+            for a file that was said to be calibrated.
+        measured_from: how its time is known: header, option, file or post; empty when it is not.
+        response_id: certificate of the intensity correction that was applied; empty without.
+        response_age_s: from its measurement to the reading's, seconds; None when nobody knows.
+        notes: what is not known or not applied: keys of `gateway.screening.account.NOTES`.
     """
 
     standard_id: str
@@ -125,6 +130,10 @@ class CalibrationRecord(msgspec.Struct, frozen=True):
     uncertainty_cm1: float
     resolution_cm1: float | None
     state: CalibrationState
+    measured_from: str = ""
+    response_id: str = ""
+    response_age_s: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True):

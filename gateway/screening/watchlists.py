@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Literal
@@ -105,7 +106,7 @@ class Watchlist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         entries: the substances.
         title_fr, title_ar, title_es: the name in the other languages; empty = the English one.
         jurisdiction: where it holds: `international`, `EU`, or a country's two letters.
-        valid_from: first day of validity; None = not stated.
+        valid_from: the day on which it comes into force; None = it is in force.
         valid_until: last day of validity; None = not stated.
         superseded_by: id of the list that has replaced it; empty = none.
     """
@@ -130,11 +131,7 @@ class Watchlist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {"en": self.title} | {key: text or self.title for key, text in others.items()}
 
     def state_on(self, day: dt.date) -> ListState:
-        """Whether the list is in force on a day, as far as it says itself.
-
-        A list that has expired is used all the same until somebody removes or replaces it: an
-        alarm too many is noticed, a missing one is not.
-        """
+        """Whether the list is in force on a day, as far as it says itself."""
         if self.superseded_by:
             return "superseded"
         if self.valid_until is not None and day > self.valid_until:
@@ -142,6 +139,23 @@ class Watchlist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.valid_from is not None and day < self.valid_from:
             return "not yet in force"
         return "in force"
+
+    def notice_on(self, day: dt.date) -> str:
+        """What somebody should know of it on a day; empty = nothing.
+
+        A list that has expired is used all the same until somebody removes or replaces it: an
+        alarm too many is noticed, a missing one is not.
+        """
+        used = "it is used until somebody replaces or removes it"
+        match self.state_on(day):
+            case "expired":
+                return f"expired, its last day was {self.valid_until}; {used}"
+            case "superseded":
+                return f"superseded by {self.superseded_by}; {used}"
+            case "not yet in force":
+                return f"not yet in force, in force from {self.valid_from}"
+            case _:
+                return ""
 
 
 class Watchlists(msgspec.Struct, frozen=True):
@@ -213,17 +227,38 @@ def _check(name: str, found: Watchlist) -> None:
                 )
 
 
-def join_watchlists(
-    shipped: Watchlists, national: Iterable[Watchlist]
-) -> tuple[Watchlists, tuple[Watchlist, ...]]:
-    """Put a post's own lists beside the shipped ones; of two with one id the later edition holds.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a day's date makes of all the editions there are.
 
-    Returns:
-        The lists to screen with, and those that a later edition has replaced.
+    Attributes:
+        watchlists: to screen with on that day.
+        waiting: editions that come into force later.
+        replaced: editions that one in force has replaced.
     """
-    held = {entry.list_id: entry for entry in shipped.lists}
-    replaced = []
-    for entry in national:
+
+    watchlists: Watchlists
+    waiting: tuple[Watchlist, ...]
+    replaced: tuple[Watchlist, ...]
+
+
+def select_watchlists(editions: Iterable[Watchlist], day: dt.date) -> Selection:
+    """Choose the lists to screen with on a day.
+
+    An edition whose `valid_from` is still to come changes nothing yet: until then the edition
+    before it holds. Of two with one id that have begun the one with the later date holds, of two
+    with one date the first.
+
+    Args:
+        editions: the shipped ones first.
+        day: against which their dates are held.
+    """
+    held: dict[str, Watchlist] = {}
+    waiting, replaced = [], []
+    for entry in editions:
+        if entry.valid_from is not None and entry.valid_from > day:
+            waiting.append(entry)
+            continue
         before = held.get(entry.list_id)
         if before is not None and before.date >= entry.date:
             replaced.append(entry)
@@ -231,7 +266,8 @@ def join_watchlists(
         if before is not None:
             replaced.append(before)
         held[entry.list_id] = entry
-    return Watchlists(tuple(held[key] for key in sorted(held))), tuple(replaced)
+    lists = Watchlists(tuple(held[key] for key in sorted(held)))
+    return Selection(lists, tuple(waiting), tuple(replaced))
 
 
 @lru_cache(maxsize=1)

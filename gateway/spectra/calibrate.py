@@ -18,26 +18,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
-from gateway.spectra.errors import CalibrationError, FormatError
+from gateway.spectra.calibration import (
+    BETWEEN_CM1,
+    RESIDUAL_CM1_MAX,
+    UNCERTAINTY_CM1_MAX,
+    Calibration,
+)
+from gateway.spectra.errors import CalibrationError
 from gateway.spectra.marks import (
     MARKS_MIN,
     OFFSET_CM1_MAX,
     STRETCH_MAX,
-    WINDOW_CM1,
     Mark,
     find_marks,
 )
-from gateway.spectra.response import ResponseCurve
-from gateway.spectra.spectrum import (
-    AXIS_UNCERTAINTY_CM1_MAX,
-    RESOLUTION_CM1_MAX,
-    FloatArray,
-    Spectrum,
-)
+from gateway.spectra.origin import Origin
+from gateway.spectra.spectrum import RESOLUTION_CM1_MIN, FloatArray, Spectrum
 from gateway.spectra.standards import Standard
+
+__all__ = ["FAULTS", "RESIDUAL_CM1_MAX", "UNCERTAINTY_CM1_MAX", "Calibration", "calibrate"]
 
 FAULTS = (
     "no_signal",  # nothing stands out of the noise
@@ -48,9 +49,6 @@ FAULTS = (
     "stretch_large",
     "residual_large",  # no offset and stretch bring the bands to their places
 )
-
-RESIDUAL_CM1_MAX = 3.0
-"""Tolerance of hand-held instruments, European Pharmacopoeia 2.2.48."""
 
 FINGERPRINT_CM1 = (200.0, 2000.0)
 """Where the axis has to be right."""
@@ -72,96 +70,12 @@ COVERAGE_FACTOR = 2.0
 EXPERIENCE = 4.0
 """How many residuals of the expected size the experience with a dozen instruments is worth."""
 
-BETWEEN_CM1 = 0.5
-"""Standard deviation of an axis between a calibration and the readings after it: temperature of
-laser and sample. Measured: how standards of one instrument disagree, 1 cm^-1 at most."""
-
-UNCERTAINTY_CM1_MAX = 4.0
-"""An axis this uncertain tells no two nitrates apart: it might as well not be calibrated."""
-
 CALCITE_NATURAL_CM1 = 0.684
 CALCITE_SLOPE = 1.0209
 """Resolution = (width of the band at 1085.9 - 0.684) / 1.0209, European Pharmacopoeia 2.2.48."""
 
 RESOLUTION_FWHM_MAX = 9.0
 """Natural width of a band that can still show the instrument's."""
-
-
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a measured standard says about an axis: measured = true + offset + stretch * distance.
-
-    Attributes:
-        standard_id: row of standards.csv.
-        instrument: model and serial number; empty when nobody knows.
-        measured_ms: wall time of the measurement, Unix milliseconds; None when nobody knows.
-        offset_cm1: by how much the axis reads too high at the pivot.
-        stretch: by how much more per cm^-1 away from the pivot, relative.
-        pivot_cm1: true place where offset and stretch are independent.
-        uncertainty_cm1: half-width of the error that may remain in the fingerprint range (k = 2).
-        resolution_cm1: line width of the instrument (FWHM).
-        residual_cm1_rms: of the marks about the fit.
-        bands: (tabulated, measured) places of the marks that were used.
-        response_id: certificate of the intensity correction; None without.
-        response: the correction itself; None without.
-    """
-
-    standard_id: str
-    instrument: str = ""
-    measured_ms: int | None = None
-    offset_cm1: float
-    stretch: float
-    pivot_cm1: float
-    uncertainty_cm1: float
-    resolution_cm1: float
-    residual_cm1_rms: float
-    bands: tuple[tuple[float, float], ...]
-    response_id: str | None = None
-    response: ResponseCurve | None = None
-
-    def check(self) -> None:
-        """Insist on the limits, for a calibration that comes from a file.
-
-        Raises:
-            FormatError: names the value that no calibration has.
-        """
-        limits = (
-            ("offset_cm1", abs(self.offset_cm1), OFFSET_CM1_MAX),
-            ("stretch", abs(self.stretch), STRETCH_MAX),
-            ("pivot_cm1", abs(self.pivot_cm1), WINDOW_CM1[1]),
-            ("uncertainty_cm1", self.uncertainty_cm1, AXIS_UNCERTAINTY_CM1_MAX),
-            ("resolution_cm1", self.resolution_cm1, RESOLUTION_CM1_MAX),
-            ("residual_cm1_rms", self.residual_cm1_rms, RESIDUAL_CM1_MAX),
-        )
-        for name, value, high in limits:
-            if not 0.0 <= value <= high:
-                raise FormatError(
-                    f"calibration: {name} = {getattr(self, name)} is beyond {high:g}; calibrate "
-                    "again"
-                )
-        if self.response is not None:
-            self.response.check()
-
-    def apply(self, axis_cm1: FloatArray) -> FloatArray:
-        """Return the corrected axis, shape and unit as given."""
-        moved = axis_cm1 - self.offset_cm1 - self.pivot_cm1
-        corrected: FloatArray = self.pivot_cm1 + moved / (1.0 + self.stretch)
-        return corrected
-
-    def correct(self, spectrum: Spectrum) -> Spectrum:
-        """Return the spectrum on the corrected axis, with what is now known of it."""
-        axis = self.apply(spectrum.axis_cm1)
-        counts = spectrum.intensity_counts
-        if self.response is not None:
-            counts = self.response.correct(axis, counts)
-        return Spectrum(
-            axis_cm1=axis,
-            intensity_counts=counts,
-            saturated=spectrum.saturated,
-            resolution_cm1=spectrum.resolution_cm1 or self.resolution_cm1,
-            axis_uncertainty_cm1=self.uncertainty_cm1,
-            # Corrected counts are light, no longer counts.
-            shot_noise_known=spectrum.shot_noise_known and self.response is None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +98,7 @@ def calibrate(
     *,
     instrument: str = "",
     measured_ms: int | None = None,
+    origin: Origin | None = None,
 ) -> Calibration:
     """Fit the axis of an instrument to a standard it has measured.
 
@@ -192,6 +107,7 @@ def calibrate(
         standard: what was measured.
         instrument: model and serial number, kept with the result.
         measured_ms: when, Unix milliseconds, kept with the result.
+        origin: instead of the two: what is known of the measurement.
 
     Returns:
         The calibration; its limits are met.
@@ -199,19 +115,22 @@ def calibrate(
     Raises:
         CalibrationError: with the fault's name and a sentence: thing, value, remedy.
     """
+    known = origin or Origin(instrument=instrument, measured_ms=measured_ms)
     axis, marks = find_marks(spectrum, standard)
     marks, fit = _fit_robustly(marks)
     uncertainty_cm1 = _uncertainty_cm1(fit, float(axis[0]), float(axis[-1]))
     _check_limits(fit, uncertainty_cm1, standard)
     return Calibration(
         standard_id=standard.standard_id,
-        instrument=instrument,
-        measured_ms=measured_ms,
+        instrument=known.instrument,
+        measured_ms=known.measured_ms,
+        measured_from=known.measured_from,
+        excitation_nm=known.excitation_nm,
         offset_cm1=round(fit.offset_cm1, 3),
         stretch=round(fit.stretch, 7),
         pivot_cm1=round(fit.pivot_cm1, 2),
         uncertainty_cm1=round(uncertainty_cm1, 2),
-        resolution_cm1=round(_resolution_cm1(marks, standard), 2),
+        resolution_cm1=round(max(_resolution_cm1(marks, standard), RESOLUTION_CM1_MIN), 2),
         residual_cm1_rms=round(_rms(fit.residuals_cm1), 3),
         bands=tuple((mark.band.shift_cm1, round(mark.line.place, 2)) for mark in marks),
     )

@@ -5,8 +5,8 @@ IndexError for a DUP character after a SQZ one (`400ABCTB`), returns an empty ax
 line ends in a `$$` comment, and only prints a note when a Y-check fails or NPOINTS disagrees,
 returning axis and intensities of different length. For a decision about people that is not enough.
 
-What is read: AFFN, PAC, SQZ, DIF and DUP ordinates in (X++(Y..Y)), and (XY..XY). Of LINK files the
-first block whose DATA TYPE is a Raman spectrum. Checks that fail raise, naming the line.
+What is read: AFFN, PAC, SQZ, DIF and DUP ordinates in (X++(Y..Y)), and (XY..XY). Of LINK files
+the only block whose DATA TYPE is a Raman spectrum. Checks that fail raise, naming the line.
 
 Reference: R. S. McDonald, P. A. Wilks, JCAMP-DX: A Standard Form for Exchange of Infrared Spectra
     in Computer Readable Form, Applied Spectroscopy 42 (1988) 151; IUPAC JCAMP-DX 5.01 (1999).
@@ -85,7 +85,7 @@ def looks_like_jcamp(text: str) -> bool:
 
 
 def parse_jcamp(text: str) -> tuple[FloatArray, FloatArray]:
-    """Read the first Raman spectrum of a JCAMP-DX text.
+    """Read the only Raman spectrum of a JCAMP-DX text.
 
     Returns:
         Raman shift in cm^-1, shape (n,), strictly increasing, and intensity, shape (n,).
@@ -183,17 +183,28 @@ def _label(number: int, row: str) -> tuple[str, str]:
 
 
 def _raman_block(blocks: list[_Block]) -> _Block:
-    kinds = []
+    """The only block that is a Raman spectrum.
+
+    Raises:
+        FormatError: there is none, or several: which one is meant, nobody says.
+    """
+    kinds, found = [], []
     for block in blocks:
         if "JCAMPDX" not in block.records and "JCAMPDX" not in blocks[0].records:
             raise FormatError("no ##JCAMP-DX= record; export as JCAMP-DX 4.24 or 5.01")
         kind = block.text("DATATYPE").upper()
         if "RAMAN" in kind:
-            return block
+            found.append(block)
         kinds.append(kind or "none")
-    raise FormatError(
-        f"no Raman spectrum in the file, DATA TYPE is {kinds}; export a Raman spectrum"
-    )
+    if not found:
+        raise FormatError(
+            f"no Raman spectrum in the file, DATA TYPE is {kinds}; export a Raman spectrum"
+        )
+    if len(found) > 1:
+        raise FormatError(
+            f"holds {len(found)} Raman spectra; export the one to be used into a file of its own"
+        )
+    return found[0]
 
 
 def _point_count(block: _Block) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 from scipy.signal import find_peaks, peak_widths
 
+from gateway.spectra.axis import CM1_NM
 from gateway.spectra.despike import difference_noise
 from gateway.spectra.spectrum import FloatArray
 
@@ -33,8 +34,12 @@ TRANSMITTANCE_MAX = (1.3, 130.0)
 LASERS_NM = (473.0, 488.0, 514.5, 532.0, 633.0, 638.0, 660.0, 785.0, 808.0, 830.0, 852.0, 1064.0)
 """Lasers of Raman instruments."""
 
-WAVELENGTH_FROM_LASER_NM = (-15.0, 30.0)
-"""Where an axis in nanometres begins: just beside its laser."""
+WAVELENGTH_FROM_LASER_CM1 = (-300.0, 650.0)
+"""Where an axis in nanometres begins, as a shift from its laser: before the filter's edge, or where
+the instrument's range does. In nanometres that is 40 at 785 but 79 at 1064."""
+
+AXIS_WHYS = ("wavelength", "wavenumber", "pixels")
+"""What an axis may be; a file whose title gives its unit is asked no more."""
 
 ROW_MAX = 2200
 ROW_COUNTS = (3072, 3648, 3653, 3694, 4096)
@@ -56,9 +61,13 @@ def not_raman(axis_cm1: FloatArray, intensity: FloatArray) -> str:
     Returns:
         One of WHYS, or "" when nothing speaks against Raman.
     """
-    why = axis_fault(axis_cm1)
-    if why or np.ptp(intensity) <= 0.0:
-        return why
+    return axis_fault(axis_cm1) or light_fault(axis_cm1, intensity)
+
+
+def light_fault(axis_cm1: FloatArray, intensity: FloatArray) -> str:
+    """What the second column is when it is no Raman light: one of WHYS, or ""."""
+    if np.ptp(intensity) <= 0.0:
+        return ""
     low, high = float(intensity.min()), float(intensity.max())
     if _points_down(axis_cm1, intensity):
         share = any(0.5 * top / 1.3 <= high <= top for top in TRANSMITTANCE_MAX)
@@ -75,19 +84,30 @@ def not_raman(axis_cm1: FloatArray, intensity: FloatArray) -> str:
 
 def axis_fault(axis_cm1: FloatArray) -> str:
     """What the first column counts when it is no Raman shift: one of WHYS, or ""."""
-    first, last = float(axis_cm1[0]), float(axis_cm1[-1])
+    first = float(axis_cm1[0])
     if first > ABSOLUTE_FIRST_CM1:
         return "wavenumber"
     counts = first in (0.0, 1.0) and bool((np.diff(axis_cm1) == 1.0).all())
     if counts and (axis_cm1.size <= ROW_MAX or axis_cm1.size in ROW_COUNTS):
         return "pixels"
+    return "wavelength" if _can_be_nanometres(axis_cm1) else ""
+
+
+def _can_be_nanometres(axis: FloatArray) -> bool:
+    """Whether an axis could count wavelengths in nanometres.
+
+    It begins beside a laser and ends within Raman's range of it. Read as shifts such an axis would
+    begin high and end soon, and hold no fingerprint; which it is only the unit says.
+    """
+    first, last = float(axis[0]), float(axis[-1])
     for laser_nm in LASERS_NM:
-        longest_nm = 1.0 / (1.0 / laser_nm - 4000e-7) if laser_nm < 2000.0 else laser_nm
-        begins = _within(first - laser_nm, WAVELENGTH_FROM_LASER_NM)
-        # A shift axis that begins so high and ends so soon would hold no fingerprint.
+        longest_nm = 1.0 / (1.0 / laser_nm - 4000e-7)
+        begins = first > 0.0 and _within(
+            CM1_NM / laser_nm - CM1_NM / first, WAVELENGTH_FROM_LASER_CM1
+        )
         if begins and laser_nm + 40.0 < last <= min(longest_nm, first + 0.75 * laser_nm):
-            return "wavelength"
-    return ""
+            return True
+    return False
 
 
 def _within(value: float, ends: tuple[float, float]) -> bool:

@@ -21,11 +21,14 @@ LIGHT_WORDS = frozenset(
     "شدة الشدة".split()
 )
 
+WAVELENGTH, PIXEL = "a wavelength", "a pixel or row number"
+
 AXIS_WORDS = {
-    "a wavelength": "nm nanometer nanometers nanometre nanometres wavelength wavelengths lambda λ "
-    "longueur longitud micron microns micrometer micrometers µm μm angstrom الموجي",
-    "a pixel or row number": "pixel pixels px píxel píxeles pixeles index channel row point points "
-    "بكسل",
+    "a wavelength in another unit than nm": "micron microns micrometer micrometers micrometre "
+    "micrometres um µm μm angstrom angstroms å pm picometer picometers",
+    WAVELENGTH: "nm nanometer nanometers nanometre nanometres wavelength wavelengths lambda λ "
+    "longueur longitud الموجي",
+    PIXEL: "pixel pixels px píxel píxeles pixeles index channel row point points بكسل",
     "an absolute wavenumber": "absolute absolu absoluto",
     "an energy or a frequency": "ev mev energy frequency hz ghz thz",
     "a time": "time temps tiempo seconds",
@@ -33,8 +36,7 @@ AXIS_WORDS = {
 }
 
 INFRARED_WORDS = {
-    "absorbance": "absorbance absorbancia absorption absorptance absorbanz extinction "
-    "log(1/r) od الامتصاص",
+    "absorbance": "absorbance absorbancia absorption absorptance absorbanz extinction od الامتصاص",
     "transmittance": "transmittance transmittances %transmittance %transmission transmitancia "
     "transmission transmisión %t t% النفاذية",
     "reflectance": "reflectance reflectances réflectance reflectancia %r kubelka-munk kubelka",
@@ -63,6 +65,9 @@ AXIS_KEYS = frozenset(
 _VALUE = re.compile(r"\d[\d.,]*\s*(?:nm|µm|μm|mev|ev|hz|ghz)\b")
 """A number with its unit is a laser or a filter, not the unit of a column."""
 
+_LOG_REFLECTANCE = re.compile(r"log\s*\(?\s*1\s*/\s*[RT]\b", re.IGNORECASE)
+"""Absorbance as near-infrared programs write it."""
+
 _BREAKS = re.compile(r"[()\[\]{}_,;:\s]+")
 
 
@@ -89,6 +94,8 @@ def axis_named(title: str) -> str:
 def light_named(title: str) -> str:
     """What the title of a second column says it is when that is no Raman light, else ""."""
     words = [word.strip(".") for word in words_of(title)]
+    if _LOG_REFLECTANCE.search(title):
+        return "absorbance"
     return "absorbance" if words == ["abs"] else _named(words, INFRARED_WORDS)
 
 
@@ -96,6 +103,22 @@ def is_shift(title: str) -> bool:
     """Whether a title names a Raman shift."""
     marked = any(mark in title.lower() for mark in SHIFT_MARKS)
     return marked or any(word in SHIFT_WORDS for word in words_of(title))
+
+
+def states_shift(title: str) -> bool:
+    """Whether a title says that its column is a Raman shift, by its unit or its name.
+
+    `Raman` alone does not: a remark such as `Raman spectrum, 785 nm` speaks of no column.
+    """
+    if any(mark in title.lower() for mark in SHIFT_MARKS):
+        return True
+    words = set(words_of(title))
+    return bool(words & {"cm1", *SHIFT_WORDS} - {"raman"})
+
+
+def is_axis_key(key: str) -> bool:
+    """Whether a setting speaks of the first column."""
+    return " ".join(key.lower().replace("_", " ").strip(" #\"'").split()) in AXIS_KEYS
 
 
 def is_light(title: str) -> bool:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.polynomial import Polynomial
 
 from gateway.spectra.axis import CM1_NM, PIXELS_MIN, raman_axis_cm1
-from gateway.spectra.calibrate import Calibration
+from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import AxisError, LibraryError
 from gateway.spectra.lines import Line, find_crests, fit_line
 from gateway.spectra.spectrum import FloatArray

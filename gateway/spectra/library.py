@@ -9,16 +9,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
 
 import numpy as np
 
-from gateway.spectra.bands import measure_bands
 from gateway.spectra.errors import LibraryError
-from gateway.spectra.prepare import prepare
+from gateway.spectra.fitted import Fit, fit_bands
 from gateway.spectra.specimen import Specimen
 from gateway.spectra.spectrum import FloatArray, IntArray
 
@@ -28,17 +27,9 @@ EDITION = "2026.11"
 
 LANGUAGES = ("en", "fr", "ar", "es")
 
-STRONGEST_CM1_MAX = 2_000.0
-"""Heights are relative to the strongest band up to here, as in the tables."""
-
 MEASURED_GRADE = "A"
 MEASURED_UNCERTAINTY_CM1 = 2.0
 """What the axis of a calibrated instrument may be off."""
-
-MEASURED_SNR_MIN = 10.0
-MEASURED_REL_MIN = 0.02
-MEASURED_BANDS_MAX = 24
-"""Of a specimen's bands only those are taken that another instrument would show too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +244,17 @@ def load_library() -> Library:
     return build_library(texts)
 
 
-def build_library(texts: dict[str, str], specimens: Iterable[Specimen] = ()) -> Library:
+def build_library(
+    texts: dict[str, str],
+    specimens: Iterable[Specimen] = (),
+    fitted: Mapping[str, tuple[Fit, ...]] | None = None,
+) -> Library:
     """Make a library from the text of its five tables and measured specimens, checked.
 
     Args:
         texts: table name -> CSV text, keys as in TABLES.
         specimens: measured spectra; each becomes an entry beside the band tables.
+        fitted: specimen id -> what `fit_bands` gave for it; bands of others are found here.
 
     Raises:
         LibraryError: a value is out of range or an id is unknown or repeated.
@@ -277,7 +273,8 @@ def build_library(texts: dict[str, str], specimens: Iterable[Specimen] = ()) -> 
         bands.setdefault(row["substance_id"], {}).setdefault(row["state"], []).append(band)
     measured: dict[str, list[Entry]] = {}
     for specimen in specimens:
-        measured.setdefault(specimen.substance_id, []).append(_measured(specimen))
+        fits = (fitted or {}).get(specimen.specimen_id) or fit_bands(specimen)
+        measured.setdefault(specimen.substance_id, []).append(_measured(specimen, fits))
         sources[specimen.specimen_id] = specimen.source
     substances: dict[str, Substance] = {}
     entries: list[Entry] = []
@@ -382,35 +379,22 @@ def _entry(substance_id: str, state: str, bands: list[Band]) -> Entry:
     )
 
 
-def _measured(specimen: Specimen) -> Entry:
-    """A specimen as an entry: its bands as measured, without the instrument's own width."""
-    prepared = prepare(specimen.spectrum())
-    found = measure_bands(prepared)
-    top = float(found.height[found.shift_cm1 <= STRONGEST_CM1_MAX].max(initial=0.0))
-    clear = (found.snr >= MEASURED_SNR_MIN) & (found.height >= MEASURED_REL_MIN * top)
-    kept = np.flatnonzero(clear)[np.argsort(-found.height[clear])][:MEASURED_BANDS_MAX]
-    if not kept.size:
-        raise LibraryError(
-            f"specimen {specimen.specimen_id} shows no clear band; remove it and measure again"
-        )
-    width = np.sqrt(np.maximum(found.fwhm_cm1**2 - prepared.resolution_cm1**2, 4.0))
-    bands = [
-        Band(
-            shift_cm1=float(found.shift_cm1[i]),
-            rel_intensity=float(np.clip(found.height[i] / top, 0.001, 1.0)),
-            fwhm_cm1=float(np.clip(width[i], 1.0, 300.0)),
-            uncertainty_cm1=MEASURED_UNCERTAINTY_CM1,
-            grade=MEASURED_GRADE,
-            source_id=specimen.specimen_id,
-        )
-        for i in kept
-    ]
+def _measured(specimen: Specimen, fits: tuple[Fit, ...]) -> Entry:
+    """A specimen as an entry: its bands as measured."""
     return Entry(
         entry_id=f"{specimen.substance_id}/{specimen.specimen_id}",
         substance_id=specimen.substance_id,
         state=specimen.state,
         specimen_id=specimen.specimen_id,
-        bands=tuple(sorted(bands, key=lambda band: band.shift_cm1)),
+        bands=tuple(
+            Band(
+                *fit,
+                uncertainty_cm1=MEASURED_UNCERTAINTY_CM1,
+                grade=MEASURED_GRADE,
+                source_id=specimen.specimen_id,
+            )
+            for fit in fits
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -49,6 +49,10 @@ KEY_ID_CHARS = 32
 """128 bits of the digest of a public key: nobody finds another key with the same id."""
 
 KEY_BYTES_MAX = 4_096
+OWN, SHIPPED = "own", "shipped"
+RESERVED = (OWN, SHIPPED)
+"""Origins of what was imported at the post, and of what the program brings."""
+
 PACKAGE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 VERSION_PARTS_MAX = 4
 VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,3}")
@@ -160,13 +164,18 @@ def make_package(
     return write_zip(contents)
 
 
-def read_package(content: bytes, trusted: Mapping[str, Ed25519PublicKey] | None = None) -> Package:
+def read_package(
+    content: bytes,
+    trusted: Mapping[str, Ed25519PublicKey] | None = None,
+    known: Container[str] = (),
+) -> Package:
     """Take a package apart; every byte of it is accounted for.
 
     Args:
         content: the whole file.
         trusted: key id -> public key: one of them must have signed it, and the specimens are looked
             at only then. None = whoever made it, to look at it only.
+        known: SHA-256 of specimens' files that were read before and found to be in their form.
 
     Raises:
         PackageError: it is malformed, does not fit its own manifest, or is not signed by a trusted
@@ -193,7 +202,10 @@ def read_package(content: bytes, trusted: Mapping[str, Ed25519PublicKey] | None 
     return Package(
         manifest,
         signature,
-        tuple(_specimen(name, body) for name, body in contents.items()),
+        tuple(
+            _specimen(name, body, is_known=manifest.files[name] in known)
+            for name, body in contents.items()
+        ),
         _text(SUBSTANCES, substances),
         hashlib.sha256(content).hexdigest(),
     )
@@ -334,6 +346,11 @@ def _check_manifest(manifest: Manifest) -> None:
         raise PackageError(
             f"package id {manifest.package_id[:60]!r} is not 1 to 40 of a-z, 0-9 and -"
         )
+    if manifest.package_id in RESERVED:
+        raise PackageError(
+            f"package id {manifest.package_id!r} is reserved: `harmattan library list --origin` has"
+            " a meaning for it; choose another"
+        )
     if not VERSION.fullmatch(manifest.version):
         raise PackageError(
             f"package version {manifest.version[:40]!r} is not one to four numbers with dots; "
@@ -356,12 +373,12 @@ def _text(name: str, content: bytes) -> str:
         raise PackageError(f"package file {name!r} is not UTF-8 text") from None
 
 
-def _specimen(name: str, content: bytes) -> Specimen:
+def _specimen(name: str, content: bytes, *, is_known: bool) -> Specimen:
     """A specimen from its file, whose name must be its id."""
     if not name.startswith(SPECIMENS) or not name.endswith(".csv"):
         raise PackageError(f"package holds {name!r}, which this program does not know")
     try:
-        specimen = read_specimen(name, _text(name, content))
+        specimen = read_specimen(name, _text(name, content), is_known=is_known)
     except SpecimenError as error:
         raise PackageError(f"package: {error}") from None
     if name != f"{SPECIMENS}{specimen.specimen_id}.csv":

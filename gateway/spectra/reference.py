@@ -13,6 +13,7 @@ import numpy as np
 
 from gateway.spectra.bands import SHARP_CM1_MAX, MeasuredBands, measure_bands
 from gateway.spectra.errors import SpecimenError
+from gateway.spectra.fitted import fit_bands
 from gateway.spectra.library import Band, Library
 from gateway.spectra.prepare import Prepared, prepare
 from gateway.spectra.specimen import Specimen
@@ -81,6 +82,7 @@ def check_reference(specimen: Specimen, library: Library) -> Finding:
     Raises:
         SpectrumError: its range or sampling cannot be used at all.
         SpecimenError: it has no signal, was cut off by the detector, or its substance is unknown.
+        LibraryError: it has no band that a library can use.
     """
     if specimen.substance_id not in library.substances:
         raise SpecimenError(
@@ -104,6 +106,7 @@ def check_reference(specimen: Specimen, library: Library) -> Finding:
             f"no band stands {SNR_MIN:g} times above the noise (best {snr:.0f}); measure longer,"
             " or another specimen"
         )
+    fit_bands(specimen)  # what it will be compared by
     # Of several states the one that fits best: which it is may not have been said.
     fits = [_compare(table, bands, prepared) for table in tables]
     best = max(fits, key=lambda fit: fit.share, default=_Fit(1.0, "", ()))

@@ -18,7 +18,9 @@ import msgspec
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from gateway.spectra.axis import EXCITATION_NM_MAX, EXCITATION_NM_MIN
 from gateway.spectra.errors import ResponseError
+from gateway.spectra.origin import is_same_laser
 from gateway.spectra.spectrum import FloatArray, Spectrum
 
 CERTIFICATE_BYTES_MAX = 16_384
@@ -33,6 +35,9 @@ SMOOTH_CM1 = 20.0
 
 FACTOR_MAX = 50.0
 """Where the instrument answers fifty times weaker than at its best, noise is all it would give."""
+
+FACTORS_MAX = 2_000
+"""Beyond any certified range."""
 
 SPAN_CM1_MIN = 300.0
 """Less common range of certificate and instrument corrects nothing worth it."""
@@ -105,10 +110,17 @@ class ResponseCurve(msgspec.Struct, frozen=True, kw_only=True):
             ResponseError: names the value.
         """
         wrong = [value for value in self.factors if not 0.9 <= value <= FACTOR_MAX]
-        if wrong or len(self.factors) < 2 or not 0.0 <= self.low_cm1 <= 5000.0:
+        count = len(self.factors)
+        if wrong or not 2 <= count <= FACTORS_MAX or not 0.0 <= self.low_cm1 <= 5000.0:
             raise ResponseError(
-                f"intensity correction: low_cm1 {self.low_cm1}, {len(self.factors)} factors, first "
-                f"wrong {wrong[:1]}: use 1 to {FACTOR_MAX:g}; make it again from the glass"
+                f"intensity correction: low_cm1 {self.low_cm1}, {count} factors, first wrong "
+                f"{wrong[:1]}: use 2 to {FACTORS_MAX} factors of 1 to {FACTOR_MAX:g}; make it "
+                "again from the glass"
+            )
+        if not EXCITATION_NM_MIN <= self.excitation_nm <= EXCITATION_NM_MAX:
+            raise ResponseError(
+                f"intensity correction: excitation_nm {self.excitation_nm} is not within "
+                f"{EXCITATION_NM_MIN:g} to {EXCITATION_NM_MAX:g}; make it again from the glass"
             )
 
     def correct(self, axis_cm1: FloatArray, counts: FloatArray) -> FloatArray:
@@ -149,16 +161,25 @@ def read_certificate(text: str) -> Certificate:
     return found
 
 
-def measure_response(certificate: Certificate, glass: Spectrum) -> ResponseCurve:
+def measure_response(
+    certificate: Certificate, glass: Spectrum, excitation_nm: float | None = None
+) -> ResponseCurve:
     """Make the correction of an instrument from its spectrum of the glass.
 
     Args:
         certificate: of this very glass.
         glass: dark-subtracted, on the corrected axis.
+        excitation_nm: laser that measured it; None = nobody says.
 
     Raises:
         ResponseError: range, signal or certificate do not allow it.
     """
+    if excitation_nm and not is_same_laser(certificate.excitation_nm, excitation_nm):
+        raise ResponseError(
+            f"certificate of SRM {certificate.srm} is for {certificate.excitation_nm:g} nm, the "
+            f"glass was measured with {excitation_nm:g} nm; use the glass that belongs to this "
+            "laser (NIST SRM 2241: 785, 2242: 532, 2244: 1064, 2246: 830 nm)"
+        )
     low = max(certificate.low_cm1, float(glass.axis_cm1[0]))
     high = min(certificate.high_cm1, float(glass.axis_cm1[-1]))
     if high - low < SPAN_CM1_MIN:

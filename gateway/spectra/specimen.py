@@ -22,6 +22,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from gateway.spectra.errors import SpecimenError
@@ -162,12 +163,13 @@ def write_specimen(specimen: Specimen) -> str:
     return "\n".join(lines) + "\n" + rows
 
 
-def read_specimen(name: str, text: str) -> Specimen:
+def read_specimen(name: str, text: str, *, is_known: bool = False) -> Specimen:
     """Read a specimen's own text, strictly: it must be the very text that would be written.
 
     Args:
         name: of the file, for messages.
         text: as `write_specimen` gives it.
+        is_known: these very bytes were read before and found to be so; saves half of the time.
 
     Raises:
         SpecimenError: it is not; names file, line and remedy.
@@ -184,7 +186,7 @@ def read_specimen(name: str, text: str) -> Specimen:
         raise SpecimenError(f"specimen {name} has no line {COLUMN_LINE!r}; import it again")
     values = _header(name, head)
     try:
-        numbers = np.array(body.replace(",", " ").split(), dtype=np.float64)
+        numbers = _numbers(body)
         known: dict[str, Any] = {**values}
         known |= {key: _number(key, values[key]) for key in NUMBER_FIELDS}
         specimen = Specimen(axis_cm1=numbers[0::2], intensity=numbers[1::2], **known)
@@ -192,12 +194,25 @@ def read_specimen(name: str, text: str) -> Specimen:
         raise SpecimenError(f"specimen {name}: {error}") from None
     except ValueError as error:  # also what numpy and Spectrum say of the numbers
         raise SpecimenError(f"specimen {name}: {error}; import it again") from None
-    if write_specimen(specimen) != text:
+    if not is_known and write_specimen(specimen) != text:
         raise SpecimenError(
             f"specimen {name} is not in the form it was written in; "
             "it was edited by hand, import the spectrum again"
         )
     return specimen
+
+
+def _numbers(body: str) -> FloatArray:
+    """The numbers of both columns in turn.
+
+    Raises:
+        ValueError: one is none.
+    """
+    try:  # as JSON is read five times faster than word by word
+        found = msgspec.json.decode(f"[{body.strip().replace(chr(10), ',')}]", type=list[float])
+    except msgspec.DecodeError:  # says where in its own words; numpy names the word
+        return np.array(body.replace(",", " ").split(), dtype=np.float64)
+    return np.array(found)
 
 
 def looks_like_specimen(text: str) -> bool:

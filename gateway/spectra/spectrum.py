@@ -164,21 +164,7 @@ def _check_columns(axis_cm1: FloatArray, counts: FloatArray) -> None:
                 f"{name} at point {bad[0] + 1} is {column[bad[0]]}; every value must be a finite "
                 "number, measure again"
             )
-    if axis_cm1.min() < SHIFT_CM1_MIN or axis_cm1.max() > SHIFT_CM1_MAX:
-        raise SpectrumError(
-            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g}, a Raman shift lies within "
-            f"{SHIFT_CM1_MIN:g} to {SHIFT_CM1_MAX:g} cm^-1; convert the axis to Raman shift"
-        )
-    if axis_cm1.min() > SHIFT_CM1_FIRST_MAX:
-        raise SpectrumError(
-            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g} cm^-1: these are absolute "
-            "wavenumbers; subtract them from the laser's (10^7 over its wavelength in nm)"
-        )
-    if axis_cm1.max() < SHIFT_CM1_LAST_MIN:
-        raise SpectrumError(
-            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g}: micrometres, terahertz or "
-            "electronvolts, no Raman shift in cm^-1; convert the axis to Raman shift"
-        )
+    _check_range(axis_cm1)
     if np.abs(counts).max() > INTENSITY_ABS_MAX:
         raise SpectrumError(
             f"intensity reaches {np.abs(counts).max():g}, more than {INTENSITY_ABS_MAX:g}; "
@@ -190,4 +176,28 @@ def _check_columns(axis_cm1: FloatArray, counts: FloatArray) -> None:
         raise SpectrumError(
             f"Raman shift does not increase at point {at + 1}: {axis_cm1[at - 1]:g} is followed by "
             f"{axis_cm1[at]:g} cm^-1; sort the axis and remove repeated points"
+        )
+
+
+def _check_range(axis_cm1: FloatArray) -> None:
+    """Raise SpectrumError when the axis spans what no Raman shift does."""
+    if axis_cm1.min() < SHIFT_CM1_MIN or axis_cm1.max() > SHIFT_CM1_MAX:
+        raise SpectrumError(
+            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g}, a Raman shift lies within "
+            f"{SHIFT_CM1_MIN:g} to {SHIFT_CM1_MAX:g} cm^-1; convert the axis to Raman shift"
+        )
+    if axis_cm1.min() > SHIFT_CM1_FIRST_MAX:
+        raise SpectrumError(
+            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g} cm^-1: these are absolute "
+            "wavenumbers; subtract them from the laser's (10^7 over its wavelength in nm)"
+        )
+    if axis_cm1.max() <= 0.0:
+        raise SpectrumError(
+            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g}, all below zero: the anti-Stokes "
+            "side, or a shift with its sign reversed; export Raman shift above zero"
+        )
+    if axis_cm1.max() < SHIFT_CM1_LAST_MIN:
+        raise SpectrumError(
+            f"axis spans {axis_cm1.min():g} to {axis_cm1.max():g}: micrometres, terahertz or "
+            "electronvolts, no Raman shift in cm^-1; convert the axis to Raman shift"
         )

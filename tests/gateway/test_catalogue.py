@@ -13,7 +13,8 @@ from babel.messages.pofile import read_po
 
 import gateway
 from gateway.catalogue import DOMAIN, LANGUAGES, SIGNALS, CatalogueError, translate, translations
-from gateway.screening.account import LINES
+from gateway.identify import WORDS as TABLE_WORDS
+from gateway.screening.account import LINES, NOTES
 from gateway.screening.explain import REASONS, WORDS
 from gateway.screening.picture import LABELS
 
@@ -21,6 +22,8 @@ MSGIDS = (
     set(REASONS.values())
     | {msgid for words in WORDS.values() for msgid in words.values()}
     | set(LINES.values())
+    | set(NOTES.values())
+    | set(TABLE_WORDS.values())
     | set(LABELS.values())
     | set(SIGNALS)
 )
@@ -56,7 +59,7 @@ def test_every_msgid_is_translated_with_its_placeholders(language):
 
 def test_arabic_has_its_own_letters_and_punctuation():
     for msgid, text in entries("ar").items():
-        bare = re.sub(r"\{\w+\}|cm-1|1064 nm|0\.9", "", text)
+        bare = re.sub(r"\{\w+\}|--[a-z-]+(?: nm)?|cm-1|1064 nm|0\.9", "", text)
         assert re.search("[\u0600-\u06ff]", bare), msgid
         assert not re.search("[,;?a-zA-Z]", bare), text
         assert text.endswith(".") == msgid.endswith("."), text

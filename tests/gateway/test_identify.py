@@ -9,15 +9,16 @@ import csv
 import io
 import json
 import os
+import re
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from gateway.catalogue import LANGUAGES
+from gateway.catalogue import LANGUAGES, translate
 from gateway.errors import GatewayError
-from gateway.identify import FILE_BYTES_MAX, read_spectrum, run
+from gateway.identify import FILE_BYTES_MAX, WORDS, read_spectrum, run
 from gateway.spectra.library import load_library
 from simulators.forward import measure
 from tests.gateway.spectra.spc_writer import write_spc
@@ -100,6 +101,18 @@ def test_reads_the_common_exports(tmp_path, separator, header):
     assert record["verdict"] == "alarm"
 
 
+@pytest.mark.parametrize("code", ["utf-8-sig", "utf-16"])
+def test_reads_what_spreadsheets_write(tmp_path, code):
+    """Byte-order marks, quotes, decimal commas."""
+    text = write_columns(tmp_path / "x.csv", "urea", ";", "Raman shift (cm-1);Intensity\n")
+    rows = text.read_text("utf-8").replace(".", ",").splitlines()
+    quoted = [rows[0], *(f'"{row.replace(";", chr(34) + ";" + chr(34))}"' for row in rows[1:])]
+    path = tmp_path / "quoted.csv"
+    path.write_bytes("\r\n".join(quoted).encode(code))
+    _, [record] = records([path])
+    assert record["verdict"] == "alarm"
+
+
 def test_a_falling_axis_is_the_same_spectrum(tmp_path):
     path = write_columns(tmp_path / "up.csv")
     lines = path.read_text().splitlines()
@@ -179,6 +192,15 @@ def test_people_get_a_table_and_a_sentence(tmp_path, language):
     assert LIBRARY["urea"].names[language] in text
     assert LIBRARY.version in text.replace("\n", "")
     assert "does not exist" in " ".join(text.split())
+    bare = "".join(text.split())
+    for msgid in WORDS.values():
+        for part in re.split(r"\{\w+\}", translate(msgid, language)):
+            if "averaged" not in msgid and not part.isspace():
+                # Titles may be broken over two lines of the table, word by word.
+                assert all(word in bare for word in part.split()), part
+    if language != "en":
+        assert "signal to noise" not in text
+        assert "substance found" not in " ".join(text.split())
 
 
 def test_json_lines_are_not_wrapped_or_coloured(tmp_path):
@@ -217,12 +239,21 @@ def rewritten(folder, name, axis, counts, head="", order=("axis", "counts")):
     return folder / name
 
 
+def write_twice(folder, name, axis, counts):
+    """Two spectra in one file: nobody says which is meant."""
+    path = folder / name
+    text = write_jcamp(path) if name.endswith("jdx") else rewritten(folder, name, axis, counts)
+    path.write_text(2 * text.read_text("utf-8"), encoding="utf-8")
+    return path
+
+
 def wrong_files(folder):
     """What other instruments and careless exports write, and the words of error or reason."""
     axis, counts = counts_of("urea")
     rng = np.random.default_rng(5)
     laser_cm1 = 1e7 / 785.0
     wavelength_nm = 1e7 / (laser_cm1 - axis)
+    far_nm = 1e7 / (1e7 / 1064.0 - axis[axis > 302.0])
     clipped = np.minimum(counts, counts.min() + 0.4 * np.ptp(counts))
     shuffled = rng.permutation(axis.size)
     return {
@@ -232,6 +263,11 @@ def wrong_files(folder):
         infrared_file(folder, "a.csv", "Wavenumber;Absorbance\n", lambda a: a): "is 'Absorbance'",
         infrared_file(folder, "t.csv", "cm-1;%T\n", lambda a: 100.0 * 10.0**-a): "is '%T'",
         rewritten(folder, "nm.csv", wavelength_nm, counts): "wavelength",
+        rewritten(folder, "nm3.csv", far_nm, counts[axis > 302.0]): "wavelength",
+        rewritten(folder, "anti.csv", -axis, counts): "anti-Stokes",
+        rewritten(folder, "um.csv", wavelength_nm / 1e3, counts, "λ (µm),I\n"): "another unit",
+        write_twice(folder, "twice.csv", axis, counts): "second spectrum",
+        write_twice(folder, "twice.jdx", axis, counts): "holds 2 Raman spectra",
         rewritten(
             folder, "nm2.csv", wavelength_nm, counts, "Wavelength (nm),Counts\n"
         ): "wavelength",

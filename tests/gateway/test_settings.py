@@ -4,6 +4,7 @@ Method: files on disk, each with one fault; the sentence must name file, key, va
 do. Hypothesis draws tables that are nearly settings.
 """
 
+import inspect
 import tomllib
 
 import msgspec
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import settings
+from gateway import cli, settings
 from gateway.errors import SettingsError
+from gateway.screening.standing import DAYS_MAX, RESPONSE_DAYS_MAX
 from gateway.settings import (
     AuthoritySettings,
     BrokerSettings,
@@ -267,3 +269,10 @@ def test_every_wrong_table_is_explained(drawn):
         text = str(error)
     assert text
     assert "\n" not in text
+
+
+def test_files_and_nodes_have_the_same_limits_unless_somebody_says_otherwise():
+    assert SpectraSettings().calibration_days_max == DAYS_MAX
+    assert SpectraSettings().response_days_max == RESPONSE_DAYS_MAX
+    options = inspect.signature(cli.identify).parameters
+    assert options["calibration_days_max"].default == DAYS_MAX

@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from gateway import settings
-from gateway.calibration import run_node
 from gateway.errors import BrokerError
+from gateway.node_calibration import run_node
 from protocol import messages, topics
 from simulators.headquarters import Headquarters
 from tests.gateway.ingest.test_judging import DARK, SUGAR, UREA

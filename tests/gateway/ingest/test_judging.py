@@ -126,7 +126,7 @@ def test_a_gateway_killed_between_alarm_and_delivery_alerts_once(tmp_path, free_
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("stage", ["judge", "explain"])
+@pytest.mark.parametrize("stage", ["evaluate", "explain"])
 def test_an_evaluation_that_fails_is_inconclusive_and_the_next_goes_on(
     tmp_path, free_port, monkeypatch, stage
 ):

@@ -135,3 +135,45 @@ def test_a_standard_waits_for_its_axis_as_a_sample_does(connection):
     found = calibrations.read_around(connection, "lane-1", AXIS, other)
     assert [(entry.record_id, entry.fault) for entry in found] == [(record_id, "")]
     assert records.read_pending(connection, 9) == []
+
+
+def rejudge(connection, run_id, record_id, reason, rejudged_ms):
+    connection.execute(
+        "INSERT OR IGNORE INTO rejudgings"
+        " (id, library_version, lists_version, since_ms, below_id, started_ms)"
+        " VALUES (?, 'x', 'x', 0, 0, 0)",
+        (run_id,),
+    )
+    after = b'{"reason_id": "%s"}' % reason.encode()
+    connection.execute(
+        "INSERT INTO rejudged VALUES (?, ?, 'clear', x'', 'inconclusive', ?, ?)",
+        (run_id, record_id, after, rejudged_ms),
+    )
+
+
+def test_a_valid_one_sends_back_what_lacked_it_when_it_was_judged_again(connection):
+    """What counts is the newest verdict, of the time (judged at 2000) or of a run."""
+    for record_id in range(1, 7):
+        insert(connection, reading(record_id))
+        judge(connection, record_id, "clear", "harmless_found")
+    rejudge(connection, 1, 1, "not_calibrated", 3_000)
+    rejudge(connection, 1, 2, "uncalibrated_listed", 3_000)
+    rejudge(connection, 2, 2, "listed_found", 4_000)  # the newest run knew better
+    rejudge(connection, 1, 3, "not_calibrated", 1_500)  # judged anew since
+    rejudge(connection, 1, 4, 'not_calibrated", ', 3_000)  # not readable
+    connection.execute("INSERT INTO unrecorded (record_id) VALUES (5)")
+    standard(connection, 12, again_from_ms=1_001)
+    assert records.read_pending(connection, 9) == []
+    standard(connection, 13, again_from_ms=1_000)
+    found = records.read_pending(connection, 9)
+    assert [(pending.record_id, pending.is_told) for pending in found] == [(1, True), (5, True)]
+
+
+def test_a_verdict_that_says_what_it_waits_for_is_replaced(connection):
+    for record_id, reason in enumerate(("not_calibrated", "no_axis", "harmless_found"), start=1):
+        insert(connection, reading(record_id))
+        judge(connection, record_id, "inconclusive", reason)
+        connection.execute("INSERT INTO pending (record_id) VALUES (?)", (record_id,))
+    insert(connection, reading(4))
+    found = records.read_pending(connection, 9)
+    assert [pending.is_told for pending in found] == [False, False, True, False]

@@ -55,7 +55,8 @@ def begin(connection, library="2", lists="a", now_ms=50):
 
 def test_a_run_goes_on_until_library_or_lists_change(connection):
     first = begin(connection)
-    assert (first.below_id, first.is_ended, first.lists_changed) == (4, False, False)
+    assert (first.below_id, first.is_ended) == (4, False)
+    assert first.lists_changed  # nothing is known of the lists of these verdicts
     rejudgements.save_step(connection, first.run_id, Step(3, 1, 0))
     again = begin(connection, now_ms=70)
     assert (again.run_id, again.below_id) == (first.run_id, 3)
@@ -122,3 +123,50 @@ def test_the_newest_verdict_is_what_a_run_compares_with(connection):
 def test_a_verdict_that_cannot_be_read_is_none():
     assert rejudgements.told(b"nothing") is None
     assert rejudgements.told(b"{}") is None
+
+
+def test_lists_of_an_interrupted_run_are_not_forgotten(connection):
+    """A reading that the interrupted run has judged stands on its lists, whatever came before."""
+    first = begin(connection, lists="a")
+    rejudgements.end_run(connection, first.run_id, Step(1, 3, 0), 60)
+    assert not begin(connection, library="3", lists="a").lists_changed
+    interrupted = begin(connection, library="3", lists="b")
+    rejudgements.save_step(connection, interrupted.run_id, Step(3, 1, 0))
+    back = begin(connection, library="3", lists="a")
+    assert (back.run_id > interrupted.run_id, back.below_id) == (True, 4)
+    assert back.lists_changed  # since the last run that ended, lists "b" were in use
+    rejudgements.save_step(connection, back.run_id, Step(2, 1, 0))
+    assert begin(connection, library="3", lists="a").lists_changed  # also when it goes on
+    rejudgements.end_run(connection, back.run_id, Step(1, 1, 0), 90)
+    assert not begin(connection, library="4", lists="a").lists_changed
+
+
+def test_a_list_that_changed_in_an_interrupted_run_is_looked_at_by_the_next(connection):
+    first = begin(connection, lists="a")
+    rejudgements.end_run(connection, first.run_id, Step(1, 3, 0), 60)
+    begin(connection, lists="b")  # interrupted at once
+    assert begin(connection, library="3", lists="b").lists_changed
+
+
+def test_a_reading_has_one_difference_in_a_run(connection):
+    """It is judged again by the run without a calibration, then out of turn with one."""
+    run = begin(connection)
+    connection.execute("INSERT INTO unrecorded (record_id) VALUES (2)")
+    assert rejudgements.read_stored(connection, 2).is_unrecorded
+    lowered = judgement(2, "inconclusive", 2_000)
+    first = explanation("alarm")
+    rejudgements.save_step(connection, run.run_id, Step(2, 1, 0), Changed(first, "alarm", lowered))
+    after = judgement(2, "alarm", 3_000, alert="a.2")
+    connection.execute("INSERT INTO pending (record_id) VALUES (2)")
+    changed = Changed(lowered.explanation, "inconclusive", after)
+    assert rejudgements.save_now(connection, run.run_id, 2, is_calibrated=True, changed=changed)
+    progress = rejudgements.read_progress(connection)
+    assert (progress.changed, progress.raised, progress.lowered) == (1, 0, 0)
+    (found,) = rejudgements.read_differences(connection, 10)
+    assert (found.verdict_before, found.verdict_after) == ("alarm", "alarm")
+    assert records.read_pending(connection, 10) == []
+    assert not rejudgements.read_stored(connection, 2).is_unrecorded
+    other = begin(connection, library="3")
+    connection.execute("INSERT INTO pending (record_id) VALUES (3)")
+    assert not rejudgements.save_now(connection, other.run_id, 3, is_calibrated=False, changed=None)
+    assert records.read_pending(connection, 10) == []

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.library.folder import keep_specimen
+from gateway.library.changes import keep_specimen
 from gateway.spectra.specimen import Specimen
 
+AXIS = np.arange(250.0, 1_990.0, 1.0)
+SAID = (
+    "--instrument", "bench 1", "--licence", "MIT", "--measured-by", "A. Person",
+    "--measured-on", "2026-11-01", "--excitation-nm", "785", "--resolution-cm1", "8",
+)  # fmt: skip
 SUBSTANCE_ID = "testing_salt"
 BANDS = {412.0: 0.5, 588.0: 0.8, 771.0: 1.0, 1187.0: 0.7, 1523.0: 0.6}  # cm^-1 -> height
 SUBSTANCES = (
@@ -79,3 +84,10 @@ def write_list(directory: Path, text: str = LIST) -> None:
     """Put the national list into a folder of lists."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "national.toml").write_text(text, encoding="utf-8")
+
+
+def write_spectrum(path, seed=1, **keywords):
+    """A measured file of the testing salt, or of other bands."""
+    rows = zip(AXIS, light_of(AXIS, seed, **keywords), strict=True)
+    path.write_text("shift,counts\n" + "\n".join(f"{x:.1f},{y:.0f}" for x, y in rows) + "\n")
+    return path

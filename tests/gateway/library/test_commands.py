@@ -14,51 +14,18 @@ from gateway import cli
 from gateway.spectra.library import load_library
 from gateway.spectra.package import read_package
 from tests.gateway.library.national import (
+    AXIS,
     LIST,
+    SAID,
     SUBSTANCE_ID,
     SUBSTANCES,
     light_of,
     write_library,
     write_list,
+    write_spectrum,
 )
 from tests.gateway.running import write_settings
 from tests.gateway.spectra.spc_writer import write_spc
-
-AXIS = np.arange(250.0, 1_990.0, 1.0)
-SAID = (
-    "--instrument", "bench 1", "--licence", "MIT", "--measured-by", "A. Person",
-    "--measured-on", "2026-11-01", "--excitation-nm", "785", "--resolution-cm1", "8",
-)  # fmt: skip
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["harmattan", "library", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        return caught.value.code or 0, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
-def call_json(call):
-    def run(*arguments):
-        code, printed, _ = call(*arguments, "--json")
-        return code, json.loads(printed)
-
-    return run
-
-
-def write_spectrum(path, seed=1, **keywords):
-    rows = zip(AXIS, light_of(AXIS, seed, **keywords), strict=True)
-    path.write_text("shift,counts\n" + "\n".join(f"{x:.1f},{y:.0f}" for x, y in rows) + "\n")
-    return path
 
 
 def test_from_measured_files_to_a_post_that_recognises(call, call_json, tmp_path, free_port):
@@ -439,7 +406,12 @@ def test_verify_tells_of_lists_that_are_out_of_date(call_json, tmp_path, free_po
     code, found = call_json("verify", *settings)
     assert code == 0
     told = " ".join(found["warnings"])
-    for words in ("list national: expired", "days ago; review it", "2843.90", "not under"):
+    for words in (
+        "list national 2020-11-20: expired",
+        "days ago; review it",
+        "2843.90",
+        "not under",
+    ):
         assert words in told
     (tmp_path / "lists" / "national.toml").write_text("nothing")
     code, found = call_json("verify", *settings)

@@ -8,17 +8,10 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.library.folder import (
-    confirm,
-    install,
-    keep_specimen,
-    load,
-    merge_substances,
-    remove,
-    shipped_texts,
-    trust,
-    write_whole,
-)
+from gateway.library.changes import confirm, install, keep_specimen, remove, trust
+from gateway.library.folder import load
+from gateway.library.substances import merge_substances, shipped_texts
+from gateway.library.writing import write_whole
 from gateway.spectra.errors import LibraryError, PackageError, SpectraError
 from gateway.spectra.library import load_library
 from gateway.spectra.package import FORMAT, FORMAT_VERSION, Manifest, make_package
@@ -85,7 +78,6 @@ def test_a_signed_package_is_installed_once(folder):
     [
         (packed(key=None), "is not signed"),
         (packed(key=Ed25519PrivateKey.from_private_bytes(bytes(32))), "does not trust"),
-        (packed(package_id="own"), "is reserved"),
         (packed(substances=""), "of no known substance"),
         (
             packed(substances=SUBSTANCES.replace("name_es", "name_it")),

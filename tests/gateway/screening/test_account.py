@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from gateway.catalogue import LANGUAGES
+from gateway.catalogue import LANGUAGES, translate
 from gateway.identify import judge_spectrum
-from gateway.screening.account import BANDS_SHOWN_MAX, account, calibration_line, listed
+from gateway.screening.account import BANDS_SHOWN_MAX, NOTES, account, calibration_line, listed
 from gateway.screening.explain import explain, name_of
 from gateway.screening.judge import unjudged
 from gateway.screening.verdict import (
@@ -113,6 +113,29 @@ def test_a_calibration_on_record_is_told():
     assert "none that is valid" in line(0.0, "failed")
     assert "none on record" in line(None, "assumed")
     assert "none on record" in calibration_line(made(), "en", LIBRARY)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_calibration_instrument_and_correction_are_told_in_the_language(language):
+    record = CalibrationRecord(
+        *("toluene_acetonitrile", "VEN 7", 86_400.0, 0.3, 0.84, 6.0, "valid"),
+        response_id="SRM 2241 12",
+        response_age_s=40.0 * 86_400.0,
+        notes=tuple(NOTES),
+    )
+    verdict = msgspec.structs.replace(made(), calibration=record)
+    lines = account(verdict, language, LIBRARY)
+    assert any("VEN 7" in line for line in lines)
+    assert any("SRM 2241 12" in line and "40" in line for line in lines)
+    for msgid in NOTES.values():
+        assert translate(msgid, language) in lines
+    assert not any("toluene_acetonitrile" in line for line in lines)
+    # Of a calibration that does not count nothing more is told.
+    for state in ("expired", "failed", "foreign", "absent"):
+        without = msgspec.structs.replace(verdict, calibration=msgspec.structs.replace(
+            record, state=state
+        ))  # fmt: skip
+        assert not any("SRM 2241" in line for line in account(without, language, LIBRARY))
 
 
 def test_real_verdicts_are_explained_in_every_language():

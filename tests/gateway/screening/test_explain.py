@@ -17,6 +17,8 @@ from gateway import catalogue
 from gateway.screening import rules
 from gateway.screening.explain import REASONS, WORDS, explain, name_of
 from gateway.screening.judge import unjudged
+from gateway.screening.standing import INSTRUMENT_FAULTS, UNJUDGEABLE
+from gateway.spectra.calibrate import FAULTS
 from gateway.spectra.library import load_library
 
 LIBRARY = load_library()
@@ -39,6 +41,11 @@ PARAMETERS = {
     "not_calibrated": {"instrument": "Ventana 785 no. 7", "standard": "polystyrene"},
     "calibration_expired": {"age_days": 41, "age_days_max": 30, "standard": "cyclohexane"},
     "calibration_failed": {"fault": "wrong_material"},
+    "calibration_foreign": {
+        "calibrated": "Ventana 785 no. 7",
+        "measured": "Ventana 785 no. 8",
+        "standard": "polystyrene",
+    },
     "uncalibrated_listed": {
         "substance_ids": ("acetone",),
         "lists": ("List A (2026-11-01)",),
@@ -95,6 +102,7 @@ OF_CALIBRATION = {
     "not_calibrated",
     "calibration_expired",
     "calibration_failed",
+    "calibration_foreign",
     "uncalibrated_listed",
 }
 """Given where a node's instrument is judged by its calibration."""
@@ -137,6 +145,23 @@ def test_any_facts_make_a_sentence(data, reason_id, language):
     parameters = {key: data.draw(facts) for key in PARAMETERS.get(reason_id, {})}
     text = explain(unjudged(reason_id, LIBRARY, **parameters), language)
     assert len(text) > 40
+
+
+def test_every_fault_of_a_calibration_has_words():
+    """Those of a standard, of its reading, and of what became of either at the post."""
+    given = set(FAULTS) | INSTRUMENT_FAULTS | UNJUDGEABLE - {"judgement_failed"}
+    for path in (Path(gateway.__file__).parent / "ingest").glob("*.py"):
+        given |= set(re.findall(r'failed\(case, "(\w+)"', path.read_text("utf-8")))
+    assert {"unknown_standard", "evaluation_failed", "unreadable", "bad_reading"} <= given
+    assert given <= set(WORDS["fault"])
+
+
+@pytest.mark.parametrize("language", catalogue.LANGUAGES)
+@pytest.mark.parametrize("fault", sorted(WORDS["fault"]))
+def test_a_failed_calibration_says_why_in_words(fault, language):
+    text = explain(unjudged("calibration_failed", LIBRARY, fault=fault), language)
+    assert catalogue.translate(WORDS["fault"][fault], language) in text
+    assert "_" not in text
 
 
 NEXT_STEPS = (

@@ -4,25 +4,34 @@ Method: every way in which trials can lie around a reading, by hand and by Hypot
 rules as they are written down; and every verdict held against every state.
 """
 
+import re
+from pathlib import Path
+
 import hypothesis.strategies as st
 import msgspec
 import pytest
 from hypothesis import given
 
+import gateway.screening.standing as standing_module
+from gateway.screening.account import NOTES
 from gateway.screening.explain import REASONS, explain
 from gateway.screening.judge import unjudged
 from gateway.screening.standing import (
     INSTRUMENT_FAULTS,
+    NO_SPECTRUM,
     UNJUDGEABLE,
     Trial,
     assume,
     choose,
+    correct_intensity,
     hold_back,
     rely,
 )
 from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.calibrate import FAULTS, Calibration
 from gateway.spectra.library import load_library
+from gateway.spectra.origin import Origin
+from gateway.spectra.response import ResponseCurve
 
 DAY_MS = 86_400_000
 LIBRARY, LISTS = load_library(), load_watchlists()
@@ -131,6 +140,108 @@ def test_what_counts_is_valid_young_and_not_overtaken(trials, order, day):
         )
 
 
+KNOWN = Origin(
+    instrument="VEN 7", measured_ms=100 * DAY_MS, measured_from="header", excitation_nm=785.0
+)
+
+
+def of_file(**changes):
+    values = {
+        "instrument": "VEN 7",
+        "measured_ms": 90 * DAY_MS,
+        "measured_from": "header",
+        "excitation_nm": 785.0,
+    }
+    return msgspec.structs.replace(calibration(), **(values | changes))
+
+
+@pytest.mark.parametrize(
+    "changes,state,notes",
+    [
+        ({}, "valid", ()),
+        ({"measured_ms": 69 * DAY_MS}, "expired", ()),
+        ({"measured_ms": 131 * DAY_MS}, "expired", ()),
+        ({"measured_ms": 70 * DAY_MS}, "valid", ()),
+        ({"measured_ms": None, "measured_from": ""}, "valid", ()),
+        ({"measured_from": "file"}, "valid", ("file_time",)),
+        ({"instrument": "VEN 8"}, "foreign", ()),
+        ({"instrument": ""}, "valid", ("instrument_unstated",)),
+        ({"excitation_nm": 1064.0}, "foreign", ()),
+        ({"excitation_nm": 784.0}, "valid", ()),
+        ({"excitation_nm": None}, "valid", ("laser_unstated",)),
+    ],
+)
+def test_a_file_stands_on_a_calibration_that_can_be_its_own(changes, state, notes):
+    found = rely(of_file(**changes), KNOWN)
+    assert found.record.state == state
+    assert (found.calibration is not None) == (state == "valid")
+    if state == "valid":
+        assert found.record.notes == notes
+    if state == "expired":
+        assert found.parameters == {
+            "age_days": 31,
+            "age_days_max": 30,
+            "standard": "polystyrene",
+        }
+    # A limit that is not met by half an hour is not shown as met.
+    late = rely(of_file(measured_ms=70 * DAY_MS - 1_800_000), KNOWN)
+    assert (late.record.state, late.parameters["age_days"]) == ("expired", 31)
+
+
+def test_what_nobody_says_of_a_file_is_noted_and_not_guessed():
+    found = rely(of_file(), Origin())
+    assert (found.record.state, found.record.age_s) == ("valid", None)
+    assert found.record.notes == ("instrument_unstated", "laser_unstated")
+
+
+CURVE = ResponseCurve(
+    response_id="SRM 2241 7", excitation_nm=785.0, low_cm1=200.0, factors=(1.0, 2.0)
+)
+
+
+@pytest.mark.parametrize(
+    "laser_nm,days,note", [(785.0, 10.0, ""), (785.0, 366.0, "response_expired"),
+                           (1064.0, 10.0, "response_foreign")],
+)  # fmt: skip
+def test_an_intensity_correction_is_used_while_it_is_young_and_of_this_laser(laser_nm, days, note):
+    valid = stand([trial(1)])
+    found = correct_intensity(
+        valid, CURVE, excitation_nm=laser_nm, age_s=days * 86_400.0, days_max=365
+    )
+    assert found.calibration is not None
+    assert found.record.notes == ((note,) if note else ())
+    assert (found.calibration.response is CURVE) == (not note)
+    assert found.record.response_id == ("" if note else "SRM 2241 7")
+    assert found.record.response_age_s == (None if note else days * 86_400.0)
+    for base in (stand([]), valid):  # without a calibration, or without a curve: nothing
+        curve = None if base is valid else CURVE
+        assert correct_intensity(base, curve, excitation_nm=785.0, age_s=0.0, days_max=1) is base
+
+
+def test_a_certificate_tells_the_laser_where_nothing_else_does():
+    corrected = of_file(excitation_nm=None, response=CURVE, response_id="SRM 2241 7")
+    assert "laser_unstated" not in rely(corrected, KNOWN).record.notes
+    other = msgspec.structs.replace(KNOWN, excitation_nm=532.0)
+    found = rely(corrected, other)
+    assert (found.record.state, found.parameters["calibrated"]) == ("foreign", "785 nm")
+
+
+def test_the_correction_in_a_file_has_its_own_age():
+    corrected = of_file(response=CURVE, response_id="SRM 2241 7", response_ms=50 * DAY_MS)
+    found = rely(corrected, KNOWN)
+    assert (found.record.response_id, found.record.response_age_s) == ("SRM 2241 7", 50 * 86_400.0)
+    old = rely(corrected, KNOWN, response_days_max=40)
+    assert old.calibration is not None
+    assert (old.calibration.response, old.record.response_id) == (None, "")
+    assert old.record.notes == ("response_expired",)
+
+
+def test_every_note_is_explained():
+    source = Path(standing_module.__file__).read_text("utf-8")
+    given = set(re.findall(r'"(response_(?:expired|foreign)|file_time)"', source))
+    assert given | {"instrument_unstated", "laser_unstated"} == set(NOTES)
+
+
 def verdict(name, reason_id="listed_found", **parameters):
     base = unjudged(reason_id, LIBRARY, LISTS, **parameters)
     return msgspec.structs.replace(base, verdict=name)
@@ -139,11 +250,13 @@ def verdict(name, reason_id="listed_found", **parameters):
 ALARM = verdict("alarm", substance_ids=("urea", "sucrose"), lists=("PGS (2026)",))
 CLEAR = verdict("clear", "harmless_found", substance_ids=("sucrose",))
 STANDINGS = {
+    "foreign": rely(of_file(instrument="VEN 8"), KNOWN),
     "absent": stand([]),
     "expired": stand([trial(1, day=-90.0)]),
     "failed": stand([trial(1, "offset_large")]),
 }
 REASON = {
+    "foreign": "calibration_foreign",
     "absent": "not_calibrated",
     "expired": "calibration_expired",
     "failed": "calibration_failed",
@@ -153,9 +266,9 @@ REASON = {
 @pytest.mark.parametrize("state", STANDINGS)
 @pytest.mark.parametrize("language", ["en", "fr", "ar", "es"])
 def test_without_a_calibration_nothing_is_more_than_inconclusive(state, language):
-    standing = STANDINGS[state]
+    lacking = STANDINGS[state]
     for before in (ALARM, CLEAR, verdict("inconclusive", "weak_signal", snr=3, snr_min=40)):
-        after = hold_back(before, standing, LISTS)
+        after = hold_back(before, lacking, LISTS)
         assert after.verdict == "inconclusive"
         assert after.calibration.state == state
         assert explain(after, language)
@@ -177,7 +290,7 @@ def test_with_one_the_verdict_stays_and_says_what_it_rests_on(standing):
         assert after.calibration == standing.record
 
 
-@pytest.mark.parametrize("reason_id", sorted(UNJUDGEABLE))
+@pytest.mark.parametrize("reason_id", sorted(UNJUDGEABLE | NO_SPECTRUM))
 def test_what_a_calibration_would_not_change_keeps_its_own_remedy(reason_id):
     after = hold_back(verdict("inconclusive", reason_id), STANDINGS["absent"], LISTS)
     assert after.reason_id == reason_id

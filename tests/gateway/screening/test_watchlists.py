@@ -11,9 +11,9 @@ from gateway.screening.watchlists import (
     WatchlistError,
     Watchlists,
     check_watchlists,
-    join_watchlists,
     load_watchlists,
     parse_watchlist,
+    select_watchlists,
 )
 from gateway.spectra.library import load_library
 
@@ -27,6 +27,7 @@ substance_id = "sucrose"
 """
 
 
+DAY = dt.date(2026, 11, 21)
 LIMIT = """"sucrose"
 limits = [{ value = 3.0, unit = "%", basis = "w/w", licence = true, licence_max = 10.0 }]"""
 
@@ -179,11 +180,41 @@ def test_of_two_editions_the_later_one_is_used():
     later = parse_watchlist("x", GOOD.replace("local", "pgs").replace("2026-11-01", "2027-01-01"))
     older = parse_watchlist("x", GOOD.replace("local", "pgs").replace("2026-11-01", "2020-01-01"))
     new = parse_watchlist("x", GOOD)
-    joined, replaced = join_watchlists(shipped, [older, later, new])
-    assert {entry.list_id for entry in joined.lists} == {*by_id(), "local"}
-    assert joined.lists_of("sucrose") == ("local", "pgs")
-    assert set(replaced) == {older, by_id()["pgs"]}
-    assert joined.version != shipped.version
+    found = select_watchlists((*shipped.lists, older, later, new), DAY)
+    assert {entry.list_id for entry in found.watchlists.lists} == {*by_id(), "local"}
+    assert found.watchlists.lists_of("sucrose") == ("local", "pgs")
+    assert set(found.replaced) == {older, by_id()["pgs"]}
+    assert found.waiting == ()
+    assert found.watchlists.version != shipped.version
+
+
+def test_an_edition_comes_into_force_on_its_day_and_not_before():
+    before = parse_watchlist("x", GOOD)
+    text = GOOD.replace("2026-11-01", "2026-11-15").replace("sucrose", "urea")
+    after = parse_watchlist("x", text.replace("source", "valid_from = 2026-11-22\nsource"))
+    found = select_watchlists([after, before], DAY)
+    assert found.watchlists.lists == (before,)
+    assert found.waiting == (after,)
+    assert found.replaced == ()
+    assert after.notice_on(DAY) == "not yet in force, in force from 2026-11-22"
+    found = select_watchlists([after, before], DAY + dt.timedelta(days=1))
+    assert found.watchlists.lists == (after,)
+    assert (found.waiting, found.replaced) == ((), (before,))
+    assert after.notice_on(DAY + dt.timedelta(days=1)) == ""
+
+
+def test_a_new_list_with_a_future_day_lists_nothing_yet():
+    new = parse_watchlist("x", GOOD.replace("source", "valid_from = 2027-01-01\nsource"))
+    assert select_watchlists([new], DAY).watchlists.substance_ids == frozenset()
+    later = select_watchlists([new], dt.date(2027, 1, 1)).watchlists
+    assert later.substance_ids == {"sucrose"}
+
+
+def test_an_expired_list_is_used_and_told():
+    """An alarm too many is noticed, a missing one is not."""
+    old = parse_watchlist("x", GOOD.replace("source", "valid_until = 2026-11-20\nsource"))
+    assert select_watchlists([old], DAY).watchlists.lists == (old,)
+    assert "its last day was 2026-11-20; it is used until" in old.notice_on(DAY)
 
 
 def test_whatever_a_list_says_is_in_the_version():

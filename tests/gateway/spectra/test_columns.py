@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.spectra.columns import parse_columns
+from gateway.spectra.columns import parse_columns, read_columns
 from gateway.spectra.errors import FormatError
 
 PAIRS = [(200.0 + 10.5 * i, 3.25 * i) for i in range(5)]
@@ -30,6 +30,8 @@ def lines(separator, *, comma=False, pairs=PAIRS):
         lines("\t", comma=True),
         lines(" "),
         lines("    "),
+        lines("  ", comma=True),
+        lines('","').replace("\n", '"\n"').join('""'),
         "raman_shift_cm1,intensity\n" + lines(","),
         "\ufefframan_shift_cm1,intensity\r\n" + lines(",").replace("\n", "\r\n"),
         "# exported 2026\nInstrument: A, B, C\nLaser;785\n\nshift counts\n" + lines(";"),
@@ -45,6 +47,9 @@ def test_reads_the_common_dialects(text):
     assert counts.tolist() == [y for _, y in PAIRS]
 
 
+AGAIN = "".join(f"{400 + 2 * (i % 40)},{100 + (i * 37) % 91}\n" for i in range(80))
+
+
 @pytest.mark.parametrize(
     "text,words",
     [
@@ -56,6 +61,11 @@ def test_reads_the_common_dialects(text):
         ("1,2\n2,3\nend of file", "line 3: 'end of file' is not a pair"),
         ("1,2\n2,3,4\n3,4", "line 2: '2,3,4' is not a pair"),
         ("1,2,3\n2,3,4", "line 1: 3 columns"),
+        ("200,5,1,25\n201,5,1,5", "line 1: 4 columns.*decimal commas need semicolons"),
+        ("302.5;983\n303.5;1,204", "line 2: '303.5;1,204' has a comma that may be"),
+        ("302;983\n303;1,204", "line 2: '303;1,204' has a comma that may be"),
+        (AGAIN, "line 41: the axis begins again at 400 after 478: a second spectrum"),
+        ("wavelength (um),counts\n0.8,1\n0.9,2", "in another unit than nm; convert the axis"),
         ("1,2\n2,3\n2,4\n3,5", "line 3: Raman shift 2 after 2 repeats"),
         ("1,2\n3,3\n2,4\n4,5", "line 3: Raman shift 2 after 3"),
         ("9,2\n8,3\n8.5,4\n7,5", "line 3: Raman shift 8.5 after 8"),
@@ -93,6 +103,9 @@ BODY = "".join(f"{400 + 2 * i},{100 + (i * 37) % 91}\n" for i in range(40))
         ("Número de onda (cm-1);Transmitancia\n", "transmittance"),
         ("العدد الموجي (cm-1);الامتصاص\n", "absorbance"),
         ("cm-1;Kubelka-Munk\n", "reflectance"),
+        ("Raman shift,log(1/R)\n", "absorbance"),
+        ("nm;Abs\n", "absorbance and no Raman intensity"),
+        ("Wavelength (nm);Reflectance (%)\n", "reflectance and no Raman intensity"),
         ("# wavenumber absorbance\n", "absorbance"),
         ("XUNITS,WAVENUMBER\nYUNITS,TRANSMITTANCE\nx,y\n", "line 2: 'YUNITS' is 'TRANSM"),
         ("Data type: INFRARED SPECTRUM\n\n", "this is infrared data"),
@@ -142,6 +155,42 @@ def test_swapped_columns_are_known_by_their_numbers():
     # Two columns of which none runs evenly are only unsorted.
     with pytest.raises(FormatError, match="sort the axis"):
         parse_columns("\n".join(f"{400 + (i * 7) % 40},{(i * 37) % 91}" for i in range(40)))
+
+
+@pytest.mark.parametrize(
+    "head,unit",
+    [
+        ("", ""),
+        ("X,Y\n", ""),
+        ("# Raman spectrum, 785 nm\n", ""),
+        ("# Raman spectrum of acetone\n", ""),
+        ("Laser Wavelength (nm),785.0\nx,y\n", ""),
+        ("Raman Shift (cm-1),Intensity\n", "cm-1"),
+        ("raman_shift_cm1,intensity\n", "cm-1"),
+        ("Shift\tCounts\n", "cm-1"),
+        ("# shift counts\n", "cm-1"),
+        ("X units: cm-1\n# x y\n", "cm-1"),
+        ("Wavelength (nm),Counts\n", "nm"),
+        ("longueur d'onde (nm);signal\n", "nm"),
+        ("X Axis=Wavelength (nm)\n", "nm"),
+    ],
+)
+def test_the_unit_is_what_the_title_says_and_nothing_else(head, unit):
+    assert read_columns(head + BODY, "nm" if unit == "nm" else "").unit == unit
+    for said in {"nm", "cm-1"} - {unit}:
+        if unit:
+            with pytest.raises(FormatError, match=r"--axis-unit|leave the option out"):
+                read_columns(head + BODY, said)
+        else:
+            assert read_columns(head + BODY, said).unit == ""
+
+
+def test_decimal_commas_of_three_digits_are_no_thousands():
+    axis, counts = parse_columns("302,125;53,830\n303,125;1054,250\n304,125;7,125\n")
+    assert (axis[0], counts.tolist()) == (302.125, [53.83, 1054.25, 7.125])
+    # A place of one decimal shows what the comma is, also beside a whole number.
+    axis, counts = parse_columns("302,5;0\n303,5;53,830\n304,5;1,125\n")
+    assert (axis[0], counts.tolist()) == (302.5, [0.0, 53.83, 1.125])
 
 
 @given(st.text(max_size=200))

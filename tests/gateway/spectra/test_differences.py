@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from gateway.library.folder import shipped_texts
+from gateway.library.substances import shipped_texts
 from gateway.spectra.differences import compare, side_of
 from gateway.spectra.library import build_library, load_library
 from tests.gateway.library.national import specimen

@@ -157,12 +157,14 @@ def test_labels_are_compared_loosely():
     check("\ufeff" + text.replace("##XUNITS", "##X UNITS").replace("\n", "\r\n"))
 
 
-def test_of_a_compound_file_the_first_raman_block_is_read():
+def test_of_a_compound_file_the_only_raman_block_is_read_and_of_two_none():
     other = document(table("AFFN", VALUES[::-1]), DATA_TYPE="INFRARED SPECTRUM")
     raman = document(table("DIF", VALUES), **{"JCAMP-DX": None})
     later = document(table("AFFN", VALUES[::-1]))
     head = "##TITLE= all\n##JCAMP-DX= 4.24\n##DATA TYPE= LINK\n##BLOCKS= 4\n"
-    check(head + other + raman + later + "##END=\n")
+    check(head + other + raman + "##END=\n")
+    with pytest.raises(FormatError, match="holds 2 Raman spectra; export the one"):
+        parse_jcamp(head + other + raman + later + "##END=\n")
 
 
 @pytest.mark.parametrize(

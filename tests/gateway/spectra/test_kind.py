@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from gateway.identify import read_spectrum
 from gateway.screening.explain import WORDS
-from gateway.spectra.kind import WHYS, axis_fault, not_raman
+from gateway.spectra.kind import (
+    AXIS_WHYS,
+    WHYS,
+    axis_fault,
+    light_fault,
+    not_raman,
+)
 from gateway.spectra.library import load_library
 from simulators.forward import World, measure
 
@@ -77,6 +83,16 @@ def test_a_single_dip_is_enough_where_nothing_points_up():
 def test_an_axis_in_nanometres_is_named(laser_nm, nearest_nm):
     last = 1e7 / (1e7 / laser_nm - 2400.0)
     axis = np.linspace(laser_nm + nearest_nm, last, 1024)
+    assert axis_fault(axis) == "wavelength"
+
+
+@pytest.mark.parametrize("laser_nm", [473.0, 532.0, 633.0, 785.0, 830.0, 1064.0])
+@pytest.mark.parametrize("low_cm1", [-200.0, 100.0, 302.0, 600.0])
+@pytest.mark.parametrize("high_cm1", [1800.0, 2303.0, 3400.0])
+def test_an_axis_in_nanometres_is_named_wherever_the_instrument_begins(laser_nm, low_cm1, high_cm1):
+    """Where an instrument of 1064 nm begins at 302 cm^-1 it is 35 nm away from its laser."""
+    ends = [1e7 / (1e7 / laser_nm - shift) for shift in (low_cm1, high_cm1)]
+    axis = np.linspace(*ends, 1024)
     assert axis_fault(axis) == "wavelength"
 
 
@@ -146,6 +162,14 @@ def test_anything_gives_a_known_word(count, seed, first, span):
     rng = np.random.default_rng(seed)
     why = not_raman(first + np.sort(rng.random(count)) * span, rng.normal(size=count))
     assert why in ("", *WHYS)
+
+
+def test_axis_and_light_are_asked_apart():
+    axis = np.linspace(1100.0, 1400.0, 500)
+    light = np.exp(-(((axis - 1250.0) / 5.0) ** 2))
+    assert (axis_fault(axis), light_fault(axis, light)) == ("wavelength", "")
+    assert light_fault(axis, 100.0 - 90.0 * light) == "transmittance"
+    assert set(AXIS_WHYS) < set(WHYS)
 
 
 def test_every_word_is_explained_to_the_officer():

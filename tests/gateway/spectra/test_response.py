@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.spectra.errors import ResponseError
-from gateway.spectra.response import FACTOR_MAX, measure_response, read_certificate
+from gateway.spectra.response import FACTOR_MAX, ResponseCurve, measure_response, read_certificate
 from gateway.spectra.spectrum import Spectrum
 
 AXIS = np.linspace(150.0, 2300.0, 1000)
@@ -97,3 +97,30 @@ def test_a_glass_that_cannot_be_right_is_refused():
     steep = good * np.exp(-(AXIS - 150.0) / 300.0) + 1e-9
     with pytest.raises(ResponseError, match=f"{FACTOR_MAX:g}"):
         measure_response(found, Spectrum(AXIS, steep))
+
+
+@pytest.mark.parametrize("laser_nm", [532.0, 780.0, 830.0, 1064.0])
+def test_a_glass_of_another_laser_is_refused(laser_nm):
+    glass = Spectrum(AXIS, 1e4 * certificate().evaluate(AXIS) * answer(AXIS) + 500.0)
+    with pytest.raises(ResponseError, match=rf"is for 785 nm, .* with {laser_nm:g} nm; use"):
+        measure_response(certificate(), glass, laser_nm)
+    for same in (None, 784.9, 785.5):
+        assert measure_response(certificate(), glass, same).excitation_nm == 785.0
+
+
+@pytest.mark.parametrize(
+    "changes,words",
+    [
+        ({"factors": (1.0,) * 2_001}, "2001 factors"),
+        ({"factors": (1.0,)}, "1 factors"),
+        ({"factors": (1.0, float("nan"))}, "first wrong"),
+        ({"low_cm1": -1.0}, "low_cm1 -1"),
+        ({"excitation_nm": 0.0}, "excitation_nm 0"),
+        ({"excitation_nm": float("nan")}, "excitation_nm nan"),
+    ],
+)
+def test_a_curve_of_a_file_that_cannot_be_is_refused(changes, words):
+    values = {"response_id": "x", "excitation_nm": 785.0, "low_cm1": 200.0, "factors": (1.0, 2.0)}
+    ResponseCurve(**values).check()
+    with pytest.raises(ResponseError, match=words):
+        ResponseCurve(**(values | changes)).check()

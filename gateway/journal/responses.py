@@ -1,0 +1,73 @@
+"""Intensity corrections of nodes in the journal: what came of each measured glass.
+
+As with calibrations the order of the readings decides which one is in force; wall time gives the
+age only. A glass that gave none ends nothing: the optics are what they were.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import apsw
+
+from gateway import wire
+from gateway.journal.calibrations import Kept
+from gateway.journal.records import read_frame
+
+Rows = Iterable[tuple[Any, ...]]
+
+GLASS_PREFIX: Final = "glass:"
+"""Before the certificate's digest, where a command names what lies before the probe."""
+
+READ_MAX: Final = 64  # newest looked through for the answer to one command
+
+_COLUMNS: Final = "record_id, received_ms, standard_id, fault, text, body"
+
+
+def insert_response(connection: apsw.Connection, node: str, axis_id: bytes, kept: Kept) -> None:
+    """Keep what came of a glass, in the writer's transaction; the same record again replaces it."""
+    connection.execute(
+        "INSERT INTO responses"
+        " (record_id, node, axis_id, standard_id, received_ms, fault, text, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " standard_id = excluded.standard_id, fault = excluded.fault, text = excluded.text,"
+        " body = excluded.body",
+        (
+            kept.record_id,
+            node,
+            axis_id,
+            kept.standard_id,
+            kept.received_ms,
+            kept.fault,
+            kept.text,
+            kept.body,
+        ),
+    )
+    connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
+
+
+def read_response(
+    connection: apsw.Connection, node: str, axis_id: bytes, record_id: int
+) -> Kept | None:
+    """Return the correction in force for a reading: the newest before it; None without one."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM responses"  # noqa: S608 - a constant
+        " WHERE node = ? AND axis_id = ? AND record_id < ? AND fault = ''"
+        " ORDER BY record_id DESC LIMIT 1",
+        (node, axis_id, record_id),
+    ).fetchone()
+    return Kept(*row) if row else None
+
+
+def read_answer(connection: apsw.Connection, node: str, command_id: bytes) -> Kept | None:
+    """Return what came of the glass that a command asked for; None: nothing yet."""
+    rows: Rows = connection.execute(
+        "SELECT p.record_id, p.received_ms, p.standard_id, p.fault, p.text, p.body, r.frame"
+        " FROM responses p JOIN records r ON r.id = p.record_id"
+        " WHERE p.node = ? ORDER BY p.record_id DESC LIMIT ?",
+        (node, READ_MAX),
+    )
+    for row in rows:
+        reading = read_frame(row[6])
+        if isinstance(reading, wire.Reading) and reading.inspection_id == command_id:
+            return Kept(*row[:6])
+    return None

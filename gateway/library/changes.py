@@ -1,0 +1,162 @@
+"""Change the library's folder: keys, packages, specimens; all is checked before it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gateway.library.folder import KEYS_MAX, Loading, find_files, read_own
+from gateway.library.reading import read_bytes
+from gateway.library.writing import write_whole
+from gateway.spectra.errors import LibraryError, PackageError, SpectraError
+from gateway.spectra.library import load_library
+from gateway.spectra.package import (
+    KEY_BYTES_MAX,
+    PACKAGE_ID,
+    SUFFIX,
+    Package,
+    key_id_of,
+    read_package,
+    read_public_key,
+    version_order,
+    write_public_key,
+)
+from gateway.spectra.specimen import ID, TEXT_BYTES_MAX, Specimen, write_specimen
+from gateway.spectra.stored_zip import BYTES_MAX
+
+
+def trusted_keys(directory: Path) -> dict[str, Ed25519PublicKey]:
+    """The keys whose packages are taken, by id.
+
+    Raises:
+        SpectraError: a file in the folder is no public key.
+    """
+    paths = find_files(directory / "trusted", ".pub", KEYS_MAX)
+    keys = [read_public_key(path.name, read_bytes(path, KEY_BYTES_MAX)) for path in paths]
+    return {key_id_of(key): key for key in keys}
+
+
+def trust(directory: Path, key: Ed25519PublicKey) -> Path:
+    """Keep a key: its packages are taken from now on. Returns where it is kept."""
+    path = directory / "trusted" / f"{key_id_of(key)}.pub"
+    write_whole(path, write_public_key(key))
+    return path
+
+
+def keep_specimen(directory: Path, specimen: Specimen) -> Path:
+    """Write a specimen into the folder; returns where."""
+    path = directory / "specimens" / f"{specimen.specimen_id}.csv"
+    write_whole(path, write_specimen(specimen).encode())
+    return path
+
+
+def installed(directory: Path, package_id: str) -> Package | None:
+    """The installed package of this name, whoever signed it; None when there is no good one.
+
+    A damaged one is not in use, so a good one takes its place whatever its version.
+    """
+    path = directory / "packages" / f"{package_id}{SUFFIX}"
+    try:
+        return read_package(read_bytes(path, BYTES_MAX)) if path.exists() else None
+    except SpectraError:
+        return None
+
+
+def install(directory: Path, content: bytes, *, downgrade: bool = False) -> tuple[Package, bool]:
+    """Install a package that a trusted key has signed.
+
+    Args:
+        directory: of the library; made when missing.
+        content: the package.
+        downgrade: also when a higher version is installed.
+
+    Returns:
+        The package, and whether it was not installed before.
+
+    Raises:
+        PackageError: malformed, unsigned, not trusted, older than the installed one, or another
+            package of the same version.
+        SpectraError: it does not go together with the rest of the library.
+    """
+    package = read_package(content, trusted_keys(directory))
+    manifest = package.manifest
+    path = directory / "packages" / f"{manifest.package_id}{SUFFIX}"
+    before = installed(directory, manifest.package_id)
+    if before is not None:
+        if before.digest == package.digest:
+            return package, False
+        _check_upgrade(before, package, downgrade=downgrade)
+    _check_fits(directory, package)
+    write_whole(path, content)
+    return package, True
+
+
+def _check_upgrade(before: Package, after: Package, *, downgrade: bool) -> None:
+    """Raise PackageError unless the new version may take the place of the installed one."""
+    name, old, new = after.manifest.package_id, before.manifest.version, after.manifest.version
+    if version_order(old) == version_order(new):
+        raise PackageError(
+            f"package {name} {new} is installed already with other contents; its issuer must give"
+            " the new one a higher version"
+        )
+    if version_order(old) > version_order(new) and not downgrade:
+        raise PackageError(
+            f"package {name} {new} is older than the installed {old}; --downgrade installs it"
+            " nevertheless"
+        )
+
+
+def _check_fits(directory: Path, package: Package) -> None:
+    """Put the package in the place of its older version, with everything else that is good.
+
+    Raises:
+        SpectraError: they do not go together.
+    """
+    loading = Loading(directory, strict=False, without=package.manifest.package_id)
+    loading.read()
+    loading.add_package(package)
+    loading.finish(load_library())
+
+
+def confirm(directory: Path, specimen_id: str, who_and_why: str) -> Specimen:
+    """Use an own specimen in spite of its doubt.
+
+    Raises:
+        SpectraError: there is none of this id, or it is not in doubt.
+    """
+    path = _own_path(directory, specimen_id)
+    specimen = read_own(path, read_bytes(path, TEXT_BYTES_MAX))
+    if not specimen.doubt:
+        raise LibraryError(f"specimen {specimen_id} is not in doubt; it is in use")
+    if not who_and_why.strip():
+        raise LibraryError("confirm needs --reason: who confirms the specimen, and why")
+    confirmed = specimen.confirm(who_and_why.strip())
+    keep_specimen(directory, confirmed)
+    return confirmed
+
+
+def remove(directory: Path, name: str) -> Path:
+    """Remove a package or an own specimen; returns what was removed.
+
+    Raises:
+        LibraryError: there is neither of this name.
+    """
+    package = directory / "packages" / f"{name}{SUFFIX}"
+    is_package = PACKAGE_ID.fullmatch(name) is not None and package.exists()
+    path = package if is_package else _own_path(directory, name)
+    try:
+        path.unlink()
+    except OSError as error:
+        raise LibraryError(f"{path}: {error.strerror}; check its permissions") from error
+    return path
+
+
+def _own_path(directory: Path, specimen_id: str) -> Path:
+    path = directory / "specimens" / f"{specimen_id}.csv"
+    if not ID.fullmatch(specimen_id) or not path.exists():
+        raise LibraryError(
+            f"{specimen_id!r} is no specimen imported into {directory};"
+            " `harmattan library show SUBSTANCE` names them"
+        )
+    return path

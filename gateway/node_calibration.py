@@ -1,0 +1,207 @@
+"""`harmattan calibrate --node NODE`: have a node of the running post measure a standard or a glass.
+
+The post evaluates it: this program publishes the command that asks the node for the reading, and
+waits until the post's journal says what came of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from pathlib import Path
+
+import aiomqtt
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from gateway import wire
+from gateway.calibration import (
+    STATUS_FAILED,
+    STATUS_UNREADABLE,
+    STATUS_VALID,
+    read_certificate_text,
+    show,
+    show_fault,
+)
+from gateway.errors import BrokerError, SettingsError
+from gateway.ingest.glass import is_glass, keep_certificate
+from gateway.ingest.link import tls_context
+from gateway.journal import calibrations, responses
+from gateway.journal.records import read_frame
+from gateway.journal.store import FILE_NAME, connect
+from gateway.settings import Settings
+from gateway.spectra.calibration import Calibration
+from gateway.spectra.errors import SpectraError
+from gateway.spectra.response import ResponseCurve, read_certificate
+from gateway.spectra.standards import find_standard
+from protocol import messages, topics
+
+LOOK_S = 0.2  # between looks into the journal, which another process writes
+CONNECT_S_MAX = 10.0
+LIFE_MS = 60_000  # a node that gets the command later than this does not measure any more
+
+
+def run_node(
+    settings: Settings, node: str, standard: str, *, as_json: bool, wait_s: float, console: Console
+) -> int:
+    """Have a node of the running post measure a standard and say what came of it.
+
+    Returns:
+        0 valid, 1 the calibration failed or the node refused, 2 nothing came in time.
+
+    Raises:
+        SettingsError: the node is not in the settings.
+        BrokerError: the broker cannot be reached.
+        JournalError: there is no journal.
+    """
+    _check_node(settings, node)
+    try:
+        chosen = find_standard(standard)
+    except SpectraError as error:
+        raise SettingsError(f"--standard: {error}") from error
+    outcome = asyncio.run(_ask(settings, node, chosen.standard_id, wait_s))
+    if isinstance(outcome, str):
+        show_fault(standard, "not_measured", outcome, console, as_json=as_json)
+        return STATUS_UNREADABLE
+    if outcome.fault:
+        text = f"node {node!r}: {outcome.text}"
+        show_fault(outcome.standard_id, outcome.fault, text, console, as_json=as_json)
+        return STATUS_FAILED
+    show(msgspec.json.decode(outcome.body, type=Calibration), console, as_json=as_json)
+    return STATUS_VALID
+
+
+def run_glass(
+    settings: Settings,
+    node: str,
+    certificate: Path,
+    *,
+    as_json: bool,
+    wait_s: float,
+    console: Console,
+) -> int:
+    """Have a node measure a certified glass; the post corrects its intensities from then on.
+
+    Returns:
+        0 kept, 1 the glass gives no correction or the node refused, 2 nothing came in time, or the
+        certificate cannot be read.
+
+    Raises:
+        GatewayError: as `run_node`; or the certificate cannot be laid into the post's folder.
+    """
+    _check_node(settings, node)
+    try:
+        text = read_certificate_text(certificate)
+        stated = read_certificate(text)
+    except (SpectraError, OSError) as error:
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = f"{error.strerror or error}; check the file and its permissions"
+        told = f"--certificate {certificate}: {reason}"
+        show_fault("glass", "unreadable", told, console, as_json=as_json)
+        return STATUS_UNREADABLE
+    directory = Path(settings.directory)
+    connect(directory / FILE_NAME, read_only=True).close()  # a post that never ran has no folder
+    name = keep_certificate(directory, text.encode())
+    outcome = asyncio.run(_ask(settings, node, name, wait_s))
+    if isinstance(outcome, str):
+        show_fault(stated.response_id, "not_measured", outcome, console, as_json=as_json)
+        return STATUS_UNREADABLE
+    if outcome.fault:
+        told = f"node {node!r}: {outcome.text}"
+        show_fault(stated.response_id, outcome.fault, told, console, as_json=as_json)
+        return STATUS_FAILED
+    _show_curve(msgspec.json.decode(outcome.body, type=ResponseCurve), console, as_json=as_json)
+    return STATUS_VALID
+
+
+def _check_node(settings: Settings, node: str) -> None:
+    if node not in {entry.id for entry in settings.nodes}:
+        known = ", ".join(entry.id for entry in settings.nodes) or "none"
+        raise SettingsError(f"node {node[:40]!r} is not in the settings; known are: {known}")
+
+
+def _show_curve(curve: ResponseCurve, console: Console, *, as_json: bool) -> None:
+    """Say what correction was kept."""
+    if as_json:
+        record = {
+            "state": "valid",
+            "response_id": curve.response_id,
+            "excitation_nm": curve.excitation_nm,
+            "low_cm1": curve.low_cm1,
+            "high_cm1": curve.high_cm1,
+            "factor_max": max(curve.factors),
+        }
+        console.out(msgspec.json.encode(record).decode(), highlight=False)
+        return
+    console.print(Text(f"{curve.response_id}: valid", style="bold green"))
+    console.print(
+        Text(
+            f"intensities are corrected from {curve.low_cm1:.0f} to {curve.high_cm1:.0f} cm-1, by "
+            f"factors of 1 to {max(curve.factors):.1f}"
+        )
+    )
+
+
+async def _ask(
+    settings: Settings, node: str, standard_id: str, wait_s: float
+) -> calibrations.Kept | str:
+    """Send the command and wait; a string says why nothing came of it."""
+    read_answer = responses.read_answer if is_glass(standard_id) else calibrations.read_ordered
+    journal = connect(Path(settings.directory) / FILE_NAME, read_only=True)
+    command_id = secrets.token_bytes(8)
+    broker = settings.broker
+    prefix = f"{topics.PREFIX}{settings.post}/{node}/"
+    command = wire.Command(
+        command_id,
+        messages.ACTION_CAPTURE,
+        time.time_ns() // 1_000_000 + LIFE_MS,
+        bytes([messages.ROLE_STANDARD]) + standard_id.encode("ascii"),
+    )
+    refusal = asyncio.get_running_loop().create_future()
+    try:
+        async with aiomqtt.Client(
+            broker.host,
+            broker.port,
+            identifier=f"calibrate-{command_id.hex()}",
+            timeout=CONNECT_S_MAX,
+            tls_context=tls_context(settings),
+        ) as client:
+            await client.subscribe(prefix + "result", qos=1)
+            await client.publish(prefix + "command", wire.encode(command), qos=1)
+            listening = asyncio.create_task(_hear(client, command_id, refusal), name="results")
+            try:
+                async with asyncio.timeout(wait_s):
+                    while not refusal.done():
+                        kept = read_answer(journal, node, command_id)
+                        # Without an axis it is evaluated again when the node has announced it.
+                        if kept is not None and (kept.fault != "no_axis" or is_glass(standard_id)):
+                            return kept
+                        await asyncio.sleep(LOOK_S)
+                return str(refusal.result())
+            finally:
+                listening.cancel()
+                await asyncio.wait([listening])
+    except aiomqtt.MqttError as error:
+        raise BrokerError(
+            f"broker {broker.host}:{broker.port}: {error}; start the post with `harmattan run`"
+        ) from error
+    except TimeoutError:
+        return (
+            f"nothing came from node {node!r} within {wait_s:g} s; look at it with `harmattan "
+            "status`: is it online, does its instrument answer?"
+        )
+    finally:
+        journal.close()
+
+
+async def _hear(client: aiomqtt.Client, command_id: bytes, refusal: asyncio.Future[str]) -> None:
+    """Wait for the node's answer; only one that is not *done* ends the waiting."""
+    async for message in client.messages:
+        answer = read_frame(message.payload)
+        if not isinstance(answer, wire.Result) or answer.command_id != command_id:
+            continue
+        if answer.outcome != messages.OUTCOME_DONE and not refusal.done():
+            refusal.set_result(f"the node did not measure: {answer.detail}")

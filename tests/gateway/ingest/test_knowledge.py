@@ -1,0 +1,215 @@
+"""Goal: what changes in the folders, or with the day, is in force at once; faults are told.
+
+Method: the whole gateway in this process, a real broker and journal; its folders are changed by the
+command's own functions and by hand while it runs, and its clock is put forward.
+"""
+
+import asyncio
+import time
+
+import pytest
+
+from gateway import settings
+from gateway.ingest import knowledge
+from gateway.journal.store import FILE_NAME
+from gateway.library.changes import remove
+from gateway.library.writing import mark_changed
+from gateway.observe import status
+from tests.gateway.ingest.test_rejudging import salt, sugar
+from tests.gateway.library.national import LIST, SUBSTANCE_ID, write_library, write_list
+from tests.gateway.running import rows, running, write_settings
+from tests.gateway.scripted import connected
+
+DAY_NS = 86_400 * 10**9
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Look at the mark at once, at the whole folder never, so that each has a test of its own."""
+    monkeypatch.setattr(knowledge, "MARK_S", 0.02)
+    monkeypatch.setattr(knowledge, "LOOK_S", 1e9)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Nanoseconds that the gateway's clock is ahead, from the first hour of a day in UTC."""
+    real = time.time_ns
+    ahead = [DAY_NS - real() % DAY_NS + 3_600 * 10**9]
+    monkeypatch.setattr(time, "time_ns", lambda: real() + sum(ahead))
+    return ahead
+
+
+def day_of(ahead, days=0):
+    at_s = time.time_ns() // 10**9 + days * 86_400
+    return time.strftime("%Y-%m-%d", time.gmtime(at_s))
+
+
+async def measure(node, log, seq, counts):
+    await node.say(node.reading(seq, pixels=counts))
+    return await log.event("verdict", seq=seq)
+
+
+def test_an_import_reaches_the_running_gateway_and_stored_readings(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=4)
+            await node.measure_standard()
+            first = await measure(node, log, 1, salt(1))
+            assert first["verdict"] != "alarm"
+            write_list(tmp_path / "lists")  # names a substance that comes with the library
+            found = write_library(tmp_path / "library")
+            mark_changed(tmp_path / "library")
+            assert "+own-" in (await log.event("library", 2))["version"]
+            changed = await log.event("verdict_changed")
+            assert (changed["verdict"], changed["hits"][0]) == ("alarm", SUBSTANCE_ID)
+            assert (await measure(node, log, 2, salt(2)))["verdict"] == "alarm"
+            remove(tmp_path / "library", found.specimen_id)
+            mark_changed(tmp_path / "library")
+            await log.event("library", 3)
+            assert (await measure(node, log, 3, salt(3)))["verdict"] != "alarm"
+        assert len(rows(tmp_path, "SELECT 1 FROM rejudgings")) == 3
+
+    asyncio.run(story())
+
+
+def test_a_list_that_was_edited_by_hand_is_found(tmp_path, free_port, monkeypatch):
+    monkeypatch.setattr(knowledge, "LOOK_S", 0.0)
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        write_library(tmp_path / "library")
+        async with running(path) as log:
+            before = (await log.event("library"))["lists"]
+            write_list(tmp_path / "lists")
+            after = (await log.event("library", 2))["lists"]
+            assert "national 2026-11-20" in after
+            assert "national" not in before
+            (tmp_path / "lists" / "national.toml").unlink()
+            assert (await log.event("library", 3))["lists"] == before
+
+    asyncio.run(story())
+
+
+def test_a_fault_in_what_is_new_leaves_the_old_in_force(tmp_path, free_port):
+    def found():
+        return status.read(
+            settings.load(tmp_path / "post.toml"),
+            tmp_path / "state" / FILE_NAME,
+            running=True,
+            now_ms=0,
+        ).library.faults
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        write_library(tmp_path / "library")
+        write_list(tmp_path / "lists")
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=3)
+            await node.measure_standard()
+            assert (await measure(node, log, 1, salt(1)))["verdict"] == "alarm"
+            substances = tmp_path / "library" / "substances.csv"
+            good = substances.read_text()
+            substances.write_text(good.replace("Sal de prueba", ""))
+            mark_changed(tmp_path / "library")
+            told = await log.event("library_fault")
+            assert "lacks a name" in told["text"]
+            assert "what was in force before stays so" in told["text"]
+            assert (await measure(node, log, 2, salt(2)))["verdict"] == "alarm"
+            await log.event("library_noted", faults=3)  # and what follows from it
+            assert "lacks a name" in found()[0]
+            substances.write_text(good)
+            mark_changed(tmp_path / "library")
+            await log.event("library_noted", 2, faults=0)
+            assert found() == ()
+            assert len(log.events("library")) == 1  # nothing else was ever in force
+
+    asyncio.run(story())
+
+
+def test_a_list_comes_into_force_at_midnight(tmp_path, free_port, clock):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        write_library(tmp_path / "library")
+        tomorrow = day_of(clock, days=1)
+        write_list(tmp_path / "lists", LIST.replace("date =", f"valid_from = {tomorrow}\ndate ="))
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=3)
+            await node.measure_standard()
+            before = await measure(node, log, 1, salt(1))
+            assert before["verdict"] != "alarm"
+            assert before["hits"][0] == SUBSTANCE_ID
+            clock.append(DAY_NS)
+            assert "national" in (await log.event("library", 2))["lists"]
+            assert (await log.event("verdict_changed"))["verdict"] == "alarm"
+            assert (await measure(node, log, 2, salt(2)))["verdict"] == "alarm"
+
+    asyncio.run(story())
+
+
+def test_a_list_that_expires_is_told_at_midnight_and_stays_in_use(tmp_path, free_port, clock):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        write_library(tmp_path / "library")
+        today = day_of(clock)
+        write_list(tmp_path / "lists", LIST.replace("date =", f"valid_until = {today}\ndate ="))
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=3)
+            await node.measure_standard()
+            assert (await measure(node, log, 1, salt(1)))["verdict"] == "alarm"
+            assert log.events("list_notice") == []
+            clock.append(DAY_NS)
+            assert "used until somebody" in (await log.event("list_notice"))["text"]
+            assert (await measure(node, log, 2, salt(2)))["verdict"] == "alarm"
+
+    asyncio.run(story())
+
+
+def test_what_does_not_change_anything_is_not_judged_again(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        write_library(tmp_path / "library")
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=3)
+            await node.measure_standard()
+            await measure(node, log, 1, sugar(1))
+            mark_changed(tmp_path / "library")
+            (tmp_path / "library" / "note.txt").write_text("of no interest")
+            await measure(node, log, 2, sugar(2))
+            assert len(log.events("library")) == 1
+        assert len(rows(tmp_path, "SELECT 1 FROM rejudgings")) == 1
+
+    asyncio.run(story())
+
+
+def test_what_changes_in_the_middle_of_a_run_begins_another(tmp_path, free_port):
+    """No reading stays judged with the list that was there for a moment only."""
+    count = 48  # enough that a run of them does not end while the folder is looked at
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=count + 1)
+            await node.measure_standard()
+            for seq in range(1, count + 1):
+                await node.say(node.reading(seq, pixels=salt(seq)))
+            await log.event("verdict", seq=count)
+            write_library(tmp_path / "library")
+            write_list(tmp_path / "lists")
+            mark_changed(tmp_path / "library")
+            await log.event("verdict_changed", 2, verdict="alarm")
+            (tmp_path / "lists" / "national.toml").unlink()
+            mark_changed(tmp_path / "library")
+            shipped = (await log.event("library", 3))["lists"]
+            assert "national" not in shipped
+            await log.event("rejudged", run=3)
+        newest = rows(
+            tmp_path,
+            "SELECT verdict_after, count(*) FROM rejudged j WHERE run_id ="
+            " (SELECT max(run_id) FROM rejudged n WHERE n.record_id = j.record_id) GROUP BY 1",
+        )
+        assert dict(newest).get("alarm", 0) == 0
+        ((ended,),) = rows(tmp_path, "SELECT ended_ms FROM rejudgings WHERE id = 2")
+        assert ended is None, "the first run came to its end too soon for this test"
+
+    asyncio.run(story())

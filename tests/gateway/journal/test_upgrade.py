@@ -1,0 +1,89 @@
+"""Goal: an old journal is brought up to date once, and what it cannot know is noted, not guessed.
+
+Method: real journals of today taken back to what version 1 and version 2 had.
+"""
+
+import msgspec
+import pytest
+
+from gateway import wire
+from gateway.journal import records
+from gateway.journal.records import Judgement
+from gateway.journal.store import SCHEMA_VERSION, connect
+from protocol.messages import ROLE_DARK, ROLE_SAMPLE, ROLE_STANDARD, Reading
+
+NODE = "lane-1"
+NEW_TABLES = {1: ("orders", "calibrations", "rejudged", "rejudgings", "unrecorded")}
+NEW_TABLES[2] = ("unrecorded",)
+
+
+def insert(connection, seq, role=ROLE_SAMPLE):
+    frame = Reading(
+        *(b"journal1", seq, b"boot-one", 5_000, None, 0, b"inspect1", role, b"axis-one"),
+        *(400_000, 1, 100, None, 65_535, 0, None, bytes(64)),
+    ).pack()
+    records.insert_record(connection, NODE, wire.decode(frame), frame, received_ms=seq)
+    ((record_id,),) = connection.execute("SELECT max(id) FROM records").fetchall()
+    return record_id
+
+
+def judge(connection, record_id, reason="harmless_found", **told):
+    body = msgspec.json.encode({"verdict": "clear", "reason_id": reason, **told})
+    records.insert_judgement(connection, Judgement(record_id, "clear", reason, body, 1_000))
+
+
+def take_back(connection, version):
+    connection.execute("DELETE FROM pending")
+    for table in NEW_TABLES[version]:
+        connection.execute(f"DROP TABLE {table}")
+    connection.pragma("user_version", version)
+    connection.close()
+
+
+def ids(connection, table):
+    return [row[0] for row in connection.execute(f"SELECT record_id FROM {table} ORDER BY 1")]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_verdicts_of_the_time_without_calibrations_are_noted(tmp_path, version):
+    path = tmp_path / "journal.sqlite"
+    connection = connect(path)
+    without, unread, failed, with_one = (insert(connection, seq) for seq in (1, 2, 3, 4))
+    judge(connection, without)
+    judge(connection, failed, reason="judgement_failed")
+    judge(connection, with_one, calibration={"state": "valid"})
+    records.insert_judgement(connection, Judgement(unread, "clear", "r", b"no JSON", 1_000))
+    take_back(connection, version)
+    connection = connect(path)
+    assert connection.pragma("user_version") == SCHEMA_VERSION
+    assert ids(connection, "unrecorded") == [without]
+    connection.close()
+    connection = connect(path)  # once
+    assert ids(connection, "unrecorded") == [without]
+    connection.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_standards_that_were_only_kept_are_evaluated(tmp_path, version):
+    path = tmp_path / "journal.sqlite"
+    connection = connect(path)
+    insert(connection, 1)
+    standard = insert(connection, 2, ROLE_STANDARD)
+    insert(connection, 3, ROLE_DARK)
+    connection.execute(
+        "INSERT INTO records (node, journal_id, seq, kind, received_ms, frame)"
+        " VALUES ('lane-1', x'00', 9, 3, 1, x'c1')"  # not readable any more
+    )
+    take_back(connection, version)
+    connection = connect(path)
+    assert ids(connection, "pending") == [standard]
+    connection.close()
+
+
+def test_a_new_journal_has_nothing_to_note(tmp_path):
+    connection = connect(tmp_path / "journal.sqlite")
+    judge(connection, insert(connection, 1))
+    connection.close()
+    connection = connect(tmp_path / "journal.sqlite")
+    assert ids(connection, "unrecorded") == []
+    connection.close()
