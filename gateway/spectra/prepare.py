@@ -47,6 +47,10 @@ RIPPLE_DEVIATION = 0.5
 """Of a ripple's amplitude. A band must stand six deviations high, three amplitudes: one more than
 from the crest of a ripple to its valley."""
 
+RIPPLE_SHARE_MAX = 0.1
+"""Of the light; interference in windows and thinned detectors stays below it. Where even this would
+drown in the noise none is looked for."""
+
 FWHM_PER_SIGMA = 2.3548
 
 KERNEL_SIGMAS = 4.0
@@ -122,10 +126,12 @@ def prepare(spectrum: Spectrum) -> Prepared:
         )
         lost = near <= max(resolution, 2.0 * STEP_CM1)
     floor = float(min(on_grid.min(), 0.0))
-    fringes = find_fringes(signal, base - floor + np.maximum(smooth, 0.0))
-    ripple = _ripple(fringes, base - floor)
+    beneath = base - floor
+    ripples = RIPPLE_DEVIATION * RIPPLE_SHARE_MAX * float(beneath.max()) > float(noise.min())
+    fringes = find_fringes(signal, beneath + np.maximum(smooth, 0.0)) if ripples else None
+    ripple = _ripple(fringes, beneath)
     total = float((on_grid - floor).sum())
-    share = min(max(float((base - floor).sum()) / total, 0.0), 1.0) if total > 0.0 else 1.0
+    share = min(max(float(beneath.sum()) / total, 0.0), 1.0) if total > 0.0 else 1.0
     return Prepared(
         grid_cm1=grid,
         signal=signal,
