@@ -213,3 +213,21 @@ def test_what_changes_in_the_middle_of_a_run_begins_another(tmp_path, free_port)
         assert ended is None, "the first run came to its end too soon for this test"
 
     asyncio.run(story())
+
+
+def test_an_old_fault_does_not_stop_what_is_new(tmp_path, free_port):
+    """It was left out at the start; it stays so, and told, while good things come."""
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        (tmp_path / "lists").mkdir()
+        (tmp_path / "lists" / "odd.toml").write_text("list_id = 1")
+        async with running(path) as log:
+            assert "odd.toml" in (await log.event("library_fault"))["text"]
+            write_library(tmp_path / "library")
+            mark_changed(tmp_path / "library")
+            assert "+own-" in (await log.event("library", 2))["version"]
+            assert (await log.event("library_noted", 2))["faults"] == 1
+            assert len(log.events("library_fault")) == 1
+
+    asyncio.run(story())
