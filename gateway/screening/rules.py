@@ -252,8 +252,10 @@ def _leeway(candidate: Candidate) -> float:
     """Nats by which a candidate whose main band was found may fall short."""
     if candidate.share < POSSIBLE_BRIGHT_SHARE_MIN:
         return 0.0
-    states = [band.state for band in candidate.bands]
-    whole = "missing" not in states and states.count("found") >= POSSIBLE_PATTERN_BANDS_MIN
+    missing, found = (
+        sum(band.state == state for band in candidate.bands) for state in ("missing", "found")
+    )
+    whole = not missing and found >= POSSIBLE_PATTERN_BANDS_MIN
     return POSSIBLE_PATTERN_NATS if whole else POSSIBLE_BRIGHT_NATS
 
 
