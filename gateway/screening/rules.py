@@ -21,13 +21,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.screening.claims import (
-    PRINCIPAL_REL_MIN,
     REFER_CATEGORIES,
     Claim,
     claims,
     convincing,
-    principal_found,
 )
+from gateway.screening.signs import family_may_be_there, possible_on_top
 from gateway.screening.thresholds import Thresholds, load_thresholds
 from gateway.screening.verdict import (
     BandRecord,
@@ -55,20 +54,6 @@ SATURATED_SHARE_MAX = 0.01
 
 COVERAGE_MIN = 0.5
 """A listed substance counts as covered when half its tabulated intensity lies in the range."""
-
-POSSIBLE_SHARE_MIN = 0.1
-POSSIBLE_FAINT_SHARE_MIN = 0.05
-POSSIBLE_FAINT_NATS_MIN = 1.5
-"""Single bands smaller than a tenth of the strongest are left out of tables: of a listed substance
-this faint more evidence must speak, and below a twentieth only evidence for an alarm."""
-
-POSSIBLE_BRIGHT_SHARE_MIN = 0.3
-POSSIBLE_BRIGHT_NATS = 2.0
-POSSIBLE_PATTERN_NATS = 2.5
-POSSIBLE_PATTERN_BANDS_MIN = 2
-"""A strong unexplained band where a listed substance has its main one is not waved through, even
-when seven to one speaks against it: in a crowd of bands nobody knows, that is little. When another
-of its bands is there and none is missing, not even at twelve to one."""
 
 FOREIGN_SHARE_MAX = 0.25
 """Unexplained bands up to this share of the strongest one are ones the tables leave out."""
@@ -128,7 +113,7 @@ def _concern(
         elif not convincing(claim, identification, limits):
             if accepted is not None and accepted in claim.listed:
                 doubtful.append(accepted.substance_id)
-            elif accepted is None and _family_may_be_there(claim, limits):
+            elif accepted is None and family_may_be_there(claim, limits):
                 doubtful += _names(claim.listed)
         elif claim.is_shared(limits.margin_nats):
             shared.append(claim)
@@ -142,7 +127,7 @@ def _concern(
             "lookalike_ids": _names(entry for claim in shared for entry in claim.harmless),
         }
         return ("inconclusive", "not_separable", facts), ()
-    possible = tuple(dict.fromkeys((*doubtful, *_possible(identification, listed, limits))))
+    possible = tuple(dict.fromkeys((*doubtful, *possible_on_top(identification, listed, limits))))
     if possible:
         return ("inconclusive", "listed_possible", {"substance_ids": possible}), ()
     return None, ()
@@ -199,64 +184,6 @@ def _clear(identification: Identification) -> Decision:
 
 def _close(candidate: Candidate, limits: Thresholds) -> bool:
     return candidate.instead_of is not None and candidate.deficit_nats < limits.margin_nats
-
-
-def _possible(
-    identification: Identification, listed: frozenset[str], limits: Thresholds
-) -> tuple[str, ...]:
-    """Listed substances that would come on top, as likely as not."""
-    return tuple(
-        entry.substance_id
-        for entry in identification.candidates
-        if entry.instead_of is None
-        and entry.substance_id in listed
-        and _may_be_there(entry, limits)
-    )
-
-
-def _family_may_be_there(claim: Claim, limits: Thresholds) -> bool:
-    """Whether one of several listed relatives is as likely as not where each is too weak alone."""
-    best = claim.listed[0]
-    absent = any(
-        band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN for band in best.bands
-    )
-    return (
-        not absent
-        and best.share >= POSSIBLE_SHARE_MIN
-        and claim.listed_nats >= limits.possible_nats_min
-    )
-
-
-def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
-    """Whether a listed substance on top of all others keeps a measurement from being clear."""
-    if candidate.share < POSSIBLE_FAINT_SHARE_MIN:
-        return candidate.nats >= limits.alarm_nats_min
-    if candidate.share < POSSIBLE_SHARE_MIN:
-        faint = min(POSSIBLE_FAINT_NATS_MIN, limits.alarm_nats_min)
-        is_led = principal_found(candidate.bands)
-        return candidate.nats >= (faint if is_led else limits.alarm_nats_min)
-    if principal_found(candidate.bands):
-        return candidate.nats >= limits.possible_nats_min - _leeway(candidate)
-    absent = any(
-        band.state == "missing" and band.rel_intensity >= PRINCIPAL_REL_MIN
-        for band in candidate.bands
-    )
-    # Two others at their places say as much as the main one, which something covers.
-    found = sum(band.state == "found" for band in candidate.bands)
-    is_pattern = found >= POSSIBLE_PATTERN_BANDS_MIN
-    least = limits.possible_nats_min if is_pattern else limits.possible_nats_hidden_min
-    return not absent and candidate.nats >= least
-
-
-def _leeway(candidate: Candidate) -> float:
-    """Nats by which a candidate whose main band was found may fall short."""
-    if candidate.share < POSSIBLE_BRIGHT_SHARE_MIN:
-        return 0.0
-    missing, found = (
-        sum(band.state == state for band in candidate.bands) for state in ("missing", "found")
-    )
-    whole = not missing and found >= POSSIBLE_PATTERN_BANDS_MIN
-    return POSSIBLE_PATTERN_NATS if whole else POSSIBLE_BRIGHT_NATS
 
 
 def _poor(
