@@ -73,7 +73,7 @@ KNOT_HITS_MIN = 40
 """A knot rests on at least so many hits, so that its share is good to a few hundredths."""
 
 EFFORT = Effort(
-    key=40, side=16, look_alike=20, goods=12, mixtures=1500, unknowns=1500, left_out=2,
+    key=40, side=16, look_alike=20, goods=12, mixtures=2500, unknowns=2500, left_out=2,
     listed_degraded=4,
 )  # fmt: skip
 """Fewer listed goods and more benign ones than in a report: 2 of 8,700 give 0.75 per 1,000."""
