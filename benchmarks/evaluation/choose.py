@@ -58,7 +58,7 @@ CLEAR_STRICT = {"possible_nats_min": 1.0, "snr_clear_min": -1.0}
 HIDDEN_EXTRA_NATS = 2.4
 """With every principal band hidden ten times more evidence is asked, in every set."""
 
-FALSE_UPPER_MAX = 0.75e-3
+FALSE_UPPER_MAX = 0.6e-3
 LEFT_OUT_MAX = 0.01
 MADE_UP_FALSE_MAX = 0.01
 TIE = 0.002
@@ -67,6 +67,9 @@ CLEARED_MIXTURE_MAX = 0.05
 SLACK = 0.005
 """A limit that no set keeps is replaced by the least reached plus this, half of the limit: what
 thresholds cannot mend must not cost all detection."""
+
+CLEAR_SLACK = 0.001
+"""The same for what is cleared: half a per cent more of it would be worth more than all it buys."""
 
 KNOTS_MAX = 24
 KNOT_HITS_MIN = 40
@@ -223,8 +226,8 @@ def pick_clear(outcomes: Sequence[Outcome], sets: Sequence[Thresholds]) -> tuple
     ]
     wrong, faint, right = (_shares(rows, 1, len(sets)) for rows in (listed, mixed, benign))
     bound = [upper_bound(round(float(share) * len(listed)), len(listed)) for share in wrong]
-    places = within(range(len(sets)), lambda place: bound[place], CLEARED_UPPER_MAX)
-    places = within(places, lambda place: float(faint[place]), CLEARED_MIXTURE_MAX)
+    places = within(range(len(sets)), lambda place: bound[place], CLEARED_UPPER_MAX, CLEAR_SLACK)
+    places = within(places, lambda place: float(faint[place]), CLEARED_MIXTURE_MAX, CLEAR_SLACK)
     best = max(float(right[place]) for place in places)
     taken = min(
         (place for place in places if float(right[place]) >= best - TIE),
