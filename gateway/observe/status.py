@@ -245,7 +245,7 @@ def show(status: Status, console: Console, now_ms: int) -> None:
         + ("[green]gateway runs[/green]" if status.running else "[red]gateway does not run[/red]")
     )
     table = Table(box=None, pad_edge=False)
-    columns = ("node", "state", "seen", "instrument", "axis set", "config", "records", "fault")
+    columns = ("node", "state", "seen", "instrument", "axis set", "config", "records")
     for column in columns:
         table.add_column(column)
     for node in status.nodes:
@@ -259,10 +259,11 @@ def show(status: Status, console: Console, now_ms: int) -> None:
             _age(node),
             "in force" if node.config_in_force else "not yet",
             str(node.records),
-            Text(node.fault or "-"),  # a node's own words are no markup
         )
     console.print(table)
     for node in status.nodes:
+        if node.fault:  # a node's own words are no markup
+            console.print(f"[red]fault of {node.node}:[/red]", Text(node.fault), soft_wrap=True)
         if node.response == "expired":
             console.print(
                 f"[yellow]intensities of {node.node}:[/yellow] the correction is"
