@@ -83,8 +83,8 @@ EFFORT = Effort(
 
 CRITERION = (
     "highest mean detection over the strata; false alarms on benign goods at most "
-    f"{1000.0 * FALSE_UPPER_MAX:g} per 1000 (one-sided 95 % bound), alarms of left-out substances at "
-    f"most {100.0 * LEFT_OUT_MAX:g} %, false alarms on made-up lists at most "
+    f"{1000.0 * FALSE_UPPER_MAX:g} per 1000 (one-sided 95 % bound), alarms of left-out substances "
+    f"at most {100.0 * LEFT_OUT_MAX:g} %, false alarms on made-up lists at most "
     f"{100.0 * MADE_UP_FALSE_MAX:g} %"
 )
 
