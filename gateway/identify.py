@@ -166,7 +166,7 @@ def run(  # noqa: PLR0913 - the options of the command
         if outcome.verdict is None:
             status = STATUS_UNREADABLE
         if as_json:
-            line = msgspec.json.encode(as_record(outcome, language)).decode()
+            line = msgspec.json.encode(as_record(outcome, language, library)).decode()
             console.out(line, highlight=False)
         else:
             _show(outcome, language, library, console)
@@ -280,7 +280,7 @@ def _text(file: Path) -> str:
     return str(file).encode("utf-8", errors="replace").decode("utf-8")
 
 
-def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
+def as_record(outcome: Outcome, language: str, library: Library) -> dict[str, Any]:
     """One file's line of JSON."""
     if outcome.judged is None:
         return {"file": outcome.file, "error": outcome.error}
@@ -291,7 +291,7 @@ def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
         **({"average": averaged} if outcome.exposure_count > 1 else {}),
         "verdict": verdict.verdict,
         "hits": verdict.hits,
-        "reason": explain(verdict, language),
+        "reason": explain(verdict, language, library),
         "reason_id": verdict.reason_id,
         "parameters": verdict.parameters,
         "unexplained_cm1": verdict.unexplained_cm1,
@@ -314,7 +314,7 @@ def _show(outcome: Outcome, language: str, library: Library, console: Console) -
     head = Text(outcome.file, style="bold")
     word = translate(LABELS[verdict.verdict], language)
     console.print(head.append("  ").append(f" {word} ", style=COLOURS[verdict.verdict]))
-    console.print(Text(explain(verdict, language)))
+    console.print(Text(explain(verdict, language, library)))
     if verdict.hits:
         table = Table(box=None, pad_edge=False)
         for title in ("substance", "CAS", "score", "found", "missing", "lists"):

@@ -18,10 +18,11 @@ SAID = (
 )  # fmt: skip
 SUBSTANCE_ID = "testing_salt"
 BANDS = {412.0: 0.5, 588.0: 0.8, 771.0: 1.0, 1187.0: 0.7, 1523.0: 0.6}  # cm^-1 -> height
+NAMES = {"en": "Testing salt", "fr": "Sel d'essai", "ar": "ملح الاختبار", "es": "Sal de prueba"}
 SUBSTANCES = (
     "substance_id,name_en,name_fr,name_ar,name_es,cas,formula,hs2022,un_number,state,raman_active,"
     "category,source_id\n"
-    f"{SUBSTANCE_ID},Testing salt,Sel d'essai,ملح الاختبار,Sal de prueba,,XY,2842.90,,solid,strong,"
+    f"{SUBSTANCE_ID},{','.join(NAMES.values())},,XY,2842.90,,solid,strong,"
     "precursor,\n"
 )
 LIST = f"""

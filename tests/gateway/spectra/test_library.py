@@ -79,6 +79,16 @@ def test_version_names_the_bytes():
 
 
 @pytest.mark.parametrize(
+    "names,shown",
+    [("a,b,c,d", "abcd"), ("a,b,,d", "abad"), (",b,,d", ["salt", "b", "salt", "d"])],
+)
+def test_a_missing_name_is_the_english_one_and_else_the_id(names, shown):
+    made = SMALL | {"substances": SMALL["substances"].replace("salt,a,b,c,d", f"salt,{names}")}
+    salt = build_library(made)["salt"]
+    assert [salt.name_in(language) for language in LANGUAGES] == list(shown)
+
+
+@pytest.mark.parametrize(
     "table,old,new,words",
     [
         ("bands", "1080,1.0", "1080,x", "rel_intensity"),
@@ -90,7 +100,6 @@ def test_version_names_the_bytes():
         ("bands", "soda", "gravel", "gravel"),
         ("bands", "soda,", "soda,1,", "wrong number of columns"),
         ("substances", "salt,a,b,c,d", "soda,a,b,c,d", "soda appears twice"),
-        ("substances", "salt,a,b,c,d", "salt,a,b,,d", "lacks a name"),
         ("confounders", "salt", "gravel", "gravel"),
     ],
 )
