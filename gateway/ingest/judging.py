@@ -28,7 +28,7 @@ from gateway.ingest.cases import (
 )
 from gateway.ingest.glass import is_glass
 from gateway.ingest.knowledge import Knowledge, Known
-from gateway.ingest.rejudging import Fresh, Rejudging
+from gateway.ingest.rejudging import DAY_MS, Fresh, Rejudging
 from gateway.journal import calibrations, records, responses
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
@@ -41,7 +41,6 @@ from gateway.spectra.library import Library
 from protocol import messages
 
 Result = TypeVar("Result")
-DAY_MS = 86_400_000
 
 PENDING_READ_MAX = 16  # judged before looking again who has waited longest
 
