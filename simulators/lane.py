@@ -62,13 +62,19 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict as the gateway keeps it, with the sentence for the officer in English."""
+    """A verdict as the gateway keeps it, with the sentence for the officer in English.
+
+    Attributes:
+        hits: ids of the substances.
+        names: their English names.
+    """
 
     node: str
     journal: str
     seq: int
     verdict: str
     hits: tuple[str, ...]
+    names: tuple[str, ...]
     text: str
 
 
@@ -290,7 +296,8 @@ def read_judged(journal: Path) -> list[Judged]:
         verdict = msgspec.json.decode(explanation, type=Verdict)
         hits = tuple(hit.substance_id for hit in verdict.hits)
         text = explain(verdict, "en", load_library())  # a lane's post adds nothing of its own
-        judged.append(Judged(node, journal_id, seq, verdict.verdict, hits, text))
+        names = tuple(hit.name for hit in verdict.hits)
+        judged.append(Judged(node, journal_id, seq, verdict.verdict, hits, names, text))
     return judged
 
 

@@ -207,9 +207,10 @@ def show_differences(record: Record, console: Console) -> None:
     console.print(f"{record['before']} -> {record['after']}", markup=False, highlight=False)
     for word, style in (("added", "green"), ("removed", "red")):
         for key in record[word]:
-            console.print(Text(f"{word} {key}", style=style))
+            console.print(Text(f"{word} {key} ({record['names'][key]})", style=style))
     for change in record["changed"]:
-        console.print(Text(f"changed {change['substance_id']}", style="yellow"))
+        key = change["substance_id"]
+        console.print(Text(f"changed {key} ({record['names'][key]})", style="yellow"))
         for name, (before, after) in change["facts"].items():
             console.print(Text(f"  {name}: {before or '-'} -> {after or '-'}"))
         for band in change["bands"]:

@@ -247,12 +247,23 @@ def load_library() -> Library:
             raise LibraryError(f"table {name}.csv is missing; install the package again")
         texts[name] = path.read_text(encoding="utf-8")
     library = build_library(texts)
-    for substance in library.substances.values():
-        if not all(substance.names.values()):
-            raise LibraryError(
-                f"substances.csv: {substance.substance_id} lacks a name in one of {LANGUAGES}"
-            )
+    check_names(library)
     return library
+
+
+def check_names(library: Library) -> None:
+    """Insist on a name in every language, as the shipped tables have it.
+
+    Raises:
+        LibraryError: one is missing; names the substance.
+    """
+    for substance in library.substances.values():
+        missing = [language for language, name in substance.names.items() if not name]
+        if missing:
+            raise LibraryError(
+                f"substances.csv: {substance.substance_id} lacks a name in {', '.join(missing)};"
+                " add it"
+            )
 
 
 def build_library(

@@ -6,15 +6,18 @@ started again, as a real process where it is killed with SIGKILL among the readi
 """
 
 import asyncio
+import io
 import json
 import shutil
 
 import apsw
+import msgspec
+from rich.console import Console
 
 from gateway import settings
 from gateway.ingest import rejudging
 from gateway.journal.store import FILE_NAME
-from gateway.library import rejudged
+from gateway.library import rejudged, showing
 from gateway.observe import status
 from gateway.spectra.axis import raman_axis_cm1
 from simulators.headquarters import Headquarters
@@ -106,6 +109,10 @@ def test_goods_that_passed_are_recognised_with_a_new_library(tmp_path, free_port
         assert difference.alert_id == alert["alert_id"]
         assert report.progress.is_ended
         assert report.names[SUBSTANCE_ID] == "Testing salt"
+        printed = io.StringIO()
+        showing.show_rejudged(msgspec.to_builtins(report), Console(file=printed, width=300))
+        assert "Testing salt" in printed.getvalue()
+        assert SUBSTANCE_ID not in printed.getvalue()
         shutil.rmtree(tmp_path / "library")  # what it was called then is still known
         assert rejudged.read(settings.load(path)).names[SUBSTANCE_ID] == "Testing salt"
 

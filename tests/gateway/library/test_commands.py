@@ -279,6 +279,9 @@ def test_diff_tells_what_changed(call, call_json, tmp_path):
     (change,) = found["changed"]
     assert change["facts"] == {"hs2022": ["2842.90", "2842.10"]}
     assert len(change["specimens_added"]) == len(change["specimens_removed"]) == 1
+    printed = call("diff", "shipped", "before")[1] + call("diff", "before", "after")[1]
+    assert f"added {SUBSTANCE_ID} (Testing salt)" in printed
+    assert f"changed {SUBSTANCE_ID} (Testing salt)" in printed
     code, printed, _ = call("diff", "before", "before")
     assert (code, "no difference" in printed) == (0, True)
     code, _, said = call("diff", "before", "nothing")

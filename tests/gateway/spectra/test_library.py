@@ -6,7 +6,7 @@ Method: check every row of the shipped tables; break a small table in each way a
 import pytest
 
 from gateway.spectra.errors import LibraryError
-from gateway.spectra.library import LANGUAGES, build_library, load_library
+from gateway.spectra.library import LANGUAGES, build_library, check_names, load_library
 
 SMALL = {
     "sources": "source_id,text\ns1,somewhere\n",
@@ -86,6 +86,13 @@ def test_a_missing_name_is_the_english_one_and_else_the_id(names, shown):
     made = SMALL | {"substances": SMALL["substances"].replace("salt,a,b,c,d", f"salt,{names}")}
     salt = build_library(made)["salt"]
     assert [salt.name_in(language) for language in LANGUAGES] == list(shown)
+
+
+def test_the_shipped_tables_may_lack_no_name():
+    check_names(build_library(SMALL))
+    less = SMALL["substances"].replace("salt,a,b,c,d", "salt,a,b,,d")
+    with pytest.raises(LibraryError, match="salt lacks a name in ar"):
+        check_names(build_library(SMALL | {"substances": less}))
 
 
 @pytest.mark.parametrize(
