@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gateway.calibration_file import load_calibration, save_calibration, told_time
 from gateway.errors import GatewayError
-from gateway.sample import Axis, Basis, Sample, read_sample
+from gateway.sample import Axis, Basis, Sample, read_sample, reason_of
 from gateway.spectra.calibrate import calibrate
 from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import CalibrationError, FormatError, LibraryError, SpectraError
@@ -210,8 +210,7 @@ def for_files(calibrate_with: str, calibration: Path | None, days_max: int) -> B
 def _told(file: Path, error: Exception) -> str:
     """What went wrong with a file, beginning with its name."""
     if isinstance(error, OSError):
-        named = error.filename or file
-        return f"{named}: {error.strerror or error}; check the file and its permissions"
+        return f"{error.filename or file}: {reason_of(error)}"
     text = str(error)
     return text if text.startswith(str(file)) else f"{file}: {text}"
 

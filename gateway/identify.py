@@ -30,6 +30,7 @@ from gateway.sample import (
     read_average,
     read_sample,
     read_spectrum,
+    reason_of,
 )
 from gateway.screening.account import NOTES, account
 from gateway.screening.doubt import doubted, refusal
@@ -155,26 +156,15 @@ def run(  # noqa: PLR0913 - the options of the command
     status = STATUS_READ
     for group in [files] if average else [[file] for file in files]:
         outcome = _identify(
-            group,
-            library,
-            watchlists,
-            axis_uncertainty_cm1,
-            basis,
-            axis=axis,
-            average=average,
+            group, library, watchlists, axis_uncertainty_cm1, basis, axis=axis, average=average
         )
         if outcome.verdict is None:
             status = STATUS_UNREADABLE
         if as_json:
-            line = msgspec.json.encode(as_record(outcome, language)).decode()
+            line = msgspec.json.encode(as_record(outcome, language, library)).decode()
             console.out(line, highlight=False)
         else:
-            _show(outcome, language, library, console)
-            if at_length and outcome.verdict is not None:
-                _show_account(outcome.verdict, language, library, console)
-            elif outcome.verdict is not None and outcome.verdict.calibration is not None:
-                for note in outcome.verdict.calibration.notes:
-                    console.print(Text(translate(NOTES[note], language), style="dim"))
+            _show(outcome, language, library, console, at_length=at_length)
         if plot is not None:
             _draw(outcome, language, library, plot)
     return status
@@ -210,10 +200,7 @@ def _identify(
             sample = read_sample(files[0], axis_uncertainty_cm1, axis)
         judged = _judge_sample(sample, library, watchlists, axis_uncertainty_cm1, basis)
     except (SpectraError, OSError) as error:
-        reason = str(error)
-        if isinstance(error, OSError):
-            reason = f"{error.strerror or error}; check the file and its permissions"
-        return Outcome(name, None, f"{name}: {reason}")
+        return Outcome(name, None, f"{name}: {reason_of(error)}")
     return Outcome(name, judged, "", len(files), sample.ray_count)
 
 
@@ -280,7 +267,7 @@ def _text(file: Path) -> str:
     return str(file).encode("utf-8", errors="replace").decode("utf-8")
 
 
-def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
+def as_record(outcome: Outcome, language: str, library: Library) -> dict[str, Any]:
     """One file's line of JSON."""
     if outcome.judged is None:
         return {"file": outcome.file, "error": outcome.error}
@@ -291,7 +278,7 @@ def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
         **({"average": averaged} if outcome.exposure_count > 1 else {}),
         "verdict": verdict.verdict,
         "hits": verdict.hits,
-        "reason": explain(verdict, language),
+        "reason": explain(verdict, language, library),
         "reason_id": verdict.reason_id,
         "parameters": verdict.parameters,
         "unexplained_cm1": verdict.unexplained_cm1,
@@ -304,7 +291,9 @@ def as_record(outcome: Outcome, language: str) -> dict[str, Any]:
     }
 
 
-def _show(outcome: Outcome, language: str, library: Library, console: Console) -> None:
+def _show(
+    outcome: Outcome, language: str, library: Library, console: Console, *, at_length: bool
+) -> None:
     """Print one file for people."""
     console.print()
     if outcome.verdict is None:
@@ -314,7 +303,7 @@ def _show(outcome: Outcome, language: str, library: Library, console: Console) -
     head = Text(outcome.file, style="bold")
     word = translate(LABELS[verdict.verdict], language)
     console.print(head.append("  ").append(f" {word} ", style=COLOURS[verdict.verdict]))
-    console.print(Text(explain(verdict, language)))
+    console.print(Text(explain(verdict, language, library)))
     if verdict.hits:
         table = Table(box=None, pad_edge=False)
         for title in ("substance", "CAS", "score", "found", "missing", "lists"):
@@ -335,6 +324,11 @@ def _show(outcome: Outcome, language: str, library: Library, console: Console) -
         console.print(Text(line.format(**facts), style="dim"))
     if verdict.quality is not None:
         console.print(Text(_quality(verdict, language), style="dim"))
+    if at_length:
+        _show_account(verdict, language, library, console)
+    elif verdict.calibration is not None:
+        for note in verdict.calibration.notes:
+            console.print(Text(translate(NOTES[note], language), style="dim"))
 
 
 def _quality(verdict: Verdict, language: str) -> str:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.calibration import STATUS_FAILED, STATUS_UNREADABLE, STATUS_VALID, show_fault
-from gateway.sample import FILE_BYTES_MAX
+from gateway.sample import read_bounded, reason_of
 from gateway.spectra.axis import COEFFICIENTS_MAX, raman_axis_cm1
 from gateway.spectra.calibrate import calibrate
 from gateway.spectra.columns import read_columns
@@ -65,14 +65,18 @@ def run_lamp(
         show_fault("neon", error.fault, f"{name}: {error}", console, as_json=as_json)
         return STATUS_FAILED
     except (SpectraError, OSError) as error:
-        reason = str(error)
-        if isinstance(error, OSError):
-            reason = f"{error.strerror or error}; check the file and its permissions"
-        show_fault("neon", "unreadable", f"{name}: {reason}", console, as_json=as_json)
+        text = f"{name}: {reason_of(error)}"
+        show_fault("neon", "unreadable", text, console, as_json=as_json)
         return STATUS_UNREADABLE
     if as_json:
         console.out(msgspec.json.encode(record).decode(), highlight=False)
-        return STATUS_VALID
+    else:
+        _show(found, record.get("excitation_nm"), laser_nm, console)
+    return STATUS_VALID
+
+
+def _show(found: LampFit, true_nm: float | None, laser_nm: float, console: Console) -> None:
+    """Print the axis, and the laser's wavelength where a standard gave it."""
     console.print(Text("neon: valid", style="bold green"))
     console.print(
         Text(
@@ -82,13 +86,11 @@ def run_lamp(
     )
     for value in found.coefficients_nm:
         console.print(Text(f"  {value!r}"))
-    if standard:
-        true_nm = record["excitation_nm"]
+    if true_nm is not None:
         off_nm = true_nm - laser_nm
         console.print(
             Text(f"the laser has {true_nm:.3f} nm in air, {off_nm:+.3f} nm from {laser_nm:g}")
         )
-    return STATUS_VALID
 
 
 def _laser_nm(found: LampFit, standard: str, laser_nm: float) -> float:
@@ -134,13 +136,10 @@ def _read_pixels(file: Path) -> FloatArray:
 
     Raises:
         OSError: the file cannot be opened.
-        FormatError: its first column does not count pixels.
+        FormatError: it is no file, is too large, or its first column does not count pixels.
     """
-    with file.open("rb") as source:
-        content = source.read(FILE_BYTES_MAX + 1)
-    if len(content) > FILE_BYTES_MAX:
-        raise FormatError(f"larger than {FILE_BYTES_MAX} bytes; export this spectrum alone")
-    pixel, counts, _ = read_columns(content.decode("utf-8", errors="replace"), "pixel")
+    text = read_bounded(file).decode("utf-8", errors="replace")
+    pixel, counts, _ = read_columns(text, "pixel")
     if pixel[0] not in {0.0, 1.0} or not (pixel == pixel[0] + np.arange(pixel.size)).all():
         raise FormatError(
             f"the first column begins {pixel[0]:g}, {pixel[1 % pixel.size]:g}; it must count "

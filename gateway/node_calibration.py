@@ -31,6 +31,7 @@ from gateway.ingest.link import tls_context
 from gateway.journal import calibrations, responses
 from gateway.journal.records import read_frame
 from gateway.journal.store import FILE_NAME, connect
+from gateway.sample import reason_of
 from gateway.settings import Settings
 from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import SpectraError
@@ -96,10 +97,7 @@ def run_glass(
         text = read_certificate_text(certificate)
         stated = read_certificate(text)
     except (SpectraError, OSError) as error:
-        reason = str(error)
-        if isinstance(error, OSError):
-            reason = f"{error.strerror or error}; check the file and its permissions"
-        told = f"--certificate {certificate}: {reason}"
+        told = f"--certificate {certificate}: {reason_of(error)}"
         show_fault("glass", "unreadable", told, console, as_json=as_json)
         return STATUS_UNREADABLE
     directory = Path(settings.directory)

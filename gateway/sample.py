@@ -112,7 +112,7 @@ def read_sample(file: Path, axis_uncertainty_cm1: float = 2.0, axis: Axis | None
         SpectrumError: its numbers cannot be used.
     """
     said = axis or Axis()
-    content = _read(file)
+    content = read_bounded(file)
     column, counts, unit, origin = _columns(content, said.unit)
     if said.laser_nm:
         if origin.excitation_nm and not is_same_laser(origin.excitation_nm, said.laser_nm):
@@ -205,8 +205,20 @@ def _check_together(first_file: Path, first: Sample, file: Path, sample: Sample)
         )
 
 
-def _read(file: Path) -> bytes:
-    """The bytes of a file of bounded length."""
+def reason_of(error: Exception) -> str:
+    """What is wrong with a file, in words with a remedy; the file is named by who tells it."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}; check the file and its permissions"
+    return str(error)
+
+
+def read_bounded(file: Path) -> bytes:
+    """The bytes of a file of bounded length.
+
+    Raises:
+        OSError: it cannot be opened.
+        FormatError: it is no file, is empty, or too large.
+    """
     if not file.is_file():
         kind = "is not a file" if file.exists() else "does not exist"
         raise FormatError(f"{kind}; give the path of a spectrum file")

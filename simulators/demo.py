@@ -77,6 +77,7 @@ class Seen:
     reading: Stored
     verdict: str
     hits: list[str]
+    names: list[str]
 
     @property
     def is_right(self) -> bool:
@@ -113,7 +114,7 @@ async def play(lane: Lane, act: Act, console: Console) -> Seen:
     judged = await lane.judged(reading)
     colour = COLOURS.get(judged.verdict, "white")
     console.print(f"  verdict  [{colour}]{judged.verdict}[/{colour}]: {judged.text}")
-    seen = Seen(act, reading, judged.verdict, list(judged.hits))
+    seen = Seen(act, reading, judged.verdict, list(judged.hits), list(judged.names))
     if judged.verdict == "alarm":
         await lane.delivered(lane.alert_id(reading))
         console.print("  alert    delivered; headquarters has acknowledged it")
@@ -172,7 +173,7 @@ def show(account: list[Seen], console: Console) -> None:
             seen.act.title,
             seen.act.verdict,
             f"[{colour}]{seen.verdict}[/{colour}]",
-            ", ".join(seen.hits) or "-",
+            ", ".join(seen.names) or "-",
             "[green]right[/green]" if seen.is_right else "[bold red]wrong[/bold red]",
         )
     console.print()

@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.screening.explain import explain
 from gateway.screening.verdict import Verdict
+from gateway.spectra.library import load_library
 from simulators.events import Event, Events
 from simulators.headquarters import Headquarters
 from simulators.node import Exposure, Node, NodeOffError, find_micropython
@@ -61,13 +62,19 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict as the gateway keeps it, with the sentence for the officer in English."""
+    """A verdict as the gateway keeps it, with the sentence for the officer in English.
+
+    Attributes:
+        hits: ids of the substances.
+        names: their English names.
+    """
 
     node: str
     journal: str
     seq: int
     verdict: str
     hits: tuple[str, ...]
+    names: tuple[str, ...]
     text: str
 
 
@@ -288,7 +295,9 @@ def read_judged(journal: Path) -> list[Judged]:
     for node, journal_id, seq, explanation in rows:
         verdict = msgspec.json.decode(explanation, type=Verdict)
         hits = tuple(hit.substance_id for hit in verdict.hits)
-        judged.append(Judged(node, journal_id, seq, verdict.verdict, hits, explain(verdict, "en")))
+        text = explain(verdict, "en", load_library())  # a lane's post adds nothing of its own
+        names = tuple(hit.name for hit in verdict.hits)
+        judged.append(Judged(node, journal_id, seq, verdict.verdict, hits, names, text))
     return judged
 
 

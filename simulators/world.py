@@ -152,7 +152,7 @@ def load_substances() -> dict[str, Substance]:
     return {
         substance_id: Substance(
             substance_id=substance_id,
-            name=substance.names["en"],
+            name=substance.name_in("en"),
             strength=STRENGTHS[substance.raman_active],
             bands=tuple(
                 Band(band.shift_cm1, band.rel_intensity, band.fwhm_cm1, band.uncertainty_cm1)

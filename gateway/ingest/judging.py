@@ -28,7 +28,7 @@ from gateway.ingest.cases import (
 )
 from gateway.ingest.glass import is_glass
 from gateway.ingest.knowledge import Knowledge, Known
-from gateway.ingest.rejudging import Rejudging, Settle
+from gateway.ingest.rejudging import DAY_MS, Fresh, Rejudging
 from gateway.journal import calibrations, records, responses
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
@@ -37,10 +37,10 @@ from gateway.screening.explain import explain
 from gateway.screening.judge import Verdict, unjudged
 from gateway.settings import LANGUAGES, Settings, SpectraSettings
 from gateway.spectra.calibrate import Calibration
+from gateway.spectra.library import Library
 from protocol import messages
 
 Result = TypeVar("Result")
-DAY_MS = 86_400_000
 
 PENDING_READ_MAX = 16  # judged before looking again who has waited longest
 
@@ -156,7 +156,7 @@ class Judging:
             await self._rejudging.judge_again_now(pending)
             return
         judged = await self._judged(pending)
-        verdict, text = judged.verdict, judged.sentences[self._settings.language]
+        verdict, text = judged.verdict, self._text(judged)
         judgement = self._judgement(pending, judged)
         is_new = await self._journal.write(partial(records.insert_judgement, judgement=judgement))
         self._counters.count(f"verdict_{verdict.verdict}", pending.node)
@@ -185,8 +185,14 @@ class Judging:
                 loop.run_in_executor(self._thread, _evaluate, case, known, self._settings.spectra)
             )
         if judged is None:
-            judged = _say(unjudged("judgement_failed", known.library, known.watchlists))
+            judged = _say(
+                unjudged("judgement_failed", known.library, known.watchlists), known.library
+            )
         return judged
+
+    def _text(self, judged: Judged) -> str:
+        """Return the sentence in the post's language."""
+        return judged.sentences[self._settings.language]
 
     async def _gather(self, pending: records.Pending, reading: wire.Reading) -> Case:
         """Return a reading with what the journal has about it; ask for a missing axis."""
@@ -197,10 +203,11 @@ class Judging:
             self._roster.ask_birth(pending.node)
         return case
 
-    async def _judge_again(self, pending: records.Pending) -> tuple[Verdict, Settle]:
-        """Return today's verdict on a stored reading, and what makes a judgement of it."""
+    async def _judge_again(self, pending: records.Pending) -> Fresh:
+        """Return today's verdict on a stored reading."""
         judged = await self._judged(pending)
-        return judged.verdict, partial(self._judgement, pending, judged)
+        settle = partial(self._judgement, pending, judged)
+        return Fresh(judged.verdict, self._text(judged), settle)
 
     async def _calibrate(self, pending: records.Pending, reading: wire.Reading) -> None:
         """Evaluate a measured standard and keep what came of it."""
@@ -302,12 +309,13 @@ class Judging:
 
 
 def _evaluate(case: Case, known: Known, spectra: SpectraSettings) -> Judged:
-    return _say(evaluate(case, known, spectra))
+    return _say(evaluate(case, known, spectra), known.library)
 
 
-def _say(verdict: Verdict) -> Judged:
-    """Return the verdict with its sentences."""
-    return Judged(verdict, {language: explain(verdict, language) for language in LANGUAGES})
+def _say(verdict: Verdict, library: Library) -> Judged:
+    """Return the verdict with its sentences, in the names of the library it was made with."""
+    sentences = {language: explain(verdict, language, library) for language in LANGUAGES}
+    return Judged(verdict, sentences)
 
 
 def _label(pending: records.Pending) -> dict[str, object]:

@@ -3,6 +3,7 @@
 Rules of the file
 - A change is taken over whole or not at all: where something in it is faulty, what was in force
   stays, and the fault is told. Only at the start, when nothing is in force yet, the rest is used.
+- A key that somebody has removed is no fault: what it signed leaves force, whatever else is faulty.
 - A command that changes the library leaves a mark, which is looked at every `MARK_S`; what people
   copy or edit by hand is found within `LOOK_S`.
 - Lists come into force on their day, in UTC, also while nothing else happens.
@@ -14,12 +15,13 @@ import datetime as dt
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from gateway.errors import SettingsError
 from gateway.library import folder
+from gateway.library.holdings import Holdings, withdrawn, without
 from gateway.library.lists import Lists, find_lists, load_lists
 from gateway.library.writing import MARK
 from gateway.observe.counters import Counters
@@ -54,15 +56,23 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Content:
-    """What the folders hold, whatever the day."""
+    """What the folders hold, whatever the day; `untrusted` as in `folder.Loaded`."""
 
     library: Library
+    holdings: Holdings
     lists: Lists
     faults: tuple[str, ...]
+    untrusted: dict[str, str]
 
     def on(self, day: dt.date, faults: tuple[str, ...]) -> Known:
         watchlists = self.lists.on(day).watchlists
         return Known(self.library, watchlists, watchlists.version, faults)
+
+    def without(self, gone: dict[str, str], told: tuple[str, ...]) -> "_Content":
+        """The same without packages whose key is withdrawn, and with the faults that tell so."""
+        library, holdings = without(self.library, self.holdings, frozenset(gone))
+        faults = tuple(dict.fromkeys((*self.faults, *told)))
+        return replace(self, library=library, holdings=holdings, faults=faults)
 
 
 class Knowledge:
@@ -128,8 +138,8 @@ class Knowledge:
             self._mark, last_s = mark, loop.time()
             state = await loop.run_in_executor(self._thread, self._look_at_all)
             if state != self._state:
-                self._state = state
                 await self._follow()
+                self._state = state
 
     def close(self) -> None:
         """End the thread."""
@@ -140,16 +150,28 @@ class Knowledge:
         loop = asyncio.get_running_loop()
         try:
             content = await loop.run_in_executor(self._thread, self._load)
-            fresh = [text for text in content.faults if text not in self._content.faults]
         except (SpectraError, WatchlistError) as error:
-            content, fresh = self._content, [str(error)]
-        if fresh:
-            for fault in fresh:
-                self._tell_fault(f"{fault}; what was in force before stays so")
-            self._put_in_force(self._content, (*self._content.faults, *fresh))
+            self._stay((str(error),))
             return
-        self._content = content
-        self._put_in_force(content, content.faults)
+        gone = withdrawn(self._content.holdings, content.holdings)
+        told = tuple(text for text, key in content.untrusted.items() if key in gone.values())
+        fresh = tuple(text for text in content.faults if text not in (*self._content.faults, *told))
+        self._tell_withdrawn(gone)
+        if not fresh:
+            self._content = content
+            self._put_in_force(content, content.faults)
+            return
+        if gone:
+            self._content = await loop.run_in_executor(
+                self._thread, self._content.without, gone, told
+            )
+        self._stay(fresh)
+
+    def _stay(self, fresh: tuple[str, ...]) -> None:
+        """Keep what is in force, and tell which faults are the reason."""
+        for fault in fresh:
+            self._tell_fault(f"{fault}; what was in force before stays so")
+        self._put_in_force(self._content, (*self._content.faults, *fresh))
 
     def _put_in_force(self, content: _Content, faults: tuple[str, ...]) -> None:
         before, known = self._known, content.on(self._day, faults)
@@ -167,7 +189,8 @@ class Knowledge:
     def _load(self) -> _Content:
         loaded = folder.load(self._library_folder, strict=False)
         lists = load_lists(self._lists_folder, loaded.library, strict=False)
-        return _Content(loaded.library, lists, (*loaded.faults, *lists.faults))
+        faults = (*loaded.faults, *lists.faults)
+        return _Content(loaded.library, loaded.holdings, lists, faults, loaded.untrusted)
 
     def _today(self) -> dt.date:
         return dt.datetime.fromtimestamp(self._now_ms() / 1_000, dt.UTC).date()
@@ -202,6 +225,16 @@ class Knowledge:
             if text and text != self._notices.get(list_id):
                 self._log.warning("list_notice", list=list_id, text=text)
         self._notices = notices
+
+    def _tell_withdrawn(self, gone: dict[str, str]) -> None:
+        for package, key_id in gone.items():
+            self._counters.count("library_withdrawn")
+            self._log.warning(
+                "library_withdrawn",
+                package=package,
+                key=key_id,
+                text=f"key {key_id} is trusted no longer: package {package} is out of force",
+            )
 
     def _tell_fault(self, text: str) -> None:
         self._counters.count("library_fault")

@@ -34,7 +34,24 @@ DAY_MS: Final = 86_400_000
 FAILED: Final = "judgement_failed"
 
 Settle = Callable[[alerts.Rejudged | None], records.Judgement]
-Judge = Callable[[records.Pending], Awaitable[tuple[Verdict, Settle]]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fresh:
+    """Today's verdict on a stored reading.
+
+    Attributes:
+        verdict: the decision.
+        text: its sentence in the post's language.
+        settle: makes a judgement with its alert of it.
+    """
+
+    verdict: Verdict
+    text: str
+    settle: Settle
+
+
+Judge = Callable[[records.Pending], Awaitable[Fresh]]
 
 
 class Rejudging:
@@ -43,7 +60,7 @@ class Rejudging:
     Args:
         journal: open.
         knowledge: library and lists in force.
-        judge: gives the verdict on a reading, and what makes a judgement with its alert of it.
+        judge: gives today's verdict on a reading.
         alerted: told when an alert is in the outbox.
         now_ms: the gateway's wall clock, Unix milliseconds.
     """
@@ -179,11 +196,11 @@ class Rejudging:
                 await self._keep(run, stored.record_id)
                 return
             pending = records.Pending(stored.record_id, stored.node, stored.received_ms, reading)
-            verdict, settle = await self._judge(pending)
+            fresh = await self._judge(pending)
             self._judged += 1
             self._counters.count("rejudged", stored.node)
-            if verdict.reason_id != FAILED:
-                await self._compare(run, stored, before, verdict, settle)
+            if fresh.verdict.reason_id != FAILED:
+                await self._compare(run, stored, before, fresh)
                 return
         self._failed += 1
         self._counters.count("rejudged_failed", stored.node)
@@ -193,10 +210,8 @@ class Rejudging:
         """Whether the newest verdict was made with the library and the lists in use."""
         return before.library_version == run.library_version and not run.lists_changed
 
-    async def _compare(
-        self, run: Run, stored: Stored, before: Told, verdict: Verdict, settle: Settle
-    ) -> None:
-        changed = self._difference(stored, before, verdict, settle)
+    async def _compare(self, run: Run, stored: Stored, before: Told, fresh: Fresh) -> None:
+        changed = self._difference(stored, before, fresh)
         if changed is None:
             await self._keep(run, stored.record_id)
             return
@@ -208,7 +223,7 @@ class Rejudging:
                 changed=changed,
             )
         )
-        self._tell(stored, before, verdict, changed.judgement.alert_id if is_new else None)
+        self._tell(stored, before, fresh, changed.judgement.alert_id if is_new else None)
 
     async def judge_again_now(self, pending: records.Pending) -> None:
         """Judge a reading again whose calibration has come; the verdict of the time stays.
@@ -221,12 +236,12 @@ class Rejudging:
             partial(rejudgements.read_stored, record_id=pending.record_id)
         )
         before = rejudgements.told(stored.explanation) if stored is not None else None
-        verdict, settle = await self._judge(pending)
+        fresh = await self._judge(pending)
         self._counters.count("rejudged", pending.node)
         changed = None
-        if stored is not None and before is not None and verdict.reason_id != FAILED:
-            changed = self._difference(stored, before, verdict, settle)
-        calibration = verdict.calibration
+        if stored is not None and before is not None and fresh.verdict.reason_id != FAILED:
+            changed = self._difference(stored, before, fresh)
+        calibration = fresh.verdict.calibration
         is_new = await self._journal.write(
             partial(
                 rejudgements.save_now,
@@ -237,12 +252,11 @@ class Rejudging:
             )
         )
         if stored is not None and before is not None and changed is not None:
-            self._tell(stored, before, verdict, changed.judgement.alert_id if is_new else None)
+            self._tell(stored, before, fresh, changed.judgement.alert_id if is_new else None)
 
-    def _difference(
-        self, stored: Stored, before: Told, verdict: Verdict, settle: Settle
-    ) -> Changed | None:
+    def _difference(self, stored: Stored, before: Told, fresh: Fresh) -> Changed | None:
         """What is different now; None when nothing is, or only our knowledge of the calibration."""
+        verdict = fresh.verdict
         hits = {hit.substance_id for hit in verdict.hits}
         if verdict.verdict == before.verdict and hits == set(before.substance_ids):
             return None
@@ -254,12 +268,12 @@ class Rejudging:
                 return None
         is_raised = verdict.verdict == "alarm" != before.verdict
         mark = alerts.Rejudged(before.verdict, before.library_version, self._now_ms())
-        return Changed(stored.explanation, before.verdict, settle(mark if is_raised else None))
+        judgement = fresh.settle(mark if is_raised else None)
+        return Changed(stored.explanation, before.verdict, judgement)
 
-    def _tell(
-        self, stored: Stored, before: Told, verdict: Verdict, new_alert_id: str | None
-    ) -> None:
+    def _tell(self, stored: Stored, before: Told, fresh: Fresh, new_alert_id: str | None) -> None:
         """Count and log one difference."""
+        verdict = fresh.verdict
         hits = [hit.substance_id for hit in verdict.hits]
         self._counters.count("rejudged_changed", stored.node)
         if verdict.verdict == "alarm" != before.verdict:
@@ -277,9 +291,10 @@ class Rejudging:
             hits=hits,
             library_before=before.library_version,
             library=verdict.library_version,
+            text=fresh.text,
         )
         if new_alert_id is not None:
-            self._log.warning("alert", alert=new_alert_id, rejudged=True)
+            self._log.warning("alert", alert=new_alert_id, rejudged=True, text=fresh.text)
             self._alerted()
 
     async def _keep(self, run: Run, record_id: int) -> None:

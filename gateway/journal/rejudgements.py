@@ -58,9 +58,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class ToldHit(msgspec.Struct, frozen=True):
-    """A substance that a kept verdict names."""
+    """A substance that a kept verdict names; `name` is its English name of the time."""
 
     substance_id: str
+    name: str = ""
 
 
 class ToldList(msgspec.Struct, frozen=True):
@@ -331,6 +332,7 @@ class Difference(msgspec.Struct, frozen=True):
 
     Attributes:
         alert_id: of its alert, empty when there is none.
+        names: substance id -> English name, as the two verdicts had it.
     """
 
     node: str
@@ -348,6 +350,7 @@ class Difference(msgspec.Struct, frozen=True):
     library_before: str
     library_after: str
     alert_id: str
+    names: dict[str, str] = {}
 
 
 def read_progress(connection: apsw.Connection) -> Progress | None:
@@ -396,4 +399,5 @@ def _difference(row: tuple[Any, ...]) -> Difference:
         library_before=old.library_version,
         library_after=new.library_version,
         alert_id=alert_id or "",
+        names={hit.substance_id: hit.name for hit in (*old.hits, *new.hits)},
     )

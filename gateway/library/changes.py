@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.library.folder import KEYS_MAX, Loading, find_files, read_own
+from gateway.library.folder import KEYS_MAX, PACKAGES_MAX, Loading, find_files, read_own
 from gateway.library.reading import read_bytes
 from gateway.library.writing import write_whole
 from gateway.spectra.errors import LibraryError, PackageError, SpectraError
@@ -42,6 +42,53 @@ def trust(directory: Path, key: Ed25519PublicKey) -> Path:
     path = directory / "trusted" / f"{key_id_of(key)}.pub"
     write_whole(path, write_public_key(key))
     return path
+
+
+def distrust(directory: Path, name: str) -> tuple[list[Path], list[str]]:
+    """Remove a key: what it signed is out of force from now on.
+
+    Args:
+        directory: of the library.
+        name: the key's id, or its file's name without `.pub`, also of a damaged one.
+
+    Returns:
+        The files that were removed, and the installed packages that the key has signed.
+
+    Raises:
+        LibraryError: no such key is trusted, or a file cannot be removed.
+    """
+    ids = {path: _key_id(path) for path in find_files(directory / "trusted", ".pub", KEYS_MAX)}
+    chosen = {path: key for path, key in ids.items() if name in {key, path.stem}}
+    if not chosen:
+        known = ", ".join(key or path.stem for path, key in ids.items()) or "none"
+        raise LibraryError(f"key {name[:80]!r} is not trusted in {directory}; trusted: {known}")
+    keys = set(filter(None, chosen.values()))
+    paths = [path for path, key in ids.items() if path in chosen or key in keys]
+    for path in paths:
+        _unlink(path)
+    packages = find_files(directory / "packages", SUFFIX, PACKAGES_MAX)
+    found = [installed(directory, path.stem) for path in packages]
+    signed = [
+        each.manifest.package_id
+        for each in found
+        if each and each.signature and each.signature.key_id in keys
+    ]
+    return paths, signed
+
+
+def _key_id(path: Path) -> str:
+    """Id of the key in a file; empty when there is none."""
+    try:
+        return key_id_of(read_public_key(path.name, read_bytes(path, KEY_BYTES_MAX)))
+    except SpectraError:
+        return ""
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise LibraryError(f"{path}: {error.strerror}; check its permissions") from error
 
 
 def keep_specimen(directory: Path, specimen: Specimen) -> Path:
@@ -145,10 +192,7 @@ def remove(directory: Path, name: str) -> Path:
     package = directory / "packages" / f"{name}{SUFFIX}"
     is_package = PACKAGE_ID.fullmatch(name) is not None and package.exists()
     path = package if is_package else _own_path(directory, name)
-    try:
-        path.unlink()
-    except OSError as error:
-        raise LibraryError(f"{path}: {error.strerror}; check its permissions") from error
+    _unlink(path)
     return path
 
 

@@ -49,9 +49,8 @@ def import_files(  # noqa: PLR0913 - the options of the command
 
     Exit status 2 when a file could not be imported; the others are.
     """
-    from gateway.library import folder, showing  # noqa: PLC0415 - see the rules of the file
+    from gateway.library import showing  # noqa: PLC0415 - see the rules of the file
     from gateway.library.campaign import read_campaign  # noqa: PLC0415 - likewise
-    from gateway.library.importing import import_file  # noqa: PLC0415 - likewise
     from gateway.library.writing import mark_changed  # noqa: PLC0415 - likewise
 
     given = {
@@ -66,23 +65,13 @@ def import_files(  # noqa: PLR0913 - the options of the command
         "measured_on": measured_on,
         "confirmed": confirm,
     }
-    records: list[dict[str, Any]] = []
     with told():
         directory = library_folder(library, settings_path)
-        loaded: folder.Loaded | None = None
         wanted = [(path, given) for path in files or []]
         wanted += read_campaign(table, given) if table else []
         if not wanted:
             raise LibraryFolderError("nothing to import; give files, or --table")
-        for path, said in wanted:
-            if _is_package(path):
-                # Without looking at what is there: it may be what takes a damaged one's place.
-                records.append(_install(directory, path, downgrade=downgrade))
-                loaded = None
-                continue
-            loaded = loaded or folder.load(directory)
-            found = import_file(directory, path, said, loaded, today().isoformat())
-            records += [showing.import_record(one) for one in found]
+        records = _import(directory, wanted, downgrade=downgrade)
         mark_changed(directory)
     write(records, as_json, showing.show_imports)
     if any(record["error"] for record in records):
@@ -163,6 +152,24 @@ def trust(
         mark_changed(directory)
 
 
+def distrust(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, or its file's name in trusted/.")],
+    library: LibraryOption = None,
+    settings_path: SettingsOption = None,
+) -> None:
+    """Trust a key no longer: what it signed leaves force, also in a running gateway."""
+    from gateway.library import changes  # noqa: PLC0415 - see the rules of the file
+    from gateway.library.writing import mark_changed  # noqa: PLC0415 - likewise
+
+    with told():
+        directory = library_folder(library, settings_path)
+        paths, signed = changes.distrust(directory, key_id)
+        mark_changed(directory)
+    typer.echo(f"trusted no longer: removed {', '.join(map(str, paths))}")
+    for package in signed:
+        typer.echo(f"out of force: {package}; `harmattan library remove {package}` takes it away")
+
+
 def confirm(
     specimen: Annotated[str, typer.Argument(help="Id of a specimen in doubt.")],
     reason: Annotated[str, typer.Option(help="Who confirms it, and why.")],
@@ -194,6 +201,27 @@ def remove(
         removed = changes.remove(directory, name)
         mark_changed(directory)
     typer.echo(f"removed: {removed}")
+
+
+def _import(
+    directory: Path, wanted: list[tuple[Path, dict[str, str]]], *, downgrade: bool
+) -> list[dict[str, Any]]:
+    """Import each file with what is said of it; what is wrong becomes its record's error."""
+    from gateway.library import folder, showing  # noqa: PLC0415 - see the rules of the file
+    from gateway.library.importing import import_file  # noqa: PLC0415 - likewise
+
+    records: list[dict[str, Any]] = []
+    loaded: folder.Loaded | None = None
+    for path, said in wanted:
+        if _is_package(path):
+            # Without looking at what is there: it may be what takes a damaged one's place.
+            records.append(_install(directory, path, downgrade=downgrade))
+            loaded = None
+            continue
+        loaded = loaded or folder.load(directory)
+        found = import_file(directory, path, said, loaded, today().isoformat())
+        records += [showing.import_record(one) for one in found]
+    return records
 
 
 def _is_package(path: Path) -> bool:

@@ -123,6 +123,10 @@ def _check_tables(found: Verification, library: Library) -> None:
         for number in filter(None, substance.un_number.split(";")):
             if not UN_NUMBER.fullmatch(number.strip()):
                 found.faults.append(f"{key}: UN number {number!r} is not four digits")
+        unnamed = [language for language, name in substance.names.items() if not name]
+        if unnamed:
+            shown = substance.name_in(unnamed[0])
+            found.warnings.append(f"{key}: has no name in {', '.join(unnamed)}; {shown!r} is shown")
         if not substance.bands and substance.raman_active not in WITHOUT_BANDS:
             found.warnings.append(f"{key}: has neither bands nor a specimen; never found")
         principal = [band for band in substance.bands if band.rel_intensity >= 0.5]

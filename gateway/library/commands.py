@@ -141,7 +141,8 @@ def rejudged(
     from gateway.library import rejudged as report  # noqa: PLC0415 - see the rules of the file
     from gateway.library import showing  # noqa: PLC0415 - likewise
 
-    found = report.read(settings.load(settings_path or SETTINGS_DEFAULT))
+    with told():
+        found = report.read(settings.load(settings_path or SETTINGS_DEFAULT))
     write(msgspec.to_builtins(found), as_json, showing.show_rejudged)
 
 
@@ -150,6 +151,7 @@ for _command in (
     changing.export,
     changing.key,
     changing.trust,
+    changing.distrust,
     changing.confirm,
     changing.remove,
 ):

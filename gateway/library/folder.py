@@ -16,10 +16,17 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.library.holdings import NONE, Holdings
 from gateway.library.reading import read_bytes
 from gateway.library.remembered import Remembered
 from gateway.library.substances import cas_numbers, merge_substances, shipped_texts
-from gateway.spectra.errors import FormatError, LibraryError, SpectraError
+from gateway.spectra.errors import (
+    FormatError,
+    LibraryError,
+    PackageError,
+    SpectraError,
+    UntrustedError,
+)
 from gateway.spectra.fitted import Fit, fit_bands
 from gateway.spectra.library import Library, build_library, load_library
 from gateway.spectra.package import (
@@ -57,6 +64,8 @@ class Loaded:
         packages: installed and good.
         origins: substance id -> origin, for those that the shipped tables do not have.
         faults: what was left out and why, a sentence each.
+        untrusted: those of the faults that say that a key is not trusted -> id of the key.
+        holdings: what the library rests on.
     """
 
     library: Library
@@ -64,6 +73,8 @@ class Loaded:
     packages: tuple[Package, ...]
     origins: dict[str, str]
     faults: tuple[str, ...]
+    untrusted: dict[str, str]
+    holdings: Holdings
 
 
 def load(directory: Path | None, *, strict: bool = True) -> Loaded:
@@ -78,7 +89,7 @@ def load(directory: Path | None, *, strict: bool = True) -> Loaded:
     """
     shipped = load_library()
     if directory is None or not directory.is_dir():
-        return Loaded(shipped, {}, (), {}, ())
+        return Loaded(shipped, {}, (), {}, (), {}, NONE)
     loading = Loading(directory, strict=strict)
     loading.read()
     return loading.finish(shipped)
@@ -110,15 +121,14 @@ class Loading:
         self.specimens: dict[str, tuple[Specimen, str]] = {}
         self.packages: list[Package] = []
         self.origins: dict[str, str] = {}
-        self.faults: list[str] = []
+        self._bringers: dict[str, set[str]] = {}
+        self._keys: dict[str, str] = {}
+        self._keys_listed = True
+        self._faults: dict[str, str] = {}  # sentence -> key that is not trusted, if it is that
 
     def read(self) -> None:
         """Read packages, then what was imported here."""
-        trusted: dict[str, Ed25519PublicKey] = {}
-        for path in self._paths("trusted", ".pub", KEYS_MAX):
-            with self._forgiving(path):
-                key = read_public_key(path.name, read_bytes(path, KEY_BYTES_MAX))
-                trusted[key_id_of(key)] = key
+        trusted = self._read_keys()
         for path in self._paths("packages", SUFFIX, PACKAGES_MAX):
             if path.stem == self._without:
                 continue
@@ -137,6 +147,19 @@ class Loading:
                 digest = hashlib.sha256(content).hexdigest()
                 specimen = read_own(path, content, is_known=digest in self._remembered)
                 self._add(OWN, "", {digest: specimen})
+
+    def _read_keys(self) -> dict[str, Ed25519PublicKey]:
+        """The trusted keys by id; notes which files hold them."""
+        trusted: dict[str, Ed25519PublicKey] = {}
+        paths = self._paths("trusted", ".pub", KEYS_MAX)
+        self._keys_listed = not self._faults  # nothing else has been read yet
+        for path in paths:
+            self._keys[path.name] = ""
+            with self._forgiving(path):
+                key = read_public_key(path.name, read_bytes(path, KEY_BYTES_MAX))
+                self._keys[path.name] = key_id_of(key)
+                trusted[key_id_of(key)] = key
+        return trusted
 
     def add_package(self, package: Package) -> None:
         """Take over a package.
@@ -160,13 +183,14 @@ class Loading:
         return []
 
     def _forgiving(self, path: Path, remedy: str = "") -> _Forgiving:
-        return _Forgiving(path, None if self._strict else self.faults, remedy)
+        return _Forgiving(path, None if self._strict else self._faults, remedy)
 
     def _add(self, origin: str, substances: str, specimens: dict[str, Specimen]) -> None:
         """Take over one part; `specimens` by the SHA-256 of their files."""
         text, cas = self._texts["substances"], self._cas
+        named: list[str] = []
         if substances:
-            text, cas = merge_substances(text, substances, origin)
+            text, cas, named = merge_substances(text, substances, origin)
             build_library(self._texts | {"substances": text})
         for specimen in specimens.values():
             if specimen.substance_id not in cas:
@@ -184,6 +208,8 @@ class Loading:
         for specimen in specimens.values():
             self.specimens.setdefault(specimen.specimen_id, (specimen, origin))
         self._fitted |= fitted
+        for key in (*named, *(specimen.specimen_id for specimen in specimens.values())):
+            self._bringers.setdefault(key, set()).add(origin)
 
     def _fit(self, digest: str, specimen: Specimen) -> tuple[Fit, ...]:
         """The bands of a specimen, fitted only when that was not done before.
@@ -219,14 +245,30 @@ class Loading:
             self.specimens,
             tuple(self.packages),
             self.origins,
-            tuple(self.faults),
+            tuple(self._faults),
+            {text: key for text, key in self._faults.items() if key},
+            self._holdings(),
+        )
+
+    def _holdings(self) -> Holdings:
+        packages = {package.manifest.package_id: package for package in self.packages}
+        return Holdings(
+            self._keys,
+            self._keys_listed,
+            {key: found.signature.key_id for key, found in packages.items() if found.signature},
+            {key: found.label for key, found in packages.items()},
+            {
+                key: frozenset(by)
+                for key, by in self._bringers.items()
+                if key in self.origins or key in self.specimens
+            },
         )
 
 
 class _Forgiving:
-    """Turns an error about a file into a sentence of a list; without a list, names the file."""
+    """Notes an error about a file as a sentence; where none is forgiven, names the file."""
 
-    def __init__(self, path: Path, faults: list[str] | None, remedy: str) -> None:
+    def __init__(self, path: Path, faults: dict[str, str] | None, remedy: str) -> None:
         self._path = path
         self._faults = faults
         self._remedy = remedy
@@ -237,9 +279,11 @@ class _Forgiving:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         if not isinstance(error, SpectraError):
             return False
+        text = f"{self._path}: {error}{self._remedy}"
+        key_id = error.key_id if isinstance(error, UntrustedError) else ""
         if self._faults is None:
-            raise type(error)(f"{self._path}: {error}{self._remedy}") from error
-        self._faults.append(f"{self._path}: {error}{self._remedy}")
+            raise (PackageError if key_id else type(error))(text) from error
+        self._faults[text] = key_id
         return True
 
 
@@ -266,10 +310,10 @@ def find_files(folder: Path, suffix: str, count_max: int) -> list[Path]:
     Raises:
         LibraryError: there are more than a library has.
     """
-    if not folder.is_dir():
-        return []
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix == suffix)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
         raise LibraryError(f"{error.strerror}; check the folder's permissions") from error
     if len(found) > count_max:

@@ -86,10 +86,12 @@ def find_lists(directory: Path | None) -> list[Path]:
     Raises:
         WatchlistError: the folder cannot be read.
     """
-    if directory is None or not directory.is_dir():
+    if directory is None:
         return []
     try:
         return sorted(path for path in directory.iterdir() if path.suffix == ".toml")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
         raise WatchlistError(
             f"lists {directory}: {error.strerror}; check the folder's permissions"

@@ -159,7 +159,7 @@ def side_of_package(package: Package) -> Side:
     texts: dict[str, Any] = shipped_texts()
     if package.substances:
         name = package.manifest.package_id
-        texts["substances"], _ = merge_substances(texts["substances"], package.substances, name)
+        texts["substances"], _, _ = merge_substances(texts["substances"], package.substances, name)
     usable = [specimen for specimen in package.specimens if specimen.is_usable]
     library = build_library(texts, usable)
     side = side_of(library, {each.specimen_id: each for each in package.specimens})

@@ -61,7 +61,7 @@ def _short(loaded: Loaded, watchlists: Watchlists, substance_id: str) -> dict[st
     measured = [o for s, o in loaded.specimens.values() if s.substance_id == substance_id]
     return {
         "substance_id": substance_id,
-        "name": substance.names["en"],
+        "name": substance.name_in("en"),
         "cas": substance.cas,
         "category": substance.category,
         "state": substance.state,
@@ -204,6 +204,7 @@ def _list(entry: Watchlist, loaded: Loaded, state: str, where: str) -> dict[str,
             msgspec.to_builtins(row)
             | {
                 "limit": row.limit,
+                "name": substances[row.substance_id].name_in("en"),
                 "names": substances[row.substance_id].names,
                 "cas": substances[row.substance_id].cas,
             }
@@ -224,9 +225,10 @@ def _look_alikes(loaded: Loaded, substance_id: str) -> list[dict[str, Any]]:
                 found.append(
                     {
                         "substance_id": alike,
-                        "name": library[alike].names["en"],
+                        "name": library[alike].name_in("en"),
                         "separating_cm1": list(separating),
                         "bands_of": listed,
+                        "bands_of_name": library[listed].name_in("en"),
                     }
                 )
     return found

@@ -1,6 +1,6 @@
 """Readings that were judged again: what `harmattan library rejudged` tells.
 
-Reads the journal only; works while the gateway runs and after it has died.
+Reads journal and library only; works while the gateway runs and after it has died.
 """
 
 from pathlib import Path
@@ -15,6 +15,8 @@ from gateway.journal.rejudgements import (
     read_progress,
 )
 from gateway.journal.store import FILE_NAME, connect, fault
+from gateway.library.folder import load
+from gateway.screening.explain import name_of
 from gateway.settings import Settings
 
 DIFFERENCES_MAX = 1_000
@@ -22,11 +24,16 @@ DIFFERENCES_MAX = 1_000
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The newest run, and the differences of all runs, newest first."""
+    """The newest run, and the differences of all runs, newest first.
+
+    Attributes:
+        names: substance id -> its name in the post's language, of those in the differences.
+    """
 
     post: str
     progress: Progress | None
     differences: tuple[Difference, ...]
+    names: dict[str, str]
 
 
 def read(settings: Settings) -> Report:
@@ -34,17 +41,29 @@ def read(settings: Settings) -> Report:
 
     Raises:
         JournalError: there is no journal, or it cannot be read.
+        LibraryError: the shipped tables cannot be read.
     """
     path = Path(settings.directory) / FILE_NAME
     connection = connect(path, read_only=True)
     try:
         connection.execute("BEGIN")  # one snapshot, so that the numbers agree
-        return Report(
-            settings.post,
-            read_progress(connection),
-            tuple(read_differences(connection, DIFFERENCES_MAX)),
-        )
+        progress = read_progress(connection)
+        differences = tuple(read_differences(connection, DIFFERENCES_MAX))
     except apsw.Error as error:
         raise fault(path, error) from error
     finally:
         connection.close()
+    return Report(settings.post, progress, differences, _names(differences, settings))
+
+
+def _names(differences: tuple[Difference, ...], settings: Settings) -> dict[str, str]:
+    """Names of the substances; one that the library has lost keeps that of its verdict."""
+    kept = {key: name for found in differences for key, name in found.names.items()}
+    if not kept:
+        return {}
+    named = settings.spectra.library_directory
+    library = load(Path(named) if named else None, strict=False).library
+    return {
+        key: name_of(key, settings.language, library) if key in library.substances else name or key
+        for key, name in kept.items()
+    }

@@ -104,7 +104,7 @@ def show_substance(record: Record, console: Console) -> None:
     facts = _table("", "")
     facts.show_header = False
     for language, name in record["names"].items():
-        facts.add_row(f"name ({language})", Text(name))
+        facts.add_row(f"name ({language})", Text(name or "-"))
     for key in ("cas", "formula", "category", "state", "raman_active", "origin", "source"):
         facts.add_row(key, Text(record[key] or "-"))
     for key in ("hs2022", "un_numbers"):
@@ -126,7 +126,7 @@ def show_substance(record: Record, console: Console) -> None:
     for row in record["look_alikes"]:
         places = " ".join(f"{place:g}" for place in row["separating_cm1"]) or "none"
         console.print(
-            f"look-alike {row['name']}: separated by {places} cm-1 of {row['bands_of']}",
+            f"look-alike {row['name']}: separated by {places} cm-1 of {row['bands_of_name']}",
             markup=False,
             highlight=False,
         )
@@ -186,7 +186,7 @@ def show_lists(records: list[Record], console: Console) -> None:
         table = _table("substance", "status", "annex", "HS 2022", "CN", "limit (for people)")
         for row in record["entries"]:
             table.add_row(
-                Text(row["names"]["en"]),
+                Text(row["name"]),
                 row["status"],
                 row["annex"],
                 " ".join(row["hs2022"]),
@@ -207,9 +207,10 @@ def show_differences(record: Record, console: Console) -> None:
     console.print(f"{record['before']} -> {record['after']}", markup=False, highlight=False)
     for word, style in (("added", "green"), ("removed", "red")):
         for key in record[word]:
-            console.print(Text(f"{word} {key}", style=style))
+            console.print(Text(f"{word} {key} ({record['names'][key]})", style=style))
     for change in record["changed"]:
-        console.print(Text(f"changed {change['substance_id']}", style="yellow"))
+        key = change["substance_id"]
+        console.print(Text(f"changed {key} ({record['names'][key]})", style="yellow"))
         for name, (before, after) in change["facts"].items():
             console.print(Text(f"  {name}: {before or '-'} -> {after or '-'}"))
         for band in change["bands"]:
@@ -273,11 +274,15 @@ def show_rejudged(record: Record, console: Console) -> None:
             f"{received:%Y-%m-%d %H:%M}",
             Text(row["verdict_before"], style=COLOURS.get(row["verdict_before"], "")),
             Text(row["verdict_after"], style=COLOURS.get(row["verdict_after"], "")),
-            " ".join(row["hits_before"]) or "-",
-            " ".join(row["hits_after"]) or "-",
+            Text(_named(row["hits_before"], record["names"])),
+            Text(_named(row["hits_after"], record["names"])),
             "yes" if row["alert_id"] else "-",
         )
     console.print(table)
+
+
+def _named(substance_ids: list[str], names: dict[str, str]) -> str:
+    return ", ".join(names[key] for key in substance_ids) or "-"
 
 
 def _table(*columns: str) -> Table:

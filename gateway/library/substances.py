@@ -18,7 +18,7 @@ def shipped_texts() -> dict[str, str]:
     return {name: folder.joinpath(f"{name}.csv").read_text(encoding="utf-8") for name in TABLES}
 
 
-def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str, str]]:
+def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str, str], list[str]]:
     """Add rows to the substances table.
 
     A row for a substance that is known already adds nothing; it must be about the same substance.
@@ -29,7 +29,7 @@ def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str,
         origin: named in errors.
 
     Returns:
-        The longer text, and substance id -> CAS number of all its rows.
+        The longer text, substance id -> CAS number of all its rows, and the ids in `more`.
 
     Raises:
         LibraryError: a column is unknown, or a substance has another CAS number.
@@ -38,7 +38,8 @@ def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str,
     cas = cas_numbers(table)
     output = io.StringIO()
     writer = csv.DictWriter(output, columns, restval="", lineterminator="\n")
-    for row in _substance_rows(more, columns, f"{SUBSTANCES} of {origin}"):
+    rows = _substance_rows(more, columns, f"{SUBSTANCES} of {origin}")
+    for row in rows:
         key, number = row["substance_id"], row.get("cas", "")
         if cas.get(key, number) != number:
             raise LibraryError(
@@ -48,7 +49,7 @@ def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str,
         if key not in cas:
             cas[key] = number
             writer.writerow(row)
-    return table.rstrip("\n") + "\n" + output.getvalue(), cas
+    return table.rstrip("\n") + "\n" + output.getvalue(), cas, [row["substance_id"] for row in rows]
 
 
 def _substance_rows(text: str, columns: list[str], where: str) -> list[dict[str, str]]:

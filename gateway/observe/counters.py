@@ -30,8 +30,9 @@ NAMES: Final[Mapping[str, str]] = {
     # Calibration.
     "calibration_made": "a measured standard has set an instrument's axis",
     "calibration_failed": "a measured standard could not set an instrument's axis",
-    # Stored readings judged again with another library.
+    # The library, and stored readings judged again with another one.
     "library_fault": "a part of the library or a list is faulty and left out",
+    "library_withdrawn": "a package left force because its key is trusted no longer",
     "rejudged": "a stored reading was judged again",
     "rejudged_changed": "its verdict or its substances are others now",
     "rejudged_raised": "it became an alarm",

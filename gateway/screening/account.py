@@ -86,7 +86,7 @@ def account(verdict: Verdict, language: str, library: Library) -> tuple[str, ...
     Returns:
         Lines, the officer's sentence first.
     """
-    lines = [explain(verdict, language)]
+    lines = [explain(verdict, language, library)]
     for hit in verdict.hits:
         lines += _hit_lines(hit, language, library)
     if verdict.quality is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.catalogue import translate
 from gateway.screening.verdict import Parameter, Verdict
-from gateway.spectra.library import Library, load_library
+from gateway.spectra.library import Library
 
 REASONS: dict[str, str] = {
     "listed_found": (
@@ -218,18 +218,20 @@ WORDS: dict[str, dict[str, str]] = {
 `standard` by the library's name."""
 
 
-def explain(verdict: Verdict, language: str = "en") -> str:
+def explain(verdict: Verdict, language: str, library: Library) -> str:
     """The sentence for the officer.
 
     Args:
         verdict: the decision.
         language: en, fr, ar or es.
+        library: the one the verdict was made with, for names: packages and posts have substances
+            that the shipped tables do not know.
 
     Raises:
         CatalogueError: the language is unknown.
     """
     template = translate(REASONS[verdict.reason_id], language)
-    return template.format(**_words(verdict.parameters, language, load_library()))
+    return template.format(**_words(verdict.parameters, language, library))
 
 
 def standard_name(standard_id: str, language: str, library: Library) -> str:
@@ -239,9 +241,11 @@ def standard_name(standard_id: str, language: str, library: Library) -> str:
 
 
 def name_of(substance_id: str, language: str, library: Library) -> str:
-    """Name of a substance in a language; its id when the library does not know it."""
+    """Name of a substance in a language, else in English, else its id."""
     known = library.substances.get(substance_id)
-    return known.names[language] if known else substance_id
+    if known is None:
+        return isolated(substance_id, language)
+    return known.names[language] or isolated(known.name_in(language), language)
 
 
 def _words(
@@ -257,7 +261,7 @@ def _words(
         if isinstance(value, str) and value in known:
             words[key] = translate(known[value], language)
         elif key == "standard" and isinstance(value, str):
-            words[key] = name_of(value, language, library)
+            words[key] = standard_name(value, language, library)
         elif key.endswith("_ids"):
             names = value if isinstance(value, tuple) else (str(value),)
             words[f"{key[:-4]}s"] = between.join(name_of(name, language, library) for name in names)

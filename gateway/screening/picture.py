@@ -106,7 +106,7 @@ def draw(verdict: Verdict, trace: Trace, library: Library, language: str, title:
     shown = dict(list(trace.components.items())[:COMPONENTS_DRAWN_MAX])
     rows = _rows(verdict, list(shown))
     drawing = Drawing(WIDTH_PX, language)
-    sentence = explain(verdict, language)
+    sentence = explain(verdict, language, library)
     drawing.describe(title, sentence)
     y = _head(drawing, verdict, sentence, title, language)
     y = _upper(drawing, trace, language, y + 20.0)

@@ -287,7 +287,7 @@ def _verdict(
             HitRecord(
                 substance_id=hit.substance_id,
                 cas=library[hit.substance_id].cas,
-                name=library[hit.substance_id].names["en"],
+                name=library[hit.substance_id].name_in("en"),
                 score=round(limits.calibrated(hit.score), 3),
                 share=round(hit.share, 3),
                 lists=watchlists.lists_of(hit.substance_id),

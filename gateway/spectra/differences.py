@@ -82,13 +82,21 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """All that differs between two libraries."""
+    """All that differs between two libraries.
+
+    Attributes:
+        before, after: what they are called.
+        added, removed: ids of substances.
+        changed: substances that are in both.
+        names: English names of all these, as they are now.
+    """
 
     before: str
     after: str
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[Change, ...]
+    names: dict[str, str]
 
     @property
     def is_different(self) -> bool:
@@ -109,13 +117,18 @@ def side_of(library: Library, specimens: Mapping[str, Specimen]) -> Side:
 def compare(before: Side, after: Side) -> Differences:
     """Compare two libraries, substance by substance, in the order of their ids."""
     one, other = set(before.substances), set(after.substances)
+    added, removed = tuple(sorted(other - one)), tuple(sorted(one - other))
     changes = (_change(key, before, after) for key in sorted(one & other))
+    changed = tuple(change for change in changes if not change.is_empty)
+    known = {**before.substances, **after.substances}
+    told = (*added, *removed, *(change.substance_id for change in changed))
     return Differences(
         before.version,
         after.version,
-        tuple(sorted(other - one)),
-        tuple(sorted(one - other)),
-        tuple(change for change in changes if not change.is_empty),
+        added,
+        removed,
+        changed,
+        {key: known[key].name_in("en") for key in told},
     )
 
 

@@ -7,6 +7,7 @@
       LibraryError                the band tables are broken; the program must not start
       SpecimenError               a measured specimen or its provenance cannot be used
       PackageError                a library package is malformed, tampered with or not trusted
+        UntrustedError            it is signed by a key that nobody here trusts; `key_id` says which
       CalibrationError            a measured standard does not set the axis; `fault` says why
       ResponseError               a certificate or its glass gives no intensity correction
 
@@ -40,6 +41,19 @@ class SpecimenError(SpectraError):
 
 class PackageError(SpectraError):
     """A library package is malformed, tampered with or not trusted."""
+
+
+class UntrustedError(PackageError):
+    """A library package is signed by a key that nobody here trusts.
+
+    Args:
+        text: the sentence: thing, value, remedy.
+        key_id: of that key.
+    """
+
+    def __init__(self, text: str, key_id: str) -> None:
+        super().__init__(text)
+        self.key_id = key_id
 
 
 class CalibrationError(SpectraError):

@@ -74,6 +74,7 @@ class Substance:
     """Facts about one substance; `bands` is empty when it gives no Raman signal.
 
     `bands` are those of its first state; other states and specimens are entries of their own.
+    `names` has every language; of a substance that a package or a post adds they may be empty.
     """
 
     substance_id: str
@@ -87,6 +88,10 @@ class Substance:
     category: str
     source_id: str
     bands: tuple[Band, ...]
+
+    def name_in(self, language: str) -> str:
+        """Its name in a language, else in English, else its id."""
+        return self.names[language] or self.names["en"] or self.substance_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +246,24 @@ def load_library() -> Library:
         if not path.is_file():
             raise LibraryError(f"table {name}.csv is missing; install the package again")
         texts[name] = path.read_text(encoding="utf-8")
-    return build_library(texts)
+    library = build_library(texts)
+    check_names(library)
+    return library
+
+
+def check_names(library: Library) -> None:
+    """Insist on a name in every language, as the shipped tables have it.
+
+    Raises:
+        LibraryError: one is missing; names the substance.
+    """
+    for substance in library.substances.values():
+        missing = [language for language, name in substance.names.items() if not name]
+        if missing:
+            raise LibraryError(
+                f"substances.csv: {substance.substance_id} lacks a name in {', '.join(missing)};"
+                " add it"
+            )
 
 
 def build_library(
@@ -351,12 +373,9 @@ def _grade(row: dict[str, str]) -> Grade:
 
 
 def _substance(row: dict[str, str], bands: tuple[Band, ...]) -> Substance:
-    names = {language: row[f"name_{language}"] for language in LANGUAGES}
-    if not all(names.values()):
-        raise LibraryError(f"substances.csv: {row['substance_id']} lacks a name in {LANGUAGES}")
     return Substance(
         substance_id=row["substance_id"],
-        names=names,
+        names={language: row[f"name_{language}"].strip() for language in LANGUAGES},
         cas=row["cas"],
         formula=row["formula"],
         hs2022=row["hs2022"],

@@ -25,7 +25,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gateway.spectra.errors import PackageError, SpecimenError
+from gateway.spectra.errors import PackageError, SpecimenError, UntrustedError
 from gateway.spectra.specimen import Specimen, check_date, read_specimen, write_specimen
 from gateway.spectra.stored_zip import read_zip, write_zip
 
@@ -229,9 +229,10 @@ def check_signature(
         raise PackageError(f"{name} is not signed; ask its issuer for a signed one")
     key = trusted.get(signature.key_id)
     if key is None:
-        raise PackageError(
+        raise UntrustedError(
             f"{name} is signed with key {signature.key_id}, which this post does not trust; "
-            "compare it with the issuer's and `harmattan library trust` it, or refuse the package"
+            "compare it with the issuer's and `harmattan library trust` it, or refuse the package",
+            signature.key_id,
         )
     try:
         key.verify(bytes.fromhex(signature.signature), CONTEXT + _encode(manifest))

@@ -8,15 +8,24 @@ import asyncio
 import time
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import settings
 from gateway.ingest import knowledge
 from gateway.journal.store import FILE_NAME
-from gateway.library.changes import remove
+from gateway.library.changes import distrust, install, keep_specimen, remove, trust
 from gateway.library.writing import mark_changed
 from gateway.observe import status
 from tests.gateway.ingest.test_rejudging import salt, sugar
-from tests.gateway.library.national import LIST, SUBSTANCE_ID, write_library, write_list
+from tests.gateway.library.national import (
+    KEY,
+    LIST,
+    SUBSTANCE_ID,
+    packed,
+    specimen,
+    write_library,
+    write_list,
+)
 from tests.gateway.running import rows, running, write_settings
 from tests.gateway.scripted import connected
 
@@ -110,19 +119,122 @@ def test_a_fault_in_what_is_new_leaves_the_old_in_force(tmp_path, free_port):
             assert (await measure(node, log, 1, salt(1)))["verdict"] == "alarm"
             substances = tmp_path / "library" / "substances.csv"
             good = substances.read_text()
-            substances.write_text(good.replace("Sal de prueba", ""))
+            substances.write_text(good.replace("name_es", "name_it"))
             mark_changed(tmp_path / "library")
             told = await log.event("library_fault")
-            assert "lacks a name" in told["text"]
+            assert "name_it" in told["text"]
             assert "what was in force before stays so" in told["text"]
             assert (await measure(node, log, 2, salt(2)))["verdict"] == "alarm"
             await log.event("library_noted", faults=3)  # and what follows from it
-            assert "lacks a name" in found()[0]
+            assert "name_it" in found()[0]
             substances.write_text(good)
             mark_changed(tmp_path / "library")
             await log.event("library_noted", 2, faults=0)
             assert found() == ()
             assert len(log.events("library")) == 1  # nothing else was ever in force
+
+    asyncio.run(story())
+
+
+def faults_in_status(folder):
+    journal = folder / "state" / FILE_NAME
+    settled = settings.load(folder / "post.toml")
+    return status.read(settled, journal, running=True, now_ms=0).library.faults
+
+
+def install_signed(library, key=KEY, **said):
+    kept = trust(library, key.public_key())
+    install(library, packed(key=key, **said))
+    return kept
+
+
+@pytest.mark.parametrize("way", ["by hand", "by command"])
+def test_what_a_withdrawn_key_has_signed_leaves_force(tmp_path, free_port, monkeypatch, way):
+    library = tmp_path / "library"
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        key_path = install_signed(library)
+        regional = Ed25519PrivateKey.from_private_bytes(bytes(32))
+        urea = specimen(3, substance_id="urea")
+        install_signed(library, regional, specimens=[urea], substances="", package_id="regional")
+        async with running(path) as log, connected(free_port) as node:
+            assert "+national.1.0-" in (await log.event("library"))["version"]
+            await node.be_born(next_seq=3)
+            await node.measure_standard()
+            first = await measure(node, log, 1, salt(1))
+            assert first["hits"][0] == SUBSTANCE_ID
+            assert "Testing salt" in first["text"]
+            if way == "by hand":
+                monkeypatch.setattr(knowledge, "LOOK_S", 0.0)
+                key_path.unlink()
+            else:
+                assert distrust(library, key_path.stem)[1] == ["national"]
+                mark_changed(library)
+            told = await log.event("library_withdrawn")
+            assert (told["package"], told["key"]) == ("national", key_path.stem)
+            now = (await log.event("library", 2))["version"]
+            assert "+regional.1.0-" in now
+            assert "national" not in now
+            changed = await log.event("verdict_changed")
+            assert SUBSTANCE_ID not in changed["hits"]
+            assert SUBSTANCE_ID not in (await measure(node, log, 2, salt(2)))["hits"]
+            (fault,) = faults_in_status(tmp_path)
+            assert f"signed with key {key_path.stem}, which this post does not trust" in fault
+            assert log.events("library_fault") == []
+            trust(library, KEY.public_key())
+            mark_changed(library)
+            assert "+national.1.0-" in (await log.event("library", 3))["version"]
+
+    asyncio.run(story())
+
+
+def test_a_key_that_cannot_be_read_takes_nothing_along(tmp_path, free_port):
+    library = tmp_path / "library"
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        key_path = install_signed(library)
+        async with running(path) as log:
+            key_path.write_text("damaged")
+            mark_changed(library)
+            await log.event("library_noted", faults=2)
+            assert len(log.events("library")) == 1
+            assert log.events("library_withdrawn") == []
+            key_path.unlink()  # and now somebody decides
+            mark_changed(library)
+            await log.event("library_withdrawn")
+            assert "national" not in (await log.event("library", 2))["version"]
+
+    asyncio.run(story())
+
+
+def test_a_withdrawn_key_is_heeded_beside_a_fault_that_leaves_the_rest(tmp_path, free_port):
+    """The list names what only the package knew, and own things are damaged: both stay in force."""
+    library = tmp_path / "library"
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        key_path = install_signed(library)
+        own = keep_specimen(library, specimen(3, substance_id="urea"))
+        write_list(tmp_path / "lists")
+        async with running(path) as log:
+            before = await log.event("library")
+            own.write_text("damaged")
+            mark_changed(library)
+            await log.event("library_noted", faults=1)
+            key_path.unlink()
+            mark_changed(library)
+            after = await log.event("library", 2)
+            parts = [part for part in before["version"].split("+") if "national" not in part]
+            assert after["version"].split("+") == parts
+            assert "own-" in after["version"]
+            assert after["lists"] == before["lists"]
+            await log.event("library_noted", faults=3)
+            told = faults_in_status(tmp_path)
+            for words in ("does not trust", own.name, f"names '{SUBSTANCE_ID}'"):
+                assert any(words in text for text in told), words
+            assert len(log.events("library_withdrawn")) == 1
 
     asyncio.run(story())
 

@@ -6,18 +6,28 @@ started again, as a real process where it is killed with SIGKILL among the readi
 """
 
 import asyncio
+import io
 import json
+import shutil
 
 import apsw
+import msgspec
+from rich.console import Console
 
 from gateway import settings
 from gateway.ingest import rejudging
 from gateway.journal.store import FILE_NAME
-from gateway.library import rejudged
+from gateway.library import rejudged, showing
 from gateway.observe import status
 from gateway.spectra.axis import raman_axis_cm1
 from simulators.headquarters import Headquarters
-from tests.gateway.library.national import SUBSTANCE_ID, light_of, write_library, write_list
+from tests.gateway.library.national import (
+    NAMES,
+    SUBSTANCE_ID,
+    light_of,
+    write_library,
+    write_list,
+)
 from tests.gateway.running import NODE, POST, Command, rows, running, write_settings
 from tests.gateway.scripted import FIRST_NM, LAST_NM, PIXEL_COUNT, connected
 
@@ -74,8 +84,13 @@ def test_goods_that_passed_are_recognised_with_a_new_library(tmp_path, free_port
                 await log.event("alert_delivered")
             assert (changed["verdict_before"], changed["verdict"]) == (first[0], "alarm")
             assert changed["hits"][0] == SUBSTANCE_ID
+            assert "ALARM: Testing salt found" in changed["text"]
             (stored,) = headquarters.alerts()
         alert = stored["alert"]
+        assert alert["hits"][0]["name"] == "Testing salt"
+        for language, name in NAMES.items():
+            assert name in alert["sentences"][language]
+            assert SUBSTANCE_ID not in alert["sentences"][language]
         assert alert["alert_id"].startswith(f"{POST}.{NODE}.")
         assert alert["rejudged"]["verdict_before"] == first[0]
         assert alert["rejudged"]["library_before"] != alert["library_version"]
@@ -93,6 +108,13 @@ def test_goods_that_passed_are_recognised_with_a_new_library(tmp_path, free_port
         assert (difference.seq, difference.verdict_after) == (1, "alarm")
         assert difference.alert_id == alert["alert_id"]
         assert report.progress.is_ended
+        assert report.names[SUBSTANCE_ID] == "Testing salt"
+        printed = io.StringIO()
+        showing.show_rejudged(msgspec.to_builtins(report), Console(file=printed, width=300))
+        assert "Testing salt" in printed.getvalue()
+        assert SUBSTANCE_ID not in printed.getvalue()
+        shutil.rmtree(tmp_path / "library")  # what it was called then is still known
+        assert rejudged.read(settings.load(path)).names[SUBSTANCE_ID] == "Testing salt"
 
     asyncio.run(story())
 

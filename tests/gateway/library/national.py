@@ -6,9 +6,12 @@ drawn with noise, so that no two are the same measurement.
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.library.changes import keep_specimen
+from gateway.spectra.package import FORMAT, FORMAT_VERSION, Manifest, make_package
 from gateway.spectra.specimen import Specimen
 
 AXIS = np.arange(250.0, 1_990.0, 1.0)
@@ -18,11 +21,16 @@ SAID = (
 )  # fmt: skip
 SUBSTANCE_ID = "testing_salt"
 BANDS = {412.0: 0.5, 588.0: 0.8, 771.0: 1.0, 1187.0: 0.7, 1523.0: 0.6}  # cm^-1 -> height
+NAMES = {"en": "Testing salt", "fr": "Sel d'essai", "ar": "ملح الاختبار", "es": "Sal de prueba"}
 SUBSTANCES = (
     "substance_id,name_en,name_fr,name_ar,name_es,cas,formula,hs2022,un_number,state,raman_active,"
     "category,source_id\n"
-    f"{SUBSTANCE_ID},Testing salt,Sel d'essai,ملح الاختبار,Sal de prueba,,XY,2842.90,,solid,strong,"
+    f"{SUBSTANCE_ID},{','.join(NAMES.values())},,XY,2842.90,,solid,strong,"
     "precursor,\n"
+)
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+MANIFEST = Manifest(
+    FORMAT, FORMAT_VERSION, "national", "1.0", "Test", "Issuer", "MIT", "2026-11-21", {}
 )
 LIST = f"""
 list_id = "national"
@@ -78,6 +86,12 @@ def write_library(directory: Path, seed: int = 1) -> Specimen:
     found = specimen(seed)
     keep_specimen(directory, found)
     return found
+
+
+def packed(specimens=None, substances=SUBSTANCES, key=KEY, **said):
+    """A package's bytes: the testing salt with one specimen unless said otherwise."""
+    found = [specimen()] if specimens is None else specimens
+    return make_package(msgspec.structs.replace(MANIFEST, **said), found, substances, key)
 
 
 def write_list(directory: Path, text: str = LIST) -> None:

@@ -6,6 +6,7 @@ and its exit status.
 
 import csv
 import json
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from gateway.spectra.package import read_package
 from tests.gateway.library.national import (
     AXIS,
     LIST,
+    NAMES,
     SAID,
     SUBSTANCE_ID,
     SUBSTANCES,
@@ -91,6 +93,37 @@ def test_identify_uses_library_and_lists(call, monkeypatch, capsys, tmp_path):
         cli.main()
     assert caught.value.code == 2
     assert "nowhere is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "ar", "es"])
+def test_identify_calls_what_a_library_adds_by_its_name(monkeypatch, capsys, tmp_path, language):
+    write_library(tmp_path / "library")
+    write_list(tmp_path / "lists")
+    goods, plot = write_spectrum(tmp_path / "goods.csv", 7), tmp_path / "why.svg"
+    folders = [f"--library={tmp_path}/library", f"--lists={tmp_path}/lists"]
+    monkeypatch.setenv("COLUMNS", "300")
+    said = []
+    for more in (["--json"], ["--explain", f"--plot={plot}"]):
+        words = ["harmattan", "identify", str(goods), *folders, "--language", language, *more]
+        monkeypatch.setattr("sys.argv", words)
+        with pytest.raises(SystemExit):
+            cli.main()
+        said.append(capsys.readouterr().out)
+    assert NAMES[language] in json.loads(said[0])["reason"]
+    drawn = " ".join(ET.parse(plot).getroot().itertext())
+    for text in (said[1], drawn):
+        assert NAMES[language] in text
+        assert SUBSTANCE_ID not in text
+
+
+def test_verify_and_show_tell_of_a_missing_name(call, call_json, tmp_path):
+    write_library(tmp_path / "library")
+    path = tmp_path / "library" / "substances.csv"
+    path.write_text(SUBSTANCES.replace("Sal de prueba", ""), encoding="utf-8")
+    code, found = call_json("verify")
+    assert code == 0
+    assert f"{SUBSTANCE_ID}: has no name in es; 'Testing salt' is shown" in found["warnings"]
+    assert call("show", SUBSTANCE_ID)[0] == 0
 
 
 def test_no_verdict_compares_with_a_limit(tmp_path, monkeypatch, capsys):
@@ -246,6 +279,9 @@ def test_diff_tells_what_changed(call, call_json, tmp_path):
     (change,) = found["changed"]
     assert change["facts"] == {"hs2022": ["2842.90", "2842.10"]}
     assert len(change["specimens_added"]) == len(change["specimens_removed"]) == 1
+    printed = call("diff", "shipped", "before")[1] + call("diff", "before", "after")[1]
+    assert f"added {SUBSTANCE_ID} (Testing salt)" in printed
+    assert f"changed {SUBSTANCE_ID} (Testing salt)" in printed
     code, printed, _ = call("diff", "before", "before")
     assert (code, "no difference" in printed) == (0, True)
     code, _, said = call("diff", "before", "nothing")

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from gateway.library import terminal
+from gateway.library.changes import install, trust
 from gateway.spectra.library import load_library
 from tests.gateway.library.national import (
+    KEY,
     LIST,
     SAID,
     SUBSTANCE_ID,
     light_of,
+    packed,
     write_library,
     write_list,
     write_spectrum,
@@ -66,6 +69,36 @@ def test_a_good_package_takes_the_place_of_a_damaged_one(call, call_json, tmp_pa
     code, (found,) = call_json("import", "p.hlp")
     assert (code, found["installed"], found["error"]) == (0, True, "")
     assert call("verify")[0] == 0
+
+
+def test_a_key_is_withdrawn_by_command(call, call_json, tmp_path):
+    library = tmp_path / "library"
+    kept = trust(library, KEY.public_key())
+    install(library, packed())
+    code, _, said = call("distrust", "somebody")
+    assert (code, f"trusted: {kept.stem}" in said) == (2, True)
+    code, printed, _ = call("distrust", kept.stem)
+    assert (code, "out of force: national" in printed) == (0, True)
+    assert not kept.exists()
+    code, found = call_json("list", "--category", "precursor")
+    assert SUBSTANCE_ID not in [row["substance_id"] for row in found["substances"]]
+    assert "does not trust" in found["faults"][0]
+    code, _, warned = call("list")
+    assert (code, "left out" in warned, "does not trust" in warned) == (0, True, True)
+    code, found = call_json("verify")
+    assert (code, "does not trust" in found["faults"][0]) == (1, True)
+    assert call("remove", "national")[0] == 0
+    assert call("verify")[0] == 0
+
+
+def test_a_damaged_key_is_withdrawn_by_its_file_and_a_copied_one_wherever_it_lies(call, tmp_path):
+    library = tmp_path / "library"
+    kept = trust(library, KEY.public_key())
+    kept.with_name("copy.pub").write_bytes(kept.read_bytes())
+    kept.with_name("odd.pub").write_text("damaged")
+    assert call("distrust", "odd")[0] == 0
+    assert call("distrust", "copy")[0] == 0
+    assert list(kept.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["own", "shipped"])

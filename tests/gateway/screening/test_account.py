@@ -62,7 +62,7 @@ def made(deficit=5.0, rivals=()):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_fact_has_its_line(language):
     lines = account(made(), language, LIBRARY)
-    assert lines[0] == explain(made(), language)
+    assert lines[0] == explain(made(), language, LIBRARY)
     wanted = [
         ("0.87", "1", "2", name_of("urea", language, LIBRARY)),
         ("1013",),

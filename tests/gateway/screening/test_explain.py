@@ -5,6 +5,7 @@ and with any parameters by Hypothesis; the reasons that the code can give, read 
 exactly those with a sentence; and the punctuation is that of the language.
 """
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from gateway.screening.judge import unjudged
 from gateway.screening.standing import INSTRUMENT_FAULTS, UNJUDGEABLE
 from gateway.spectra.calibrate import FAULTS
 from gateway.spectra.library import load_library
+from tests.gateway.library.national import NAMES
 
 LIBRARY = load_library()
 PARAMETERS = {
@@ -69,7 +71,7 @@ PARAMETERS = {
 @pytest.mark.parametrize("reason_id", REASONS)
 def test_every_reason_is_one_filled_sentence(reason_id, language):
     parameters = PARAMETERS.get(reason_id, {})
-    text = explain(unjudged(reason_id, LIBRARY, **parameters), language)
+    text = explain(unjudged(reason_id, LIBRARY, **parameters), language, LIBRARY)
     assert "{" not in text
     assert "_" not in text
     assert len(text) > 40
@@ -83,11 +85,11 @@ def test_every_reason_is_one_filled_sentence(reason_id, language):
 
 
 def test_languages_differ_and_arabic_is_arabic():
-    texts = {explain(unjudged("interrupted", LIBRARY), one) for one in catalogue.LANGUAGES}
+    texts = {explain(unjudged("interrupted", LIBRARY), one, LIBRARY) for one in catalogue.LANGUAGES}
     assert len(texts) == 4
-    assert re.search("[\u0600-\u06ff]", explain(unjudged("no_signal", LIBRARY), "ar"))
+    assert re.search("[\u0600-\u06ff]", explain(unjudged("no_signal", LIBRARY), "ar", LIBRARY))
     family = unjudged("listed_family", LIBRARY, **PARAMETERS["listed_family"])
-    assert "أسيتون، يوريا" in explain(family, "ar")
+    assert "أسيتون، يوريا" in explain(family, "ar", LIBRARY)
 
 
 def test_alarms_undecided_and_clear_begin_with_their_word():
@@ -143,7 +145,7 @@ facts = st.one_of(
 @given(st.data(), st.sampled_from(sorted(REASONS)), st.sampled_from(catalogue.LANGUAGES))
 def test_any_facts_make_a_sentence(data, reason_id, language):
     parameters = {key: data.draw(facts) for key in PARAMETERS.get(reason_id, {})}
-    text = explain(unjudged(reason_id, LIBRARY, **parameters), language)
+    text = explain(unjudged(reason_id, LIBRARY, **parameters), language, LIBRARY)
     assert len(text) > 40
 
 
@@ -159,7 +161,7 @@ def test_every_fault_of_a_calibration_has_words():
 @pytest.mark.parametrize("language", catalogue.LANGUAGES)
 @pytest.mark.parametrize("fault", sorted(WORDS["fault"]))
 def test_a_failed_calibration_says_why_in_words(fault, language):
-    text = explain(unjudged("calibration_failed", LIBRARY, fault=fault), language)
+    text = explain(unjudged("calibration_failed", LIBRARY, fault=fault), language, LIBRARY)
     assert catalogue.translate(WORDS["fault"][fault], language) in text
     assert "_" not in text
 
@@ -185,18 +187,43 @@ def test_metal_powder_is_never_called_absent():
             ("ar", "معدني"),
         ):
             parameters = PARAMETERS.get(reason_id, {})
-            assert word in explain(unjudged(reason_id, LIBRARY, **parameters), language)
+            assert word in explain(unjudged(reason_id, LIBRARY, **parameters), language, LIBRARY)
+
+
+def with_testing_salt(**names):
+    """The shipped library and a substance that a package brings."""
+    fields = {"substance_id": "testing_salt", "names": NAMES | names, "cas": "", "bands": ()}
+    added = dataclasses.replace(LIBRARY["urea"], **fields)
+    return dataclasses.replace(LIBRARY, substances={**LIBRARY.substances, "testing_salt": added})
+
+
+@pytest.mark.parametrize("language", catalogue.LANGUAGES)
+@pytest.mark.parametrize("reason_id", [key for key in REASONS if "{substances}" in REASONS[key]])
+def test_names_come_from_the_library_in_force(reason_id, language):
+    facts = PARAMETERS[reason_id] | {"substance_ids": ("urea", "testing_salt")}
+    text = explain(unjudged(reason_id, LIBRARY, **facts), language, with_testing_salt())
+    assert NAMES[language] in text
+    assert "testing_salt" not in text
+
+
+def test_a_missing_name_is_the_english_one_and_in_arabic_kept_together():
+    found = unjudged("harmless_found", LIBRARY, substance_ids=("testing_salt",))
+    library = with_testing_salt(fr="", ar="")
+    assert "Testing salt" in explain(found, "fr", library)
+    assert "\u2068Testing salt\u2069" in explain(found, "ar", library)
+    assert "\u2068testing_salt\u2069" in explain(found, "ar", with_testing_salt(en="", ar=""))
+    assert "testing_salt" in explain(found, "es", LIBRARY)  # of a library that lost it
 
 
 def test_foreign_words_are_kept_together_in_arabic():
-    text = explain(unjudged("listed_found", LIBRARY, **PARAMETERS["listed_found"]), "ar")
-    assert "\u2068List A (2026-11-01)\u2069" in text
-    assert "\u2068" not in explain(unjudged("listed_found", LIBRARY, **PARAMETERS["listed_found"]))
+    found = unjudged("listed_found", LIBRARY, **PARAMETERS["listed_found"])
+    assert "\u2068List A (2026-11-01)\u2069" in explain(found, "ar", LIBRARY)
+    assert "\u2068" not in explain(found, "en", LIBRARY)
 
 
 def test_an_unknown_language_is_named():
     with pytest.raises(catalogue.CatalogueError, match="'tlh'"):
-        explain(unjudged("interrupted", LIBRARY), "tlh")
+        explain(unjudged("interrupted", LIBRARY), "tlh", LIBRARY)
 
 
 def test_no_sentence_claims_a_limit():

@@ -137,7 +137,7 @@ def test_the_words_are_those_of_the_language(language):
     assert root.get("lang") == language
     whole = " ".join(" ".join(texts(root)).split())
     for words in (
-        explain(verdict, language),
+        explain(verdict, language, LIBRARY),
         quality_line(verdict, language),
         library_line(verdict, language),
     ):
@@ -146,7 +146,7 @@ def test_the_words_are_those_of_the_language(language):
     assert "sample 7.csv" in whole
     description = root.find(f"{SVG}desc")
     assert description is not None
-    assert description.text == explain(verdict, language)
+    assert description.text == explain(verdict, language, LIBRARY)
 
 
 def test_arabic_runs_from_the_right():

@@ -271,12 +271,12 @@ def test_without_a_calibration_nothing_is_more_than_inconclusive(state, language
         after = hold_back(before, lacking, LISTS)
         assert after.verdict == "inconclusive"
         assert after.calibration.state == state
-        assert explain(after, language)
+        assert explain(after, language, LIBRARY)
         if before is ALARM:
             assert after.reason_id == "uncalibrated_listed"
             assert after.parameters["substance_ids"] == ("urea",)
             assert after.parameters["why"] == REASON[state]
-            assert "{" not in explain(after, language)
+            assert "{" not in explain(after, language, LIBRARY)
         else:
             assert after.reason_id == REASON[state]
     assert set(REASON.values()) < set(REASONS)

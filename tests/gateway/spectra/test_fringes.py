@@ -71,7 +71,7 @@ def test_a_ripple_that_hides_bands_takes_clear_away_and_says_what_to_do():
     assert (verdict.verdict, verdict.reason_id) == ("inconclusive", "fringes")
     assert verdict.parameters["share_percent"] == pytest.approx(5.0, rel=0.35)
     assert verdict.quality.fringe_share == pytest.approx(0.05, rel=0.35)
-    sentences = {explain(verdict, language) for language in ("en", "fr", "ar", "es")}
+    sentences = {explain(verdict, language, LIBRARY) for language in ("en", "fr", "ar", "es")}
     assert len(sentences) == 4
     assert all(str(verdict.parameters["share_percent"]) in text for text in sentences)
 
