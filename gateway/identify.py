@@ -88,6 +88,10 @@ class Judged(NamedTuple):
     condition: Condition
 
 
+PICTURE_HEAD_BYTES = 512
+"""Enough of a file to see whether it is a picture of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one file, or of several exposures: a verdict, or an error.
@@ -359,6 +363,7 @@ def _draw(outcome: Outcome, language: str, library: Library, path: Path) -> None
     if outcome.judged is None:
         return
     title = ", ".join(Path(name).name for name in outcome.file.split(", "))
+    _check_target(path, outcome.file)
     text = draw(outcome.judged.verdict, outcome.judged.trace, library, language, title)
     try:
         path.write_text(text, encoding="utf-8")
@@ -366,6 +371,25 @@ def _draw(outcome: Outcome, language: str, library: Library, path: Path) -> None
         raise GatewayError(
             f"cannot write {_text(path)}: {error.strerror or error}; name another file for --plot"
         ) from None
+
+
+def _check_target(path: Path, measured: str) -> None:
+    """Raise GatewayError when a picture would take the place of anything but a picture."""
+    if not path.exists():
+        return
+    names = {Path(name).resolve() for name in measured.split(", ")}
+    try:
+        with path.open("rb") as kept:
+            head = kept.read(PICTURE_HEAD_BYTES)
+    except OSError as error:
+        raise GatewayError(
+            f"cannot write {_text(path)}: {error.strerror or error}; name another file for --plot"
+        ) from None
+    if path.resolve() in names or (head and b"<svg" not in head):
+        raise GatewayError(
+            f"{_text(path)} exists and is no picture; it is left as it is: name another file for"
+            " --plot"
+        )
 
 
 def _positions(hit: HitRecord, state: str) -> str:

@@ -306,7 +306,7 @@ def _verdict(
             )
             for hit in hits
         ),
-        unexplained_cm1=tuple(round(shift, 1) for shift in identification.unexplained_cm1),
+        unexplained_cm1=_unexplained(identification, hits),
         quality=QualityRecord(
             snr=round(quality.snr, 1),
             low_cm1=round(quality.range_cm1[0], 1),
@@ -324,6 +324,12 @@ def _verdict(
             ListRecord(entry.list_id, entry.date.isoformat()) for entry in watchlists.lists
         ),
     )
+
+
+def _unexplained(identification: Identification, hits: tuple[Hit, ...]) -> tuple[float, ...]:
+    """Bands no hit has at its place, strongest first; one higher than tabulated is no stranger."""
+    places = {band.measured_cm1 for hit in hits for band in hit.bands if band.state == "found"}
+    return tuple(round(shift, 1) for shift in identification.unexplained_cm1 if shift not in places)
 
 
 def _margin(rival: Candidate | None) -> dict[str, Any]:

@@ -342,6 +342,22 @@ def ran_json(file, **kwargs):
     return status, [json.loads(line) for line in text.splitlines()]
 
 
+def test_a_picture_never_takes_the_place_of_a_measurement(tmp_path):
+    file = write_columns(tmp_path / "urea.csv")
+    before = file.read_bytes()
+    for other in (file, tmp_path / "notes.txt"):
+        if other != file:
+            other.write_text("kept")
+        kept = other.read_bytes()
+        with pytest.raises(GatewayError, match="is no picture"):
+            ran([file], plot=other)
+        assert other.read_bytes() == kept
+    assert file.read_bytes() == before
+    for _ in range(2):  # an older picture gives way
+        ran([file], plot=tmp_path / "urea.svg")
+        assert "<svg" in (tmp_path / "urea.svg").read_text("utf-8")
+
+
 def test_a_picture_takes_one_file_and_a_place_to_write(tmp_path):
     file = write_columns(tmp_path / "urea.csv")
     with pytest.raises(GatewayError, match="2 are given"):
