@@ -21,9 +21,14 @@ POSSIBLE_BRIGHT_SHARE_MIN = 0.3
 POSSIBLE_BRIGHT_NATS = 2.0
 POSSIBLE_PATTERN_NATS = 2.5
 POSSIBLE_PATTERN_BANDS_MIN = 2
+POSSIBLE_LEADING_SHARE_MIN = 0.7
+POSSIBLE_LEADING_NATS = 6.0
 """A strong unexplained band where a listed substance has its main one is not waved through, even
 when seven to one speaks against it: in a crowd of bands nobody knows, that is little. When another
-of its bands is there and none is missing, not even at twelve to one."""
+of its bands is there and none is missing, not even at twelve to one, and when it would be nearly as
+bright as the goods themselves, not at 400 to 1. Measured on goods drawn by another hand, half of
+them in no library: this makes 27 of 1,000 harmless ones inconclusive that were clear, and of 1,000
+with a listed substance as bright as the rest 32 are cleared instead of 59."""
 
 
 def possible_on_top(
@@ -74,6 +79,8 @@ def _leeway(candidate: Candidate) -> float:
         sum(band.state == state for band in candidate.bands) for state in ("missing", "found")
     )
     whole = not missing and found >= POSSIBLE_PATTERN_BANDS_MIN
+    if whole and candidate.share >= POSSIBLE_LEADING_SHARE_MIN:
+        return POSSIBLE_LEADING_NATS
     return POSSIBLE_PATTERN_NATS if whole else POSSIBLE_BRIGHT_NATS
 
 

@@ -32,7 +32,12 @@ MARGIN_NATS = 3.0
 """Two explanations closer than this (twenty to one) are reported as not separable."""
 
 CANDIDATE_NATS_MIN = -3.0
-"""Weaker candidates are not reported at all."""
+"""Weaker candidates are not reported at all, but for bright ones."""
+
+BRIGHT_NATS_MIN = -6.0
+BRIGHT_SHARE_MIN = 0.7
+"""One this bright, over the strongest band, is reported down to here: among many bands of goods
+nobody knows chance speaks against every pattern."""
 
 CLEAR_SNR_MIN = 10.0
 """Height over noise of a band that nobody would call noise, etalon ripple or a bad pixel."""
@@ -257,7 +262,8 @@ def _candidates(
     nats = search.open(evidence, taken)
     if instead_of is None:
         reference, name = NATS_MIN, None
-        near = np.flatnonzero(nats >= CANDIDATE_NATS_MIN)
+        bright = evidence.amount >= BRIGHT_SHARE_MIN * strongest
+        near = np.flatnonzero(nats >= np.where(bright, BRIGHT_NATS_MIN, CANDIDATE_NATS_MIN))
     else:
         reference = float(evidence.nats[instead_of])
         name = library.entries[instead_of].substance_id
