@@ -1,7 +1,7 @@
 """Goal: what is called stored survives, only receipts free it, and no number comes twice.
 
-Method: stories that run on both interpreters cut the power at every byte of the newest segment, and
-on MicroPython's own littlefs at every write of the flash; a state machine plays appends, receipts,
+Method: a story that runs on both interpreters cuts the power at every byte of the newest segment
+(tests/firmware/crash does so at every write of a littlefs); a state machine plays appends, receipts,
 restarts, torn tails and damage against a model; single cases cover eviction and unusable folders.
 """
 
@@ -60,14 +60,6 @@ def test_power_cuts_at_every_byte(run_story):
     told = run_story("journal_story.py", interpreter="cpython")
     assert told[0].startswith("files 3 ")
     assert told == run_story("journal_story.py", interpreter="micropython")
-
-
-def test_power_cuts_at_every_write_of_a_littlefs(run_story):
-    """Also the proof that `append` returns after littlefs has synced."""
-    words = run_story("littlefs_story.py")[-1].split()
-    assert words[0::2] == ["cuts", "promises"]
-    assert int(words[1]) > 100
-    assert int(words[3]) > 300
 
 
 def test_a_record_is_synced_before_it_is_called_stored(tmp_path, monkeypatch):
