@@ -102,9 +102,9 @@ class Node:
         """Tell that records are gone that nobody has received."""
         self.signals.fault(
             "journal",
-            "unsent readings are lost: %d for want of room, %d damaged; restore the link to the "
-            "gateway, then check the flash"
-            % (self.journal.evicted_count, self.journal.damaged_count),
+            "unsent records are lost: %d spectra, %d scans, %d of alarms for want of room, %d "
+            "damaged; restore the link to the gateway, then check the flash"
+            % (tuple(self.journal.evicted_by_rank[1:]) + (self.journal.damaged_count,)),
         )
         self.reporter.changed()
 

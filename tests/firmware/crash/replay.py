@@ -9,9 +9,10 @@ COUNT choose among the cuts; a failure names STORY, SEED and the number of the c
 BREAK `sync` calls records stored before they are synced, `order` removes before it has copied:
 to see that the checks find it.
 """
-# ruff: noqa: T201, FBT003, PTH123, SIM115, PLC1802 - it runs on MicroPython
+# ruff: noqa: T201, FBT003, PTH107, PTH116, PTH123, SIM115, PLC1802 - it runs on MicroPython
 
 import gc
+import io
 import os
 import sys
 import time
@@ -23,8 +24,8 @@ sys.path.insert(0, REPOSITORY + "/firmware")
 import stories  # noqa: E402
 from device import BLOCK_BYTES, BLOCKS, VARIANTS, Chance, Device, do, tear  # noqa: E402
 
-from node import segment  # noqa: E402
-from node.errors import JournalOutdated  # noqa: E402
+from node import distil, segment  # noqa: E402
+from node.errors import FlashRefused, JournalOutdated  # noqa: E402
 
 NESTED_EVERY = 16
 TWICE_EVERY = 4  # started a second time; more would only take time
@@ -40,6 +41,7 @@ class Promised:
         self.given = 0
         self.receipt = (0, ())
         self.configs = []
+        self.alarms = []
 
     def go(self, operations):
         """Take every mark that was made when so many operations were done."""
@@ -61,6 +63,9 @@ class Promised:
         for number in list(self.stored):
             if self.covers(number):
                 del self.stored[number]
+
+    def _protected(self, inspection_id):
+        self.alarms.append(inspection_id)
 
     def _config(self, values):
         self.configs.append(values)
@@ -84,6 +89,8 @@ def check(world, promised, extra):
     insist(not journal.notice, "notice", journal.notice)
     insist(not journal.damaged_count, "damaged", journal.damaged_count)
     insist(world.config() in promised.configs, "config", world.config())
+    for inspection_id in promised.alarms:
+        insist(inspection_id in journal.alarms.ids, "alarm forgotten", inspection_id)
     found = world.read_all()
     for seq in promised.stored:
         insist(found.get(seq) == promised.stored[seq], "lost", seq)
@@ -114,9 +121,13 @@ def start(device, promised, extra):
         message = world.message(9, True)
         frame = message.pack()
         evicted = world.journal.evicted_count
-        seq = world.journal.append(message)
+        seq = world.journal.next_seq
         insist(seq not in promised.stored, "number given twice", seq)
-        more = {seq: frame}
+        more = {}
+        try:
+            more = {world.journal.append(message): frame}
+        except FlashRefused as error:
+            insist(STORY == "evict" and "matter more" in str(error), str(error))
         begun = None if device.log is None else len(device.log)
         if world.journal.evicted_count == evicted:
             more.update(extra)
@@ -148,7 +159,7 @@ def cut_once(content, promised, cut, chance):
 
 def break_promise(how):
     """Spoil the firmware on purpose; return what makes it good again."""
-    whole = segment.append
+    whole, rewrite = segment.append, distil.rewrite
     if how == "sync":
         late = []
 
@@ -159,7 +170,22 @@ def break_promise(how):
             late[0].write(content)
 
         segment.append = append
-    return lambda: setattr(segment, "append", whole)
+    elif how == "order":
+
+        def remove_first(path, journal_id, first_seq, sift_into):
+            copied = io.BytesIO()
+            sift_into(copied)
+            os.remove(path)
+            segment.create(path, journal_id, first_seq)
+            segment.append(path, copied.getvalue())
+            return os.stat(path)[6]
+
+        distil.rewrite = remove_first
+
+    def mend():
+        segment.append, distil.rewrite = whole, rewrite
+
+    return mend
 
 
 def main():

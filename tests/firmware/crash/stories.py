@@ -2,14 +2,15 @@
 
 A story plays on a recorded flash. It notes marks (number of operations done, what, ...): `stored`
 when `append` returned, `going` for records that may be gone from here on, `receipt` when the
-gateway gave one, `config` when one may be in force from here on and `confirmed` when it must be.
+gateway gave one, `protected` when an alarm was noted, `config` when one may be in force from here
+on and `confirmed` when it must be.
 """
 # ruff: noqa: FBT002, RUF005 - it runs on MicroPython
 
 from device import Chance
 
 from node.config import Settings
-from node.errors import JournalOutdated
+from node.errors import FlashRefused, JournalOutdated
 from node.journal import Journal
 from protocol.messages import EVENT_CODE, Config, Event, Reading
 
@@ -18,7 +19,7 @@ BOOT = b"bootboot"
 NAMES = ("append", "evict", "receipt", "config", "rollover")
 BUDGETS = {
     "append": {"journal_bytes_max": 12_000, "segment_bytes": 1_500, "record_bytes_max": 700},
-    "evict": {"journal_bytes_max": 4_500, "segment_bytes": 1_100, "record_bytes_max": 700},
+    "evict": {"journal_bytes_max": 4_000, "segment_bytes": 1_000, "record_bytes_max": 700},
     "receipt": {"journal_bytes_max": 9_000, "segment_bytes": 700, "record_bytes_max": 700},
     "config": {"journal_bytes_max": 9_000, "segment_bytes": 1_500, "record_bytes_max": 700},
     "rollover": {"journal_bytes_max": 9_000, "segment_bytes": 150, "record_bytes_max": 700},
@@ -83,8 +84,11 @@ class Told:
         message = self.world.message(size, is_event, inspection_id)
         frame = message.pack()
         evicted = self.world.journal.evicted_count
-        seq = self.world.journal.append(message)
-        self._kept[seq] = frame
+        try:
+            seq = self.world.journal.append(message)
+            self._kept[seq] = frame
+        except FlashRefused:  # full of what matters more; nothing was promised
+            seq = None
         if self.world.journal.evicted_count != evicted:
             found = self.world.read_all()
             gone = [number for number in self._kept if number not in found]
@@ -92,7 +96,8 @@ class Told:
                 del self._kept[number]
             self.mark("going", gone, at=begun)
             assert len(gone) >= self.world.journal.evicted_count - evicted
-        self.mark("stored", seq, frame)
+        if seq is not None:
+            self.mark("stored", seq, frame)
         return seq
 
     def receipt(self, seq, beyond=()):
@@ -105,6 +110,11 @@ class Told:
         for number in list(self._kept):
             if number <= seq or (beyond and beyond[0] <= number <= beyond[1]):
                 del self._kept[number]
+
+    def protect(self, inspection_id):
+        """Have the gateway say that an inspection is an alarm."""
+        self.world.journal.protect(inspection_id)
+        self.mark("protected", inspection_id)
 
     def configure(self, version):
         """Have the gateway's config come."""
@@ -130,9 +140,20 @@ def play_append(told):
 
 
 def play_evict(told):
-    for _ in range(26):
-        told.store(told.chance(120), told.chance(3) == 0)
-    assert told.world.journal.evicted_count, "nothing was evicted"
+    """Spectra make room first, then scans; what belongs to an alarm stays."""
+    journal = told.world.journal
+    protected = []
+    for turn in range(30):
+        inspection_id = b"inspect%d" % (turn // 6)
+        seq = told.store(20 + told.chance(100), told.chance(3) == 0, inspection_id)
+        if turn // 6 == 1 and seq is not None:
+            protected.append(seq)
+        if turn in (9, 22):
+            told.protect(b"inspect%d" % (turn // 6))
+    found = told.world.read_all()
+    assert journal.evicted_by_rank[1], "nothing was evicted"
+    assert not journal.evicted_by_rank[3]
+    assert not [seq for seq in protected if seq not in found]
 
 
 def play_receipt(told):

@@ -26,11 +26,12 @@ def test_power_cuts_at_every_write_of_five_stories(micropython_path):
     assert min(made.values()) >= 200
 
 
-def test_a_promise_broken_on_purpose_is_found_and_can_be_repeated(micropython_path):
-    """The firmware is made to call a record stored before it is synced."""
+@pytest.mark.parametrize("story, spoil", [("append", "sync"), ("evict", "order")])
+def test_a_promise_broken_on_purpose_is_found_and_can_be_repeated(micropython_path, story, spoil):
+    """Called stored before it is synced; removed before what stays of it is copied."""
     with pytest.raises(PromiseBrokenError, match="lost") as found:
-        replay(str(micropython_path), "append", 1, spoil="sync")
-    cut = int(re.search(r"failed append 1 (\d+)", str(found.value))[1])
-    with pytest.raises(PromiseBrokenError, match=f"append 1 {cut} "):
-        replay(str(micropython_path), "append", 1, cut, 1, spoil="sync")
-    assert replay(str(micropython_path), "append", 1, cut, 1) == 1
+        replay(str(micropython_path), story, 1, spoil=spoil)
+    cut = int(re.search(rf"failed {story} 1 (\d+)", str(found.value))[1])
+    with pytest.raises(PromiseBrokenError, match=f"{story} 1 {cut} "):
+        replay(str(micropython_path), story, 1, cut, 1, spoil=spoil)
+    assert replay(str(micropython_path), story, 1, cut, 1) == 1

@@ -1,7 +1,7 @@
 """Goal: what is called stored survives, only receipts free it, and no number comes twice.
 
 Method: a story that runs on both interpreters cuts the power at every byte of the newest segment
-(tests/firmware/crash does so at every write of a littlefs); a state machine plays appends, receipts,
+(tests/firmware/crash: at every write of a littlefs); a state machine plays appends, receipts,
 restarts, torn tails and damage against a model; single cases cover eviction and unusable folders.
 """
 
@@ -16,11 +16,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from node import segment
+from node import record, segment
 from node.errors import FlashRefused, JournalOutdated
 from node.journal import Journal
 from protocol.errors import PackingError
-from protocol.messages import EVENT_CODE, Event
+from protocol.messages import EVENT_CODE, Event, Reading
 
 BUDGET = {"journal_bytes_max": 100_000, "segment_bytes": 400, "record_bytes_max": 300}
 
@@ -42,11 +42,11 @@ def event(journal, size=10, seq=None):
     )
 
 
-def read_all(journal):
+def read_all(journal, wanted=Event.KIND):
     buffer, found, seq = bytearray(400), {}, 0
     while (record := journal.read_next(seq, buffer)) is not None:
         seq, kind, length = record
-        assert kind == Event.KIND
+        assert wanted in (None, kind)
         found[seq] = bytes(buffer[:length])
     return found
 
@@ -133,6 +133,82 @@ def test_the_oldest_is_evicted_counted_and_told(tmp_path):
         journal.append(event(journal, 60))
         journal.free(journal.next_seq - 1)
     assert journal.evicted_count == told[-1]  # what is receipted is no loss
+
+
+def spectrum(journal, inspection_id=b"inspect!"):
+    return Reading(
+        *(journal.journal_id, journal.next_seq, b"bootboot", 7, None, 0, inspection_id, 0),
+        *(b"axisaxis", 400_000, 1, 100, None, 65_535, 0, None, bytes(40)),
+    )
+
+
+def test_what_goes_first_is_chosen_by_rank_and_counted_by_it(tmp_path):
+    journal = make(tmp_path, journal_bytes_max=2_000)
+    scans, alarms, told = [], [], []
+    journal.lost = lambda: told.append(list(journal.evicted_by_rank))
+    journal.append(event(journal))
+    alarms.append(journal.append(spectrum(journal, b"alarm..1")))  # known only afterwards
+    journal.protect(b"alarm..1")
+    for turn in range(60):
+        if turn % 15 == 14:
+            scans.append(journal.append(event(journal, 30)))
+        if turn == 30:
+            alarms.append(journal.append(spectrum(journal, b"alarm..1")))
+        journal.append(spectrum(journal))
+        assert journal.bytes <= 2_000
+        assert journal.bytes == sum(
+            path.stat().st_size for path in tmp_path.iterdir() if path.suffix == ".seg"
+        )
+    kept = read_all(journal, None)
+    assert {1, *scans, *alarms} <= kept.keys()
+    assert journal.evicted_by_rank == [0, 67 - len(kept), 0, 0] == told[-1]
+    assert read_all(make(tmp_path, journal_bytes_max=2_000), None) == kept
+    small = [path.stat().st_size for path in sorted(tmp_path.glob("*.seg"))[:-1]]
+    assert all(one + other > 400 for one, other in itertools.pairwise(small))
+
+    while not journal.evicted_by_rank[2]:  # no spectrum is left: now scans make room for scans
+        scans.append(journal.append(event(journal, 60)))
+    kept = read_all(journal, None)
+    assert set(alarms) <= kept.keys()
+    with pytest.raises(FlashRefused, match="matter more"):  # noqa: PT012 - the second or the third
+        for _ in range(8):
+            journal.append(spectrum(journal))
+    assert not [seq for seq in scans if seq in kept and seq not in read_all(journal, None)]
+    assert "2 of alarms" not in journal.report()
+    assert len(journal.report()) <= 400
+    evicted = journal.evicted_count
+    journal.free(journal.next_seq - 1)
+    for _ in range(40):
+        journal.append(spectrum(journal))
+        journal.free(journal.next_seq - 1)
+    assert journal.evicted_count == evicted  # what is receipted is no loss
+
+
+def test_alarms_last_go_when_there_is_nothing_else(tmp_path):
+    journal = make(tmp_path, journal_bytes_max=1_000)
+    for number in range(10):
+        journal.protect(b"alarm..%d" % number)
+    assert make(tmp_path).alarms.ids == [b"alarm..%d" % number for number in range(2, 10)]
+    for _ in range(20):
+        journal.append(spectrum(journal, b"alarm..9"))
+    assert journal.evicted_by_rank[3] == journal.evicted_count == 20 - len(read_all(journal, None))
+    assert journal.oldest_seq == min(read_all(journal, None))
+
+
+def test_a_damaged_record_is_left_out_of_a_copy_and_counted(tmp_path):
+    journal = make(tmp_path, journal_bytes_max=1_400)
+    first = journal.append(event(journal, 30))
+    path = newest_file(tmp_path)
+    while journal.next_seq < 4:
+        journal.append(event(journal, 30))
+    content = bytearray(path.read_bytes())
+    content[segment.HEAD_BYTES + record.RECORD_BYTES + 5] ^= 1
+    path.write_bytes(content)
+    while not journal.evicted_count:
+        journal.append(spectrum(journal))
+    assert journal.damaged_count == 1
+    assert first not in read_all(journal, None)
+    assert {2, 3} <= read_all(journal, None).keys()
 
 
 def test_a_record_that_does_not_fit_is_refused_and_costs_nothing(tmp_path):
@@ -279,7 +355,7 @@ def test_damage_found_while_reading_is_counted_once(tmp_path):
         journal.append(event(journal, 20))
     path = newest_file(tmp_path)
     content = bytearray(path.read_bytes())
-    content[segment.HEAD_BYTES + segment.RECORD_BYTES + 5] ^= 1
+    content[segment.HEAD_BYTES + record.RECORD_BYTES + 5] ^= 1
     path.write_bytes(content)
     for _ in range(2):
         assert list(read_all(journal)) == [2, 3]
@@ -329,8 +405,8 @@ class Story(RuleBasedStateMachine):
         if torn:
             message = event(self.journal, 60)
             buffer = bytearray(400)
-            end = message.pack_into(buffer, segment.RECORD_BYTES)
-            segment.pack_record(buffer, message.KIND, message.seq, end)
+            end = message.pack_into(buffer, record.RECORD_BYTES)
+            record.pack_record(buffer, message.KIND, message.seq, end)
             with newest_file(self.folder).open("ab") as file:
                 file.write(buffer[: min(torn, end - 1)])
         self.journal = make(self.folder)
