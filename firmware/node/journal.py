@@ -14,7 +14,7 @@ import os
 
 from node import limits, record, segment, shelf
 from node.alarms import Alarms
-from node.errors import FlashRefused, JournalOutdated, JournalUnusable
+from node.errors import FLASH_DAMAGED, FlashRefused, JournalOutdated, JournalUnusable
 from node.kept import Kept
 from node.room import Room
 from protocol.limits import ID_BYTES
@@ -32,8 +32,10 @@ class Journal(Kept):
         tick: called between long steps; it feeds the watchdog.
     Attributes:
         journal_id: identity.
+        segment_records_max: no segment holds more.
         alarms: inspections whose records go last.
         notice: what `open` had to set aside, one sentence, else empty.
+        rolled: called without arguments when a segment was begun.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Journal(Kept):
         self._segment_bytes = budget["segment_bytes"]
         self._random_bytes = random_bytes
         self._sync_folder = sync_folder
+        self.segment_records_max = self._segment_bytes // segment.RECORD_BYTES_MIN + 1
         self._tick = tick or (lambda: None)
         self._buffer = bytearray(record.RECORD_BYTES + budget["record_bytes_max"])
         self._room = Room(
@@ -57,6 +60,7 @@ class Journal(Kept):
         self._appendable = False
         self.journal_id = b""
         self.notice = ""
+        self.rolled = lambda: None
 
     @property
     def evicted_by_rank(self) -> "list[int]":
@@ -68,6 +72,10 @@ class Journal(Kept):
         """Unreceipted records lost to the byte limit."""
         return sum(self._room.evicted_by_rank)
 
+    def limit(self, bytes_max: int) -> None:
+        """Have the segments take at most so many bytes, two of them at least."""
+        self._room.bytes_max = max(min(self._room.bytes_max, bytes_max), 2 * self._segment_bytes)
+
     def open(self) -> None:
         """Read what is there, or begin anew.
 
@@ -78,6 +86,8 @@ class Journal(Kept):
             try:
                 contents = shelf.load(self._folder, self._buffer, self._tick)
             except (JournalUnusable, OSError) as error:
+                if getattr(error, "errno", 0) in FLASH_DAMAGED:
+                    raise  # setting aside would write to what must be examined
                 self.notice = "%s; set aside as %s" % (error, shelf.set_aside(self._folder))
                 contents = shelf.load(self._folder, self._buffer, self._tick)
             self.segments = contents.segments
@@ -90,7 +100,7 @@ class Journal(Kept):
             if not self._appendable:
                 self._begin_segment(self.next_seq)
         except OSError as error:
-            raise FlashRefused("journal %s: %s; check the flash" % (self._folder, error))
+            raise self._refused(error)
         self.oldest_seq = self._find_oldest()
 
     def append(self, message: object) -> int:
@@ -122,7 +132,7 @@ class Journal(Kept):
                 self._appendable = False
                 full = error.errno == segment.ENOSPC
                 if (full and not self._room.evict(rank)) or (retried and not full):
-                    raise FlashRefused("journal %s: %s; check the flash" % (self._folder, error))
+                    raise self._refused(error)
                 retried = True
         self.oldest_seq = min(self.oldest_seq, seq)
         return seq
@@ -149,6 +159,7 @@ class Journal(Kept):
         self.sync_names()
         self.segments.append(part)
         self._appendable = True
+        self.rolled()
         self._remove_receipted()
         return part
 
@@ -176,22 +187,16 @@ class Journal(Kept):
 
     def report(self) -> str:
         """Return how the journal is, one line of at most 400 ASCII characters."""
-        spectra, scans, alarms = self.evicted_by_rank[1:]
+        held = (self.journal_id.hex(), self.oldest_seq, self.next_seq - 1, self.bytes)
+        lost = tuple(self.evicted_by_rank[1:]) + (self.damaged_count,)
         return (
             "journal %s: records %d to %d, %d bytes in %d segments; evicted %d spectra, %d scans, "
-            "%d of alarms; %d damaged"
-            % (
-                self.journal_id.hex(),
-                self.oldest_seq,
-                self.next_seq - 1,
-                self.bytes,
-                len(self.segments),
-                spectra,
-                scans,
-                alarms,
-                self.damaged_count,
-            )
+            "%d of alarms; %d damaged" % (held + (len(self.segments),) + lost)
         )
+
+    def _refused(self, error: OSError) -> FlashRefused:
+        text = "journal %s: %s; check the flash" % (self._folder, error)
+        return FlashRefused(text, error.errno or 0)
 
     def protect(self, inspection_id: bytes) -> None:
         """Have every record of this inspection go last, stored already or not: it is an alarm.
@@ -215,12 +220,20 @@ class Journal(Kept):
             self._remove_receipted()
             self.oldest_seq = self._find_oldest()
 
+    def advance(self, next_seq: int) -> None:
+        """Go on above numbers that were given already.
+
+        Raises:
+            OSError: the medium fails.
+        """
+        self.next_seq = next_seq
+        self._begin_segment(next_seq)
+
     def _skip_to(self, next_seq: int) -> None:
         """Give no number below `next_seq`: the gateway has records of these numbers already."""
         newest = self.next_seq - 1
         if next_seq - newest < limits.SKIP_SEQ_MAX:
-            self.next_seq = next_seq
-            self._begin_segment(next_seq)
+            self.advance(next_seq)
         raise JournalOutdated(
             "gateway has record %d, this journal only %d: the flash was restored from an old copy; "
             "what was measured since may be missing" % (next_seq - 1, newest)

@@ -52,6 +52,18 @@ class Kept:
         """Note that files changed: what comes next is looked for from the beginning."""
         self._place = (None, 0, 0)
 
+    def know(self, part: segment.Segment) -> None:
+        """Read the heads of a segment that was not read since the start.
+
+        Raises:
+            OSError: the medium fails.
+        """
+        if part.ranks < 0:
+            found = part.survey(self.path(part), None)
+            if found.damaged:
+                self.damaged_count += found.damaged
+                self.lost()
+
     def _find_due(
         self, part: segment.Segment, after_seq: int, offset: int = segment.HEAD_BYTES
     ) -> Record | None:
@@ -69,6 +81,7 @@ class Kept:
         place, offset, seq = self._place
         for part in self.segments:
             if part.last_seq > after_seq:
+                self.know(part)
                 start = offset if part is place and seq <= after_seq else segment.HEAD_BYTES
                 record = self._find_due(part, after_seq, start)
                 if record is not None:

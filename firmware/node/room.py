@@ -19,12 +19,13 @@ class Room:
         bytes_max: for all segments; a copy being made comes on top, one segment at most.
         segment_bytes: two segments that fit into it become one.
     Attributes:
+        bytes_max: as given.
         evicted_by_rank: due records that went, by rank.
     """
 
     def __init__(self, journal: object, bytes_max: int, segment_bytes: int) -> None:
         self._journal = journal
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._segment_bytes = segment_bytes
         self.evicted_by_rank = [0, 0, 0, 0]
 
@@ -35,7 +36,7 @@ class Room:
             OSError: the medium fails.
         """
         journal = self._journal
-        while journal.bytes + size > self._bytes_max and len(journal.segments) > 1:
+        while journal.bytes + size > self.bytes_max and len(journal.segments) > 1:
             if not self.evict(rank):
                 return False
         return True
@@ -46,10 +47,12 @@ class Room:
         Raises:
             OSError: the medium fails.
         """
-        segments = self._journal.segments
+        journal = self._journal
+        segments = journal.segments
         for low in range(rank + 1):
             for index in range(len(segments) - 1):
                 part = segments[index]
+                journal.know(part)
                 if (part.ranks >> low & 1 or not part.ranks) and self._distil(index, low):
                     return True
         return False
@@ -59,6 +62,8 @@ class Room:
         journal = self._journal
         part = journal.segments[index]
         before = journal.segments[index - 1] if index else None
+        if before:
+            journal.know(before)
         floor = before.last_seq if before else 0
         sieve = distil.Sieve(journal.is_due, journal.alarms.ids, rank)
         sieve.sift(journal.path(part), part, floor)

@@ -58,16 +58,20 @@ def append(path: str, content: "bytes | memoryview", mode: str = "ab") -> None:
         sync(file)
 
 
-def read_head(path: str) -> "tuple[int, bytes, int] | None":
-    """Return (version, journal_id, first_seq), or None when the head is torn or damaged."""
+def read_head(path: str) -> "tuple[int, tuple[int, bytes] | None]":
+    """Return the file's bytes and (version, journal_id), or None when the head is damaged.
+
+    In one opening: looking a name up is what takes littlefs longest.
+    """
     with open(path, "rb") as file:
         head = file.read(HEAD_BYTES)
+        size = file.seek(0, 2)
     if len(head) < HEAD_BYTES or head[:4] != _MAGIC:
-        return None
+        return size, None
     if struct.unpack("<I", head[HEAD_BYTES - 4 :])[0] != crc32(head[: HEAD_BYTES - 4]):
-        return None
-    _, version, journal_id, first_seq = struct.unpack(_HEAD, head[: HEAD_BYTES - 4])
-    return version, journal_id, first_seq
+        return size, None
+    _, version, journal_id, _ = struct.unpack(_HEAD, head[: HEAD_BYTES - 4])
+    return size, (version, journal_id)
 
 
 class Survey:
@@ -92,9 +96,10 @@ class Segment:
 
     Attributes:
         first_seq: no record in it is below; the file is named by it.
-        last_seq: highest sequence number a sound head shows; `first_seq - 1` while empty.
+        last_seq: highest sequence number a sound head shows; `first_seq - 1` while empty. While
+            the file was not read, the number before the next file's first.
         size: bytes.
-        ranks: bit r is set when a record of rank r may be in it.
+        ranks: bit r is set when a record of rank r may be in it; below 0: not read yet.
     """
 
     def __init__(self, first_seq: int, size: int = HEAD_BYTES) -> None:
@@ -141,6 +146,7 @@ class Segment:
         found = Survey()
         offset = HEAD_BYTES
         torn = False
+        self.ranks = 0
         with open(path, "rb") as file:
             while not torn:
                 record = find_record(file, offset, self.size, head)

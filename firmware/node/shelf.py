@@ -3,7 +3,8 @@
 Rules of the file
 - Nothing is deleted here but a segment whose head was never completed, a copy (`.new`) that a
   power cut left unfinished, and the oldest of the journals set aside.
-- Of all segments but the newest only the record heads are read, so opening takes little time.
+- Of all segments but the newest only the first bytes are read, so that opening a full journal
+  takes little time. The others are read when their turn comes.
 - What cannot be understood is an error of this file and a rename, never a format.
 """
 
@@ -53,14 +54,16 @@ class Contents:
         self.appendable = False
 
     def take(self, folder: str, first_seq: int, buffer: "bytearray | None") -> None:
-        """Take the segment that is named by `first_seq`; `buffer` as in `Segment.survey`.
+        """Take the segment that is named by `first_seq`; without `buffer` it is not read.
 
         Raises:
             JournalUnusable, OSError: as `load`.
         """
         path = segment_path(folder, first_seq)
-        part = segment.Segment(first_seq, os.stat(path)[6])
-        head = segment.read_head(path)
+        size, head = segment.read_head(path)
+        part = segment.Segment(first_seq, size)
+        if self.segments:
+            self.segments[-1].last_seq = max(self.segments[-1].last_seq, first_seq - 1)
         self.next_seq = max(self.next_seq, first_seq)
         if head is None and part.size <= segment.HEAD_BYTES:
             # A power cut while it was begun. Its name has reserved a number: one of the same name
@@ -74,11 +77,15 @@ class Contents:
             if self.journal_id and head[1] != self.journal_id:
                 raise JournalUnusable("journal %s mixes two identities" % folder)
             self.journal_id = head[1]
+        self.segments.append(part)
+        self.damaged += head is None
+        if buffer is None:
+            part.ranks = -1
+            return
         found = part.survey(path, buffer)
         self.next_seq = max(self.next_seq, found.next_seq)
-        self.damaged += found.damaged + (head is None)
+        self.damaged += found.damaged
         self.damaged_seqs += found.damaged_seqs
-        self.segments.append(part)
         self.appendable = (
             head is not None and found.tail_clean and self.next_seq == part.last_seq + 1
         )

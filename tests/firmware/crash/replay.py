@@ -87,6 +87,7 @@ def check(world, promised, extra):
     """Hold a started node against what was promised."""
     journal = world.journal
     insist(not journal.notice, "notice", journal.notice)
+    insist(not world.missing, "missing", world.missing)
     insist(not journal.damaged_count, "damaged", journal.damaged_count)
     insist(world.config() in promised.configs, "config", world.config())
     for inspection_id in promised.alarms:

@@ -11,6 +11,7 @@ from device import Chance
 
 from node.config import Settings
 from node.errors import FlashRefused, JournalOutdated
+from node.identity import Identity
 from node.journal import Journal
 from protocol.messages import EVENT_CODE, Config, Event, Reading
 
@@ -36,6 +37,10 @@ class World:
             ROOT + "/journal", BUDGETS[name], lambda count: bytes(range(count)), lambda _: None
         )
         self.journal.open()
+        self.identity = Identity(ROOT + "/identity")
+        self.identity.load()
+        self.missing = self.identity.compare(self.journal)
+        self.journal.rolled = lambda: self.identity.note(self.journal)
         self.buffer = bytearray(BUDGETS[name]["record_bytes_max"])
 
     def message(self, size, is_event, inspection_id=b"inspect!"):
