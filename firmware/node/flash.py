@@ -135,10 +135,7 @@ class Flash:
             found = os.statvfs(self.path)
             self.bytes_max = found[1] * found[2] * _USED_NUMERATOR // _USED_DENOMINATOR
             return
-        raise FlashRefused(
-            "no partition of the flash is sound%s; provision the board again"
-            % (": " + self.notice if self.notice else "")
-        )
+        raise FlashRefused("no partition of the flash is sound: " + self.notice)
 
     def _quarantine(self, name: str, text: str) -> None:
         try:
@@ -150,7 +147,8 @@ class Flash:
     def _tell(self, name: str) -> None:
         with open(self._marker(name), "rb") as file:
             text = file.read(_FILE_BYTES_MAX).decode()
-        told = "partition %s is damaged and kept for examination (%s)" % (name, text)
+        told = "partition %s is damaged and kept for examination, provision the board again (%s)"
+        told = told % (name, text)
         if told not in self.notice:
             self.notice = self.notice + "; " + told if self.notice else told
 

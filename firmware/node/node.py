@@ -212,9 +212,11 @@ class Node:
             return False
         self.journal.rolled = self._rolled
         self.signals.clear("journal")
-        notices = [text for text in (self.flash.notice, self.journal.notice, missing) if text]
-        if notices:
-            self.signals.fault("journal", "; ".join(notices))
+        if self.journal.notice:
+            self.signals.fault("journal", self.journal.notice)
+        notices = [text for text in (self.flash.notice, missing) if text]
+        if notices:  # a part of its own: receipts do not clear it
+            self.signals.fault("flash", "; ".join(notices))
         self.board.log("%s; %d erasures" % (self.journal.report(), self.flash.erase_count))
         return True
 

@@ -117,7 +117,7 @@ def test_a_node_measures_on_when_its_partition_is_damaged(bench, provision):
             image.write_bytes(b"\x5a" * 2 * BLOCK_BYTES + image.read_bytes()[2 * BLOCK_BYTES :])
             left = image.read_bytes()
             node = await bench.start_node()
-            fault = await node.wait("fault", what="journal")
+            fault = await node.wait("fault", what="flash")
             assert "partition journal is damaged and kept for examination" in fault["text"]
             await node.wait("ready")
             assert await bench.take() == 2

@@ -143,6 +143,7 @@ def spectrum(journal, inspection_id=b"inspect!"):
 
 
 def test_what_goes_first_is_chosen_by_rank_and_counted_by_it(tmp_path):
+    """SPEC 6.14."""
     journal = make(tmp_path, journal_bytes_max=2_000)
     scans, alarms, told = [], [], []
     journal.lost = lambda: told.append(list(journal.evicted_by_rank))
