@@ -217,8 +217,10 @@ class Journal(Kept):
         if highest >= self.next_seq:
             self._skip_to(highest + 1)
         if self._coverage.take(seq, beyond):
-            self._remove_receipted()
             self.oldest_seq = self._find_oldest()
+            # Evicted numbers leave gaps; the gateway learns of them by `oldest_seq` only.
+            self._coverage.settle(self.oldest_seq - 1)
+            self._remove_receipted()
 
     def advance(self, next_seq: int) -> None:
         """Go on above numbers that were given already.
