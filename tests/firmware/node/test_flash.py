@@ -28,6 +28,7 @@ def test_partitions_are_mounted_counted_and_set_apart(run_story):
     assert run_story("flash_story.py") == [
         "wear_is_counted",
         "damage_is_quarantined",
+        "damage_while_running_is_noted",
         "nothing_sound_is_said",
         "silent_loss_is_noticed",
         "a_spoilt_superblock_is_noticed",

@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from node import record, segment
+from node import distil, record, segment
 from node.errors import FlashRefused, JournalOutdated
 from node.journal import Journal
 from protocol.errors import PackingError
@@ -200,6 +200,39 @@ def test_gaps_that_evictions_left_do_not_hold_up_receipts(tmp_path):
         assert journal.oldest_seq > seq
     assert journal.oldest_seq == journal.next_seq
     assert len(list(tmp_path.glob("*.seg"))) == 1
+
+
+@pytest.mark.parametrize("is_alarm", [False, True])
+def test_without_room_for_a_copy_a_segment_goes_as_a_whole_but_never_an_alarm(tmp_path, is_alarm):
+    """/dev/full in the place of the copy: the kernel says "no space" for real."""
+    journal = make(tmp_path, journal_bytes_max=1_500)
+    if is_alarm:
+        journal.protect(b"inspect!")
+    oldest = newest_file(tmp_path)
+    scan = journal.append(event(journal))
+    while not journal.evicted_count:
+        copy = Path(f"{oldest}.new")
+        if not copy.is_symlink():
+            copy.symlink_to("/dev/full")
+        journal.append(spectrum(journal, b"inspect2"))
+    assert oldest.exists() == (scan in read_all(journal, None)) == is_alarm
+    assert journal.evicted_by_rank[2] == (not is_alarm)
+    assert journal.evicted_by_rank[3] == 0
+    assert journal.evicted_by_rank[1] > 0
+    assert read_all(make(tmp_path), None) == read_all(journal, None)
+
+
+def test_the_inspection_of_a_record_is_found_in_its_first_bytes(tmp_path):
+    """SPEC 3.6, SPEC 3.7."""
+    journal = make(tmp_path)
+    largest = (1 << 53) - 1
+    for make_message in (event, spectrum):
+        message = make_message(journal)
+        for seq, time_ms in ((1, None), (largest, largest)):
+            message.seq, message.uptime_ms, message.time_ms = seq, largest, time_ms
+            assert distil.read_inspection_id(message.pack()[:80]) == b"inspect!"
+    assert distil.read_inspection_id(b"\x93\x03") is None
+    assert distil.read_inspection_id(bytes(80)) is None
 
 
 def test_alarms_last_go_when_there_is_nothing_else(tmp_path):

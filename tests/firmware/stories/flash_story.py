@@ -2,7 +2,7 @@
 
 Prints one word for each case that held.
 """
-# ruff: noqa: T201, UP031, PTH107, PTH208 - it runs on MicroPython
+# ruff: noqa: T201, PT017, UP031, PTH107, PTH208 - it runs on MicroPython
 
 import os
 import sys
@@ -129,6 +129,27 @@ def damage_is_quarantined():
         node.flash.close()
 
 
+def damage_while_running_is_noted():
+    """The node goes on until it is started again: numbers and receipts belong to one journal."""
+    forget()
+    devices = [("journal", Ram()), ("spare", Ram())]
+    node = Started(devices)
+    node.store(3)
+    assert not node.flash.condemn(FlashRefused("full", 28))
+    devices[0][1].number, devices[0][1].first_bad = 5, 2
+    try:
+        node.store(1)
+    except FlashRefused as error:
+        assert error.number == 5, error.number
+        assert node.flash.condemn(error)
+    else:
+        raise AssertionError("a failing medium took a record")
+    node.flash.close()
+    node = Started(devices)
+    assert node.flash.name == "spare"
+    node.flash.close()
+
+
 def nothing_sound_is_said():
     forget()
     broken = Ram(bytes(BLOCK_BYTES * BLOCKS))
@@ -193,6 +214,7 @@ def a_spoilt_superblock_is_noticed():
 for case in (
     wear_is_counted,
     damage_is_quarantined,
+    damage_while_running_is_noted,
     nothing_sound_is_said,
     silent_loss_is_noticed,
     a_spoilt_superblock_is_noticed,
