@@ -9,6 +9,7 @@ PYTHON        ?= python3
 SETTINGS      ?= .run/post.toml
 DEMO          ?=
 ARGS          ?=
+N             ?= 20000
 
 ROOT     := $(CURDIR)
 VENV     := .venv/bin
@@ -24,7 +25,7 @@ SETUP := command -v $(PYTHON) >/dev/null 2>&1 || { echo "harmattan: there is no 
 install Python 3.11 or newer (Debian: apt install python3; macOS: brew install python)" >&2; exit 1; }; \
 $(PYTHON) .ci/setup.py
 
-.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify lock clean
+.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify crash-firmware lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -86,6 +87,9 @@ eval: $(READY) ## score identification on measured and synthetic goods (ARGS=--q
 
 bench-identify: $(READY) ## race identification against RamanSPy and pybaselines + NNLS on the same spectra
 	@$(VENV)/python -m benchmarks.identification $(ARGS)
+
+crash-firmware: $(READY) ## cut the power of a node's flash N times (N=200000 takes some minutes)
+	@$(VENV)/python -m tests.firmware.crash --cuts $(N) $(ARGS)
 
 lock: ## write requirements*.txt anew from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)
 	@command -v uv >/dev/null 2>&1 || { echo "harmattan: make lock needs uv on PATH (pip install uv)" >&2; exit 1; }

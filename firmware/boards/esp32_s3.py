@@ -1,18 +1,15 @@
 """Board `esp32_s3`: ESP32-S3 module with 8 MB flash and 2 MB PSRAM or more.
 
-Flash layout: the partition table has, beside MicroPython's own, a data partition named `journal`,
-formatted once with littlefs when the board is provisioned and never by this firmware, because an
-automatic format after a bad mount would erase unsent readings.
+Flash layout: the partition table has, beside MicroPython's own, a data partition `journal` of 4 MiB
+and one `spare` of 512 KiB, both formatted once with littlefs when the board is provisioned and
+never by this firmware: an automatic format after a bad mount would erase unsent readings. The spare
+is what the node goes on with when `journal` is damaged.
 """
-
-import os
 
 import esp32
 
 from boards import bare
 from node.errors import FlashRefused
-
-_MOUNT_POINT = "/flash"
 
 
 class Board(bare.Board):
@@ -20,8 +17,8 @@ class Board(bare.Board):
 
     NAME = "esp32_s3"
     BUDGET = {
-        "journal_bytes_max": 1_572_864,  # of 2 MB: littlefs copies blocks when it appends
-        "segment_bytes": 65_536,
+        "journal_bytes_max": 3_600_000,  # of 4 MiB: littlefs needs room to copy and to spread wear
+        "segment_bytes": 131_072,  # one eviction costs at most 31 spectra of 2048 pixels
         "record_bytes_max": 4_448,  # 2068 pixels and 256 bytes of head
         "pixels_bytes_max": 4_136,
     }
@@ -29,21 +26,19 @@ class Board(bare.Board):
     BUTTON_PIN = 4
     LAMP_PINS = {"ready": 5, "measuring": 6, "fault": 7}
 
-    def mount(self) -> str:
-        """Mount the journal's partition and return its path.
+    def flash_devices(self) -> "list[tuple]":
+        """Return the data partitions `journal` and `spare`.
 
         Raises:
-            FlashRefused: there is none, or it holds no littlefs.
+            FlashRefused: there is neither.
         """
-        found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="journal")
-        if not found:
+        devices = []
+        for name in ("journal", "spare"):
+            found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label=name)
+            devices += [(name, partition) for partition in found]
+        if not devices:
             raise FlashRefused("flash has no partition `journal`; provision the board again")
-        try:
-            os.mount(os.VfsLfs2(found[0]), _MOUNT_POINT)
-        except OSError as error:
-            if error.errno != 1:  # EPERM: mounted before
-                raise FlashRefused("partition `journal` cannot be mounted: %s" % error)
-        return _MOUNT_POINT
+        return devices
 
     def temperature_mc(self) -> int:
         """Return the chip's temperature in 1e-3 degree Celsius."""

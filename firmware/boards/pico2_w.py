@@ -19,8 +19,9 @@ class Board(bare.Board):
 
     NAME = "pico2_w"
     BUDGET = {
-        "journal_bytes_max": 1_048_576,  # of 2.5 MB storage that programs and settings share
-        "segment_bytes": 32_768,
+        # 500 spectra of 2048 pixels, of 2.5 MiB storage that programs (as .mpy) and settings share
+        "journal_bytes_max": 2_228_224,
+        "segment_bytes": 65_536,
         "record_bytes_max": 4_448,  # 2068 pixels and 256 bytes of head
         "pixels_bytes_max": 4_136,
     }
@@ -28,9 +29,9 @@ class Board(bare.Board):
     BUTTON_PIN = 15
     LAMP_PINS = {"ready": 16, "measuring": 17, "fault": 18}
 
-    def mount(self) -> str:
-        """Return the path of the flash; it is mounted already."""
-        return self.folder
+    def flash_devices(self) -> "list[tuple]":
+        """Return none: MicroPython has mounted its storage already."""
+        return []
 
     def temperature_mc(self) -> int:
         """Return the chip's temperature in 1e-3 degree Celsius."""

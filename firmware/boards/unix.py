@@ -16,6 +16,7 @@ import ffi
 
 from node import limits
 from node.errors import PortBusy, PortMissing, PortRefused
+from node.shelf import exists
 
 NAME = "unix"
 BUDGET = {
@@ -77,9 +78,17 @@ class Board:
         self.folder = folder
         self._signals = None
 
-    def mount(self) -> str:
-        """Return the folder that is this node's flash."""
-        return self.folder
+    def flash_devices(self) -> "list[tuple]":
+        """Return the partitions that are there: journal.img, spare.img; none: a plain folder."""
+        found = []
+        for name in ("journal", "spare"):
+            path = "%s/%s.img" % (self.folder, name)
+            if exists(path):
+                # Not at the top: most nodes on a host have none, and memory is short.
+                from boards.image import ImageBlocks  # noqa: PLC0415
+
+                found.append((name, ImageBlocks(path)))
+        return found
 
     def sync_folder(self, path: str) -> None:
         """Make names created in `path` durable."""

@@ -22,6 +22,8 @@ NodeError
     +-- LinkLost            closed, reset, or silent beyond the keep-alive
 """
 
+FLASH_DAMAGED = (5, 84)  # EIO of the medium, EILSEQ of littlefs about its own structures
+
 
 class NodeError(Exception):
     """Something went wrong that the node reports and lives with."""
@@ -92,7 +94,15 @@ class JournalOutdated(JournalError):
 
 
 class FlashRefused(JournalError):
-    """The flash did not take a write: full even after eviction, read-only or failing."""
+    """The flash did not take a write: full even after eviction, read-only or failing.
+
+    Attributes:
+        number: of the operating system's error behind it, 0 when there is none.
+    """
+
+    def __init__(self, text: str, number: int = 0) -> None:
+        super().__init__(text)
+        self.number = number
 
 
 class LinkError(NodeError):

@@ -43,6 +43,7 @@ CLOCK_STEP_MS = 2_000  # a difference above this is a corrected clock, not noise
 SKIP_SEQ_MAX = (
     1 << 32
 )  # a receipt further ahead than a node can ever be is nonsense, not a newer copy
+DAMAGED_SEQS_MAX = 64  # numbers of damaged records remembered; more is a flash to be replaced
 FLASH_RETRY_MS = 5_000  # a journal that cannot be opened is tried again this often
 RECEIPT_WAIT_MS = 2_000  # after CONNECT: the retained receipt comes first, so less is sent twice
 

@@ -9,8 +9,10 @@ from node.acquire import ROLE_NAMES, Acquire
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
-from node.errors import InstrumentError, JournalError, LinkError, SettingsError
+from node.errors import FlashRefused, InstrumentError, JournalError, LinkError, SettingsError
+from node.flash import Flash
 from node.health import Reporter
+from node.identity import Identity
 from node.journal import Journal
 from node.signals import Signals
 from node.supervisor import Supervisor
@@ -30,7 +32,7 @@ class Node:
     """
 
     def __init__(self, board: object, given: dict) -> None:
-        flash = board.mount()
+        self.flash = Flash(board.flash_devices(), board.folder)
         self.board = board
         self.boots_path = board.folder + "/boots"
         self.post = given["post"]
@@ -39,15 +41,20 @@ class Node:
         self.clock = Clock(time.ticks_ms, time.ticks_diff, self.boot_id)
         self.signals = Signals(board, given["language"])
         self.settings = Settings(
-            flash + "/config.bin",
+            self.flash.path + "/config.bin",
             given["integration_us"],
             given["scans"],
             given["window"],
             given["resend_ms"],
         )
         self.journal = Journal(
-            flash + "/journal", board.BUDGET, board.random_bytes, board.sync_folder
+            self.flash.path + "/journal",
+            board.BUDGET,
+            board.random_bytes,
+            board.sync_folder,
+            board.feed_watchdog,
         )
+        self.identity = Identity(board.folder + "/identity")
         self.supervisor = Supervisor(board.log, self._failed, lambda: board.random_bytes(1)[0])
         instrument = given["instrument"]
         driver = load_driver(instrument["driver"])(board, instrument)
@@ -86,7 +93,12 @@ class Node:
         Raises:
             FlashRefused: it could not be stored.
         """
-        seq = self.journal.append(message)
+        try:
+            seq = self.journal.append(message)
+        except FlashRefused as error:
+            if self.flash.condemn(error):
+                self.board.log("partition %s is used no more after a restart" % self.flash.name)
+            raise
         self.signals.show(
             "stored",
             ("seq", seq),
@@ -102,9 +114,9 @@ class Node:
         """Tell that records are gone that nobody has received."""
         self.signals.fault(
             "journal",
-            "unsent readings are lost: %d for want of room, %d damaged; restore the link to the "
-            "gateway, then check the flash"
-            % (self.journal.evicted_count, self.journal.damaged_count),
+            "unsent records are lost: %d spectra, %d scans, %d of alarms for want of room, %d "
+            "damaged; restore the link to the gateway, then check the flash"
+            % (tuple(self.journal.evicted_by_rank[1:]) + (self.journal.damaged_count,)),
         )
         self.reporter.changed()
 
@@ -186,19 +198,35 @@ class Node:
         self.uplink.leave()
         await self.supervisor.wait(link, limits.FAREWELL_MS_MAX)
         await self.supervisor.stop()
+        self.flash.close()
         self.signals.show("stopped")
 
     def _open_journal(self) -> bool:
         """Open the journal; without one nothing can be promised, so the node waits for it."""
         try:
-            self.journal.open()
-        except JournalError as error:
+            self.flash.open(self.journal)
+            self.identity.load()
+            missing = self.identity.compare(self.journal)
+        except (JournalError, OSError) as error:
             self.signals.fault("journal", str(error))
             return False
+        self.journal.rolled = self._rolled
         self.signals.clear("journal")
         if self.journal.notice:
             self.signals.fault("journal", self.journal.notice)
+        notices = [text for text in (self.flash.notice, missing) if text]
+        if notices:  # a part of its own: receipts do not clear it
+            self.signals.fault("flash", "; ".join(notices))
+        self.board.log("%s; %d erasures" % (self.journal.report(), self.flash.erase_count))
         return True
+
+    def _rolled(self) -> None:
+        """Keep what must be known outside the journal; once per segment, for it is a write."""
+        try:
+            self.identity.note(self.journal)
+            self.flash.save_wear()
+        except OSError as error:
+            self.board.log("identity and wear cannot be saved: %s" % error)
 
 
 def load_driver(name: str) -> type:

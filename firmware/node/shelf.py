@@ -1,8 +1,10 @@
 """The folder a journal lies in: finding its segments, setting aside what is none.
 
 Rules of the file
-- Nothing is deleted here but a segment whose head was never completed, and the oldest of the
-  journals set aside.
+- Nothing is deleted here but a segment whose head was never completed, a copy (`.new`) that a
+  power cut left unfinished, and the oldest of the journals set aside.
+- Of all segments but the newest only the first bytes are read, so that opening a full journal
+  takes little time. The others are read when their turn comes.
 - What cannot be understood is an error of this file and a rename, never a format.
 """
 
@@ -12,6 +14,7 @@ from node import limits, segment
 from node.errors import JournalUnusable
 
 _SUFFIX = ".seg"
+NEW_SUFFIX = ".new"  # a file that takes another one's name when it is complete
 _DIGITS = 14  # hexadecimal; 53 bits
 
 
@@ -38,6 +41,7 @@ class Contents:
         journal_id: empty when there is no segment.
         next_seq: lowest number that surely was never given.
         damaged: records and heads found damaged.
+        damaged_seqs: numbers of the damaged records that are known.
         appendable: the last segment takes further records.
     """
 
@@ -46,17 +50,20 @@ class Contents:
         self.journal_id = b""
         self.next_seq = 1
         self.damaged = 0
+        self.damaged_seqs: list[int] = []
         self.appendable = False
 
-    def take(self, folder: str, name: str, first_seq: int, buffer: bytearray) -> None:
-        """Take the segment in file `name`, which is named by `first_seq`.
+    def take(self, folder: str, first_seq: int, buffer: "bytearray | None") -> None:
+        """Take the segment that is named by `first_seq`; without `buffer` it is not read.
 
         Raises:
             JournalUnusable, OSError: as `load`.
         """
-        path = folder + "/" + name
-        part = segment.Segment(path, first_seq, os.stat(path)[6])
-        head = segment.read_head(path)
+        path = segment_path(folder, first_seq)
+        size, head = segment.read_head(path)
+        part = segment.Segment(first_seq, size)
+        if self.segments:
+            self.segments[-1].last_seq = max(self.segments[-1].last_seq, first_seq - 1)
         self.next_seq = max(self.next_seq, first_seq)
         if head is None and part.size <= segment.HEAD_BYTES:
             # A power cut while it was begun. Its name has reserved a number: one of the same name
@@ -70,20 +77,27 @@ class Contents:
             if self.journal_id and head[1] != self.journal_id:
                 raise JournalUnusable("journal %s mixes two identities" % folder)
             self.journal_id = head[1]
-        self.next_seq = max(self.next_seq, part.survey(buffer))
-        self.damaged += part.damaged + (head is None)
         self.segments.append(part)
+        self.damaged += head is None
+        if buffer is None:
+            part.ranks = -1
+            return
+        found = part.survey(path, buffer)
+        self.next_seq = max(self.next_seq, found.next_seq)
+        self.damaged += found.damaged
+        self.damaged_seqs += found.damaged_seqs
         self.appendable = (
-            head is not None and part.tail_clean and self.next_seq == part.last_seq + 1
+            head is not None and found.tail_clean and self.next_seq == part.last_seq + 1
         )
 
 
-def load(folder: str, buffer: bytearray) -> Contents:
-    """Read every segment in `folder`, which is created when missing.
+def load(folder: str, buffer: bytearray, tick: object) -> Contents:
+    """Read the segments in `folder`, which is created when missing.
 
     Args:
         folder: path of the journal.
         buffer: scratch for the largest frame; a longer frame counts as damaged.
+        tick: called after each segment; it feeds the watchdog.
     Raises:
         JournalUnusable: what is there is no journal of this firmware.
         OSError: the medium fails.
@@ -94,10 +108,16 @@ def load(folder: str, buffer: bytearray) -> Contents:
         return contents
     if not is_folder(folder):
         raise JournalUnusable("journal %s is not a folder" % folder)
-    for name in sorted(os.listdir(folder)):
+    found = []
+    for name in os.listdir(folder):
         first_seq = _first_seq(name)
         if first_seq is not None:
-            contents.take(folder, name, first_seq, buffer)
+            found.append(first_seq)
+        elif name.endswith(_SUFFIX + NEW_SUFFIX):
+            os.remove(folder + "/" + name)
+    for first_seq in sorted(found):
+        contents.take(folder, first_seq, buffer if first_seq == max(found) else None)
+        tick()
     if contents.segments and not contents.journal_id:
         raise JournalUnusable("no segment of journal %s has a sound head" % folder)
     return contents

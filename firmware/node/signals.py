@@ -38,7 +38,7 @@ class Signals:
         """Note that part `what` is at fault.
 
         Args:
-            what: part of the node: instrument, broker, journal, config, or a task's name.
+            what: part of the node: instrument, broker, journal, flash, config, or a task's name.
             text: what is wrong and the remedy.
             repeat: show it even if it stands already: somebody just pressed the button.
         """

@@ -14,7 +14,7 @@ sys.path.insert(0, REPOSITORY + "/firmware")
 
 from journal_parts import make, read_all, store  # noqa: E402
 
-from node import segment  # noqa: E402
+from node import record, segment  # noqa: E402
 
 ROOT = FOLDER + "/journal"
 
@@ -45,7 +45,7 @@ def main():
         newest = max(os.listdir(ROOT))
         end = os.stat(ROOT + "/" + newest)[6]
         ends.append((newest, end, seq))
-        begins.append((newest, end - segment.RECORD_BYTES - len(frame), seq))
+        begins.append((newest, end - record.RECORD_BYTES - len(frame), seq))
     print("files", len(os.listdir(ROOT)), "bytes", journal.bytes)
     assert read_all(journal) == stored
     files = {name: read_file(ROOT + "/" + name) for name in os.listdir(ROOT)}
@@ -70,7 +70,7 @@ def main():
         if cut % 20 == 0:
             print(cut, again.damaged_count, seq, sorted(read_all(twice)))
         remove_folder(folder)
-    print("heads", segment.HEAD_BYTES, segment.RECORD_BYTES)
+    print("heads", segment.HEAD_BYTES, record.RECORD_BYTES)
 
 
 main()
