@@ -14,6 +14,7 @@ import time
 
 from node import limits, mqtt
 from node.errors import LinkLost, LinkRefused
+from node.pace import Pace
 from node.waiting import within_ms
 
 _CONNACK_TEXTS = (
@@ -34,7 +35,7 @@ class Link:
         host, port: of the broker.
     Attributes:
         name: host and port, for messages.
-        unacked_count: PUBLISH packets without PUBACK.
+        pace: of the messages under way.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -49,7 +50,7 @@ class Link:
         self._heard_ms = time.ticks_ms()
         self._spoke_ms = time.ticks_ms()
         self._asked = False
-        self.unacked_count = 0
+        self.pace = Pace(time.ticks_diff, self._heard_ms)
 
     async def open(self, connect: bytes) -> None:
         """Connect, send CONNECT and wait for CONNACK.
@@ -111,8 +112,9 @@ class Link:
         """
         try:
             for piece in pieces:
-                self._stream.write(piece)
-            await within_ms(self._stream.drain(), limits.WRITE_MS_MAX)
+                for at in range(0, len(piece), limits.PIECE_BYTES):
+                    self._stream.write(memoryview(piece)[at : at + limits.PIECE_BYTES])
+                    await within_ms(self._stream.drain(), limits.WRITE_MS_MAX)
         except OSError as error:
             raise self._lost("hung up (%s)" % error)
         except asyncio.TimeoutError:
@@ -120,29 +122,34 @@ class Link:
         self._spoke_ms = time.ticks_ms()
 
     async def publish(
-        self, topic: str, payload: "bytes | memoryview", retain: bool = False
+        self, topic: str, payload: "bytes | memoryview", retain: bool = False, packet_id: int = 0
     ) -> None:
-        """Publish with QoS 1; what counts is the gateway's receipt, so PUBACK is only counted.
+        """Publish with QoS 1; what counts is the gateway's receipt, PUBACK only paces.
 
+        Args:
+            packet_id: which the PUBACK will name; 0 takes the next.
         Raises:
             LinkLost: the connection is gone, or the broker acknowledges nothing any more.
         """
-        if self.unacked_count >= limits.UNACKED_MAX:
-            raise self._lost("leaves %d messages unacknowledged" % self.unacked_count)
-        self.unacked_count += 1
-        head = mqtt.publish_head(topic, len(payload), self.next_packet_id(), retain)
+        if self.pace.unacked_count >= limits.UNACKED_MAX:
+            raise self._unacknowledged()
+        packet_id = packet_id or self.next_packet_id()
+        head = mqtt.publish_head(topic, len(payload), packet_id, retain)
+        self.pace.sent(packet_id, len(head) + len(payload), time.ticks_ms())
         await self.send(head, payload)
 
     async def ping(self) -> None:
         """Ask for a sign of life if the link was quiet for PING_MS; call it at least that often.
 
         Raises:
-            LinkLost: nothing was heard for SILENCE_MS_MAX: the link is half open.
+            LinkLost: nothing was heard although it had its time: the link is half open.
         """
         now_ms = time.ticks_ms()
         quiet_ms = time.ticks_diff(now_ms, self._heard_ms)
-        if quiet_ms >= limits.SILENCE_MS_MAX:
+        if quiet_ms >= self.pace.silence_ms_max():
             raise self._lost("is silent for %d s" % (quiet_ms // 1000))
+        if self.pace.is_stuck(now_ms):
+            raise self._unacknowledged()
         mute_ms = time.ticks_diff(now_ms, self._spoke_ms)
         if mute_ms >= limits.PING_MS or (quiet_ms >= limits.PING_MS and not self._asked):
             self._asked = True
@@ -158,8 +165,8 @@ class Link:
         """
         while True:
             for packet in self._incoming:
-                if packet.kind == mqtt.PUBACK and self.unacked_count:
-                    self.unacked_count -= 1
+                if packet.kind == mqtt.PUBACK:
+                    self.pace.acknowledged(packet.packet_id, time.ticks_ms())
                 return packet
             wait = self._stream.readinto(self._chunk)
             try:
@@ -178,6 +185,9 @@ class Link:
                 self._heard_ms = time.ticks_ms()
                 self._asked = False
                 self._incoming = self._parser.feed(self._chunk, count)
+
+    def _unacknowledged(self) -> LinkLost:
+        return self._lost("leaves %d messages unacknowledged" % self.pace.unacked_count)
 
     def _lost(self, what: str) -> LinkLost:
         return LinkLost("broker %s %s" % (self.name, what))
