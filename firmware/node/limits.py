@@ -35,6 +35,8 @@ PIECE_BYTES = 1_024  # written at once: 3.4 s at 2400 bit/s, so that WRITE_MS_MA
 WRITE_MS_MAX = 15_000  # without a piece being taken
 RECONNECT_MS_MIN = 500  # first wait, doubled after each failure
 RECONNECT_MS_MAX = 30_000  # with jitter; a restarted gateway is found within half a minute
+REFUSED_MS_MIN = 15_000  # certificates do not mend themselves, and a handshake costs the broker
+REFUSED_MS_MAX = 300_000  # new ones count within five minutes, without anybody at the node
 INBOUND_BYTES_MAX = 2_048  # the largest message towards a node is a receipt of about 350 bytes
 UNACKED_MAX = 64  # PUBLISH packets without PUBACK: twice the largest window; more is a fault
 

@@ -13,7 +13,7 @@ import socket
 import time
 
 from node import limits, mqtt
-from node.errors import LinkLost, LinkRefused
+from node.errors import LinkError, LinkLost, LinkRefused
 from node.pace import Pace
 from node.waiting import within_ms
 
@@ -33,15 +33,22 @@ class Link:
 
     Args:
         host, port: of the broker.
+        credentials: for TLS; None speaks without.
+        server_name: that the broker's certificate must be for; needed with `credentials`.
     Attributes:
         name: host and port, for messages.
         pace: of the messages under way.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(
+        self, host: str, port: int, credentials: object = None, server_name: str = ""
+    ) -> None:
         self.name = "%s:%d" % (host, port)
         self._address = (host, port)
+        self._credentials = credentials  # None as soon as the broker has accepted us
+        self._server_name = server_name
         self._socket = None
+        self._secured = None
         self._stream = None
         self._parser = mqtt.Parser(limits.INBOUND_BYTES_MAX)
         self._chunk = bytearray(limits.CHUNK_BYTES)
@@ -58,6 +65,7 @@ class Link:
         Raises:
             LinkLost: nobody there, or no answer within CONNECT_MS_MAX.
             LinkRefused: the broker says no.
+            CredentialsRefused: a certificate will not do, ours or the broker's.
         """
         deadline_ms = time.ticks_add(time.ticks_ms(), limits.CONNECT_MS_MAX)
         try:
@@ -77,10 +85,15 @@ class Link:
                 "cannot be reached (%s); is the gateway running, and are host and port right?"
                 % error
             )
-        self._stream = asyncio.StreamReader(self._socket)
+        wait_ms = 0
+        if self._credentials is not None:
+            self._secured = self._credentials.wrap(self._socket, self._server_name)
+            wait_ms = limits.HANDSHAKE_MS_MAX
+        self._stream = asyncio.StreamReader(self._secured or self._socket)
+        await self.send(connect, wait_ms=wait_ms)
         self._heard_ms = time.ticks_ms()
-        await self.send(connect)
-        packet = await self.receive(deadline_ms)
+        packet = await self.receive(time.ticks_add(self._heard_ms, limits.CONNECT_MS_MAX))
+        self._credentials = None
         if packet.kind != mqtt.CONNACK:
             raise self._lost("answered CONNECT with packet type %d" % packet.kind)
         if packet.code:
@@ -104,19 +117,19 @@ class Link:
         self._packet_id = self._packet_id % 0xFFFF + 1
         return self._packet_id
 
-    async def send(self, *pieces: "bytes | memoryview") -> None:
+    async def send(self, *pieces: "bytes | memoryview", wait_ms: int = 0) -> None:
         """Send one packet, given in pieces.
 
         Raises:
-            LinkLost: the connection is gone or takes nothing for WRITE_MS_MAX.
+            LinkError: the connection is gone or takes nothing for `wait_ms` (0: WRITE_MS_MAX).
         """
         try:
             for piece in pieces:
                 for at in range(0, len(piece), limits.PIECE_BYTES):
                     self._stream.write(memoryview(piece)[at : at + limits.PIECE_BYTES])
-                    await within_ms(self._stream.drain(), limits.WRITE_MS_MAX)
-        except OSError as error:
-            raise self._lost("hung up (%s)" % error)
+                    await within_ms(self._stream.drain(), wait_ms or limits.WRITE_MS_MAX)
+        except (OSError, ValueError) as error:
+            raise self._broken(error)
         except asyncio.TimeoutError:
             raise self._lost("takes no bytes")
         self._spoke_ms = time.ticks_ms()
@@ -127,6 +140,9 @@ class Link:
         """Publish with QoS 1; what counts is the gateway's receipt, PUBACK only paces.
 
         Args:
+            topic: of the message.
+            payload: the message.
+            retain: have the broker keep it.
             packet_id: which the PUBACK will name; 0 takes the next.
         Raises:
             LinkLost: the connection is gone, or the broker acknowledges nothing any more.
@@ -175,8 +191,8 @@ class Link:
                 else:
                     left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
                     count = await within_ms(wait, max(left_ms, 0))
-            except OSError as error:
-                raise self._lost("hung up (%s)" % error)
+            except (OSError, ValueError) as error:
+                raise self._broken(error)
             except asyncio.TimeoutError:
                 raise self._lost("does not answer")
             if count == 0:  # None is a spurious wake-up
@@ -186,6 +202,11 @@ class Link:
                 self._asked = False
                 self._incoming = self._parser.feed(self._chunk, count)
 
+    def _broken(self, error: Exception) -> LinkError:
+        """Return what an error of the socket means."""
+        why = self._credentials and self._credentials.explain(error, self._server_name)
+        return why or self._lost("hung up (%s)" % error)
+
     def _unacknowledged(self) -> LinkLost:
         return self._lost("leaves %d messages unacknowledged" % self.pace.unacked_count)
 
@@ -194,6 +215,10 @@ class Link:
 
     def close(self) -> None:
         """Close the socket; nothing is raised."""
-        if self._socket is not None:
-            self._socket.close()
-        self._socket = self._stream = None
+        for socket_ in (self._secured, self._socket):
+            try:
+                if socket_ is not None:
+                    socket_.close()
+            except (OSError, ValueError):
+                continue  # TLS says goodbye when it is closed, perhaps to nobody
+        self._socket = self._secured = self._stream = self._credentials = None

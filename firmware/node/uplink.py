@@ -12,7 +12,7 @@ Rules of the file
 import asyncio
 import time
 
-from node import limits, mqtt
+from node import credentials, limits, mqtt
 from node.errors import LinkError, LinkRefused
 from node.inbox import Inbox
 from node.link import Link
@@ -101,7 +101,10 @@ class Uplink:
         Raises:
             LinkError: it is lost, or never came about.
         """
-        link = Link(self._broker["host"], self._broker["port"])
+        broker, found = self._broker, None
+        if broker["tls"]:
+            found = credentials.load(self._node.board.folder + "/keys")
+        link = Link(broker["host"], broker["port"], found, broker["name"] or broker["host"])
         listener = None
         try:
             await self._connect(link)
