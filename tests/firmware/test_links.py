@@ -71,8 +71,15 @@ class Post:
 @pytest.fixture
 def numbers(run_story, bench):
     """Fill the node's journal; return the numbers of its records."""
-    run_story("fill_story.py", str(bench.folder / "journal"), str(COUNT))
+    run_story("fill_story.py", str(bench.folder / "journal"), str(COUNT), "2048")
     return set(range(1, COUNT + 1))
+
+
+@pytest.fixture
+def large(run_story, bench):
+    """Fill the node's journal with the largest readings there are; return their numbers."""
+    run_story("fill_story.py", str(bench.folder / "journal"), "6", "4096")
+    return set(range(1, 7))
 
 
 async def deliver(bench, proxy, numbers, until=None, **broker):
@@ -192,7 +199,8 @@ def keyed_broker(bench, folder):
     return "\n".join([*lines, "require_certificate true", "user root", ""])
 
 
-def test_tls_gets_through_the_worst_link(bench, numbers, tls_port):
+def test_tls_and_readings_of_28_seconds_get_through_the_worst_link(bench, large, tls_port):
+    """Longer than any silence an idle link is allowed."""
     profile = PROFILES["worst"]
 
     async def story():
@@ -201,7 +209,7 @@ def test_tls_gets_through_the_worst_link(bench, numbers, tls_port):
             with_tls = f"listener {bench.tls_port} 127.0.0.1\n{lines}"
             await bench.start_broker(with_tls)
             async with FaultProxy(bench.tls_port, profile, speed=SPEED) as proxy:
-                _, took_s = await deliver(bench, proxy, numbers, tls=True, name=HOST)
+                _, took_s = await deliver(bench, proxy, large, tls=True, name=HOST)
                 assert took_s <= bound_s(bench, profile)
                 assert proxy.connections == 1
 
