@@ -44,7 +44,7 @@ def configuration(settings: BrokerSettings, access: Path | None = None) -> str:
         settings: where it listens.
         access: the file with what nodes may do; needed where nodes have a listener.
     """
-    # Started by root, it must not stay root; the key is read before it changes.
+    # Started by root, it must not stay root.
     user = ("user nobody",) if os.geteuid() == 0 else ()
     nodes = settings.nodes
     listener: tuple[str, ...] = ()
