@@ -31,8 +31,9 @@ from protocol.errors import TopicError
 
 AUTHORITY_DAYS = 3_650  # ten years: the life of a post's equipment
 CERTIFICATE_DAYS = 1_825  # five years: renewed with the node's battery; expiry ends a lost key too
-# A board without battery starts with the newest time it has saved, which is up to some hours old.
-BACKDATED = dt.timedelta(days=1)
+# A board without battery begins on the day its firmware was made for (firmware/node/calendar.py);
+# certificates made later must be valid then, or it could never ask for the time.
+VALID_FROM = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 
 
 class KeysError(Exception):
@@ -70,7 +71,8 @@ def make_authority(name: str, now: dt.datetime) -> Pair:
     """Return a certification authority; nodes and broker of one post trust it and no other."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
-    builder = _builder(subject, subject, key, now, now + dt.timedelta(days=AUTHORITY_DAYS))
+    until = now + dt.timedelta(days=AUTHORITY_DAYS)
+    builder = _builder(subject, subject, key, min(VALID_FROM, now), until)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs=True), critical=True)
     return Pair(builder.sign(key, hashes.SHA256()), key)
@@ -83,6 +85,7 @@ def issue(
     *,
     hosts: tuple[str, ...] = (),
     days: int = CERTIFICATE_DAYS,
+    since: dt.datetime | None = None,
 ) -> Pair:
     """Return a certificate signed by `authority`.
 
@@ -91,11 +94,13 @@ def issue(
         name: common name.
         now: when it is issued.
         hosts: names and addresses a server answers to; empty makes it a client's.
-        days: it is valid from `now` on.
+        days: it is valid after `now`.
+        since: it is valid; None: the first day any board's clock shows.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     until = now + dt.timedelta(days=days)
-    builder = _builder(_name(name), authority.certificate.subject, key, now, until)
+    since = since or min(VALID_FROM, now)
+    builder = _builder(_name(name), authority.certificate.subject, key, since, until)
     builder = builder.add_extension(
         x509.BasicConstraints(ca=False, path_length=None), critical=True
     )
@@ -112,7 +117,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
-    now: dt.datetime,
+    since: dt.datetime,
     until: dt.datetime,
 ) -> x509.CertificateBuilder:
     return (
@@ -121,7 +126,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(min(now, until) - BACKDATED)
+        .not_valid_before(since)
         .not_valid_after(until)
     )
 

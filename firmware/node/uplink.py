@@ -34,6 +34,7 @@ class Uplink:
         commands: takes Command messages.
     Attributes:
         connect_count: connections that were accepted; the first is no reconnect.
+        published: called with the number of a record that the broker has; None for nobody.
         entry: of `run` at the supervisor, which waits between connections; None before it is known.
     """
 
@@ -57,6 +58,7 @@ class Uplink:
         self._leaving = False
         self._connected_ms = 0
         self.connect_count = 0
+        self.published = None
         self.entry = None
 
     def want(self, channel: str) -> None:
@@ -173,6 +175,8 @@ class Uplink:
         seq = self._handed.pop(packet_id, None)
         if seq is not None:
             self._window.sent(seq, self._node.clock.uptime_ms())
+            if self.published is not None:
+                self.published(seq)
         self._wake.set()
 
     async def _nap(self, link: Link) -> None:

@@ -5,15 +5,20 @@ rules (OpenSSL through `ssl`) over a socket pair, and read back with `cryptograp
 """
 
 import datetime as dt
+import re
 import socket
 import ssl
 import threading
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from hardware import keys
 
+CALENDAR = Path(__file__).resolve().parents[2] / "firmware/node/calendar.py"
+
+BUILT_MS = int(re.search(r"BUILT_MS = ([\d_]+)", CALENDAR.read_text())[1])
 NOW = dt.datetime.now(dt.UTC)
 
 
@@ -107,6 +112,9 @@ def test_certificates_are_bounded_in_time_size_and_use(tmp_path):
     pair = keys.issue(authority, "lane1", NOW)
     assert len(pair.certificate_der()) < 700  # a node takes 2048 bytes
     assert len(pair.key_der()) < 200
+    begins = pair.certificate.not_valid_before_utc.timestamp() * 1_000
+    assert begins < BUILT_MS  # what a board's clock shows after a loss of power
+    assert authority.certificate.not_valid_before_utc.timestamp() * 1_000 < BUILT_MS
     lasts = pair.certificate.not_valid_after_utc - NOW
     assert dt.timedelta(days=1_800) < lasts < dt.timedelta(days=1_830)
     usage = pair.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value

@@ -110,6 +110,7 @@ def test_messages_that_are_not_ours_or_impossible_are_refused():
     assert clock.quality == TIME_GNSS
     assert tell(clock, WALL_MS, 49_990)
     assert clock.uncertainty_ms() == 5
+    assert clock.round_trip_ms == 10
 
 
 FIRMWARE = Path(__file__).resolve().parents[3] / "firmware"

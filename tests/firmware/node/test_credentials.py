@@ -157,7 +157,8 @@ def test_a_broker_whose_certificate_has_expired_is_refused(post, tell):
 
 
 def test_a_broker_whose_certificate_begins_later_is_refused(post, tell):
-    post.start(keys.issue(post.authority, HOST, NOW + dt.timedelta(days=9), hosts=(HOST,)))
+    later = NOW + dt.timedelta(days=9)
+    post.start(keys.issue(post.authority, HOST, NOW, hosts=(HOST,), since=later))
     assert said(tell()).startswith("broker's certificate is not valid yet; correct this node's")
 
 
