@@ -109,7 +109,13 @@ async def _run_parts(
     await roster.load()
     broker = None
     if not settings.broker.external:
-        broker = Broker(settings.broker, Path(settings.directory), counters=counters, log=log)
+        broker = Broker(
+            settings.broker,
+            Path(settings.directory),
+            counters=counters,
+            log=log,
+            post=settings.post,
+        )
     link = Link(
         settings,
         arrivals=arrivals,

@@ -26,6 +26,16 @@ VALUE_CHARS_MAX = 80  # of a wrong value that is repeated
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
+class NodeListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where our own broker listens for nodes with certificates; without a host, nowhere."""
+
+    host: Annotated[str, msgspec.Meta(max_length=45)] = ""  # an address of this machine
+    port: Port = 8883
+    ca_file: str = ""  # that signed the nodes' certificates; all three come from hardware.keys
+    certificate_file: str = ""
+    key_file: str = ""
+
+
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The MQTT broker: our own child on loopback, or an external one."""
 
@@ -36,6 +46,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca_file: str = ""  # the three files are needed for an external broker beyond loopback
     certificate_file: str = ""
     key_file: str = ""
+    nodes: NodeListenerSettings = NodeListenerSettings()
 
 
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +164,12 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             ca_file=resolve(broker.ca_file),
             certificate_file=resolve(broker.certificate_file),
             key_file=resolve(broker.key_file),
+            nodes=msgspec.structs.replace(
+                broker.nodes,
+                ca_file=resolve(broker.nodes.ca_file),
+                certificate_file=resolve(broker.nodes.certificate_file),
+                key_file=resolve(broker.nodes.key_file),
+            ),
         ),
         authority=msgspec.structs.replace(authority, ca_file=resolve(authority.ca_file)),
         spectra=msgspec.structs.replace(
@@ -263,6 +280,7 @@ def _check_broker(broker: BrokerSettings) -> None:
             "broker.ca_file: the post's own broker listens on loopback without certificates; leave"
             " the three files out, or set external = true"
         )
+    _check_listener(broker)
     if is_loopback(broker.host):
         return
     if not broker.external:
@@ -274,6 +292,45 @@ def _check_broker(broker: BrokerSettings) -> None:
         raise SettingsError(
             f"broker.host = {broker.host!r}: a broker beyond loopback needs ca_file,"
             " certificate_file and key_file"
+        )
+
+
+def _check_listener(broker: BrokerSettings) -> None:
+    nodes = broker.nodes
+    files = (nodes.ca_file, nodes.certificate_file, nodes.key_file)
+    if not nodes.host:
+        if any(files):
+            raise SettingsError(
+                "broker.nodes.host is missing; give the address of this machine that the nodes"
+                " connect to"
+            )
+        return
+    if broker.external:
+        raise SettingsError(
+            f"broker.nodes.host = {nodes.host!r}: an external broker has listeners of its own;"
+            " leave [broker.nodes] out, or set external = false"
+        )
+    try:
+        ipaddress.ip_address(nodes.host)
+    except ValueError:
+        raise SettingsError(
+            f"broker.nodes.host = {nodes.host[:VALUE_CHARS_MAX]!r}: use an IP address of this"
+            " machine, or 0.0.0.0 for all of them"
+        ) from None
+    if not all(files):
+        raise SettingsError(
+            f"broker.nodes.host = {nodes.host!r}: nodes with certificates need ca_file,"
+            " certificate_file and key_file; `python -m hardware.keys` makes them"
+        )
+    for path in files:
+        if not re.fullmatch(r"[^\x00-\x1f]{1,1024}", path) or path != path.strip():
+            raise SettingsError(
+                f"broker.nodes: the path {path[:VALUE_CHARS_MAX]!r} cannot be told to the broker;"
+                " choose one without control characters and outer blanks"
+            )
+    if nodes.port == broker.port:
+        raise SettingsError(
+            f"broker.nodes.port = {nodes.port} is broker.port too; nodes need a port of their own"
         )
 
 

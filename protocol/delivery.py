@@ -22,6 +22,7 @@ from protocol.limits import (
 _SEQ, _DUE_MS, _ATTEMPTS = range(3)
 _FIRST, _LAST = range(2)
 _DOUBLINGS_MAX = 10  # the wait is at its limit long before; bounds the shift
+_HELD = -1  # instead of a moment: on its way to the broker, so not due whatever the time
 
 
 class Window:
@@ -77,21 +78,33 @@ class Window:
     def due(self, now_ms: int) -> int | None:
         """Return the lowest sequence number to send now, or None."""
         for entry in self._flight:
-            if entry[_DUE_MS] <= now_ms:
+            if entry[_DUE_MS] != _HELD and entry[_DUE_MS] <= now_ms:
                 return entry[_SEQ]
         return None
 
     def due_in_ms(self, now_ms: int) -> int | None:
-        """Return the milliseconds until something is due (0: now), None when nothing flies."""
+        """Return the milliseconds until something is due (0: now), None when nothing will be."""
         wait_ms: int | None = None
         for entry in self._flight:
+            if entry[_DUE_MS] == _HELD:
+                continue
             left_ms = max(0, entry[_DUE_MS] - now_ms)
             if wait_ms is None or left_ms < wait_ms:
                 wait_ms = left_ms
         return wait_ms
 
+    def hold(self, seq: int) -> None:
+        """Note that `seq` is handed to the link: not due before `sent`, or another connection.
+
+        Over a slow link a window takes minutes; its waits begin when the broker has it.
+        """
+        for entry in self._flight:
+            if entry[_SEQ] == seq:
+                entry[_DUE_MS] = _HELD
+                return
+
     def sent(self, seq: int, now_ms: int) -> None:
-        """Note that `seq` was handed to the link; it is due again after its wait.
+        """Note that the broker has `seq`; it is due again after its wait.
 
         A record that a receipt freed in the meantime is none of our business any more.
         """

@@ -121,6 +121,9 @@ class Board:
         """Return the supply voltage in millivolt; this one has no meter."""
         return None
 
+    def set_wall_time(self, _utc: tuple) -> None:
+        """Leave the host's clock alone: it is set by others."""
+
     def feed_watchdog(self) -> None:
         """Tell the watchdog that the node lives; this board has none."""
 

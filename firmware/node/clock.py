@@ -22,6 +22,7 @@ class Clock:
     Attributes:
         quality: one of protocol.messages.TIME_*.
         refused_count: time messages that were not used.
+        round_trip_ms: of the newest answer of the gateway, None before the first.
     """
 
     def __init__(self, ticks_ms: object, ticks_diff: object, boot_id: bytes) -> None:
@@ -35,6 +36,7 @@ class Clock:
         self._learned_ms = 0
         self.quality = TIME_NONE
         self.refused_count = 0
+        self.round_trip_ms = None
 
     def uptime_ms(self) -> int:
         """Return milliseconds since the start of this boot."""
@@ -72,6 +74,7 @@ class Clock:
             round_trip_ms = now_ms - echo_ms
             if not 0 <= round_trip_ms <= limits.ROUND_TRIP_MS_MAX:
                 return self._refuse()
+            self.round_trip_ms = round_trip_ms
         offset_ms = message.time_ms + round_trip_ms // 2 - now_ms
         uncertainty_ms = (round_trip_ms + 1) // 2
         if self.quality != TIME_NONE:

@@ -19,6 +19,7 @@ NodeError
 +-- LinkError             this connection is over; another is tried with back-off
     +-- MqttError           the broker's bytes are not MQTT 3.1.1
     +-- LinkRefused         CONNACK or SUBACK says no
+    |   +-- CredentialsRefused  a certificate or key will not do: a person must change one
     +-- LinkLost            closed, reset, or silent beyond the keep-alive
 """
 
@@ -115,6 +116,10 @@ class MqttError(LinkError):
 
 class LinkRefused(LinkError):
     """The broker answered and said no."""
+
+
+class CredentialsRefused(LinkRefused):
+    """A certificate or key cannot be used, ours or the broker's; tried again slowly."""
 
 
 class LinkLost(LinkError):

@@ -24,13 +24,19 @@ COMMANDS_REMEMBERED = 16  # answers kept for repeated command ids
 LINE_CHARS_MAX = 64  # of a line on the button input
 
 # Broker
-CONNECT_MS_MAX = 10_000  # TCP and CONNACK; a mobile link needs seconds
-KEEP_ALIVE_S = 30  # the broker publishes the will after 1.5 x this silence
+CONNECT_MS_MAX = 15_000  # TCP, and then CONNACK; a satellite link takes 3 s each way
+HANDSHAKE_MS_MAX = 60_000  # TLS sends 2 kB each way: 14 s at 2400 bit/s, and four times 3 s
+KEEP_ALIVE_S = 60  # the broker publishes the will after 1.5 x this silence
 PING_MS = 10_000  # nothing heard for so long: ask
-SILENCE_MS_MAX = 20_000  # nothing heard for so long: the link is dead
-WRITE_MS_MAX = 15_000  # one packet of 12 kB at 9600 bit/s takes 13 s
+SILENCE_MS_MAX = 20_000  # nothing under way and nothing heard for so long: the link is dead
+SLOW_MS_PER_KB = 5_000  # allowed for what is under way: 2400 bit/s, half as much again
+PACE_RECENT_MS = 10_000  # acknowledgements of so long say how much may be under way
+PIECE_BYTES = 1_024  # written at once: 3.4 s at 2400 bit/s, so that WRITE_MS_MAX sees progress
+WRITE_MS_MAX = 15_000  # without a piece being taken
 RECONNECT_MS_MIN = 500  # first wait, doubled after each failure
 RECONNECT_MS_MAX = 30_000  # with jitter; a restarted gateway is found within half a minute
+REFUSED_MS_MIN = 15_000  # certificates do not mend themselves, and a handshake costs the broker
+REFUSED_MS_MAX = 300_000  # new ones count within five minutes, without anybody at the node
 INBOUND_BYTES_MAX = 2_048  # the largest message towards a node is a receipt of about 350 bytes
 UNACKED_MAX = 64  # PUBLISH packets without PUBACK: twice the largest window; more is a fault
 

@@ -13,7 +13,8 @@ import socket
 import time
 
 from node import limits, mqtt
-from node.errors import LinkLost, LinkRefused
+from node.errors import LinkError, LinkLost, LinkRefused
+from node.pace import Pace
 from node.waiting import within_ms
 
 _CONNACK_TEXTS = (
@@ -32,15 +33,22 @@ class Link:
 
     Args:
         host, port: of the broker.
+        credentials: for TLS; None speaks without.
+        server_name: that the broker's certificate must be for; needed with `credentials`.
     Attributes:
         name: host and port, for messages.
-        unacked_count: PUBLISH packets without PUBACK.
+        pace: of the messages under way.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(
+        self, host: str, port: int, credentials: object = None, server_name: str = ""
+    ) -> None:
         self.name = "%s:%d" % (host, port)
         self._address = (host, port)
+        self._credentials = credentials  # None as soon as the broker has accepted us
+        self._server_name = server_name
         self._socket = None
+        self._secured = None
         self._stream = None
         self._parser = mqtt.Parser(limits.INBOUND_BYTES_MAX)
         self._chunk = bytearray(limits.CHUNK_BYTES)
@@ -49,7 +57,7 @@ class Link:
         self._heard_ms = time.ticks_ms()
         self._spoke_ms = time.ticks_ms()
         self._asked = False
-        self.unacked_count = 0
+        self.pace = Pace(time.ticks_diff, self._heard_ms)
 
     async def open(self, connect: bytes) -> None:
         """Connect, send CONNECT and wait for CONNACK.
@@ -57,6 +65,7 @@ class Link:
         Raises:
             LinkLost: nobody there, or no answer within CONNECT_MS_MAX.
             LinkRefused: the broker says no.
+            CredentialsRefused: a certificate will not do, ours or the broker's.
         """
         deadline_ms = time.ticks_add(time.ticks_ms(), limits.CONNECT_MS_MAX)
         try:
@@ -76,10 +85,15 @@ class Link:
                 "cannot be reached (%s); is the gateway running, and are host and port right?"
                 % error
             )
-        self._stream = asyncio.StreamReader(self._socket)
+        wait_ms = 0
+        if self._credentials is not None:
+            self._secured = self._credentials.wrap(self._socket, self._server_name)
+            wait_ms = limits.HANDSHAKE_MS_MAX
+        self._stream = asyncio.StreamReader(self._secured or self._socket)
+        await self.send(connect, wait_ms=wait_ms)
         self._heard_ms = time.ticks_ms()
-        await self.send(connect)
-        packet = await self.receive(deadline_ms)
+        packet = await self.receive(time.ticks_add(self._heard_ms, limits.CONNECT_MS_MAX))
+        self._credentials = None
         if packet.kind != mqtt.CONNACK:
             raise self._lost("answered CONNECT with packet type %d" % packet.kind)
         if packet.code:
@@ -103,46 +117,55 @@ class Link:
         self._packet_id = self._packet_id % 0xFFFF + 1
         return self._packet_id
 
-    async def send(self, *pieces: "bytes | memoryview") -> None:
+    async def send(self, *pieces: "bytes | memoryview", wait_ms: int = 0) -> None:
         """Send one packet, given in pieces.
 
         Raises:
-            LinkLost: the connection is gone or takes nothing for WRITE_MS_MAX.
+            LinkError: the connection is gone or takes nothing for `wait_ms` (0: WRITE_MS_MAX).
         """
         try:
             for piece in pieces:
-                self._stream.write(piece)
-            await within_ms(self._stream.drain(), limits.WRITE_MS_MAX)
-        except OSError as error:
-            raise self._lost("hung up (%s)" % error)
+                for at in range(0, len(piece), limits.PIECE_BYTES):
+                    self._stream.write(memoryview(piece)[at : at + limits.PIECE_BYTES])
+                    await within_ms(self._stream.drain(), wait_ms or limits.WRITE_MS_MAX)
+        except (OSError, ValueError) as error:
+            raise self._broken(error)
         except asyncio.TimeoutError:
             raise self._lost("takes no bytes")
         self._spoke_ms = time.ticks_ms()
 
     async def publish(
-        self, topic: str, payload: "bytes | memoryview", retain: bool = False
+        self, topic: str, payload: "bytes | memoryview", retain: bool = False, packet_id: int = 0
     ) -> None:
-        """Publish with QoS 1; what counts is the gateway's receipt, so PUBACK is only counted.
+        """Publish with QoS 1; what counts is the gateway's receipt, PUBACK only paces.
 
+        Args:
+            topic: of the message.
+            payload: the message.
+            retain: have the broker keep it.
+            packet_id: which the PUBACK will name; 0 takes the next.
         Raises:
             LinkLost: the connection is gone, or the broker acknowledges nothing any more.
         """
-        if self.unacked_count >= limits.UNACKED_MAX:
-            raise self._lost("leaves %d messages unacknowledged" % self.unacked_count)
-        self.unacked_count += 1
-        head = mqtt.publish_head(topic, len(payload), self.next_packet_id(), retain)
+        if self.pace.unacked_count >= limits.UNACKED_MAX:
+            raise self._unacknowledged()
+        packet_id = packet_id or self.next_packet_id()
+        head = mqtt.publish_head(topic, len(payload), packet_id, retain)
+        self.pace.sent(packet_id, len(head) + len(payload), time.ticks_ms())
         await self.send(head, payload)
 
     async def ping(self) -> None:
         """Ask for a sign of life if the link was quiet for PING_MS; call it at least that often.
 
         Raises:
-            LinkLost: nothing was heard for SILENCE_MS_MAX: the link is half open.
+            LinkLost: nothing was heard although it had its time: the link is half open.
         """
         now_ms = time.ticks_ms()
         quiet_ms = time.ticks_diff(now_ms, self._heard_ms)
-        if quiet_ms >= limits.SILENCE_MS_MAX:
+        if quiet_ms >= self.pace.silence_ms_max():
             raise self._lost("is silent for %d s" % (quiet_ms // 1000))
+        if self.pace.is_stuck(now_ms):
+            raise self._unacknowledged()
         mute_ms = time.ticks_diff(now_ms, self._spoke_ms)
         if mute_ms >= limits.PING_MS or (quiet_ms >= limits.PING_MS and not self._asked):
             self._asked = True
@@ -158,8 +181,8 @@ class Link:
         """
         while True:
             for packet in self._incoming:
-                if packet.kind == mqtt.PUBACK and self.unacked_count:
-                    self.unacked_count -= 1
+                if packet.kind == mqtt.PUBACK:
+                    self.pace.acknowledged(packet.packet_id, time.ticks_ms())
                 return packet
             wait = self._stream.readinto(self._chunk)
             try:
@@ -168,8 +191,8 @@ class Link:
                 else:
                     left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
                     count = await within_ms(wait, max(left_ms, 0))
-            except OSError as error:
-                raise self._lost("hung up (%s)" % error)
+            except (OSError, ValueError) as error:
+                raise self._broken(error)
             except asyncio.TimeoutError:
                 raise self._lost("does not answer")
             if count == 0:  # None is a spurious wake-up
@@ -179,11 +202,23 @@ class Link:
                 self._asked = False
                 self._incoming = self._parser.feed(self._chunk, count)
 
+    def _broken(self, error: Exception) -> LinkError:
+        """Return what an error of the socket means."""
+        why = self._credentials and self._credentials.explain(error, self._server_name)
+        return why or self._lost("hung up (%s)" % error)
+
+    def _unacknowledged(self) -> LinkLost:
+        return self._lost("leaves %d messages unacknowledged" % self.pace.unacked_count)
+
     def _lost(self, what: str) -> LinkLost:
         return LinkLost("broker %s %s" % (self.name, what))
 
     def close(self) -> None:
         """Close the socket; nothing is raised."""
-        if self._socket is not None:
-            self._socket.close()
-        self._socket = self._stream = None
+        for socket_ in (self._secured, self._socket):
+            try:
+                if socket_ is not None:
+                    socket_.close()
+            except (OSError, ValueError):
+                continue  # TLS says goodbye when it is closed, perhaps to nobody
+        self._socket = self._secured = self._stream = self._credentials = None

@@ -6,6 +6,7 @@ import time
 
 from node import boots, limits
 from node.acquire import ROLE_NAMES, Acquire
+from node.calendar import Calendar
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
@@ -39,6 +40,7 @@ class Node:
         self.name = given["node"]
         self.boot_id = board.random_bytes(ID_BYTES)
         self.clock = Clock(time.ticks_ms, time.ticks_diff, self.boot_id)
+        self.calendar = Calendar(board.folder + "/time", board.set_wall_time)
         self.signals = Signals(board, given["language"])
         self.settings = Settings(
             self.flash.path + "/config.bin",
@@ -165,10 +167,18 @@ class Node:
                 last_ms = now_ms
                 self.acquire.trigger()
 
+    def _follow_time(self) -> None:
+        try:
+            self.calendar.follow(self.clock.uptime_ms(), self.clock.time_ms())
+        except OSError as error:
+            self.board.log("the time cannot be saved: %s; check the flash" % error)
+
     async def _beat(self) -> None:
         proven = False
+        self.calendar.restore()
         while True:
             self.board.feed_watchdog()
+            self._follow_time()
             if self.clock.uptime_ms() >= limits.HEALTHY_MS and not proven:
                 proven = True
                 boots.clear(self.boots_path)

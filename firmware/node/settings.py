@@ -21,6 +21,7 @@ from protocol.limits import (
 from protocol.topics import check_name
 
 _FILE_BYTES_MAX = 4_096
+_TLS_PORT = 8883  # registered for MQTT over TLS
 
 # Section, key, type, lowest, highest, default (None: required). Text: bounds are characters.
 _KEYS = (
@@ -34,6 +35,8 @@ _KEYS = (
     ("wifi", "password", str, 0, 63, ""),
     ("broker", "host", str, 1, 253, None),
     ("broker", "port", int, 1, U16_MAX, 1883),
+    ("broker", "tls", bool, 0, 1, False),
+    ("broker", "name", str, 0, 253, ""),
     ("broker", "user", str, 0, 64, ""),
     ("broker", "password", str, 0, 64, ""),
     ("instrument", "driver", str, 1, 16, "obp"),
@@ -82,15 +85,17 @@ def check(settings: dict) -> dict:
         if not isinstance(settings.get(section), dict):
             raise SettingsError('node.json: "%s" must be an object { ... }' % section)
     _check_keys(settings)
+    if settings["broker"].get("tls") is True:
+        settings["broker"].setdefault("port", _TLS_PORT)
     for section, key, form, low, high, default in _KEYS:
         part = settings[section] if section else settings
         name = "%s.%s" % (section, key) if section else key
         value = part.setdefault(key, default)
         if value is None:
             raise SettingsError("node.json: %s is missing" % name)
-        if not isinstance(value, form) or isinstance(value, bool):
+        if not isinstance(value, form) or isinstance(value, bool) != (form is bool):
             raise SettingsError("node.json: %s is %r; %s is needed" % (name, value, _kind(form)))
-        size = value if form is int else len(value)
+        size = len(value) if form is str else value
         if not low <= size <= high:
             raise SettingsError("node.json: %s is %r; use %d to %d" % (name, value, low, high))
     _check_names(settings)
@@ -151,4 +156,6 @@ def _check_keys(settings: dict) -> None:
 
 
 def _kind(form: type) -> str:
+    if form is bool:
+        return "true or false"
     return "a whole number" if form is int else "text"

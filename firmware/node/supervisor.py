@@ -12,7 +12,7 @@ import sys
 import time
 
 from node import limits
-from node.errors import LinkError, NodeError
+from node.errors import CredentialsRefused, LinkError, NodeError
 from node.waiting import within_ms
 
 _PAUSE_MS = 10  # between any two attempts, so that no failure can hold the loop
@@ -25,6 +25,7 @@ class Entry:
         name: of the task.
         failures: times it ended with an error.
         last_failure: traceback of the newest, at most TRACEBACK_CHARS_MAX characters.
+        is_slow: it failed of what only a person can mend; nothing hurries it.
     """
 
     def __init__(self, name: str, start: object, restart_ms_min: int, restart_ms_max: int) -> None:
@@ -36,15 +37,24 @@ class Entry:
         self.hurried = asyncio.Event()
         self.failures = 0
         self.last_failure = ""
+        self.is_slow = False
         self.task = None
 
     def well(self) -> None:
         """Begin the back-off anew: the task did what it is for."""
         self.wait_ms = self.restart_ms_min
+        self.is_slow = False
+
+    def slow(self, is_slow: bool) -> None:
+        """Note whether the newest failure is one that only a person can mend."""
+        if is_slow != self.is_slow:
+            self.wait_ms = limits.REFUSED_MS_MIN if is_slow else self.restart_ms_min
+        self.is_slow = is_slow
 
     def hurry(self) -> None:
         """End a wait before the next start: somebody waits for what the task does."""
-        self.hurried.set()
+        if not self.is_slow:
+            self.hurried.set()
 
 
 class Supervisor:
@@ -104,7 +114,8 @@ class Supervisor:
         """Wait before a task is started again, and wait longer the next time."""
         entry.hurried.clear()
         wait_ms = entry.wait_ms * (192 + self._random_byte() // 2) // 256
-        entry.wait_ms = min(2 * entry.wait_ms, entry.restart_ms_max)
+        wait_ms_max = limits.REFUSED_MS_MAX if entry.is_slow else entry.restart_ms_max
+        entry.wait_ms = min(2 * entry.wait_ms, wait_ms_max)
         try:
             await within_ms(entry.hurried.wait(), wait_ms)
         except asyncio.TimeoutError:
@@ -113,6 +124,7 @@ class Supervisor:
     def _note(self, entry: Entry, error: Exception) -> None:
         if not isinstance(error, LinkError):
             entry.failures += 1
+        entry.slow(isinstance(error, CredentialsRefused))
         gc.collect()  # the error may be that memory ran out
         text = "%s: %s" % (error.__class__.__name__, error)
         if isinstance(error, NodeError):

@@ -1,7 +1,8 @@
 """The uplink: one connection to the broker, from CONNECT until it is lost.
 
 Rules of the file
-- A record leaves the journal by the gateway's receipt only; PUBACK frees nothing.
+- A record leaves the journal by the gateway's receipt only; PUBACK frees nothing. It paces what
+  follows, and begins the wait after which a record is sent again.
 - `run` is one connection. It raises LinkError when that is over, and the supervisor starts the
   next.
 - One task sends (this one), one listens. The listener only notes what came; it sends nothing.
@@ -9,8 +10,9 @@ Rules of the file
 """
 
 import asyncio
+import time
 
-from node import limits, mqtt
+from node import credentials, limits, mqtt
 from node.errors import LinkError, LinkRefused
 from node.inbox import Inbox
 from node.link import Link
@@ -32,6 +34,7 @@ class Uplink:
         commands: takes Command messages.
     Attributes:
         connect_count: connections that were accepted; the first is no reconnect.
+        published: called with the number of a record that the broker has; None for nobody.
         entry: of `run` at the supervisor, which waits between connections; None before it is known.
     """
 
@@ -50,10 +53,12 @@ class Uplink:
         self._wanted: list[str] = []
         self._replies: list[object] = []
         self._pubacks: list[int] = []
+        self._handed: dict[int, int] = {}  # packet identifier: seq, of records without PUBACK
         self._failure = None  # what ended the listener
         self._leaving = False
         self._connected_ms = 0
         self.connect_count = 0
+        self.published = None
         self.entry = None
 
     def want(self, channel: str) -> None:
@@ -98,7 +103,10 @@ class Uplink:
         Raises:
             LinkError: it is lost, or never came about.
         """
-        link = Link(self._broker["host"], self._broker["port"])
+        broker, found = self._broker, None
+        if broker["tls"]:
+            found = credentials.load(self._node.board.folder + "/keys")
+        link = Link(broker["host"], broker["port"], found, broker["name"] or broker["host"])
         listener = None
         try:
             await self._connect(link)
@@ -106,7 +114,7 @@ class Uplink:
             while not self._leaving:
                 self._wake.clear()
                 await self._send_due(link)
-                await self._nap()
+                await self._nap(link)
                 if listener.done():
                     await listener  # raises what nobody foresaw
                     raise self._failure
@@ -135,6 +143,7 @@ class Uplink:
         )
         self.connect_count += 1
         self._pubacks = []
+        self._handed = {}
         self._connected_ms = node.clock.uptime_ms()
         self._window.reconnected(self._connected_ms)
         node.signals.clear("broker")
@@ -152,6 +161,8 @@ class Uplink:
                         self._pubacks.append(packet.packet_id)
                     self._inbox.take(packet)
                     self._wake.set()
+                elif packet.kind == mqtt.PUBACK:
+                    self._acknowledged(packet.packet_id)
                 elif packet.kind == mqtt.SUBACK and packet.code > 2:
                     raise LinkRefused("broker %s refuses the subscriptions" % link.name)
         except LinkError as error:
@@ -159,11 +170,20 @@ class Uplink:
         finally:
             self._wake.set()
 
-    async def _nap(self) -> None:
+    def _acknowledged(self, packet_id: int) -> None:
+        """Begin the wait of a record that the broker has, and look for more to send."""
+        seq = self._handed.pop(packet_id, None)
+        if seq is not None:
+            self._window.sent(seq, self._node.clock.uptime_ms())
+            if self.published is not None:
+                self.published(seq)
+        self._wake.set()
+
+    async def _nap(self, link: Link) -> None:
         """Sleep until something may be due."""
         wait_ms = self._window.due_in_ms(self._node.clock.uptime_ms())
-        if wait_ms is None or wait_ms > _TICK_MS:
-            wait_ms = _TICK_MS
+        if wait_ms is None or wait_ms > _TICK_MS or not self._may_send(link):
+            wait_ms = _TICK_MS  # what ends it sooner, such as PUBACK, wakes
         try:
             await within_ms(self._wake.wait(), wait_ms)
         except asyncio.TimeoutError:
@@ -179,14 +199,17 @@ class Uplink:
             await self._publish(link, channel, self._node.message(channel))
         while self._replies:
             await self._publish(link, "result", self._replies.pop(0))
-        while self._may_send() and await self._send_record(link):
+        while self._may_send(link) and await self._send_record(link):
             await link.ping()
 
-    def _may_send(self) -> bool:
-        """Say whether records may go: the retained receipt came, or it is not to be waited for.
+    def _may_send(self, link: Link) -> bool:
+        """Say whether records may go: what is under way leaves room, and the retained receipt came.
 
-        A node that was switched on again does not remember what is receipted.
+        A node that was switched on again does not remember what is receipted, and waits for that
+        one for a while.
         """
+        if not link.pace.has_room(time.ticks_ms()):
+            return False
         waited_ms = self._node.clock.uptime_ms() - self._connected_ms
         return self._inbox.has_receipt or waited_ms >= limits.RECEIPT_WAIT_MS
 
@@ -217,6 +240,9 @@ class Uplink:
             self._admitted_seq = seq
         else:
             return False
-        await link.publish(self._topics[KINDS[kind].CHANNEL], memoryview(self._buffer)[:length])
-        window.sent(seq, self._node.clock.uptime_ms())
+        window.hold(seq)
+        topic = self._topics[KINDS[kind].CHANNEL]
+        packet_id = link.next_packet_id()
+        self._handed[packet_id] = seq  # before the first byte goes: the listener may be quicker
+        await link.publish(topic, memoryview(self._buffer)[:length], packet_id=packet_id)
         return True

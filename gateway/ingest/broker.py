@@ -1,4 +1,8 @@
-"""mosquitto as the gateway's child, with a generated configuration on loopback.
+"""mosquitto as the gateway's child, with a generated configuration.
+
+It listens on loopback for this machine. Where the settings name an address for nodes, it listens
+there too, with TLS, and takes only certificates of the post's authority; the certificate's common
+name is the node, and a node speaks and hears on its own topics only.
 
 A gateway that is killed leaves its broker behind. The next one finds it by its configuration file,
 which no other program has on its command line, and ends it before it starts its own.
@@ -18,7 +22,7 @@ from gateway.errors import BrokerError
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.settings import BrokerSettings
-from protocol import limits
+from protocol import limits, topics
 
 START_S_MAX = 10.0  # mosquitto listens after 0.06 s; a slow card needs a few seconds
 STOP_S_MAX = 5.0
@@ -33,15 +37,36 @@ _OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize pack
 _PROCESSES = Path("/proc")  # Linux; elsewhere `ps` is asked
 
 
-def configuration(settings: BrokerSettings) -> str:
-    """Return mosquitto's configuration: one listener on loopback, everything bounded."""
+def configuration(settings: BrokerSettings, access: Path | None = None) -> str:
+    """Return mosquitto's configuration: loopback, and nodes with certificates; all bounded.
+
+    Args:
+        settings: where it listens.
+        access: the file with what nodes may do; needed where nodes have a listener.
+    """
     # Started by root, it must not stay root.
     user = ("user nobody",) if os.geteuid() == 0 else ()
+    nodes = settings.nodes
+    listener: tuple[str, ...] = ()
+    if nodes.host:
+        listener = (
+            f"listener {nodes.port} {nodes.host}",
+            f"cafile {nodes.ca_file}",
+            f"certfile {nodes.certificate_file}",
+            f"keyfile {nodes.key_file}",
+            "tls_version tlsv1.2",  # at least
+            "require_certificate true",
+            "use_identity_as_username true",
+            "allow_anonymous false",
+            f"acl_file {access}",
+        )
     return "\n".join(
         (
             "# Written by the gateway at every start; change the post's settings instead.",
+            "per_listener_settings true",
             f"listener {settings.port} {settings.host}",
             "allow_anonymous true",
+            *listener,
             *user,
             "persistence false",  # nodes and outbox keep what matters; the broker may forget
             f"max_packet_size {PACKET_BYTES_MAX}",
@@ -59,6 +84,14 @@ def configuration(settings: BrokerSettings) -> str:
     )
 
 
+def access_list(post: str) -> str:
+    """Return mosquitto's access list for nodes: each its own topics, by its certificate's name."""
+    rules = ["# Written by the gateway at every start."]
+    for right, channels in (("write", topics.UP), ("read", topics.DOWN)):
+        rules += [f"pattern {right} {topics.PREFIX}{post}/%u/{channel}" for channel in channels]
+    return "\n".join([*rules, ""])
+
+
 def find_program(name: str) -> str:
     """Return the path of mosquitto.
 
@@ -74,8 +107,13 @@ def find_program(name: str) -> str:
     return found
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, setting: str = "broker.port") -> None:
     """Make sure that the broker can listen.
+
+    Args:
+        host: address to listen on.
+        port: to listen on.
+        setting: that says so.
 
     Raises:
         BrokerError: another program has the port, or this user may not have it.
@@ -88,8 +126,8 @@ def check_port(host: str, port: int) -> None:
             probe.listen(1)
     except OSError as error:
         raise BrokerError(
-            f"broker.port {port} on {host} cannot be used: {error.strerror}; stop the program that"
-            " has it, or set broker.port to another in the settings and in the nodes"
+            f"{setting} {port} on {host} cannot be used: {error.strerror}; stop the program that"
+            f" has it, or set {setting} to another in the settings and in the nodes"
         ) from error
 
 
@@ -122,17 +160,26 @@ class Broker:
     Args:
         settings: where it listens.
         directory: where its configuration and process id are kept.
+        post: whose topics the nodes may use.
 
     Attributes:
         ready: set while it listens.
     """
 
     def __init__(
-        self, settings: BrokerSettings, directory: Path, *, counters: Counters, log: Log
+        self,
+        settings: BrokerSettings,
+        directory: Path,
+        *,
+        counters: Counters,
+        log: Log,
+        post: str = "",
     ) -> None:
         self.ready = asyncio.Event()
         self._settings = settings
+        self._post = post
         self._configuration = directory / "mosquitto.conf"
+        self._access = directory / "mosquitto.acl"
         self._pid = directory / "mosquitto.pid"  # for people; nothing depends on it
         self._counters = counters
         self._log = log.bind(part="broker")
@@ -147,6 +194,8 @@ class Broker:
         program = find_program(self._settings.program)
         await self._end_leftovers()
         check_port(host, port)
+        if self._settings.nodes.host:
+            check_port(self._settings.nodes.host, self._settings.nodes.port, "broker.nodes.port")
         child = await self._start(program)
         try:
             with contextlib.suppress(OSError):  # a full disk is the journal's to tell
@@ -170,7 +219,10 @@ class Broker:
 
     async def _start(self, program: str) -> asyncio.subprocess.Process:
         try:
-            self._configuration.write_text(configuration(self._settings))
+            if self._settings.nodes.host:
+                self._access.write_text(access_list(self._post))
+                self._access.chmod(0o644)  # no secret; the broker reads it as another user
+            self._configuration.write_text(configuration(self._settings, self._access))
             return await asyncio.create_subprocess_exec(
                 program,
                 "-c",

@@ -67,13 +67,15 @@ class Watched:
 class NodeProgram:
     """The firmware in a real MicroPython; its signals are `(name, fields)`."""
 
-    def __init__(self, micropython, folder, heap, **options):
+    def __init__(self, micropython, folder, heap, *, speed=1, **options):
+        program = "firmware/main.py" if speed == 1 else "simulators/fast_node.py"
         self._command = [
             str(micropython),
             "-X",
             f"heapsize={heap}",
-            str(REPOSITORY / "firmware/main.py"),
+            str(REPOSITORY / program),
             str(folder),
+            *([str(speed)] if speed > 1 else []),
         ]
         self._options = options
         self.signals = Watched()
@@ -200,9 +202,10 @@ class Bench:
     async def __aexit__(self, *exception):
         await self._stack.__aexit__(*exception)
 
-    async def start_broker(self):
+    async def start_broker(self, more=""):
+        """Start it; `more` are further lines of its configuration."""
         config = self.folder / "mosquitto.conf"
-        config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{more}")
         self._broker = await asyncio.create_subprocess_exec(
             str(self._mosquitto), "-c", str(config), stderr=subprocess.DEVNULL
         )

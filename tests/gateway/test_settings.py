@@ -18,6 +18,7 @@ from gateway.screening.standing import DAYS_MAX, RESPONSE_DAYS_MAX
 from gateway.settings import (
     AuthoritySettings,
     BrokerSettings,
+    NodeListenerSettings,
     NodeSettings,
     ScreeningSettings,
     Settings,
@@ -49,6 +50,7 @@ def test_the_example_holds_every_key_with_its_default(repository_path, tmp_path)
     for kind, found in (
         (Settings, table),
         (BrokerSettings, table["broker"]),
+        (NodeListenerSettings, table["broker"]["nodes"]),
         (NodeSettings, table["nodes"][0]),
         (AuthoritySettings, table["authority"]),
         (SpectraSettings, table["spectra"]),
@@ -175,6 +177,31 @@ SENTENCES = {
     "certificates for our own": (
         'post = "p"\n[broker]\n' + TLS,
         "leave the three files out, or set external = true",
+    ),
+    "a listener without an address": (
+        'post = "p"\n[broker.nodes]\n' + TLS,
+        "broker.nodes.host is missing; give the address of this machine",
+    ),
+    "a listener by name": (
+        'post = "p"\n[broker.nodes]\nhost = "gateway"\n' + TLS,
+        "broker.nodes.host = 'gateway': use an IP address of this machine",
+    ),
+    "a listener without certificates": (
+        'post = "p"\n[broker.nodes]\nhost = "0.0.0.0"',
+        "`python -m hardware.keys` makes them",
+    ),
+    "a listener whose key would be another line": (
+        'post = "p"\n[broker.nodes]\nhost = "0.0.0.0"\n'
+        + TLS.replace('"c"', '"c\\nallow_anonymous true"'),
+        "cannot be told to the broker",
+    ),
+    "a listener on the port of the other": (
+        'post = "p"\n[broker.nodes]\nhost = "127.0.0.1"\nport = 18883\n' + TLS,
+        "broker.nodes.port = 18883 is broker.port too",
+    ),
+    "a listener of somebody else's broker": (
+        'post = "p"\n[broker]\nexternal = true\n[broker.nodes]\nhost = "127.0.0.1"\n' + TLS,
+        "an external broker has listeners of its own",
     ),
     "plain http beyond loopback": (
         'post = "p"\n[authority]\nurl = "http://hq.example/alerts"',

@@ -70,6 +70,24 @@ def test_the_earliest_deadline_counts():
     assert window.due_in_ms(300) is None
 
 
+def test_what_is_on_its_way_to_the_broker_is_not_due_until_the_broker_has_it():
+    """SPEC 6.6."""
+    window = flying(1, 2)
+    window.hold(1)
+    window.hold(2)
+    window.hold(99)
+    assert window.due(10**12) is None
+    assert window.due_in_ms(10**12) is None
+    window.sent(1, 50_000)
+    assert window.due(50_000 + limits.RESEND_MS - 1) is None
+    assert window.due_in_ms(50_000) == limits.RESEND_MS
+    assert window.due(50_000 + limits.RESEND_MS) == 1
+    window.reconnected(60_000)
+    assert window.due(60_000) == 1
+    assert window.receipt(1) == [1]
+    assert window.due(60_000) == 2
+
+
 def test_a_new_connection_makes_everything_due_and_the_waits_short():
     """SPEC 6.6, SPEC 7.5."""
     window = flying(1, 2)

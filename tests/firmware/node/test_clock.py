@@ -1,8 +1,13 @@
 """Goal: uptime never goes back or wraps; wall time follows the gateway and states its quality.
 
 Method: ticks of a board, which wrap at 2**30, driven by hypothesis; time messages with round trips,
-steps, foreign boots and impossible echoes.
+steps, foreign boots and impossible echoes. A story on both interpreters stores, sends and commands
+while the gateway's clock jumps and the ticks wrap, and no board's clock may be asked.
 """
+
+import ast
+import re
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,3 +110,31 @@ def test_messages_that_are_not_ours_or_impossible_are_refused():
     assert clock.quality == TIME_GNSS
     assert tell(clock, WALL_MS, 49_990)
     assert clock.uncertainty_ms() == 5
+    assert clock.round_trip_ms == 10
+
+
+FIRMWARE = Path(__file__).resolve().parents[3] / "firmware"
+
+
+def test_jumps_of_any_size_and_wrapped_ticks_change_labels_and_nothing_else(run_story, interpreter):
+    """SPEC 7.1: by a second to ten years, to 1970 and 2000; ticks wrap, at half the period too."""
+    lines = run_story("clock_story.py", interpreter=interpreter)
+    facts, labels = zip(*[line.split("|") for line in lines], strict=True)
+    assert len(lines) == 3 * 13
+    assert set(facts) == {facts[0]}
+    told, due, identity, outcomes = ast.literal_eval(facts[0].strip())
+    assert [seq for seq, _, _ in identity] == [1, 2, 3, 4]
+    assert due == 1
+    assert told[0] == (1, 0, 5_000)
+    assert outcomes == [0, 3, 0, 3]  # done in time, expired afterwards; before and after the jump
+    assert len(set(labels)) == 13
+    assert all(ast.literal_eval(label.strip())[0] is None for label in labels)
+    after = {ast.literal_eval(label.strip())[3] for label in labels}
+    assert after == {12_300}  # told anew, the node follows the jump exactly
+
+
+def test_no_part_of_the_firmware_asks_a_boards_clock():
+    """It begins in 1970 or in 2000, and jumps when somebody sets it."""
+    asks = re.compile(r"\btime\.(time|time_ns|localtime|gmtime|mktime)\b")
+    found = [path.name for path in FIRMWARE.rglob("*.py") if asks.search(path.read_text())]
+    assert found == []

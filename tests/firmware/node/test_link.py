@@ -4,6 +4,7 @@ Method: the link in a real MicroPython against peers that refuse, fall silent, s
 reading or hang up, on real sockets; the link's deadlines are shortened in the story.
 """
 
+import re
 import socket
 import subprocess
 import threading
@@ -144,7 +145,7 @@ def test_a_broker_that_never_acknowledges_is_given_up(tell):
         except OSError:
             return
 
-    assert "leaves 64 messages unacknowledged" in tell(serve, "publish")[-1]
+    assert re.search(r"leaves \d+ messages unacknowledged", tell(serve, "publish")[-1])
 
 
 def test_a_port_that_is_a_web_server_is_named(tell):

@@ -25,9 +25,25 @@ GOOD = {
 CONFIG = Config(3, 100_000, 2, 60, 30, 4, 500)
 
 
+def test_tls_has_a_port_of_its_own_and_is_true_or_false():
+    given = copy.deepcopy(GOOD)
+    given["broker"]["tls"] = True
+    assert settings.check(given)["broker"]["port"] == 8883
+    given["broker"]["tls"] = 1
+    with pytest.raises(SettingsError, match=r"broker\.tls is 1; true or false is needed"):
+        settings.check(given)
+
+
 def test_defaults_are_filled_in():
     checked = settings.check(copy.deepcopy(GOOD))
-    assert checked["broker"] == {"host": "127.0.0.1", "port": 1883, "user": "", "password": ""}
+    assert checked["broker"] == {
+        "host": "127.0.0.1",
+        "port": 1883,
+        "tls": False,
+        "name": "",
+        "user": "",
+        "password": "",
+    }
     assert checked["instrument"]["driver"] == "obp"
     assert checked["instrument"]["baud"] == 9600
     assert (checked["board"], checked["language"], checked["wifi"]["ssid"]) == ("unix", "en", "")

@@ -16,6 +16,7 @@ from node.link import Link  # noqa: E402
 limits.CONNECT_MS_MAX = 400
 limits.PING_MS = 100
 limits.SILENCE_MS_MAX = 300
+limits.SLOW_MS_PER_KB = 0
 limits.WRITE_MS_MAX = 300
 
 

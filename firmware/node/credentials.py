@@ -1,0 +1,140 @@
+"""Certificates of a node, and in words why a TLS connection failed.
+
+Three DER files lie in DIR/keys, put there by the person who installs the node: `ca.der`,
+`node.der`, `node-key.der` (`python -m hardware.keys` makes them). They are read anew for each
+connection, so better ones count without a restart, and a node whose keys are bad measures all the
+same.
+"""
+
+import gc
+
+import tls
+
+from node.errors import CredentialsRefused
+
+_FILE_BYTES_MAX = 2_048  # a certificate of EC P-256 has 400 to 700 bytes, a key 121
+_FATAL_ALERT = -30592  # mbedTLS: the other side ended the handshake
+_NAMES = ("ca.der", "node.der", "node-key.der")
+_REMEDY = "make the keys again (python -m hardware.keys) and copy them to the node"
+_CAUSES = (  # a part of mbedTLS's text, what it means
+    ("Common Name", "broker's certificate is for another name than %s; correct broker.name"),
+    ("trusted CA", "broker's certificate is not signed by keys/ca.der; copy this post's ca.der"),
+    ("has expired", "broker's certificate has expired; renew it, or correct this node's clock"),
+    ("starts in the future", "broker's certificate is not valid yet; correct this node's clock"),
+)
+
+
+class Credentials:
+    """What a node shows and trusts; DER each.
+
+    Args:
+        ca: certificate of the authority that signed the broker's.
+        certificate, key: of this node; empty where it has none.
+
+    Raises:
+        CredentialsRefused: one of them is no certificate or key.
+    """
+
+    def __init__(self, ca: bytes, certificate: bytes, key: bytes) -> None:
+        self._has_certificate = bool(certificate)
+        self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+        self._context.verify_mode = tls.CERT_REQUIRED
+        try:
+            self._context.load_verify_locations(ca)
+        except (ValueError, OSError) as error:
+            raise CredentialsRefused("keys/ca.der cannot be used (%s); %s" % (error, _REMEDY))
+        if not certificate:
+            return
+        try:
+            self._context.load_cert_chain(certificate, key)
+        except (ValueError, OSError) as error:
+            raise CredentialsRefused(
+                "keys/node.der, keys/node-key.der cannot be used (%s); %s" % (error, _REMEDY)
+            )
+
+    def wrap(self, socket: object, name: str) -> object:
+        """Return the socket with TLS on it; the handshake begins with the first bytes.
+
+        Args:
+            socket: connected, non-blocking.
+            name: the broker's certificate must be for it.
+        """
+        gc.collect()  # the buffers of a handshake are large
+        return self._context.wrap_socket(
+            socket, server_hostname=name, do_handshake_on_connect=False
+        )
+
+    def explain(self, error: Exception, name: str) -> "CredentialsRefused | None":
+        """Return why a connection that was not yet accepted failed, None: not for the keys.
+
+        Args:
+            error: of the socket.
+            name: that the broker's certificate must be for.
+        """
+        if isinstance(error, ValueError):
+            text = str(error).strip()
+            for part, meaning in _CAUSES:
+                if part in text:
+                    text = meaning % name if "%s" in meaning else meaning
+                    break
+            return CredentialsRefused(text)
+        if not error.args or error.args[0] != _FATAL_ALERT:
+            return None
+        if not self._has_certificate:
+            return CredentialsRefused(
+                "broker asks for a certificate and this node has none: keys/node.der and "
+                "keys/node-key.der are missing; " + _REMEDY
+            )
+        return CredentialsRefused(
+            "broker refuses this node's certificate: it has expired, another post signed it, or "
+            "keys/node-key.der belongs to another one; " + _REMEDY
+        )
+
+
+def load(folder: str) -> Credentials:
+    """Read the files in `folder`; a node without certificate of its own is possible.
+
+    Raises:
+        CredentialsRefused: a file is missing, too long, or not whole DER.
+    """
+    ca, certificate, key = [_read(folder + "/" + name) for name in _NAMES]
+    if not ca:
+        raise CredentialsRefused("keys/ca.der is missing; " + _REMEDY)
+    if bool(certificate) != bool(key):
+        missing = _NAMES[1] if key else _NAMES[2]
+        raise CredentialsRefused(
+            "keys/%s is missing beside its counterpart; %s" % (missing, _REMEDY)
+        )
+    return Credentials(ca, certificate, key)
+
+
+def _read(path: str) -> bytes:
+    """Return the bytes of a file, none where there is no file."""
+    name = path.rsplit("/", 1)[-1]
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        if error.args[0] == 2:  # ENOENT
+            return b""
+        raise CredentialsRefused("keys/%s cannot be read (%s); check the flash" % (name, error))
+    if len(content) > _FILE_BYTES_MAX:
+        raise CredentialsRefused(
+            "keys/%s has more than %d bytes; EC P-256 needs less than half. %s"
+            % (name, _FILE_BYTES_MAX, _REMEDY)
+        )
+    if _der_bytes(content) != len(content):
+        # mbedTLS takes PEM on some boards only, and takes some of what was cut short.
+        raise CredentialsRefused("keys/%s is not one whole DER file; %s" % (name, _REMEDY))
+    return content
+
+
+def _der_bytes(content: bytes) -> int:
+    """Return how long the outermost DER sequence says it is, head included; 0: it is none."""
+    if len(content) < 4 or content[0] != 0x30:
+        return 0
+    if content[1] < 0x80:
+        return 2 + content[1]
+    if content[1] == 0x81:
+        return 3 + content[2]
+    return 4 + (content[2] << 8 | content[3]) if content[1] == 0x82 else 0

@@ -1,0 +1,145 @@
+"""Goal: the keys of a post are made in one step, fit together, and are never overwritten.
+
+Method: the program itself in temporary folders; the certificates are verified by another library's
+rules (OpenSSL through `ssl`) over a socket pair, and read back with `cryptography`.
+"""
+
+import datetime as dt
+import re
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from hardware import keys
+
+CALENDAR = Path(__file__).resolve().parents[2] / "firmware/node/calendar.py"
+
+BUILT_MS = int(re.search(r"BUILT_MS = ([\d_]+)", CALENDAR.read_text())[1])
+NOW = dt.datetime.now(dt.UTC)
+
+
+def make(folder, *arguments):
+    return keys.main([str(folder), "--post", "post1", *arguments])
+
+
+def shake_hands(folder, certificate, key, name):
+    """Connect a client with `certificate` to the gateway's; return the client's common name."""
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=folder / "ca.pem")
+    served.load_cert_chain(folder / "gateway.pem", folder / "gateway-key.pem")
+    served.verify_mode = ssl.CERT_REQUIRED
+    asking = ssl.create_default_context(cafile=folder / "ca.pem")
+    asking.load_cert_chain(certificate, key)
+    left, right = socket.socketpair()
+    seen = []
+
+    def serve():
+        try:
+            with served.wrap_socket(left, server_side=True) as stream:
+                seen.append(stream.getpeercert()["subject"][0][0][1])
+                stream.sendall(b"x")
+        except ssl.SSLError as error:
+            seen.append(error)
+            left.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with asking.wrap_socket(right, server_hostname=name) as stream:
+            stream.recv(1)
+    finally:
+        right.close()
+        thread.join(timeout=10)
+    return seen[0]
+
+
+def as_pem(folder, place):
+    """Return paths of a node's certificate and key as PEM, which `ssl` wants."""
+    certificate = place / "node.der"
+    paths = folder / "node.pem", folder / "node-key.pem"
+    paths[0].write_text(ssl.DER_cert_to_PEM_cert(certificate.read_bytes()))
+    key = keys.serialization.load_der_private_key((place / "node-key.der").read_bytes(), None)
+    paths[1].write_bytes(keys.Pair(None, key).key_pem())
+    return paths
+
+
+def test_node_and_gateway_know_each_other(tmp_path, capsys):
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "127.0.0.1", "--host", "gateway.post1", "lane1") == 0
+    assert "copy to the folder `keys`" in capsys.readouterr().out
+    pem = as_pem(tmp_path, folder / "nodes" / "lane1")
+    assert shake_hands(folder, *pem, "127.0.0.1") == "lane1"
+    assert shake_hands(folder, *pem, "gateway.post1") == "lane1"
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"doesn't match|mismatch"):
+        shake_hands(folder, *pem, "other.post1")
+
+
+def test_a_node_of_another_post_is_not_known(tmp_path):
+    assert make(tmp_path / "a", "--host", "127.0.0.1", "lane1") == 0
+    assert make(tmp_path / "b", "--host", "127.0.0.1", "lane1") == 0
+    foreign = as_pem(tmp_path, tmp_path / "b" / "nodes" / "lane1")
+    try:
+        seen = shake_hands(tmp_path / "a", *foreign, "127.0.0.1")
+    except (ssl.SSLError, ConnectionError):
+        return
+    assert isinstance(seen, ssl.SSLError)
+
+
+def test_secrets_are_readable_by_their_owner_only(tmp_path):
+    assert make(tmp_path / "keys", "--host", "127.0.0.1", "lane1") == 0
+    secrets = list((tmp_path / "keys").rglob("*-key.*"))
+    assert len(secrets) == 3
+    assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
+
+
+def test_more_nodes_come_under_the_same_authority_and_nothing_is_overwritten(tmp_path, capsys):
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "127.0.0.1", "lane1") == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert make(folder, "lane2") == 0
+    assert make(folder, "lane1") == 2
+    assert "lane1 exists; remove it" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+    pem = as_pem(tmp_path, folder / "nodes" / "lane2")
+    assert shake_hands(folder, *pem, "127.0.0.1") == "lane2"
+
+
+def test_certificates_are_bounded_in_time_size_and_use(tmp_path):
+    authority = keys.make_authority("a", NOW)
+    pair = keys.issue(authority, "lane1", NOW)
+    assert len(pair.certificate_der()) < 700  # a node takes 2048 bytes
+    assert len(pair.key_der()) < 200
+    begins = pair.certificate.not_valid_before_utc.timestamp() * 1_000
+    assert begins < BUILT_MS  # what a board's clock shows after a loss of power
+    assert authority.certificate.not_valid_before_utc.timestamp() * 1_000 < BUILT_MS
+    lasts = pair.certificate.not_valid_after_utc - NOW
+    assert dt.timedelta(days=1_800) < lasts < dt.timedelta(days=1_830)
+    usage = pair.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["lane1"], "--host is missing"),
+        (["--host", "127.0.0.1", "Lane 1"], "a-z, 0-9 and -"),
+        (["--host", "127.0.0.1", "../lane1"], "a-z, 0-9 and -"),
+    ],
+)
+def test_what_cannot_be_made_is_named(tmp_path, capsys, arguments, said):
+    assert make(tmp_path / "keys", *arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_authority_that_is_not_whole_is_named(tmp_path, capsys):
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "127.0.0.1", "lane1") == 0
+    (folder / "ca-key.pem").write_bytes(keys.make_authority("b", NOW).key_pem())
+    assert make(folder, "lane2") == 2
+    assert "does not belong to" in capsys.readouterr().err
+    (folder / "ca-key.pem").unlink()
+    assert make(folder, "lane2") == 2
+    assert "put the authority's key back" in capsys.readouterr().err
