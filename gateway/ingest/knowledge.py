@@ -6,7 +6,8 @@ Rules of the file
 - A key that somebody has removed is no fault: what it signed leaves force, whatever else is faulty.
 - A command that changes the library leaves a mark, which is looked at every `MARK_S`; what people
   copy or edit by hand is found within `LOOK_S`.
-- Lists come into force on their day, in UTC, also while nothing else happens.
+- Lists come into force on their day, in UTC, also while nothing else happens. A clock that is
+  behind the edition itself takes none out of force, and is told.
 - Loading has a thread of its own: neither receipts nor verdicts wait for it.
 """
 
@@ -26,13 +27,17 @@ from gateway.library.lists import Lists, find_lists, load_lists
 from gateway.library.writing import MARK
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
-from gateway.screening.watchlists import WatchlistError, Watchlists
+from gateway.screening.watchlists import Selection, WatchlistError, Watchlists, clock_fault
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.library import Library
 
 MARK_S: Final = 2.0  # one look at one file; a technician watches `status` after a command
 LOOK_S: Final = 60.0  # twenty thousand specimens take a tenth of a second to look at
+
+LEFT_OUT: Final = "it is left out, the rest is in use"
+STAYS: Final = "nothing new is taken over, while the gateway runs what was in force before stays so"
+RESTARTS: Final = "a restart would leave it out and use the rest"
 
 State = tuple[tuple[str, int, int], ...]
 
@@ -44,12 +49,15 @@ class Known:
     Attributes:
         library: of substances.
         watchlists: in force today.
+        selection: how these were chosen.
         lists_version: of these; costly to ask for.
-        faults: what is left out and why, a sentence each.
+        faults: what is not in use and why, what holds instead, and what a restart would do, a
+            sentence each.
     """
 
     library: Library
     watchlists: Watchlists
+    selection: Selection
     lists_version: str
     faults: tuple[str, ...]
 
@@ -65,8 +73,9 @@ class _Content:
     untrusted: dict[str, str]
 
     def on(self, day: dt.date, faults: tuple[str, ...]) -> Known:
-        watchlists = self.lists.on(day).watchlists
-        return Known(self.library, watchlists, watchlists.version, faults)
+        selection = self.lists.on(day)
+        watchlists = selection.watchlists
+        return Known(self.library, watchlists, selection, watchlists.version, faults)
 
     def without(self, gone: dict[str, str], told: tuple[str, ...]) -> "_Content":
         """The same without packages whose key is withdrawn, and with the faults that tell so."""
@@ -109,12 +118,14 @@ class Knowledge:
         except (SpectraError, WatchlistError) as error:
             raise SettingsError(f"this installation: {error}; install the package again") from error
         self._day = self._today()
-        self._known = self._content.on(self._day, self._content.faults)
+        self._fresh: tuple[str, ...] = ()  # why something newer is not in force
+        self._known = self._content.on(self._day, self._faults())
         self._notices: dict[str, str] = {}
         self._tell()
+        self._tell_clock()
         self._tell_notices()
-        for fault in self._content.faults:
-            self._tell_fault(f"{fault}; it is left out, the rest is in use")
+        for fault in self._known.faults:
+            self._tell_fault(fault)
 
     @property
     def current(self) -> Known:
@@ -122,7 +133,8 @@ class Knowledge:
         day = self._today()
         if day != self._day:
             self._day = day
-            self._put_in_force(self._content, self._known.faults)
+            self._tell_clock()
+            self._put_in_force()
         return self._known
 
     async def run(self) -> None:
@@ -151,30 +163,35 @@ class Knowledge:
         try:
             content = await loop.run_in_executor(self._thread, self._load)
         except (SpectraError, WatchlistError) as error:
-            self._stay((str(error),))
+            self._stay((f"{error}; {STAYS}; a restart would fail",))
             return
         gone = withdrawn(self._content.holdings, content.holdings)
         told = tuple(text for text, key in content.untrusted.items() if key in gone.values())
         fresh = tuple(text for text in content.faults if text not in (*self._content.faults, *told))
         self._tell_withdrawn(gone)
         if not fresh:
-            self._content = content
-            self._put_in_force(content, content.faults)
+            self._content, self._fresh = content, ()
+            self._put_in_force()
             return
         if gone:
             self._content = await loop.run_in_executor(
                 self._thread, self._content.without, gone, told
             )
-        self._stay(fresh)
+        self._stay(tuple(f"{fault}; {STAYS}; {RESTARTS}" for fault in fresh))
 
     def _stay(self, fresh: tuple[str, ...]) -> None:
         """Keep what is in force, and tell which faults are the reason."""
         for fault in fresh:
-            self._tell_fault(f"{fault}; what was in force before stays so")
-        self._put_in_force(self._content, (*self._content.faults, *fresh))
+            self._tell_fault(fault)
+        self._fresh = fresh
+        self._put_in_force()
 
-    def _put_in_force(self, content: _Content, faults: tuple[str, ...]) -> None:
-        before, known = self._known, content.on(self._day, faults)
+    def _faults(self) -> tuple[str, ...]:
+        """Every fault with what it means for what is in force."""
+        return (*(f"{fault}; {LEFT_OUT}" for fault in self._content.faults), *self._fresh)
+
+    def _put_in_force(self) -> None:
+        before, known = self._known, self._content.on(self._day, self._faults())
         self._known = known
         is_other = (before.library.version, before.lists_version) != (
             known.library.version,
@@ -220,11 +237,19 @@ class Knowledge:
     def _tell_notices(self) -> None:
         """Log what somebody should know of the lists from today on, once."""
         lists = self._known.watchlists.lists
-        notices = {entry.list_id: entry.notice_on(self._day) for entry in lists}
+        day = self._known.selection.day
+        notices = {entry.list_id: entry.notice_on(day) for entry in lists}
         for list_id, text in notices.items():
             if text and text != self._notices.get(list_id):
                 self._log.warning("list_notice", list=list_id, text=text)
         self._notices = notices
+
+    def _tell_clock(self) -> None:
+        """Log that the clock cannot be right."""
+        text = clock_fault(self._day)
+        if text:
+            self._counters.count("clock_behind")
+            self._log.error("clock_behind", text=text)
 
     def _tell_withdrawn(self, gone: dict[str, str]) -> None:
         for package, key_id in gone.items():

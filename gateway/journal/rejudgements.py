@@ -128,7 +128,7 @@ def begin_run(
         lists_version: likewise.
         since_ms: of a new run.
         now_ms: wall clock, a label.
-        faults: parts of the library that are left out, a sentence each.
+        faults: parts of the library that are not in use and what holds instead, a sentence each.
     """
     newest: list[tuple[Any, ...]] = connection.execute(
         "SELECT id, library_version, lists_version, since_ms, below_id, ended_ms FROM rejudgings"
@@ -312,7 +312,7 @@ class Progress(msgspec.Struct, frozen=True):
         is_ended: every reading of the last 90 days has been judged again.
         raised: became an alarm.
         lowered: is no alarm any more.
-        faults: parts of the library that are left out, a sentence each.
+        faults: parts of the library that are not in use and what holds instead, a sentence each.
     """
 
     library_version: str

@@ -7,7 +7,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.library.folder import KEYS_MAX, PACKAGES_MAX, Loading, find_files, read_own
+from gateway.library.lists import load_lists
 from gateway.library.reading import read_bytes
+from gateway.library.suspicion import Examination
 from gateway.library.writing import write_whole
 from gateway.spectra.errors import LibraryError, PackageError, SpectraError
 from gateway.spectra.library import load_library
@@ -110,20 +112,23 @@ def installed(directory: Path, package_id: str) -> Package | None:
         return None
 
 
-def install(directory: Path, content: bytes, *, downgrade: bool = False) -> tuple[Package, bool]:
+def install(
+    directory: Path, content: bytes, *, downgrade: bool = False, lists: Path | None = None
+) -> tuple[Package, bool]:
     """Install a package that a trusted key has signed.
 
     Args:
         directory: of the library; made when missing.
         content: the package.
         downgrade: also when a higher version is installed.
+        lists: folder of national lists; its specimens must hold nothing listed.
 
     Returns:
         The package, and whether it was not installed before.
 
     Raises:
         PackageError: malformed, unsigned, not trusted, older than the installed one, or another
-            package of the same version.
+            package of the same version; or a specimen is in doubt and nobody has confirmed it.
         SpectraError: it does not go together with the rest of the library.
     """
     package = read_package(content, trusted_keys(directory))
@@ -134,7 +139,15 @@ def install(directory: Path, content: bytes, *, downgrade: bool = False) -> tupl
         if before.digest == package.digest:
             return package, False
         _check_upgrade(before, package, downgrade=downgrade)
-    _check_fits(directory, package)
+    examination = examination_of(directory, package, lists)
+    for specimen in package.specimens:
+        doubt = examination.judge(specimen).doubt
+        if doubt and not specimen.confirmed:
+            raise PackageError(
+                f"specimen {specimen.specimen_id} of package {manifest.package_id} is in doubt:"
+                f" {doubt}; nothing was installed. Its issuer must take it out, or import it again"
+                " and confirm it"
+            )
     write_whole(path, content)
     return package, True
 
@@ -154,8 +167,11 @@ def _check_upgrade(before: Package, after: Package, *, downgrade: bool) -> None:
         )
 
 
-def _check_fits(directory: Path, package: Package) -> None:
+def examination_of(directory: Path, package: Package, lists: Path | None) -> Examination:
     """Put the package in the place of its older version, with everything else that is good.
+
+    Returns:
+        What judges its specimens by the library as it is without them.
 
     Raises:
         SpectraError: they do not go together.
@@ -163,7 +179,10 @@ def _check_fits(directory: Path, package: Package) -> None:
     loading = Loading(directory, strict=False, without=package.manifest.package_id)
     loading.read()
     loading.add_package(package)
-    loading.finish(load_library())
+    loaded = loading.finish(load_library())
+    together = frozenset(specimen.specimen_id for specimen in package.specimens)
+    found = load_lists(lists, loaded.library, strict=False)
+    return Examination(loaded, found, together)
 
 
 def confirm(directory: Path, specimen_id: str, who_and_why: str) -> Specimen:

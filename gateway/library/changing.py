@@ -16,6 +16,7 @@ from gateway.library.terminal import (
     LibraryOption,
     SettingsOption,
     library_folder,
+    lists_folder,
     today,
     told,
     write,
@@ -71,7 +72,8 @@ def import_files(  # noqa: PLR0913 - the options of the command
         wanted += read_campaign(table, given) if table else []
         if not wanted:
             raise LibraryFolderError("nothing to import; give files, or --table")
-        records = _import(directory, wanted, downgrade=downgrade)
+        lists = lists_folder(settings_path)
+        records = _import(directory, wanted, lists, downgrade=downgrade)
         mark_changed(directory)
     write(records, as_json, showing.show_imports)
     if any(record["error"] for record in records):
@@ -204,22 +206,32 @@ def remove(
 
 
 def _import(
-    directory: Path, wanted: list[tuple[Path, dict[str, str]]], *, downgrade: bool
+    directory: Path,
+    wanted: list[tuple[Path, dict[str, str]]],
+    lists: Path | None,
+    *,
+    downgrade: bool,
 ) -> list[dict[str, Any]]:
     """Import each file with what is said of it; what is wrong becomes its record's error."""
     from gateway.library import folder, showing  # noqa: PLC0415 - see the rules of the file
     from gateway.library.importing import import_file  # noqa: PLC0415 - likewise
+    from gateway.library.lists import load_lists  # noqa: PLC0415 - likewise
+    from gateway.library.suspicion import Examination  # noqa: PLC0415 - likewise
 
     records: list[dict[str, Any]] = []
     loaded: folder.Loaded | None = None
+    examination: Examination | None = None
     for path, said in wanted:
         if _is_package(path):
             # Without looking at what is there: it may be what takes a damaged one's place.
-            records.append(_install(directory, path, downgrade=downgrade))
-            loaded = None
+            records.append(_install(directory, path, lists, downgrade=downgrade))
+            loaded = examination = None
             continue
         loaded = loaded or folder.load(directory)
-        found = import_file(directory, path, said, loaded, today().isoformat())
+        examination = examination or Examination(
+            loaded, load_lists(lists, loaded.library, strict=False)
+        )
+        found = import_file(directory, path, said, loaded, examination, today().isoformat())
         records += [showing.import_record(one) for one in found]
     return records
 
@@ -232,7 +244,7 @@ def _is_package(path: Path) -> bool:
         return False
 
 
-def _install(directory: Path, path: Path, *, downgrade: bool) -> dict[str, Any]:
+def _install(directory: Path, path: Path, lists: Path | None, *, downgrade: bool) -> dict[str, Any]:
     """Install a package; what is wrong with it becomes the record's error."""
     from gateway.library import changes, showing  # noqa: PLC0415 - see the rules of the file
     from gateway.library.reading import read_bytes  # noqa: PLC0415 - likewise
@@ -241,7 +253,7 @@ def _install(directory: Path, path: Path, *, downgrade: bool) -> dict[str, Any]:
 
     try:
         package, is_new = changes.install(
-            directory, read_bytes(path, BYTES_MAX), downgrade=downgrade
+            directory, read_bytes(path, BYTES_MAX), downgrade=downgrade, lists=lists
         )
     except SpectraError as error:
         return {"file": str(path), "package": None, "error": f"{path}: {error}"}

@@ -11,16 +11,17 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.library.changes import trusted_keys
+from gateway.library.changes import examination_of, trusted_keys
 from gateway.library.folder import Loaded, load
 from gateway.library.lists import Lists, load_lists
 from gateway.library.reading import read_bytes
 from gateway.library.remembered import FILE_NAME
+from gateway.library.suspicion import Examination
+from gateway.screening.watchlists import clock_fault
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.fitted import Fit, fit_bands
 from gateway.spectra.library import Library, load_library
 from gateway.spectra.package import Package, read_package
-from gateway.spectra.reference import check_reference
 from gateway.spectra.specimen import Specimen
 from gateway.spectra.stored_zip import BYTES_MAX
 
@@ -71,20 +72,23 @@ def verify(
         LibraryError: the shipped tables cannot be read.
     """
     if packages:
-        return _verify_packages(directory, packages)
+        return _verify_packages(directory, packages, lists_directory)
     loaded = load(directory, strict=False)
     lists = load_lists(lists_directory, loaded.library, strict=False)
     found = Verification(loaded.library.version)
     found.faults += [*loaded.faults, *lists.faults]
     found.packages = len(loaded.packages)
     _check_tables(found, loaded.library)
+    found.warnings += filter(None, [clock_fault(today)])
     _check_lists(found, lists, loaded.library, today)
-    _check_specimens(found, loaded)
+    _check_specimens(found, loaded, lists)
     _check_remembered(found, loaded, directory)
     return found
 
 
-def _verify_packages(directory: Path, paths: list[Path]) -> Verification:
+def _verify_packages(
+    directory: Path, paths: list[Path], lists_directory: Path | None
+) -> Verification:
     found = Verification(load_library().version)
     trusted = trusted_keys(directory)
     for path in paths:
@@ -94,21 +98,24 @@ def _verify_packages(directory: Path, paths: list[Path]) -> Verification:
             found.faults.append(f"{path}: {error}")
             continue
         found.packages += 1
-        _check_package(found, path, package)
+        _check_package(found, path, package, directory, lists_directory)
     return found
 
 
-def _check_package(found: Verification, path: Path, package: Package) -> None:
+def _check_package(
+    found: Verification, path: Path, package: Package, directory: Path, lists: Path | None
+) -> None:
     from gateway.library.publishing import side_of_package  # noqa: PLC0415 - they need each other
 
     try:
         side = side_of_package(package)
+        examination = examination_of(directory, package, lists)
     except SpectraError as error:
         found.faults.append(f"{path}: {error}")
         return
     found.substances += len(side.substances)
     for specimen in package.specimens:
-        _check_specimen(found, specimen, load_library(), f"{path}: ")
+        _check_specimen(found, specimen, examination, f"{path}: ")
 
 
 def _check_tables(found: Verification, library: Library) -> None:
@@ -157,6 +164,7 @@ def _check_look_alikes(found: Verification, library: Library) -> None:
 
 def _check_lists(found: Verification, lists: Lists, library: Library, today: dt.date) -> None:
     selection = lists.on(today)
+    today = selection.day
     found.lists = len(lists.editions) - len(selection.replaced)
     for entry in (*selection.watchlists.lists, *selection.waiting):
         notice = entry.notice_on(today)
@@ -196,25 +204,30 @@ def _check_remembered(found: Verification, loaded: Loaded, directory: Path) -> N
             )
 
 
-def _check_specimens(found: Verification, loaded: Loaded) -> None:
-    shipped = load_library()
+def _check_specimens(found: Verification, loaded: Loaded, lists: Lists) -> None:
+    examination = Examination(loaded, lists)
     for specimen, origin in loaded.specimens.values():
-        library = shipped if specimen.substance_id in shipped.substances else loaded.library
-        _check_specimen(found, specimen, library, f"{origin}: ")
+        _check_specimen(found, specimen, examination, f"{origin}: ")
 
 
-def _check_specimen(found: Verification, specimen: Specimen, library: Library, where: str) -> None:
-    """Hold a specimen against the shipped table of its substance."""
+def _check_specimen(
+    found: Verification, specimen: Specimen, examination: Examination, where: str
+) -> None:
+    """Hold a specimen against the table of its substance and everything else that is known."""
     found.specimens += 1
     name = f"{where}{specimen.specimen_id}"
     try:
-        finding = check_reference(specimen, library)
+        finding = examination.judge(specimen)
     except SpectraError as error:
-        if specimen.substance_id in library.substances:
-            found.faults.append(f"{name}: {error}")
+        found.faults.append(f"{name}: {error}")
         return
     if finding.doubt and not specimen.is_usable:
         found.faults.append(f"{name}: {finding.doubt}; confirm or remove it")
+    elif finding.doubt and not specimen.confirmed:
+        found.faults.append(
+            f"{name}: {finding.doubt}; nobody has confirmed it and it is in use: remove it, or"
+            " import it again"
+        )
     elif finding.doubt:
         found.warnings.append(f"{name}: {finding.doubt}; confirmed: {specimen.confirmed}")
     found.warnings += [f"{name}: {warning}" for warning in finding.warnings]

@@ -12,8 +12,9 @@ from typing import Any
 from gateway.library.changes import keep_specimen
 from gateway.library.folder import Loaded
 from gateway.library.reading import Measurement, read_measurements
+from gateway.library.suspicion import Examination
 from gateway.spectra.errors import SpecimenError, SpectraError
-from gateway.spectra.reference import Finding, check_reference, same_measurement
+from gateway.spectra.reference import Finding, same_measurement
 from gateway.spectra.specimen import NUMBER_FIELDS, REQUIRED, Specimen
 
 OPTIONS = {
@@ -37,7 +38,12 @@ class Imported:
 
 
 def import_file(
-    directory: Path, path: Path, given: Mapping[str, str], loaded: Loaded, imported_on: str
+    directory: Path,
+    path: Path,
+    given: Mapping[str, str],
+    loaded: Loaded,
+    examination: Examination,
+    imported_on: str,
 ) -> list[Imported]:
     """Import every spectrum of a file; what cannot be used is told, the others go on.
 
@@ -46,13 +52,14 @@ def import_file(
         path: of the measured file.
         given: fields of a specimen that the person states; they overrule the file's own.
         loaded: the library as it is; accepted specimens are added to `loaded.specimens`.
+        examination: by this library.
         imported_on: ISO date of today.
     """
     try:
         found = read_measurements(path)
     except SpectraError as error:
         return [Imported(str(path), None, None, f"{path}: {error}")]
-    return [_import(directory, each, given, loaded, imported_on) for each in found]
+    return [_import(directory, each, given, loaded, examination, imported_on) for each in found]
 
 
 def _import(
@@ -60,13 +67,14 @@ def _import(
     measurement: Measurement,
     given: Mapping[str, str],
     loaded: Loaded,
+    examination: Examination,
     imported_on: str,
 ) -> Imported:
     label = measurement.label
     try:
         specimen = make_specimen(measurement, given, imported_on)
         refuse_duplicate(specimen, loaded)
-        finding = check_reference(specimen, loaded.library)
+        finding = examination.judge(specimen)
         specimen = _with_doubt(specimen, finding.doubt)
         keep_specimen(directory, specimen)
     except SpectraError as error:

@@ -6,13 +6,14 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from gateway.library.reading import read_bytes
 from gateway.screening.watchlists import (
     LIST_BYTES_MAX,
     Selection,
     Watchlist,
     WatchlistError,
-    Watchlists,
     check_watchlists,
     load_watchlists,
     parse_watchlist,
@@ -50,7 +51,8 @@ def load_lists(directory: Path | None, library: Library, *, strict: bool = True)
     Args:
         directory: holds `*.toml`; None, or one that does not exist = the shipped lists.
         library: must know every substance that is named.
-        strict: raise for whatever is faulty, instead of leaving it out.
+        strict: raise for whatever is faulty, instead of leaving it out. Of a list only the entries
+            that the library does not know are left out: the others are looked for.
 
     Raises:
         WatchlistError: a list is faulty, when `strict`; names the file and the remedy.
@@ -68,11 +70,14 @@ def load_lists(directory: Path | None, library: Library, *, strict: bool = True)
         faults.append(str(error))
     for path in paths[:LISTS_MAX]:
         try:
-            found = _read(path, library)
+            found, unknown = _read(path, library, strict=strict)
         except WatchlistError as error:
             if strict:
                 raise
             faults.append(str(error))
+            continue
+        faults += unknown
+        if found is None:
             continue
         files.setdefault(found, str(path))
     if len(paths) > LISTS_MAX:
@@ -98,20 +103,32 @@ def find_lists(directory: Path | None) -> list[Path]:
         ) from error
 
 
-def _read(path: Path, library: Library) -> Watchlist:
+def _read(path: Path, library: Library, *, strict: bool) -> tuple[Watchlist | None, list[str]]:
     """Read one list and hold it against the library.
 
+    Returns:
+        The list without the entries that the library does not know, None when it knows none of
+        them, and a sentence for each that was left out.
+
     Raises:
-        WatchlistError: names the file.
+        WatchlistError: it cannot be used, or not all of it when `strict`; names the file.
     """
     try:
         text = read_bytes(path, LIST_BYTES_MAX).decode("utf-8")
         found = parse_watchlist(path.name, text)
-        check_watchlists(Watchlists((found,)), library)
     except FormatError as error:
         raise WatchlistError(f"watchlist {path}: {error}") from None
     except UnicodeDecodeError:
         raise WatchlistError(f"watchlist {path} is not UTF-8 text; save it as UTF-8") from None
     except WatchlistError as error:
         raise WatchlistError(f"{path.parent}: {error}") from None
-    return found
+    entries = tuple(row for row in found.entries if row.substance_id in library.substances)
+    unknown = [
+        f"{path}: an entry of watchlist {found.list_id} names {row.substance_id!r}, which the"
+        " library does not know; add it to the library or correct the name"
+        for row in found.entries
+        if row not in entries
+    ]
+    if strict and unknown:
+        raise WatchlistError(unknown[0])
+    return (msgspec.structs.replace(found, entries=entries) if entries else None), unknown

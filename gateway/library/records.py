@@ -176,6 +176,7 @@ def lists_record(found: Lists, loaded: Loaded, today: dt.date) -> list[dict[str,
         today: decides what has expired.
     """
     selection = found.on(today)
+    today = selection.day
     in_use = selection.watchlists.lists
     states: list[tuple[Watchlist, str]] = [
         (entry, entry.state_on(today)) for entry in (*in_use, *selection.waiting)
@@ -218,20 +219,29 @@ def _look_alikes(loaded: Loaded, substance_id: str) -> list[dict[str, Any]]:
     """Substances it may be taken for, both ways, with the bands that separate the two."""
     library = loaded.library
     found = []
-    for listed, others in library.confounders.items():
-        for other, separating in others.items():
-            if substance_id in (listed, other):
-                alike = other if substance_id == listed else listed
-                found.append(
-                    {
-                        "substance_id": alike,
-                        "name": library[alike].name_in("en"),
-                        "separating_cm1": list(separating),
-                        "bands_of": listed,
-                        "bands_of_name": library[listed].name_in("en"),
-                    }
-                )
+    for pair in library.pairs:
+        if substance_id in (pair.substance_id, pair.other_id):
+            is_first = substance_id == pair.substance_id
+            alike, state = (
+                (pair.other_id, pair.other_state) if is_first else (pair.substance_id, pair.state)
+            )
+            found.append(
+                {
+                    "substance_id": alike,
+                    "state": state,
+                    "name": _stated(library[alike].name_in("en"), state),
+                    "separating_cm1": list(pair.separating_cm1),
+                    "bands_of": pair.substance_id,
+                    "bands_of_state": pair.state,
+                    "bands_of_name": _stated(library[pair.substance_id].name_in("en"), pair.state),
+                }
+            )
     return found
+
+
+def _stated(name: str, state: str) -> str:
+    """A name with the form that is meant, as people write it."""
+    return f"{name} ({state.replace('_', ' ')})" if state else name
 
 
 def find_substance(loaded: Loaded, name: str) -> str:

@@ -124,9 +124,10 @@ def show_substance(record: Record, console: Console) -> None:
             )
         )
     for row in record["look_alikes"]:
-        places = " ".join(f"{place:g}" for place in row["separating_cm1"]) or "none"
+        places = " ".join(f"{place:g}" for place in row["separating_cm1"])
+        told = f"separated by {places} cm-1" if places else "not separated by any band"
         console.print(
-            f"look-alike {row['name']}: separated by {places} cm-1 of {row['bands_of_name']}",
+            f"look-alike {row['name']}: {told} of {row['bands_of_name']}",
             markup=False,
             highlight=False,
         )

@@ -32,13 +32,14 @@ def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str,
         The longer text, substance id -> CAS number of all its rows, and the ids in `more`.
 
     Raises:
-        LibraryError: a column is unknown, or a substance has another CAS number.
+        LibraryError: a column or a category is unknown, or a substance has another CAS number.
     """
     columns = next(csv.reader(table.splitlines()))
     cas = cas_numbers(table)
     output = io.StringIO()
     writer = csv.DictWriter(output, columns, restval="", lineterminator="\n")
     rows = _substance_rows(more, columns, f"{SUBSTANCES} of {origin}")
+    allowed = {row["category"] for row in csv.DictReader(table.splitlines())}
     for row in rows:
         key, number = row["substance_id"], row.get("cas", "")
         if cas.get(key, number) != number:
@@ -47,6 +48,12 @@ def merge_substances(table: str, more: str, origin: str) -> tuple[str, dict[str,
                 " the library; give the new substance an id of its own"
             )
         if key not in cas:
+            if row.get("category", "") not in allowed:
+                raise LibraryError(
+                    f"{SUBSTANCES} of {origin}: {key} has category"
+                    f" {row.get('category', '')[:60]!r}, which is none of"
+                    f" {', '.join(sorted(allowed))}"
+                )
             cas[key] = number
             writer.writerow(row)
     return table.rstrip("\n") + "\n" + output.getvalue(), cas, [row["substance_id"] for row in rows]

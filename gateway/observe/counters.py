@@ -31,7 +31,7 @@ NAMES: Final[Mapping[str, str]] = {
     "calibration_made": "a measured standard has set an instrument's axis",
     "calibration_failed": "a measured standard could not set an instrument's axis",
     # The library, and stored readings judged again with another one.
-    "library_fault": "a part of the library or a list is faulty and left out",
+    "library_fault": "a part of the library or a list is faulty and not in use",
     "library_withdrawn": "a package left force because its key is trusted no longer",
     "rejudged": "a stored reading was judged again",
     "rejudged_changed": "its verdict or its substances are others now",
@@ -46,6 +46,7 @@ NAMES: Final[Mapping[str, str]] = {
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
     "task_failed": "a part met an unforeseen fault and was started again",
+    "clock_behind": "the clock says a day before this edition was made",
     "log_dropped": "a line of the log that nobody took in time",
 }
 

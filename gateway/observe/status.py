@@ -3,6 +3,7 @@
 Reads the journal only; works while the gateway runs and after it has died.
 """
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.store import connect, fault
 from gateway.screening.standing import INSTRUMENT_FAULTS
+from gateway.screening.watchlists import clock_fault
 from gateway.settings import NodeSettings, Settings
 
 DAY_S = 86_400
@@ -58,7 +60,10 @@ class NodeState(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The post at a glance; counts are since the journal began."""
+    """The post at a glance; counts are since the journal began.
+
+    `clock_fault` says why this computer's clock cannot be right, empty when it can.
+    """
 
     post: str
     running: bool
@@ -71,12 +76,13 @@ class Status(msgspec.Struct, frozen=True):
     alert_fault: str
     counters: dict[str, int]
     library: Progress | None = None
+    clock_fault: str = ""
 
     @property
     def is_well(self) -> bool:
         """Say whether nobody needs to look now.
 
-        It runs, all nodes are well and calibrated, no alert is stuck.
+        It runs, all nodes are well and calibrated, no alert is stuck, the clock can be right.
 
         What was lost or refused long ago is shown, but does not make a post unwell for ever.
         """
@@ -87,6 +93,7 @@ class Status(msgspec.Struct, frozen=True):
                 for node in self.nodes
             )
             and not self.alert_fault
+            and not self.clock_fault
             and not (self.library and self.library.faults)
         )
 
@@ -159,6 +166,7 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
             _rows(connection, "SELECT name, sum(count) FROM counters GROUP BY name ORDER BY name")
         ),
         library=read_progress(connection),
+        clock_fault=clock_fault(dt.datetime.fromtimestamp(now_ms / 1_000, dt.UTC).date()),
     )
 
 
@@ -240,10 +248,7 @@ def _age(state: NodeState) -> Text:
 
 def show(status: Status, console: Console, now_ms: int) -> None:
     """Draw the status for a person."""
-    console.print(
-        f"[bold]post {status.post}[/bold]  "
-        + ("[green]gateway runs[/green]" if status.running else "[red]gateway does not run[/red]")
-    )
+    _show_head(status, console)
     table = Table(box=None, pad_edge=False)
     columns = ("node", "state", "seen", "instrument", "axis set", "config", "records")
     for column in columns:
@@ -286,6 +291,16 @@ def show(status: Status, console: Console, now_ms: int) -> None:
     console.print(f"counted: {counted or 'nothing'}")
 
 
+def _show_head(status: Status, console: Console) -> None:
+    """Draw what concerns the whole post: whether it runs, and whether its clock can be right."""
+    console.print(
+        f"[bold]post {status.post}[/bold]  "
+        + ("[green]gateway runs[/green]" if status.running else "[red]gateway does not run[/red]")
+    )
+    if status.clock_fault:
+        console.print("[red]clock:[/red]", Text(status.clock_fault), soft_wrap=True)
+
+
 def _show_library(library: Progress, console: Console) -> None:
     """Draw the library in use, and what it changed in stored readings."""
     told = "judged again" if library.is_ended else "being judged again"
@@ -297,4 +312,4 @@ def _show_library(library: Progress, console: Console) -> None:
             " harmattan library rejudged"
         )
     for text in library.faults:
-        console.print("[red]library:[/red]", Text(f"{text}; left out"))
+        console.print("[red]library:[/red]", Text(text), soft_wrap=True)

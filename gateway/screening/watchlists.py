@@ -232,11 +232,13 @@ class Selection:
     """What a day's date makes of all the editions there are.
 
     Attributes:
+        day: by which the lists were chosen, never before `edition_day`.
         watchlists: to screen with on that day.
         waiting: editions that come into force later.
         replaced: editions that one in force has replaced.
     """
 
+    day: dt.date
     watchlists: Watchlists
     waiting: tuple[Watchlist, ...]
     replaced: tuple[Watchlist, ...]
@@ -249,10 +251,14 @@ def select_watchlists(editions: Iterable[Watchlist], day: dt.date) -> Selection:
     before it holds. Of two with one id that have begun the one with the later date holds, of two
     with one date the first.
 
+    A clock can lose its time, this program cannot run before it was made: a day before that is
+    taken for that day, or a clock that says 1970 would take lists out of force.
+
     Args:
         editions: the shipped ones first.
-        day: against which their dates are held.
+        day: against which their dates are held, by this computer's clock.
     """
+    day = max(day, edition_day())
     held: dict[str, Watchlist] = {}
     waiting, replaced = [], []
     for entry in editions:
@@ -267,7 +273,23 @@ def select_watchlists(editions: Iterable[Watchlist], day: dt.date) -> Selection:
             replaced.append(before)
         held[entry.list_id] = entry
     lists = Watchlists(tuple(held[key] for key in sorted(held)))
-    return Selection(lists, tuple(waiting), tuple(replaced))
+    return Selection(day, lists, tuple(waiting), tuple(replaced))
+
+
+def edition_day() -> dt.date:
+    """The newest date of the shipped lists: it was not earlier when this program was made."""
+    return max(entry.date for entry in load_watchlists().lists)
+
+
+def clock_fault(day: dt.date) -> str:
+    """What somebody should know of a clock that says this day; empty = nothing."""
+    made = edition_day()
+    if day >= made:
+        return ""
+    return (
+        f"this computer's clock says {day}, but this edition was made on {made} or later; set the"
+        f" clock, until then lists are chosen as on {made}"
+    )
 
 
 @lru_cache(maxsize=1)

@@ -113,6 +113,23 @@ class Entry:
     bands: tuple[Band, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two forms of substances that share a strong band; a row of the table of confounders.
+
+    Attributes:
+        substance_id, state: whose bands separate the two; the state is empty for the usual one.
+        other_id, other_state: what it may be taken for.
+        separating_cm1: bands of the first that the second does not have; may be empty.
+    """
+
+    substance_id: str
+    state: str
+    other_id: str
+    other_state: str
+    separating_cm1: tuple[float, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class BandArrays:
     """All bands of the library side by side; arrays of shape (b,), grouped by entry.
@@ -160,6 +177,7 @@ class Library:
         sources: source_id -> text.
         grades: grade -> what it is worth.
         confounders: substance_id -> look-alikes by a strong band, with the bands that separate.
+        pairs: the same by the states of the two, every pair of them.
         version: edition and digest of the tables.
         entries: every state and specimen with bands, in the order of `arrays.entry`.
         active_ids: ids of the substances with bands, in the order of their first entries.
@@ -170,6 +188,7 @@ class Library:
     sources: dict[str, str]
     grades: dict[str, Grade]
     confounders: dict[str, dict[str, tuple[float, ...]]]
+    pairs: tuple[Pair, ...]
     version: str
     entries: tuple[Entry, ...]
     active_ids: tuple[str, ...]
@@ -315,6 +334,7 @@ def build_library(
             f"bands.csv: no substance named {sorted(bands)}; add it to substances.csv"
         )
     confounders: dict[str, dict[str, tuple[float, ...]]] = {}
+    pairs: list[Pair] = []
     for row in _rows("confounders", texts["confounders"]):
         for key in ("substance_id", "confounder_id"):
             if row[key] not in substances:
@@ -322,12 +342,16 @@ def build_library(
         separating = tuple(float(word) for word in row["separating_bands_cm1"].split())
         known = confounders.setdefault(row["substance_id"], {})
         known.setdefault(row["confounder_id"], separating)
+        forms = row.get("state", ""), row.get("confounder_state", "")
+        ids = row["substance_id"], row["confounder_id"]
+        pairs.append(Pair(ids[0], forms[0], ids[1], forms[1], separating))
     digest = hashlib.sha256("\0".join(texts[name] for name in TABLES).encode()).hexdigest()
     return Library(
         substances=substances,
         sources=sources,
         grades=grades,
         confounders=confounders,
+        pairs=tuple(pairs),
         version=f"{EDITION}-{digest[:8]}",
         entries=tuple(entries),
         active_ids=tuple(dict.fromkeys(entry.substance_id for entry in entries)),

@@ -48,6 +48,14 @@ DISPLACED_BANDS_MIN = 3
 SAME_CORRELATION_MIN = 0.99999
 """Two measurements differ by their noise; a copy in another unit or format does not."""
 
+STRONG_SHARE_MIN = 0.3
+"""A band of this share of the strongest stands in every table: one that does not is foreign."""
+
+STRONG_RANGE_CM1 = (250.0, 2_000.0)
+"""Below lies the edge of the laser's filter; above, tables need not go and axes are off by more."""
+
+STRONG_NAMED_MAX = 3
+
 COARSE_CM1 = 12.0
 MOVE_CM1_MAX = 15.0
 """Larger errors of an axis are not recognised; an infrared spectrum would fit by chance."""
@@ -111,7 +119,8 @@ def check_reference(specimen: Specimen, library: Library) -> Finding:
     fits = [_compare(table, bands, prepared) for table in tables]
     best = max(fits, key=lambda fit: fit.share, default=_Fit(1.0, "", ()))
     warnings = (*best.warnings, *_warnings(specimen, prepared, snr))
-    return Finding(snr, bands.count, best.doubt, warnings)
+    doubt = best.doubt or _foreign_bands(specimen, library, bands, prepared)
+    return Finding(snr, bands.count, doubt, warnings)
 
 
 def same_measurement(first: Specimen, second: Specimen) -> bool:
@@ -196,6 +205,36 @@ def _compare(table: tuple[Band, ...], bands: MeasuredBands, prepared: Prepared) 
         wrong = f"its bands lie {median:+.1f} cm^-1 from the table's; calibrate and measure again"
         return _Fit(share, "", (wrong,))
     return _Fit(share, "", ())
+
+
+def _foreign_bands(
+    specimen: Specimen, library: Library, bands: MeasuredBands, prepared: Prepared
+) -> str:
+    """The doubt that strong bands give rise to which no table of the substance has, else empty."""
+    table = [
+        band
+        for entry in library.entries
+        if entry.substance_id == specimen.substance_id and entry.specimen_id is None
+        for band in entry.bands
+    ]
+    if not table or not bands.sharp.any():
+        return ""
+    place = np.array([band.shift_cm1 for band in table])
+    window = np.array([band.uncertainty_cm1 for band in table]) + AXIS_ERROR_CM1_MAX
+    window = np.maximum(window, 0.5 * prepared.resolution_cm1)
+    known = (np.abs(bands.shift_cm1[:, None] - place) <= window).any(axis=1)
+    low, high = STRONG_RANGE_CM1
+    inside = (bands.shift_cm1 >= low) & (bands.shift_cm1 <= high)
+    least = STRONG_SHARE_MIN * float(bands.height[bands.sharp].max())
+    odd = np.flatnonzero(bands.sharp & inside & ~known & (bands.height >= least))
+    if not odd.size:
+        return ""
+    odd = odd[np.argsort(-bands.height[odd])][:STRONG_NAMED_MAX]
+    told = ", ".join(f"{bands.shift_cm1[index]:.0f}" for index in odd)
+    return (
+        f"strong bands that its table does not have, at {told} cm^-1: contaminated, another form,"
+        " or a wrong axis"
+    )
 
 
 def _fitting_move(place: FloatArray, weight: FloatArray, measured_cm1: FloatArray) -> float:

@@ -23,6 +23,7 @@ from tests.gateway.library.national import (
     SUBSTANCE_ID,
     packed,
     specimen,
+    urea,
     write_library,
     write_list,
 )
@@ -123,10 +124,11 @@ def test_a_fault_in_what_is_new_leaves_the_old_in_force(tmp_path, free_port):
             mark_changed(tmp_path / "library")
             told = await log.event("library_fault")
             assert "name_it" in told["text"]
-            assert "what was in force before stays so" in told["text"]
+            assert "what was in force before stays so; a restart would leave it" in told["text"]
             assert (await measure(node, log, 2, salt(2)))["verdict"] == "alarm"
             await log.event("library_noted", faults=3)  # and what follows from it
             assert "name_it" in found()[0]
+            assert all("stays so; a restart would leave it out" in text for text in found())
             substances.write_text(good)
             mark_changed(tmp_path / "library")
             await log.event("library_noted", 2, faults=0)
@@ -156,8 +158,8 @@ def test_what_a_withdrawn_key_has_signed_leaves_force(tmp_path, free_port, monke
         path = write_settings(tmp_path, free_port)
         key_path = install_signed(library)
         regional = Ed25519PrivateKey.from_private_bytes(bytes(32))
-        urea = specimen(3, substance_id="urea")
-        install_signed(library, regional, specimens=[urea], substances="", package_id="regional")
+        alike = specimen(3, substance_id="urea", confirmed="A. Person: like the salt, for a test")
+        install_signed(library, regional, specimens=[alike], substances="", package_id="regional")
         async with running(path) as log, connected(free_port) as node:
             assert "+national.1.0-" in (await log.event("library"))["version"]
             await node.be_born(next_seq=3)
@@ -216,7 +218,7 @@ def test_a_withdrawn_key_is_heeded_beside_a_fault_that_leaves_the_rest(tmp_path,
     async def story():
         path = write_settings(tmp_path, free_port)
         key_path = install_signed(library)
-        own = keep_specimen(library, specimen(3, substance_id="urea"))
+        own = keep_specimen(library, urea(3))
         write_list(tmp_path / "lists")
         async with running(path) as log:
             before = await log.event("library")
@@ -273,6 +275,26 @@ def test_a_list_that_expires_is_told_at_midnight_and_stays_in_use(tmp_path, free
             clock.append(DAY_NS)
             assert "used until somebody" in (await log.event("list_notice"))["text"]
             assert (await measure(node, log, 2, salt(2)))["verdict"] == "alarm"
+
+    asyncio.run(story())
+
+
+def test_a_dead_clock_takes_no_list_out_of_force(tmp_path, free_port, clock):
+    """The regulation began in 2021, a national list begins tomorrow by no clock of 2000."""
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        write_library(tmp_path / "library")
+        write_list(tmp_path / "lists", LIST.replace("date =", "valid_from = 2026-12-24\ndate ="))
+        real_ns = time.time_ns()
+        clock.append(946_684_800 * 10**9 - real_ns)  # the first of January 2000
+        async with running(path) as log:
+            assert "eu-2019-1148" in (await log.event("library"))["lists"]
+            assert "national" not in (await log.event("library"))["lists"]
+            assert "clock says 2000-01-01" in (await log.event("clock_behind"))["text"]
+            clock.append(real_ns - 946_684_800 * 10**9 + 400 * DAY_NS)  # somebody sets it
+            assert "national" in (await log.event("library", 2))["lists"]
+            assert len(log.events("clock_behind")) == 1
 
     asyncio.run(story())
 
@@ -340,6 +362,8 @@ def test_an_old_fault_does_not_stop_what_is_new(tmp_path, free_port):
             mark_changed(tmp_path / "library")
             assert "+own-" in (await log.event("library", 2))["version"]
             assert (await log.event("library_noted", 2))["faults"] == 1
+            (told,) = faults_in_status(tmp_path)
+            assert told.endswith("it is left out, the rest is in use")
             assert len(log.events("library_fault")) == 1
 
     asyncio.run(story())

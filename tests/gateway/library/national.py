@@ -11,6 +11,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.library.changes import keep_specimen
+from gateway.spectra.library import load_library
 from gateway.spectra.package import FORMAT, FORMAT_VERSION, Manifest, make_package
 from gateway.spectra.specimen import Specimen
 
@@ -77,6 +78,12 @@ def specimen(seed=1, **changes):
         "imported_on": "2026-11-21",
     }
     return Specimen(**(fields | changes))
+
+
+def urea(seed=1):
+    """A specimen of a substance that is shipped."""
+    bands = {band.shift_cm1: band.rel_intensity for band in load_library()["urea"].bands}
+    return specimen(seed, substance_id="urea", intensity=light_of(AXIS, seed, bands=bands))
 
 
 def write_library(directory: Path, seed: int = 1) -> Specimen:

@@ -342,6 +342,42 @@ def test_a_faulty_list_is_named_and_the_others_are_shown(call, tmp_path):
     assert "pgs" in printed
 
 
+def test_an_unknown_substance_costs_a_list_that_entry_only(call, call_json, tmp_path):
+    write_list(tmp_path / "lists", LIST + '[[entries]]\nsubstance_id = "sucrose"\n')
+    _, found = call_json("lists", "--lists", "lists")
+    national = next(row for row in found if row["list_id"] == "national")
+    assert [entry["substance_id"] for entry in national["entries"]] == ["sucrose"]
+    code, _, said = call("lists", "--lists", "lists")
+    assert (code, "left out" in said) == (0, True)
+    assert f"an entry of watchlist national names '{SUBSTANCE_ID}'" in said
+    write_library(tmp_path / "library")
+    _, found = call_json("lists", "--lists", "lists")
+    national = next(row for row in found if row["list_id"] == "national")
+    assert len(national["entries"]) == 2
+
+
+def test_a_look_alike_is_named_with_its_form(call, call_json):
+    _, found = call_json("show", "sodium_nitrate")
+    told = {(row["name"], row["bands_of_name"]) for row in found["look_alikes"]}
+    assert ("Ammonium nitrate (solution)", "Sodium nitrate (solution)") in told
+    assert ("Ammonium nitrate", "Sodium nitrate (solution)") in told
+    _, printed, _ = call("show", "sodium_nitrate")
+    line = "look-alike Ammonium nitrate (solution): not separated by any band of Sodium nitrate"
+    assert f"{line} (solution)" in printed
+    assert "none cm-1" not in printed
+
+
+def test_an_unknown_category_is_refused_with_the_words_there_are(call, tmp_path):
+    write_library(tmp_path / "library")
+    path = tmp_path / "library" / "substances.csv"
+    for text in (SUBSTANCES.replace("precursor", "benign"), f"substance_id\n{SUBSTANCE_ID}\n"):
+        path.write_text(text, encoding="utf-8")
+        code, _, said = call("import", write_spectrum(tmp_path / "a.csv", 4), *SAID)
+        assert code == 2
+        assert f"{SUBSTANCE_ID} has category" in said
+        assert "none of detergent, drug, excipient" in said
+
+
 def test_rejudged_needs_a_journal(call, tmp_path, free_port):
     code, _, said = call("rejudged", "--settings", write_settings(tmp_path, free_port))
     assert (code, "does not exist" in said) == (2, True)

@@ -13,7 +13,7 @@ from gateway.library.changes import install, keep_specimen, trust
 from gateway.library.folder import load
 from gateway.library.holdings import Holdings, withdrawn, without
 from gateway.spectra.library import BandArrays
-from tests.gateway.library.national import KEY, SUBSTANCE_ID, packed, specimen, write_library
+from tests.gateway.library.national import KEY, SUBSTANCE_ID, packed, specimen, urea, write_library
 
 HELD = Holdings(
     keys={"a.pub": "k1", "b.pub": "k2", "c.pub": "k2"},
@@ -50,10 +50,6 @@ def test_a_folder_of_keys_that_cannot_be_read_withdraws_nothing(tmp_path):
     now = load(tmp_path, strict=False)
     assert "at most 64" in now.faults[0]
     assert withdrawn(before, now.holdings) == {}
-
-
-def urea(seed):
-    return specimen(seed, substance_id="urea")
 
 
 def put_own(folder):

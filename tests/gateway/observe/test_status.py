@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -114,7 +115,46 @@ def test_an_alert_that_is_stuck_is_a_reason_to_look(tmp_path, free_port):
             assert (found.alerts_waiting, found.is_well) == (1, False)
         console = Console(record=True, width=200)
         observing.show(read(path), console, wall_ms())
-        assert "127.0.0.1:1/alerts is not reached" in console.export_text()
+        told = console.export_text()
+        assert "127.0.0.1:1/alerts is not reached" in told
+        assert "clock:" not in told
+
+    asyncio.run(story())
+
+
+def test_a_clock_that_cannot_be_right_is_a_reason_to_look(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log:
+            await log.event("library_noted")
+            assert read(path).clock_fault == ""
+            found = read(path, now_ms=946_684_800_000)
+            well = dict.fromkeys(("alert_fault", "clock_fault"), "") | {"nodes": ()}
+            assert msgspec.structs.replace(found, **well).is_well
+            well["clock_fault"] = found.clock_fault
+            assert not msgspec.structs.replace(found, **well).is_well
+        console = Console(record=True, width=200)
+        observing.show(found, console, 946_684_800_000)
+        assert "clock: this computer's clock says 2000-01-01" in console.export_text()
+
+    asyncio.run(story())
+
+
+def test_a_fault_of_the_library_is_shown_in_its_own_words(tmp_path, free_port):
+    """What holds is known to the gateway, not to the one who looks."""
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log:
+            await log.event("library_noted")
+            found = read(path)
+        faults = ("x.hlp: damaged; what was in force before stays so",)
+        found = msgspec.structs.replace(
+            found, library=msgspec.structs.replace(found.library, faults=faults)
+        )
+        console = Console(record=True, width=200)
+        observing.show(found, console, wall_ms())
+        assert f"library: {faults[0]}\n" in console.export_text()
 
     asyncio.run(story())
 

@@ -11,6 +11,8 @@ from gateway.screening.watchlists import (
     WatchlistError,
     Watchlists,
     check_watchlists,
+    clock_fault,
+    edition_day,
     load_watchlists,
     parse_watchlist,
     select_watchlists,
@@ -208,6 +210,28 @@ def test_a_new_list_with_a_future_day_lists_nothing_yet():
     assert select_watchlists([new], DAY).watchlists.substance_ids == frozenset()
     later = select_watchlists([new], dt.date(2027, 1, 1)).watchlists
     assert later.substance_ids == {"sucrose"}
+
+
+@pytest.mark.parametrize("day", [dt.date(1970, 1, 1), dt.date(2000, 1, 1), dt.date(2020, 6, 1)])
+def test_a_clock_that_lost_its_time_takes_no_list_out_of_force(day):
+    shipped = load_watchlists().lists
+    made = edition_day()
+    assert made == max(entry.date for entry in shipped)
+    tomorrow = made + dt.timedelta(days=1)
+    due, later = (
+        parse_watchlist("x", GOOD.replace("local", name).replace("source", f"{begins}\nsource"))
+        for name, begins in (("due", f"valid_from = {made}"), ("later", f"valid_from = {tomorrow}"))
+    )
+    found = select_watchlists((*shipped, due, later), day)
+    assert set(found.watchlists.lists) == {*shipped, due}
+    assert (found.day, found.waiting) == (made, (later,))
+    assert f"clock says {day}" in clock_fault(day)
+
+
+def test_a_clock_that_can_be_right_is_believed():
+    assert clock_fault(edition_day()) == ""
+    day = edition_day() + dt.timedelta(days=400)
+    assert select_watchlists(load_watchlists().lists, day).day == day
 
 
 def test_an_expired_list_is_used_and_told():
