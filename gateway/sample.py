@@ -19,7 +19,7 @@ from gateway.spectra.calibration import Calibration
 from gateway.spectra.columns import AxisUnit, read_columns
 from gateway.spectra.detector import clipped
 from gateway.spectra.errors import FormatError
-from gateway.spectra.exposures import against_average
+from gateway.spectra.exposures import against_average, are_alike
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
 from gateway.spectra.origin import (
     MEASURED_MS_MAX,
@@ -30,6 +30,7 @@ from gateway.spectra.origin import (
     origin_of,
     read_origin,
 )
+from gateway.spectra.quality import measure_condition
 from gateway.spectra.spc import looks_like_spc, parse_spc
 from gateway.spectra.spectrum import FloatArray, Spectrum
 
@@ -65,12 +66,16 @@ class Sample:
         origin: instrument, time and laser, as far as anybody says.
         axis_stated: file or person say that the axis is a Raman shift; its numbers are believed.
         ray_count: cosmic rays found against the average of several exposures.
+        exposures: the single ones of an average, as measured; empty for a file alone.
+        exposures_alike: they can be of one sample.
     """
 
     spectrum: Spectrum
     origin: Origin
     axis_stated: bool
     ray_count: int = 0
+    exposures: tuple[Spectrum, ...] = ()
+    exposures_alike: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,8 @@ def read_average(
     first = samples[0]
     for file, sample in zip(files[1:], samples[1:], strict=True):
         _check_together(files[0], first, file, sample)
-    mean, hits = against_average(np.stack([one.spectrum.intensity_counts for one in samples]))
+    frames = np.stack([one.spectrum.intensity_counts for one in samples])
+    mean, hits = against_average(frames)
     full = [one.spectrum.saturated for one in samples if one.spectrum.saturated is not None]
     struck = hits.astype(np.int8)
     starts = (np.diff(struck, axis=1, prepend=0) > 0).sum()
@@ -160,7 +166,14 @@ def read_average(
         intensity_counts=mean,
         saturated=np.logical_or.reduce(full) if full else None,
     )
-    return replace(first, spectrum=spectrum, ray_count=int(starts))
+    width_cm1 = measure_condition(spectrum.axis_cm1, mean).resolution_cm1
+    return replace(
+        first,
+        spectrum=spectrum,
+        ray_count=int(starts),
+        exposures=tuple(one.spectrum for one in samples),
+        exposures_alike=are_alike(frames, spectrum.axis_cm1, width_cm1),
+    )
 
 
 def dated(origin: Origin, file: Path) -> Origin:

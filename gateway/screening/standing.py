@@ -50,6 +50,9 @@ UNJUDGEABLE = frozenset(
 NO_SPECTRUM = frozenset({"not_raman", "constant"})
 """Reasons of files that no calibration would change either: there is nothing to calibrate."""
 
+NAMED = frozenset({"exposure_listed"})
+"""Reasons that are inconclusive already and name a listed substance that must not be lost."""
+
 WHY = {
     "absent": "not_calibrated",
     "expired": "calibration_expired",
@@ -330,7 +333,7 @@ def hold_back(verdict: Verdict, standing: Standing, watchlists: Watchlists) -> V
     """
     state = standing.record.state
     carried = msgspec.structs.replace(verdict, calibration=standing.record)
-    if state in {"valid", "assumed"} or verdict.reason_id in UNJUDGEABLE | NO_SPECTRUM:
+    if state in {"valid", "assumed"} or verdict.reason_id in UNJUDGEABLE | NO_SPECTRUM | NAMED:
         return carried
     why = WHY[state]
     if verdict.verdict != "alarm":

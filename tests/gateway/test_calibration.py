@@ -290,12 +290,22 @@ def test_a_standard_on_an_axis_of_two_readings_is_asked_about(call, tmp_path, st
     assert abs(json.loads(printed)["offset_cm1"]) < 0.5
 
 
-def test_exposures_are_averaged_without_their_cosmic_rays(call, tmp_path):
-    """A ray as wide as a band is seen in no single exposure."""
+@pytest.mark.parametrize(
+    "place_cm1,half_cm1,verdict,reason_id",
+    [
+        (1000.0, 0.8, "clear", "harmless_found"),
+        (1000.0, 6.0, "inconclusive", "exposure_listed"),  # urea would look like that
+        (1950.0, 6.0, "inconclusive", "exposures_differ"),
+    ],
+)
+def test_exposures_are_averaged_without_their_cosmic_rays(
+    call, tmp_path, place_cm1, half_cm1, verdict, reason_id
+):
+    """A ray as wide as a band is seen in no single exposure, and may be one: never clear."""
     library = load_library()
     light = measure(library, {"sucrose": 1.0}, 400.0, np.random.default_rng(2), EXACT)
     axis, counts = light.axis_cm1, light.intensity_counts
-    ray = 1.5 * np.ptp(counts) * np.exp(-(((axis - 1000.0) / 6.0) ** 2))
+    ray = 1.5 * np.ptp(counts) * np.exp(-(((axis - place_cm1) / half_cm1) ** 2))
     rng = np.random.default_rng(3)
     noise = np.sqrt(np.maximum(counts, 1.0))
     files = [
@@ -303,16 +313,39 @@ def test_exposures_are_averaged_without_their_cosmic_rays(call, tmp_path):
         for number, struck in enumerate((0.0, ray, 0.0))
     ]
     _, alone, _ = judged(call, files[1])
-    assert any(abs(place - 1000.0) < 8.0 for place in alone["unexplained_cm1"])
+    shown = any(abs(place - place_cm1) < 8.0 for place in alone["unexplained_cm1"])
+    assert shown == (half_cm1 > 2.0)
     code, printed, _ = call("identify", "--json", "--average", *files)
     told = json.loads(printed)
-    assert (code, told["verdict"], told["hits"][0]["substance_id"]) == (0, "clear", "sucrose")
+    assert (code, told["hits"][0]["substance_id"]) == (0, "sucrose")
+    assert (told["verdict"], told["reason_id"]) == (verdict, reason_id)
     assert told["average"] == {"exposures": 3, "cosmic_rays": 1}
     assert told["file"] == ", ".join(map(str, files))
-    assert not any(abs(place - 1000.0) < 8.0 for place in told["unexplained_cm1"])
+    assert not any(abs(place - place_cm1) < 8.0 for place in told["unexplained_cm1"])
     code, printed, _ = call("identify", "--average", *files, "--plot", tmp_path / "x.svg")
     assert "3 exposures averaged, 1 cosmic rays left out" in " ".join(printed.split())
     assert (tmp_path / "x.svg").exists()
+
+
+@pytest.mark.parametrize("precursor", ["urea", "acetone", "ammonium_nitrate"])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_an_average_never_clears_what_one_exposure_shows(call, tmp_path, precursor, share):
+    """Two exposures of sugar beside one of a precursor: it is named."""
+    library = load_library()
+    mixed = {"sucrose": 1.0 - share, precursor: share} if share < 1.0 else {precursor: 1.0}
+    files = []
+    for number, goods in enumerate(({"sucrose": 1.0}, {"sucrose": 1.0}, mixed)):
+        light = measure(library, goods, 400.0, np.random.default_rng(number), EXACT)
+        path = tmp_path / f"{number}.csv"
+        files.append(write(path, light.axis_cm1, light.intensity_counts))
+    _, told, _ = judged(call, files[2], "--average", files[0], files[1])
+    assert told["verdict"] != "clear"
+    if told["reason_id"] == "exposure_listed":
+        assert precursor in told["parameters"]["substance_ids"]
+        assert told["parameters"]["exposure_number"] == 3
+        assert told["parameters"]["lists"]
+    else:  # the average itself shows it
+        assert precursor in told["parameters"]["substance_ids"]
 
 
 def test_what_is_no_set_of_exposures_is_refused(call, tmp_path, standard):
