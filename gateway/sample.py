@@ -7,6 +7,8 @@ decides; where there is none the numbers must not allow two readings, or the per
 from __future__ import annotations
 
 import codecs
+import datetime as dt
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +41,9 @@ FILE_BYTES_MAX = 16 * 1024 * 1024
 
 EXPOSURES_MAX = 64
 """Exposures averaged at once; more than a few tens improve nothing that drift does not spoil."""
+
+DAY_MS = 86_400_000
+"""A clock may be in another zone; the day after tomorrow is none."""
 
 SAME_AXIS_CM1 = 0.05
 """Axes of exposures of one instrument differ by rounding only."""
@@ -179,13 +184,30 @@ def read_average(
 def dated(origin: Origin, file: Path) -> Origin:
     """The origin with the file's time of change where the file does not say when it was measured.
 
+    A file that says it in words nobody can read has an unknown time: its time of change would
+    contradict them unseen.
+
     Raises:
         OSError: the file is gone.
+        FormatError: it says that it was measured in the future.
     """
+    if origin.measured_ms is not None and is_future(origin.measured_ms):
+        day = dt.datetime.fromtimestamp(origin.measured_ms / 1_000, dt.UTC).date()
+        raise FormatError(
+            f"the file says that it was measured on {day}, which lies in the future; set the "
+            "instrument's clock and correct the date in the file"
+        )
+    if origin.unread_date:
+        return origin
     changed_ms = int(file.stat().st_mtime * 1_000)
     if origin.measured_ms is not None or not MEASURED_MS_MIN <= changed_ms <= MEASURED_MS_MAX:
         return origin
     return msgspec.structs.replace(origin, measured_ms=changed_ms, measured_from="file")
+
+
+def is_future(measured_ms: int) -> bool:
+    """Whether a time, Unix milliseconds, lies beyond tomorrow."""
+    return measured_ms > time.time_ns() // 1_000_000 + DAY_MS
 
 
 def _named(file: Path, axis_uncertainty_cm1: float, axis: Axis | None) -> Sample:

@@ -128,6 +128,8 @@ def rely(
             notes.append(f"{name}_unstated")
     if "file" in {calibration.measured_from, known.measured_from}:
         notes.append("file_time")
+    if known.unread_date or calibration.measured_ms is None:
+        notes.append("date_unread")
     foreign = _foreign(calibration, known)
     if foreign:
         facts: dict[str, Parameter] = {**foreign, "standard": calibration.standard_id}

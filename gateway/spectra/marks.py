@@ -41,9 +41,10 @@ HIDDEN_SNR = 10.0
 """Bands expected lower than this over the noise need not be seen: their heights differ by a factor
 of two between instruments, and a crest takes 5."""
 
-HIDDEN_LIKENESS_MIN = 0.65
-"""Likeness of what noise leaves, whose heights are wrong by as much as a half, for which nobody can
-say that it is another material. Nothing is accepted by it."""
+HIDDEN_SLACK = 0.4
+"""How much less likeness is asked, by the share of the standard's light that noise hides, before it
+is said to be another material: noise falsifies the heights that it leaves. Nothing is accepted by
+it."""
 
 NEAR_CM1 = 2.5
 """Distance at which a crest counts 0.6 for a band when the material is looked for."""
@@ -191,12 +192,15 @@ def _is_hidden_by_noise(
     hidden = HIDDEN_SNR * float(np.median(crests.height / crests.snr))
     floor = hidden / float(crests.height[top])
     inside = [b for b in standard.bands if low_cm1 + EDGE_CM1 <= b.shift_cm1 <= high_cm1 - EDGE_CM1]
-    if not any(band.rel_height < floor for band in inside):
+    light = sum(band.rel_height for band in inside)
+    hidden_share = sum(band.rel_height for band in inside if band.rel_height < floor) / light
+    if hidden_share <= 0.0:
         return False
     seen = crests.height >= hidden
     bright = Crests(crests.place[seen], crests.height[seen], crests.snr[seen])
     found = _place(bright, standard, low_cm1, high_cm1, floor=floor)
-    return found.likeness >= HIDDEN_LIKENESS_MIN and abs(found.offset_cm1) <= OFFSET_CM1_MAX
+    enough = LIKENESS_MIN - HIDDEN_SLACK * hidden_share
+    return found.likeness >= enough and abs(found.offset_cm1) <= OFFSET_CM1_MAX
 
 
 def _place(

@@ -176,7 +176,7 @@ def of_file(**changes):
         ({"measured_ms": 69 * DAY_MS}, "expired", ()),
         ({"measured_ms": 131 * DAY_MS}, "expired", ()),
         ({"measured_ms": 70 * DAY_MS}, "valid", ()),
-        ({"measured_ms": None, "measured_from": ""}, "valid", ()),
+        ({"measured_ms": None, "measured_from": ""}, "valid", ("date_unread",)),
         ({"measured_from": "file"}, "valid", ("file_time",)),
         ({"instrument": "VEN 8"}, "foreign", ()),
         ({"instrument": ""}, "valid", ("instrument_unstated",)),
@@ -252,7 +252,7 @@ def test_the_correction_in_a_file_has_its_own_age():
 
 def test_every_note_is_explained():
     source = Path(standing_module.__file__).read_text("utf-8")
-    given = set(re.findall(r'"(response_(?:expired|foreign)|file_time)"', source))
+    given = set(re.findall(r'"(response_(?:expired|foreign)|file_time|date_unread)"', source))
     assert given | {"instrument_unstated", "laser_unstated"} == set(NOTES)
 
 
