@@ -125,7 +125,9 @@ def _brought_to(typical: FloatArray, frame: FloatArray) -> FloatArray:
     """`typical` with the level and brightness of `frame`, by medians that hits do not move."""
     level, other = float(np.median(frame)), float(np.median(typical))
     rise = typical - other
-    bright = rise >= np.quantile(rise, 0.9)
-    ratio = (frame[bright] - level) / np.maximum(rise[bright], 1e-300)
-    factor = float(np.median(ratio)) if float(np.max(rise, initial=0.0)) > 0.0 else 1.0
+    # The tops of noise are not bright: they would be taken for light that the frame has lost.
+    bright = rise >= max(float(np.quantile(rise, 0.9)), HIT_SNR_MIN * difference_noise(typical))
+    bright &= rise > 0.0
+    ratio = (frame[bright] - level) / rise[bright]
+    factor = float(np.median(ratio)) if ratio.size else 1.0
     return level + float(np.clip(factor, 0.2, 5.0)) * rise

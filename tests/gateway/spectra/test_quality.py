@@ -324,6 +324,18 @@ def test_exposures_are_alike_when_they_differ_by_rays_drift_and_bleaching(count)
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])
+def test_noisy_exposures_of_few_bands_are_alike(count):
+    """Where most points are noise their tops say nothing of how bright a frame is."""
+    band = 800.0 * np.exp(-4.0 * np.log(2.0) * ((AXIS - 1086.0) / 9.0) ** 2)
+    for seed in range(10):
+        noise = np.random.default_rng([44, seed]).normal(0.0, 20.0, (count, AXIS.size))
+        frames = band * np.linspace(0.9, 1.1, count)[:, None] + noise
+        assert are_alike(frames, AXIS, 8.0)
+        _, hits = against_average(frames)
+        assert not hits[:, np.abs(AXIS - 1086.0) < 10.0].any()
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
 @pytest.mark.parametrize("height", [5000.0, -800.0])
 def test_exposures_with_a_band_of_their_own_are_not_alike(count, height):
     """What one has, or lacks, and is as wide as a band: no ray does that."""
