@@ -6,7 +6,6 @@ later whether the calibration may be used.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from gateway.calibration_file import load_calibration, save_calibration, told_time
 from gateway.errors import GatewayError
-from gateway.sample import Axis, Basis, Sample, read_sample, reason_of
+from gateway.sample import Axis, Basis, Sample, is_future, read_sample, reason_of
 from gateway.spectra.calibrate import calibrate
 from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import CalibrationError, FormatError, LibraryError, SpectraError
@@ -39,9 +38,6 @@ from gateway.spectra.standards import find_standard
 STATUS_VALID = 0
 STATUS_FAILED = 1  # the standard was measured, and does not set the axis
 STATUS_UNREADABLE = 2  # nothing could be measured or read
-
-DAY_MS = 86_400_000
-"""A clock may be in another zone; the day after tomorrow is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +256,14 @@ def _origin(origin: Origin, said: Said) -> Origin:
                 f"--measured {said.measured[:40]!r}: write a date from 1990 on, year first, such "
                 "as 2026-11-20 or 2026-11-20T08:30"
             )
-        if measured_ms > time.time_ns() // 1_000_000 + DAY_MS:
+        if is_future(measured_ms):
             raise FormatError(
                 f"--measured {said.measured[:40]!r} lies in the future; give the day on which the "
                 "standard was measured"
             )
-        known = msgspec.structs.replace(known, measured_ms=measured_ms, measured_from="option")
+        known = msgspec.structs.replace(
+            known, measured_ms=measured_ms, measured_from="option", unread_date=""
+        )
     return known
 
 

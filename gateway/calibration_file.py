@@ -2,7 +2,7 @@
 
 It carries all that decides whether the calibration may be used: which standard, when, on which
 instrument, with which laser. Technicians look into it and some will edit it, so every value is held
-against its limits when it is read.
+against its limits when it is read, and the fit is made again from the bands in it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.spectra.calibrate import check_fit
 from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import FormatError, SpectraError
 from gateway.spectra.response import ResponseCurve
@@ -49,7 +50,11 @@ def save_calibration(found: Calibration, path: Path) -> None:
     if found.excitation_nm is not None:
         lines.append(f"excitation_nm = {found.excitation_nm!r}")
     lines += [f"{key} = {getattr(found, key)!r}" for key in NUMBERS]
-    lines.append(f"bands = {[list(pair) for pair in found.bands]!r}")
+    lines += [
+        f"bands = {[list(pair) for pair in found.bands]!r}",
+        f"sigmas_cm1 = {list(found.sigmas_cm1)!r}",
+        f"range_cm1 = {list(found.range_cm1)!r}",
+    ]
     if found.response is not None and found.response_id is not None:
         curve = found.response
         lines.append(f"response_id = {_quoted(found.response_id)}")
@@ -109,6 +114,7 @@ def _check(found: Calibration) -> None:
         SpectraError: names the key, its value and the remedy.
     """
     found.check()
+    check_fit(found)
     if found.measured_ms is None or found.measured_from not in SOURCES:
         raise FormatError(
             f"calibration: measured_ms = {found.measured_ms}, measured_from = "

@@ -167,12 +167,19 @@ def identify(  # noqa: PLR0913, PLR0917 - the options of the command
     )
 
 
+DEFAULT_STANDARD = "polystyrene"
+"""Of a node whose settings name none. A file can be of any material, so there it must be said."""
+
+
 @app.command()
 def calibrate(  # noqa: PLR0913, PLR0917 - the options of the command
     file: Annotated[Path | None, typer.Argument(help="Spectrum of the standard.")] = None,
     standard: Annotated[
-        str, typer.Option(help="What was measured: polystyrene, cyclohexane, paracetamol, ...")
-    ] = "polystyrene",
+        str,
+        typer.Option(
+            help="What was measured: polystyrene (a node's default), cyclohexane, paracetamol, ..."
+        ),
+    ] = "",
     node: Annotated[
         str, typer.Option(help="Have this node of the post measure it now, instead of a file.")
     ] = "",
@@ -222,11 +229,21 @@ def calibrate(  # noqa: PLR0913, PLR0917 - the options of the command
             )
         else:
             status = of_node.run_node(
-                loaded, node, standard, as_json=as_json, wait_s=wait_s, console=console
+                loaded,
+                node,
+                standard or "polystyrene",
+                as_json=as_json,
+                wait_s=wait_s,
+                console=console,
             )
     else:
         if certificate is not None:
             raise SettingsError("--certificate goes with --node; with a file it is --response")
+        if not standard:
+            raise SettingsError(
+                "--standard is missing: say of what material the file is, for example --standard "
+                "polystyrene"
+            )
         from gateway.sample import Axis  # noqa: PLC0415
 
         axis = Axis(axis_unit.value if axis_unit else "", laser_nm or 0.0)

@@ -39,6 +39,7 @@ from gateway.screening.judge import unjudged
 from gateway.screening.picture import LABELS, draw
 from gateway.screening.rules import screen
 from gateway.screening.standing import UNCALIBRATED_CM1, assume, hold_back
+from gateway.screening.together import together
 from gateway.screening.verdict import HitRecord, Verdict
 from gateway.screening.watchlists import Watchlists
 from gateway.spectra.errors import SpectraError
@@ -217,20 +218,31 @@ def _judge_sample(
 ) -> Judged:
     """Judge a sample on the axis that its calibration gives, as far as that allows.
 
+    Exposures of an average are judged alone too: it must not hide what one of them shows.
+
     Raises:
         SpectrumError: too little of the fingerprint range is measured.
     """
-    spectrum = sample.spectrum
     # On the axis as written: a corrected count of pixels is none any more.
-    why = "" if sample.axis_stated else axis_fault(spectrum.axis_cm1)
+    why = "" if sample.axis_stated else axis_fault(sample.spectrum.axis_cm1)
     standing = basis.standing(sample.origin) if basis else assume(axis_uncertainty_cm1)
-    if standing.calibration is not None:
-        spectrum = standing.calibration.correct(spectrum)
-    elif basis is not None:
-        reach_cm1 = max(axis_uncertainty_cm1, UNCALIBRATED_CM1)
-        spectrum = dataclasses.replace(spectrum, axis_uncertainty_cm1=reach_cm1)
-    judged = judge_spectrum(spectrum, library, watchlists, why_axis=why)
-    return judged._replace(verdict=hold_back(judged.verdict, standing, watchlists))
+
+    def judge(measured: Spectrum) -> Judged:
+        if standing.calibration is not None:
+            measured = standing.calibration.correct(measured)
+        elif basis is not None:
+            reach_cm1 = max(axis_uncertainty_cm1, UNCALIBRATED_CM1)
+            measured = dataclasses.replace(measured, axis_uncertainty_cm1=reach_cm1)
+        return judge_spectrum(measured, library, watchlists, why_axis=why)
+
+    judged = judge(sample.spectrum)
+    verdict = together(
+        judged.verdict,
+        [judge(exposure).verdict for exposure in sample.exposures],
+        alike=sample.exposures_alike,
+        watchlists=watchlists,
+    )
+    return judged._replace(verdict=hold_back(verdict, standing, watchlists))
 
 
 def judge_spectrum(

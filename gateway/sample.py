@@ -7,6 +7,8 @@ decides; where there is none the numbers must not allow two readings, or the per
 from __future__ import annotations
 
 import codecs
+import datetime as dt
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from gateway.spectra.calibration import Calibration
 from gateway.spectra.columns import AxisUnit, read_columns
 from gateway.spectra.detector import clipped
 from gateway.spectra.errors import FormatError
-from gateway.spectra.exposures import against_average
+from gateway.spectra.exposures import against_average, are_alike
 from gateway.spectra.jcamp import looks_like_jcamp, parse_jcamp
 from gateway.spectra.origin import (
     MEASURED_MS_MAX,
@@ -30,6 +32,7 @@ from gateway.spectra.origin import (
     origin_of,
     read_origin,
 )
+from gateway.spectra.quality import measure_condition
 from gateway.spectra.spc import looks_like_spc, parse_spc
 from gateway.spectra.spectrum import FloatArray, Spectrum
 
@@ -38,6 +41,9 @@ FILE_BYTES_MAX = 16 * 1024 * 1024
 
 EXPOSURES_MAX = 64
 """Exposures averaged at once; more than a few tens improve nothing that drift does not spoil."""
+
+DAY_MS = 86_400_000
+"""A clock may be in another zone; the day after tomorrow is none."""
 
 SAME_AXIS_CM1 = 0.05
 """Axes of exposures of one instrument differ by rounding only."""
@@ -65,12 +71,16 @@ class Sample:
         origin: instrument, time and laser, as far as anybody says.
         axis_stated: file or person say that the axis is a Raman shift; its numbers are believed.
         ray_count: cosmic rays found against the average of several exposures.
+        exposures: the single ones of an average, as measured; empty for a file alone.
+        exposures_alike: they can be of one sample.
     """
 
     spectrum: Spectrum
     origin: Origin
     axis_stated: bool
     ray_count: int = 0
+    exposures: tuple[Spectrum, ...] = ()
+    exposures_alike: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +161,8 @@ def read_average(
     first = samples[0]
     for file, sample in zip(files[1:], samples[1:], strict=True):
         _check_together(files[0], first, file, sample)
-    mean, hits = against_average(np.stack([one.spectrum.intensity_counts for one in samples]))
+    frames = np.stack([one.spectrum.intensity_counts for one in samples])
+    mean, hits = against_average(frames)
     full = [one.spectrum.saturated for one in samples if one.spectrum.saturated is not None]
     struck = hits.astype(np.int8)
     starts = (np.diff(struck, axis=1, prepend=0) > 0).sum()
@@ -160,19 +171,43 @@ def read_average(
         intensity_counts=mean,
         saturated=np.logical_or.reduce(full) if full else None,
     )
-    return replace(first, spectrum=spectrum, ray_count=int(starts))
+    width_cm1 = measure_condition(spectrum.axis_cm1, mean).resolution_cm1
+    return replace(
+        first,
+        spectrum=spectrum,
+        ray_count=int(starts),
+        exposures=tuple(one.spectrum for one in samples),
+        exposures_alike=are_alike(frames, spectrum.axis_cm1, width_cm1),
+    )
 
 
 def dated(origin: Origin, file: Path) -> Origin:
     """The origin with the file's time of change where the file does not say when it was measured.
 
+    A file that says it in words nobody can read has an unknown time: its time of change would
+    contradict them unseen.
+
     Raises:
         OSError: the file is gone.
+        FormatError: it says that it was measured in the future.
     """
+    if origin.measured_ms is not None and is_future(origin.measured_ms):
+        day = dt.datetime.fromtimestamp(origin.measured_ms / 1_000, dt.UTC).date()
+        raise FormatError(
+            f"the file says that it was measured on {day}, which lies in the future; set the "
+            "instrument's clock and correct the date in the file"
+        )
+    if origin.unread_date:
+        return origin
     changed_ms = int(file.stat().st_mtime * 1_000)
     if origin.measured_ms is not None or not MEASURED_MS_MIN <= changed_ms <= MEASURED_MS_MAX:
         return origin
     return msgspec.structs.replace(origin, measured_ms=changed_ms, measured_from="file")
+
+
+def is_future(measured_ms: int) -> bool:
+    """Whether a time, Unix milliseconds, lies beyond tomorrow."""
+    return measured_ms > time.time_ns() // 1_000_000 + DAY_MS
 
 
 def _named(file: Path, axis_uncertainty_cm1: float, axis: Axis | None) -> Sample:

@@ -66,6 +66,10 @@ NOTES = {
     "file_time": (
         "The age of the calibration rests on a file's time of change, which copying may alter."
     ),
+    "date_unread": (
+        "The date in a file cannot be read (write the year first), so the age of the calibration "
+        "is unknown."
+    ),
 }
 """What is not known of a calibration, or was not applied -> msgid."""
 

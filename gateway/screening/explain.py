@@ -23,6 +23,15 @@ REASONS: dict[str, str] = {
         "INCONCLUSIVE: signs of {substances}, too few for an alarm. Measure again with a longer "
         "exposure; if it stays so, send a sample to the laboratory."
     ),
+    "exposure_listed": (
+        "INCONCLUSIVE: exposure {exposure_number} alone gives signs of {substances}, the average "
+        "of all does not. Listed: {lists}. Hold the goods, measure that spot again, and identify "
+        "the exposures one by one."
+    ),
+    "exposures_differ": (
+        "INCONCLUSIVE: the exposures differ by more than cosmic rays can, so they are not of one "
+        "sample. Identify them one by one, and measure each spot of the goods on its own."
+    ),
     "drug_found": (
         "INCONCLUSIVE: this looks like {substances}, a controlled drug. Do not handle the goods "
         "further and call your supervisor."

@@ -139,7 +139,7 @@ def _alarm(alarms: list[Claim], watchlists: Watchlists) -> Decision:
     family = _names(entry for claim in alarms for entry in (*claim.listed, *claim.referred))
     named = tuple(dict.fromkeys((*first, *family)))
     reason = "listed_found" if len(named) == len(first) else "listed_family"
-    return "alarm", reason, {"substance_ids": named, **_lists(watchlists, named)}
+    return "alarm", reason, {"substance_ids": named, **list_titles(watchlists, named)}
 
 
 def _hit_on_top(claim: Claim) -> Hit:
@@ -247,7 +247,7 @@ def _packaging_only(identification: Identification, library: Library) -> tuple[s
     return names if all(library[name].category == "packaging" for name in names) else ()
 
 
-def _lists(watchlists: Watchlists, substance_ids: tuple[str, ...]) -> dict[str, Parameter]:
+def list_titles(watchlists: Watchlists, substance_ids: tuple[str, ...]) -> dict[str, Parameter]:
     """Titles and dates of the lists these substances stand on, in every language."""
     wanted = {name for key in substance_ids for name in watchlists.lists_of(key)}
     entries = [entry for entry in watchlists.lists if entry.list_id in wanted]

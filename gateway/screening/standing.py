@@ -2,7 +2,8 @@
 
 Rules of the file
 - In force is the newest valid calibration before the reading. A later one counts when there was
-  none: the axis is the same, only nobody had looked yet.
+  none: the axis is the same, only nobody had looked yet. It does not count beyond a fault of the
+  instrument: what was repaired in between is another axis.
 - A failure that speaks of the instrument (its bands are not where they can be) ends what was in
   force. A failure of the measurement (no signal, saturated) says nothing about the axis and ends
   nothing.
@@ -49,6 +50,9 @@ UNJUDGEABLE = frozenset(
 
 NO_SPECTRUM = frozenset({"not_raman", "constant"})
 """Reasons of files that no calibration would change either: there is nothing to calibrate."""
+
+NAMED = frozenset({"exposure_listed"})
+"""Reasons that are inconclusive already and name a listed substance that must not be lost."""
 
 WHY = {
     "absent": "not_calibrated",
@@ -124,6 +128,8 @@ def rely(
             notes.append(f"{name}_unstated")
     if "file" in {calibration.measured_from, known.measured_from}:
         notes.append("file_time")
+    if known.unread_date or calibration.measured_ms is None:
+        notes.append("date_unread")
     foreign = _foreign(calibration, known)
     if foreign:
         facts: dict[str, Parameter] = {**foreign, "standard": calibration.standard_id}
@@ -246,21 +252,32 @@ def choose(
         standard: what to measure next, to name.
     """
     before = [trial for trial in trials if trial.order < order]
-    spoken = [t for t in before if t.calibration is not None or t.fault in INSTRUMENT_FAULTS]
+    spoken = [trial for trial in before if _speaks(trial)]
     last = spoken[-1] if spoken else None
     without = partial(_without, instrument, axis_uncertainty_cm1)
     if last is not None and last.calibration is None:
         return without("failed", {"fault": last.fault, "standard": last.standard_id})
-    later = next((t for t in trials if t.order > order and t.calibration is not None), None)
+    later = next((t for t in trials if t.order > order and _speaks(t)), None)
     for trial in (last, later):
-        if trial is not None and _age_s(trial, received_ms) <= days_max * DAY_S:
+        if (
+            trial is not None
+            and trial.calibration is not None
+            and _age_s(trial, received_ms) <= days_max * DAY_S
+        ):
             return _with(trial, instrument, received_ms)
+    if later is not None and later.calibration is None:
+        return without("failed", {"fault": later.fault, "standard": later.standard_id})
     if last is not None:
         age_s = _age_s(last, received_ms)
         return _expired(instrument, axis_uncertainty_cm1, last, age_s, days_max)
     if before:  # tried, and never with success
         return without("failed", {"fault": before[-1].fault, "standard": standard})
     return without("absent", {"instrument": instrument, "standard": standard})
+
+
+def _speaks(trial: Trial) -> bool:
+    """Whether it says where the axis is, or that the instrument is not in order."""
+    return trial.calibration is not None or trial.fault in INSTRUMENT_FAULTS
 
 
 def _age_s(trial: Trial, received_ms: int) -> float:
@@ -330,7 +347,7 @@ def hold_back(verdict: Verdict, standing: Standing, watchlists: Watchlists) -> V
     """
     state = standing.record.state
     carried = msgspec.structs.replace(verdict, calibration=standing.record)
-    if state in {"valid", "assumed"} or verdict.reason_id in UNJUDGEABLE | NO_SPECTRUM:
+    if state in {"valid", "assumed"} or verdict.reason_id in UNJUDGEABLE | NO_SPECTRUM | NAMED:
         return carried
     why = WHY[state]
     if verdict.verdict != "alarm":

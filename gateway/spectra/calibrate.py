@@ -26,9 +26,10 @@ from gateway.spectra.calibration import (
     UNCERTAINTY_CM1_MAX,
     Calibration,
 )
-from gateway.spectra.errors import CalibrationError
+from gateway.spectra.errors import CalibrationError, FormatError
 from gateway.spectra.marks import (
     MARKS_MIN,
+    METHOD_CM1,
     OFFSET_CM1_MAX,
     STRETCH_MAX,
     Mark,
@@ -38,7 +39,14 @@ from gateway.spectra.origin import Origin
 from gateway.spectra.spectrum import RESOLUTION_CM1_MIN, FloatArray, Spectrum
 from gateway.spectra.standards import Standard
 
-__all__ = ["FAULTS", "RESIDUAL_CM1_MAX", "UNCERTAINTY_CM1_MAX", "Calibration", "calibrate"]
+__all__ = [
+    "FAULTS",
+    "RESIDUAL_CM1_MAX",
+    "UNCERTAINTY_CM1_MAX",
+    "Calibration",
+    "calibrate",
+    "check_fit",
+]
 
 FAULTS = (
     "no_signal",  # nothing stands out of the noise
@@ -76,6 +84,19 @@ CALCITE_SLOPE = 1.0209
 
 RESOLUTION_FWHM_MAX = 9.0
 """Natural width of a band that can still show the instrument's."""
+
+
+ROUNDING = {
+    "offset_cm1": 1e-3,
+    "stretch": 1e-7,
+    "pivot_cm1": 1e-2,
+    "uncertainty_cm1": 1e-2,
+    "residual_cm1_rms": 1e-3,
+}
+"""Last decimal of what is stated of a fit."""
+
+SIGMA_CM1_MIN = METHOD_CM1
+"""No mark is known better than the method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +139,70 @@ def calibrate(
     known = origin or Origin(instrument=instrument, measured_ms=measured_ms)
     axis, marks = find_marks(spectrum, standard)
     marks, fit = _fit_robustly(marks)
-    uncertainty_cm1 = _uncertainty_cm1(fit, float(axis[0]), float(axis[-1]))
+    bands = tuple((mark.band.shift_cm1, round(mark.line.place, 2)) for mark in marks)
+    sigmas_cm1 = tuple(round(mark.sigma_cm1, 4) for mark in marks)
+    range_cm1 = (round(float(axis[0]), 1), round(float(axis[-1]), 1))
+    # Once more with what is kept, so that whoever reads it can do it again.
+    fit = _fit(np.array(bands), np.array(sigmas_cm1))
+    uncertainty_cm1 = _uncertainty_cm1(fit, *range_cm1)
     _check_limits(fit, uncertainty_cm1, standard)
+    stated = _rounded(fit, uncertainty_cm1)
     return Calibration(
         standard_id=standard.standard_id,
         instrument=known.instrument,
         measured_ms=known.measured_ms,
         measured_from=known.measured_from,
         excitation_nm=known.excitation_nm,
-        offset_cm1=round(fit.offset_cm1, 3),
-        stretch=round(fit.stretch, 7),
-        pivot_cm1=round(fit.pivot_cm1, 2),
-        uncertainty_cm1=round(uncertainty_cm1, 2),
+        offset_cm1=stated["offset_cm1"],
+        stretch=stated["stretch"],
+        pivot_cm1=stated["pivot_cm1"],
+        uncertainty_cm1=stated["uncertainty_cm1"],
+        residual_cm1_rms=stated["residual_cm1_rms"],
         resolution_cm1=round(max(_resolution_cm1(marks, standard), RESOLUTION_CM1_MIN), 2),
-        residual_cm1_rms=round(_rms(fit.residuals_cm1), 3),
-        bands=tuple((mark.band.shift_cm1, round(mark.line.place, 2)) for mark in marks),
+        bands=bands,
+        sigmas_cm1=sigmas_cm1,
+        range_cm1=range_cm1,
     )
+
+
+def check_fit(found: Calibration) -> None:
+    """Insist that a calibration from a file says what its own bands say.
+
+    Raises:
+        FormatError: names the value that does not follow from the bands.
+    """
+    sigmas, places = np.array(found.sigmas_cm1), np.array(found.range_cm1)
+    if sigmas.size != len(found.bands) or not np.all((sigmas >= SIGMA_CM1_MIN) & (sigmas < 100.0)):
+        raise FormatError(
+            f"calibration: sigmas_cm1 = {list(found.sigmas_cm1)[:4]}...: one for each of "
+            f"{len(found.bands)} bands, {SIGMA_CM1_MIN:g} to 100, is needed; calibrate again"
+        )
+    measured = [pair[1] for pair in found.bands]
+    if places.size != 2 or not places[0] <= min(measured) <= max(measured) <= places[1]:
+        raise FormatError(
+            f"calibration: range_cm1 = {list(found.range_cm1)[:4]} does not hold the bands; "
+            "calibrate again"
+        )
+    fit = _fit(np.array(found.bands), sigmas)
+    expected = _rounded(fit, _uncertainty_cm1(fit, float(places[0]), float(places[1])))
+    for name, value in expected.items():
+        stated = getattr(found, name)
+        if not abs(stated - value) <= 1.01 * ROUNDING[name]:
+            raise FormatError(
+                f"calibration: {name} = {stated} does not follow from its bands, which give "
+                f"{value}; calibrate again instead of editing it"
+            )
+
+
+def _rounded(fit: _Fit, uncertainty_cm1: float) -> dict[str, float]:
+    """What is stated of a fit."""
+    return {
+        "offset_cm1": round(fit.offset_cm1, 3),
+        "stretch": round(fit.stretch, 7),
+        "pivot_cm1": round(fit.pivot_cm1, 2),
+        "uncertainty_cm1": round(uncertainty_cm1, 2),
+        "residual_cm1_rms": round(_rms(fit.residuals_cm1), 3),
+    }
 
 
 def _fit_robustly(marks: list[Mark]) -> tuple[list[Mark], _Fit]:
@@ -141,7 +210,8 @@ def _fit_robustly(marks: list[Mark]) -> tuple[list[Mark], _Fit]:
     kept = list(marks)
     fewest = max(len(marks) - int(OUTLIER_SHARE_MAX * len(marks)), min(MARKS_MIN, len(marks)))
     while True:
-        fit = _fit(kept)
+        pairs = np.array([(mark.band.shift_cm1, mark.line.place) for mark in kept])
+        fit = _fit(pairs, np.array([mark.sigma_cm1 for mark in kept]))
         if len(kept) <= fewest:
             return kept, fit
         scaled = np.abs(fit.residuals_cm1) / [mark.sigma_cm1 for mark in kept]
@@ -152,11 +222,15 @@ def _fit_robustly(marks: list[Mark]) -> tuple[list[Mark], _Fit]:
         del kept[worst]
 
 
-def _fit(marks: Sequence[Mark]) -> _Fit:
-    """Weighted least squares of the differences on the tabulated places."""
-    true = np.array([mark.band.shift_cm1 for mark in marks])
-    off = np.array([mark.line.place for mark in marks]) - true
-    weight = 1.0 / np.array([mark.sigma_cm1 for mark in marks]) ** 2
+def _fit(pairs: FloatArray, sigmas_cm1: FloatArray) -> _Fit:
+    """Weighted least squares of the differences on the tabulated places.
+
+    Args:
+        pairs: shape (k, 2), tabulated and measured places in cm^-1.
+        sigmas_cm1: shape (k,), standard deviations of their differences.
+    """
+    true, off = pairs[:, 0], pairs[:, 1] - pairs[:, 0]
+    weight = 1.0 / sigmas_cm1**2
     pivot = float(np.average(true, weights=weight))
     arm = true - pivot
     offset = float(np.average(off, weights=weight))

@@ -47,6 +47,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         resolution_cm1: line width of the instrument (FWHM).
         residual_cm1_rms: of the marks about the fit.
         bands: (tabulated, measured) places of the marks that were used.
+        sigmas_cm1: standard deviation of the difference of each pair; empty when it was not kept.
+        range_cm1: lowest and highest place that was looked at; empty when it was not kept.
         response_id: certificate of the intensity correction; None without.
         response: the correction itself; None without.
         response_ms: wall time of its measurement, Unix milliseconds; None when nobody knows.
@@ -64,6 +66,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     resolution_cm1: float
     residual_cm1_rms: float
     bands: tuple[tuple[float, float], ...]
+    sigmas_cm1: tuple[float, ...] = ()
+    range_cm1: tuple[float, ...] = ()
     response_id: str | None = None
     response: ResponseCurve | None = None
     response_ms: int | None = None

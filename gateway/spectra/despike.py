@@ -78,7 +78,7 @@ def remove_spikes(
     for at in np.flatnonzero(hit):
         first, end = int(left[at]), int(right[at])
         half = float(level[at] + 0.5 * height[at])
-        if _half_width_cm1(axis_cm1, counts, int(tops[at]), half) > width_max:
+        if half_width_cm1(axis_cm1, counts, int(tops[at]), half) > width_max:
             continue
         inside = np.arange(first + 1, end)
         clean[inside] = np.interp(
@@ -115,7 +115,7 @@ def _level(counts: FloatArray, left: IntArray, right: IntArray) -> FloatArray:
     return level
 
 
-def _half_width_cm1(axis_cm1: FloatArray, counts: FloatArray, top: int, half: float) -> float:
+def half_width_cm1(axis_cm1: FloatArray, counts: FloatArray, top: int, half: float) -> float:
     """Width of the peak at `half`, by straight lines between the points, in cm^-1."""
     last = counts.shape[0] - 1
     left = top

@@ -37,6 +37,15 @@ LIKENESS_MIN = 0.86
 open measured spectra standards reach 0.88 to 0.98; the nearest other material, benzyl alcohol
 against polystyrene, 0.84."""
 
+HIDDEN_SNR = 10.0
+"""Bands expected lower than this over the noise need not be seen: their heights differ by a factor
+of two between instruments, and a crest takes 5."""
+
+HIDDEN_SLACK = 0.4
+"""How much less likeness is asked, by the share of the standard's light that noise hides, before it
+is said to be another material: noise falsifies the heights that it leaves. Nothing is accepted by
+it."""
+
 NEAR_CM1 = 2.5
 """Distance at which a crest counts 0.6 for a band when the material is looked for."""
 
@@ -131,6 +140,13 @@ def find_marks(spectrum: Spectrum, standard: Standard) -> tuple[FloatArray, list
         _check_saturation(spectrum, axis, raw, float(place))
     placement = _place(crests, standard, float(axis[0]), float(axis[-1]))
     if placement.likeness < LIKENESS_MIN:
+        if _is_hidden_by_noise(crests, standard, float(axis[0]), float(axis[-1])):
+            raise CalibrationError(
+                "too_few_bands",
+                f"noise hides the weaker bands of {standard.standard_id}, so that it cannot be "
+                f"recognised (likeness {placement.likeness:.2f}, {LIKENESS_MIN:g} is needed); "
+                "expose longer, out of the sun and without packaging",
+            )
         raise _wrong_material(standard, placement.likeness)
     marks = _measure_marks(axis, counts, crests, placement, marks_in_range)
     for mark in marks:
@@ -165,11 +181,39 @@ def _check_range(axis_cm1: FloatArray, standard: Standard) -> tuple[StandardBand
     return inside
 
 
-def _place(crests: Crests, standard: Standard, low_cm1: float, high_cm1: float) -> Placement:
-    """Lay the crests over the standard's bands at every offset and stretch; return the best."""
+def _is_hidden_by_noise(
+    crests: Crests, standard: Standard, low_cm1: float, high_cm1: float
+) -> bool:
+    """Whether what is seen would do for the standard, were its bands beneath the noise not asked.
+
+    It takes a band of the standard that noise hides: where all should be seen it is not here.
+    """
+    top = int(np.argmax(crests.height))
+    hidden = HIDDEN_SNR * float(np.median(crests.height / crests.snr))
+    floor = hidden / float(crests.height[top])
+    inside = [b for b in standard.bands if low_cm1 + EDGE_CM1 <= b.shift_cm1 <= high_cm1 - EDGE_CM1]
+    light = sum(band.rel_height for band in inside)
+    hidden_share = sum(band.rel_height for band in inside if band.rel_height < floor) / light
+    if hidden_share <= 0.0:
+        return False
+    seen = crests.height >= hidden
+    bright = Crests(crests.place[seen], crests.height[seen], crests.snr[seen])
+    found = _place(bright, standard, low_cm1, high_cm1, floor=floor)
+    enough = LIKENESS_MIN - HIDDEN_SLACK * hidden_share
+    return found.likeness >= enough and abs(found.offset_cm1) <= OFFSET_CM1_MAX
+
+
+def _place(
+    crests: Crests, standard: Standard, low_cm1: float, high_cm1: float, *, floor: float = 0.0
+) -> Placement:
+    """Lay the crests over the standard's bands at every offset and stretch; return the best.
+
+    Bands lower than `floor`, a share of the highest, are not looked for.
+    """
     bands = [b for b in standard.bands if low_cm1 + EDGE_CM1 <= b.shift_cm1 <= high_cm1 - EDGE_CM1]
     shift = np.array([band.shift_cm1 for band in bands])
-    wanted = np.sqrt([band.rel_height for band in bands])
+    height = np.array([band.rel_height for band in bands])
+    wanted = np.sqrt(np.where(height >= floor, height, 0.0))
     # What noise alone can reach is no crest to be explained.
     noise = crests.height / crests.snr
     seen = np.sqrt(np.maximum(crests.height - 4.0 * noise, 0.0))

@@ -20,6 +20,9 @@ from gateway.spectra.axis import EXCITATION_NM_MAX, EXCITATION_NM_MIN
 TEXT_CHARS_MAX = 96
 """Longest model with serial number that is kept."""
 
+DATE_CHARS_MAX = 40
+"""Of a date that cannot be read, to show."""
+
 HEAD_LINES_MAX = 256
 """Lines read for what a file says of itself; exporters write some forty."""
 
@@ -63,6 +66,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         instrument: model and serial number; empty when nobody says.
         measured_ms: Unix milliseconds; None when nobody says.
         measured_from: who says when.
+        unread_date: what the file says of when, where that cannot be read; empty otherwise.
         excitation_nm: of the laser; None when nobody says.
     """
 
@@ -70,6 +74,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     measured_ms: int | None = None
     measured_from: MeasuredFrom = ""
     excitation_nm: float | None = None
+    unread_date: str = ""
 
 
 def read_origin(text: str) -> Origin:
@@ -95,6 +100,7 @@ def origin_of(pairs: Iterable[tuple[str, str]]) -> Origin:
         measured_ms=measured_ms,
         measured_from="" if measured_ms is None else "header",
         excitation_nm=_laser_nm(found.get("laser", "")),
+        unread_date=found.get("date", "")[:DATE_CHARS_MAX] if measured_ms is None else "",
     )
 
 

@@ -29,6 +29,11 @@ PARAMETERS = {
     "listed_family": {"substance_ids": ("acetone", "urea"), "lists": ("List A (2026-11-01)",)},
     "not_separable": {"substance_ids": ("urea",), "lookalike_ids": ("gypsum", "quartz")},
     "listed_possible": {"substance_ids": ("urea",)},
+    "exposure_listed": {
+        "substance_ids": ("urea",),
+        "lists": ("List A (2026-11-01)",),
+        "exposure_number": 3,
+    },
     "drug_found": {"substance_ids": ("cocaine_hcl",)},
     "related_found": {"substance_ids": ("barium_nitrate",)},
     "packaging_only": {"substance_ids": ("ldpe", "pp")},

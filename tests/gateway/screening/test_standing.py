@@ -92,6 +92,19 @@ def test_a_failure_ends_what_was_in_force_when_it_speaks_of_the_instrument(fault
     assert stand([trial(1), trial(2, fault), trial(3)]).calibration.offset_cm1 == 3.0
 
 
+@pytest.mark.parametrize("fault", [*FAULTS, "no_axis", "evaluation_failed", "unreadable"])
+@pytest.mark.parametrize("before", [(), (trial(1, day=-40.0),)])
+def test_a_calibration_after_a_repair_says_nothing_of_readings_before_the_fault(before, fault):
+    found = stand([*before, trial(200, fault), trial(201)])
+    if fault in INSTRUMENT_FAULTS:
+        assert (found.record.state, found.calibration) == ("failed", None)
+        assert found.parameters["fault"] == fault
+    else:
+        assert found.calibration.offset_cm1 == 201.0
+    # What came before the fault and was young vouches still.
+    assert stand([trial(3), trial(200, fault), trial(201)]).calibration.offset_cm1 == 3.0
+
+
 def test_age_is_by_how_far_apart_they_came_whatever_the_clock_did():
     old = stand([trial(1, day=0.0)], day=31.0)
     assert old.record.state == "expired"
@@ -122,7 +135,8 @@ def test_what_counts_is_valid_young_and_not_overtaken(trials, order, day):
     used = next(t for t in trials if t.calibration == found.calibration)
     assert not used.fault
     assert abs(used.received_ms - int(day * DAY_MS)) <= 30 * DAY_MS
-    between = [t for t in trials if used.order < t.order < order]
+    low, high = sorted((used.order, order))
+    between = [t for t in trials if low < t.order < high]
     assert not any(t.calibration or t.fault in INSTRUMENT_FAULTS for t in between)
     if used.order > order:
         young = [
@@ -162,7 +176,7 @@ def of_file(**changes):
         ({"measured_ms": 69 * DAY_MS}, "expired", ()),
         ({"measured_ms": 131 * DAY_MS}, "expired", ()),
         ({"measured_ms": 70 * DAY_MS}, "valid", ()),
-        ({"measured_ms": None, "measured_from": ""}, "valid", ()),
+        ({"measured_ms": None, "measured_from": ""}, "valid", ("date_unread",)),
         ({"measured_from": "file"}, "valid", ("file_time",)),
         ({"instrument": "VEN 8"}, "foreign", ()),
         ({"instrument": ""}, "valid", ("instrument_unstated",)),
@@ -238,7 +252,7 @@ def test_the_correction_in_a_file_has_its_own_age():
 
 def test_every_note_is_explained():
     source = Path(standing_module.__file__).read_text("utf-8")
-    given = set(re.findall(r'"(response_(?:expired|foreign)|file_time)"', source))
+    given = set(re.findall(r'"(response_(?:expired|foreign)|file_time|date_unread)"', source))
     assert given | {"instrument_unstated", "laser_unstated"} == set(NOTES)
 
 

@@ -62,6 +62,32 @@ def fault_of(spectrum, standard_id="polystyrene"):
     return caught.value.fault
 
 
+@pytest.mark.parametrize("standard_id", ["polystyrene", "cyclohexane", "paracetamol", "toluene"])
+@pytest.mark.parametrize("glow", [0.0, 5.0])
+def test_a_dim_standard_is_no_wrong_material(standard_id, glow):
+    """Noise that hides weak bands is a fault of the measurement, not of the instrument."""
+    counts = drawn(standard_id, np.random.default_rng(8), snr=400.0)
+    light = np.ptp(counts) * glow * np.exp(-0.5 * ((AXIS - 1300.0) / 600.0) ** 2)
+    seen = set()
+    for number, snr in enumerate((30, 20, 15, 12)):
+        noise = np.random.default_rng([9, number]).normal(0.0, np.ptp(counts) / snr, AXIS.size)
+        try:
+            calibrate(Spectrum(AXIS, counts + light + noise), find_standard(standard_id))
+        except CalibrationError as error:
+            seen.add(error.fault)
+    assert seen
+    assert seen <= {"no_signal", "too_few_bands"}
+
+
+@pytest.mark.parametrize("snr", [300.0, 20.0])
+def test_bands_that_noise_does_not_hide_must_be_there(snr):
+    """A bright wrong material is called so; so is a noisy one with strong bands of its own."""
+    rng = np.random.default_rng(10)
+    counts = drawn("paracetamol", rng, snr=400.0)
+    counts = counts + rng.normal(0.0, np.ptp(counts) / snr, AXIS.size)
+    assert fault_of(Spectrum(AXIS, counts), "polystyrene") == "wrong_material"
+
+
 def error_cm1(found, offset, stretch, axis=AXIS):
     """Largest error that the calibration leaves in the fingerprint range."""
     true = np.linspace(max(200.0, axis[0] + 12), min(2000.0, axis[-1] - 12), 200)

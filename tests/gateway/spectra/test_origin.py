@@ -45,11 +45,15 @@ def test_heads_as_programs_write_them(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "shift,counts\n", "Date: 05/06/07\n", "Laser: 100 mW\n", "Laser: red\n",
-             "Date: 20260406\n", "Date: 1899-12-30\n", "Date: 2026-13-01\n"],
+    "text", ["", "shift,counts\n", "Laser: 100 mW\n", "Laser: red\n"]
 )  # fmt: skip
 def test_what_is_not_plain_stays_unknown(text):
     assert read_origin(text + "302,5\n") == Origin()
+
+
+@pytest.mark.parametrize("date", ["05/06/07", "20260406", "1899-12-30", "2026-13-01", "x" * 99])
+def test_a_date_that_cannot_be_read_is_kept_as_it_stands(date):
+    assert read_origin(f"Date: {date}\n302,5\n") == Origin(unread_date=date[:40])
 
 
 def test_numbers_below_the_head_of_jcamp_are_not_read():

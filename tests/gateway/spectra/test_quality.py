@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from gateway.identify import read_spectrum
 from gateway.spectra.detector import clipped
-from gateway.spectra.exposures import HIT_SNR_MIN, against_average
+from gateway.spectra.exposures import HIT_SNR_MIN, against_average, are_alike
 from gateway.spectra.library import load_library
 from gateway.spectra.quality import (
     DARK_SHARE_MAX,
@@ -300,6 +300,57 @@ def test_a_ray_as_wide_as_a_band_is_seen_against_the_other_exposures(count, drif
     faint = exposures(count)
     faint[0, 300] += 0.4 * HIT_SNR_MIN * 12.0
     assert not against_average(faint)[1][0, 300]
+
+
+def struck_by(count, *, wide_cm1, height, places, frame=1):
+    frames = exposures(count)
+    for place in places:
+        sigma_cm1 = wide_cm1 / 2.3548
+        frames[frame] += height * np.exp(-0.5 * ((AXIS - place) / sigma_cm1) ** 2)
+    return frames
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_exposures_are_alike_when_they_differ_by_rays_drift_and_bleaching(count):
+    spacing = float(np.median(np.diff(AXIS)))
+    assert are_alike(exposures(count), AXIS, 8.0)
+    assert are_alike(exposures(count, drift=0.05), AXIS, 8.0)
+    rays = struck_by(count, wide_cm1=1.5 * spacing, height=9000.0, places=(600.0, 1150.0, 1700.0))
+    assert against_average(rays)[1].any()
+    assert are_alike(rays, AXIS, 8.0)
+    bleached = exposures(count)
+    bleached[0] += 2000.0 * np.exp(-(((AXIS - 1300.0) / 700.0) ** 2))
+    assert are_alike(bleached, AXIS, 8.0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_noisy_exposures_of_few_bands_are_alike(count):
+    """Where most points are noise their tops say nothing of how bright a frame is."""
+    band = 800.0 * np.exp(-4.0 * np.log(2.0) * ((AXIS - 1086.0) / 9.0) ** 2)
+    for seed in range(10):
+        noise = np.random.default_rng([44, seed]).normal(0.0, 20.0, (count, AXIS.size))
+        frames = band * np.linspace(0.9, 1.1, count)[:, None] + noise
+        assert are_alike(frames, AXIS, 8.0)
+        _, hits = against_average(frames)
+        assert not hits[:, np.abs(AXIS - 1086.0) < 10.0].any()
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+@pytest.mark.parametrize("height", [5000.0, -800.0])
+def test_exposures_with_a_band_of_their_own_are_not_alike(count, height):
+    """What one has, or lacks, and is as wide as a band: no ray does that."""
+    one = struck_by(count, wide_cm1=9.0, height=height, places=(1150.0,))
+    assert not are_alike(one, AXIS, 8.0)
+
+
+def test_more_rays_than_a_detector_meets_are_none():
+    spacing = float(np.median(np.diff(AXIS)))
+    places = AXIS[5:-5:20]
+    many = struck_by(3, wide_cm1=1.2 * spacing, height=6000.0, places=places)
+    assert not are_alike(many, AXIS, 8.0)
+    assert are_alike(
+        struck_by(3, wide_cm1=1.2 * spacing, height=6000.0, places=places[::8]), AXIS, 8.0
+    )
 
 
 def test_equal_frames_have_no_hits_and_one_frame_is_refused():
