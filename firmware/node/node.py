@@ -34,8 +34,7 @@ class Node:
 
     def __init__(self, board: object, given: dict) -> None:
         self.flash = Flash(board.flash_devices(), board.folder)
-        self.board = board
-        self.boots_path = board.folder + "/boots"
+        self.board, self.boots_path = board, board.folder + "/boots"
         self.post = given["post"]
         self.name = given["node"]
         self.boot_id = board.random_bytes(ID_BYTES)
@@ -224,9 +223,9 @@ class Node:
         self.signals.clear("journal")
         if self.journal.notice:
             self.signals.fault("journal", self.journal.notice)
-        notices = [text for text in (self.flash.notice, missing) if text]
+        notices = "; ".join(text for text in (self.flash.notice, missing) if text)
         if notices:  # a part of its own: receipts do not clear it
-            self.signals.fault("flash", "; ".join(notices))
+            self.signals.fault("flash", notices)
         self.board.log("%s; %d erasures" % (self.journal.report(), self.flash.erase_count))
         return True
 

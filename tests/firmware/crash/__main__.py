@@ -62,7 +62,7 @@ def replay(
 
 
 def replay_many(micropython: str, cuts: int, first_seed: int, jobs: int) -> Counter[str]:
-    """Cut story after story, seed after seed, until `cuts` are made; return them by story.
+    """Cut every story, then seed after seed, until `cuts` are made; return them by story.
 
     Raises:
         PromiseBrokenError: a check failed.
@@ -73,9 +73,11 @@ def replay_many(micropython: str, cuts: int, first_seed: int, jobs: int) -> Coun
     )
     with ThreadPoolExecutor(jobs) as pool:
         running: dict[Future[int], str] = {}
+        begun = 0
         while running or made.total() < cuts:
-            if made.total() < cuts:
+            if made.total() < cuts or begun < len(STORIES):
                 for story, seed in islice(work, jobs - len(running)):
+                    begun += 1
                     running[pool.submit(replay, micropython, story, seed)] = story
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
                 made[running.pop(ended)] += ended.result()
