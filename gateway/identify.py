@@ -233,7 +233,7 @@ def _judge_sample(
         elif basis is not None:
             reach_cm1 = max(axis_uncertainty_cm1, UNCALIBRATED_CM1)
             measured = dataclasses.replace(measured, axis_uncertainty_cm1=reach_cm1)
-        return judge_spectrum(measured, library, watchlists, why_axis=why)
+        return judge_spectrum(measured, library, watchlists, why_axis=why, is_raman=sample.is_raman)
 
     judged = judge(sample.spectrum)
     verdict = together(
@@ -246,7 +246,12 @@ def _judge_sample(
 
 
 def judge_spectrum(
-    spectrum: Spectrum, library: Library, watchlists: Watchlists, *, why_axis: str | None = None
+    spectrum: Spectrum,
+    library: Library,
+    watchlists: Watchlists,
+    *,
+    why_axis: str | None = None,
+    is_raman: bool = False,
 ) -> Judged:
     """Judge one spectrum of a file with what its quality allows.
 
@@ -255,6 +260,7 @@ def judge_spectrum(
         library: of substances.
         watchlists: in force.
         why_axis: what its axis is instead of a Raman shift; None = ask its numbers.
+        is_raman: file or person say that it is a Raman spectrum; asked with a `why_axis` only.
 
     Raises:
         SpectrumError: too little of the fingerprint range is measured.
@@ -265,7 +271,7 @@ def judge_spectrum(
         axis, counts, saturated=spectrum.saturated, resolution_cm1=spectrum.resolution_cm1
     )
     if why_axis is not None:
-        why = why_axis or light_fault(axis, counts)
+        why = why_axis or light_fault(axis, counts, is_raman=is_raman)
         condition = dataclasses.replace(condition, why_not_raman=why)
     found = findings(condition)
     refused = refusal(found)

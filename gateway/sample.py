@@ -48,6 +48,9 @@ DAY_MS = 86_400_000
 SAME_AXIS_CM1 = 0.05
 """Axes of exposures of one instrument differ by rounding only."""
 
+RAMAN_WORD = "raman"
+"""In a title, a comment or a note: numbers do not spell it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -70,6 +73,7 @@ class Sample:
         spectrum: on an axis of Raman shift.
         origin: instrument, time and laser, as far as anybody says.
         axis_stated: file or person say that the axis is a Raman shift; its numbers are believed.
+        is_raman: file or person say that it is a Raman spectrum; infrared ones have such axes too.
         ray_count: cosmic rays found against the average of several exposures.
         exposures: the single ones of an average, as measured; empty for a file alone.
         exposures_alike: they can be of one sample.
@@ -78,6 +82,7 @@ class Sample:
     spectrum: Spectrum
     origin: Origin
     axis_stated: bool
+    is_raman: bool
     ray_count: int = 0
     exposures: tuple[Spectrum, ...] = ()
     exposures_alike: bool = True
@@ -123,7 +128,7 @@ def read_sample(file: Path, axis_uncertainty_cm1: float = 2.0, axis: Axis | None
     """
     said = axis or Axis()
     content = read_bounded(file)
-    column, counts, unit, origin = _columns(content, said.unit)
+    column, counts, unit, origin, is_raman = _columns(content, said.unit)
     if said.laser_nm:
         if origin.excitation_nm and not is_same_laser(origin.excitation_nm, said.laser_nm):
             raise FormatError(
@@ -139,7 +144,12 @@ def read_sample(file: Path, axis_uncertainty_cm1: float = 2.0, axis: Axis | None
         saturated=clipped(column, counts),
         axis_uncertainty_cm1=axis_uncertainty_cm1,
     )
-    return Sample(spectrum, dated(origin, file), axis_stated=bool(unit or said.unit))
+    return Sample(
+        spectrum,
+        dated(origin, file),
+        axis_stated=bool(unit or said.unit),
+        is_raman=is_raman or bool(said.unit),
+    )
 
 
 def read_average(
@@ -268,8 +278,12 @@ def read_bounded(file: Path) -> bytes:
     return content
 
 
-def _columns(content: bytes, said: AxisUnit) -> tuple[FloatArray, FloatArray, AxisUnit, Origin]:
+def _columns(
+    content: bytes, said: AxisUnit
+) -> tuple[FloatArray, FloatArray, AxisUnit, Origin, bool]:
     """Axis and intensity, shape (n,), the axis' unit as the file states it, and its origin.
+
+    Last, whether the file says that it is a Raman spectrum.
 
     Raises:
         FormatError: it is none of the forms, or holds several spectra.
@@ -281,7 +295,8 @@ def _columns(content: bytes, said: AxisUnit) -> tuple[FloatArray, FloatArray, Ax
         _check_said("the SPC file", said)
         trace = traces[0]
         words = {"instrument": trace.source, "date": trace.measured_on, **trace.log}
-        return trace.axis_cm1, trace.intensity, "cm-1", origin_of(words.items())
+        is_raman = any(RAMAN_WORD in str(value).lower() for value in words.values())
+        return trace.axis_cm1, trace.intensity, "cm-1", origin_of(words.items()), is_raman
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = content.decode("utf-16", errors="replace")  # "Unicode text" of spreadsheets
     elif b"\0" in content:
@@ -291,9 +306,10 @@ def _columns(content: bytes, said: AxisUnit) -> tuple[FloatArray, FloatArray, Ax
         text = content.decode("utf-8", errors="replace")
     if looks_like_jcamp(text):
         _check_said("the JCAMP-DX file", said)
-        return *parse_jcamp(text), "cm-1", read_origin(text)
+        return *parse_jcamp(text), "cm-1", read_origin(text), True
     found = read_columns(text, said)
-    return found.axis, found.intensity, found.unit, read_origin(text)
+    is_raman = RAMAN_WORD in text.lower()
+    return found.axis, found.intensity, found.unit, read_origin(text), is_raman
 
 
 def _check_said(what: str, said: AxisUnit) -> None:

@@ -24,9 +24,13 @@ INFRARED_FIRST_CM1 = (350.0, 900.0)
 INFRARED_LAST_CM1 = (3500.0, 8000.0)
 """Where they end: 4000 as a rule. Hand-held Raman instruments end at 2000 to 3500."""
 
+INFRARED_WHOLE_FIRST_CM1 = (390.0, 900.0)
+INFRARED_WHOLE_LAST_CM1 = (3900.0, 4050.0)
+"""The range infrared instruments export, whatever the values were scaled to."""
+
 ABSORBANCE_RANGE = (-0.3, 6.0)
 """Absorbance in decades; detectors see no more than four. A Raman spectrum from 350 to beyond 3500
-that somebody has scaled to so little cannot be told from one: it has to be exported as measured."""
+that somebody has scaled to so little cannot be told from one, unless the file says `Raman`."""
 
 TRANSMITTANCE_MAX = (1.3, 130.0)
 """Highest transmittance as a fraction and in per cent, with room for a poor reference."""
@@ -64,22 +68,24 @@ def not_raman(axis_cm1: FloatArray, intensity: FloatArray) -> str:
     return axis_fault(axis_cm1) or light_fault(axis_cm1, intensity)
 
 
-def light_fault(axis_cm1: FloatArray, intensity: FloatArray) -> str:
-    """What the second column is when it is no Raman light: one of WHYS, or ""."""
+def light_fault(axis_cm1: FloatArray, intensity: FloatArray, *, is_raman: bool = False) -> str:
+    """What the second column is when it is no Raman light: one of WHYS, or "".
+
+    With `is_raman` file or person say that it is: only dips instead of bands speak against it.
+    """
     if np.ptp(intensity) <= 0.0:
         return ""
     low, high = float(intensity.min()), float(intensity.max())
     if _points_down(axis_cm1, intensity):
         share = any(0.5 * top / 1.3 <= high <= top for top in TRANSMITTANCE_MAX)
         return "transmittance" if share and low >= -0.1 * high else "inverted"
-    if (
-        _within(float(axis_cm1[0]), INFRARED_FIRST_CM1)
-        and _within(float(axis_cm1[-1]), INFRARED_LAST_CM1)
-        and low >= ABSORBANCE_RANGE[0]
-        and high <= ABSORBANCE_RANGE[1]
-    ):
-        return "absorbance"
-    return ""
+    if is_raman:
+        return ""
+    first, last = float(axis_cm1[0]), float(axis_cm1[-1])
+    scaled_so = low >= ABSORBANCE_RANGE[0] and high <= ABSORBANCE_RANGE[1]
+    infrared = _within(first, INFRARED_FIRST_CM1) and _within(last, INFRARED_LAST_CM1)
+    whole = _within(first, INFRARED_WHOLE_FIRST_CM1) and _within(last, INFRARED_WHOLE_LAST_CM1)
+    return "absorbance" if whole or (infrared and scaled_so) else ""
 
 
 def axis_fault(axis_cm1: FloatArray) -> str:

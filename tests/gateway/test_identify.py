@@ -460,3 +460,20 @@ def test_an_spc_file_is_identified_like_its_columns(tmp_path):
     assert [hit["substance_id"] for hit in one["hits"]] == ["urea"]
     assert "absorbance" in infrared["error"]
     assert "holds 2 spectra" in two["error"]
+
+
+@pytest.mark.parametrize("title", ["", "Raman shift (cm-1),Intensity (normalised)\n"])
+def test_a_spectrum_scaled_to_one_is_judged_when_it_says_that_it_is_raman(tmp_path, title):
+    axis = np.arange(400.0, 3600.0, 1.0)
+    counts = 0.05 + sum(
+        height * np.exp(-0.5 * ((axis - place) / 4.0) ** 2)
+        for place, height in ((715.0, 0.1), (1043.0, 0.9), (1290.0, 0.03), (1415.0, 0.04))
+    )
+    counts = counts + np.random.default_rng(6).normal(0.0, 5e-4, axis.size)
+    file = tmp_path / "scaled.csv"
+    rows = "\n".join(f"{x:g},{y:.6f}" for x, y in zip(axis, counts, strict=True))
+    file.write_text(f"{title}{rows}\n")
+    _, [record] = ran_json(file)
+    expected = "alarm" if title else "inconclusive"
+    assert record["verdict"] == expected, record
+    assert (record["reason_id"] == "not_raman") == (not title)

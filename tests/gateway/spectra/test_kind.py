@@ -57,6 +57,15 @@ def test_absorbance_on_a_fourier_axis_is_named(double):
     assert not_raman(axis, absorbance(axis, hydroxyl=0.0)) == "absorbance"
 
 
+@pytest.mark.parametrize("scale", [100.0, 1e4])
+def test_absorbance_scaled_by_somebody_is_named_by_its_whole_range(scale):
+    axis = np.arange(650.0, 4000.0, 2.0)
+    counts = scale * absorbance(axis)
+    assert light_fault(axis, counts) == "absorbance"
+    assert light_fault(axis, counts, is_raman=True) == ""
+    assert light_fault(axis, -counts, is_raman=True)  # dips are dips, whatever is said
+
+
 def test_absorbance_on_any_axis_is_named_by_its_hydroxyl():
     axis = np.linspace(500.0, 3990.0, 1733)
     assert not_raman(axis, absorbance(axis)) == "absorbance"
@@ -146,13 +155,17 @@ def test_no_measured_spectrum_is_taken_for_something_else(raman_path):
 
 
 def test_what_could_be_either_is_asked_for_as_measured():
-    """0 to 1 over 400 to 4000 cm^-1 may be infrared; counts, or another range, are not."""
+    """400 to 4000 cm^-1, or 0 to 1 over nearly so much, may be infrared; other ranges are not."""
     rng = np.random.default_rng(4)
     axis = np.linspace(399.4, 3990.0, 1500)
     counts = sum(h / (1.0 + ((axis - place) / 6.0) ** 2) for place, _, h in BENDS)
     counts = counts + rng.normal(0.0, 0.003, axis.size)
     assert not_raman(axis, counts / counts.max()) == "absorbance"
-    assert not_raman(axis, 5_000.0 * counts / counts.max()) == ""
+    assert not_raman(axis, 5_000.0 * counts / counts.max()) == "absorbance"
+    assert light_fault(axis, counts / counts.max(), is_raman=True) == ""
+    part = axis < 3700.0
+    assert not_raman(axis[part], counts[part] / counts.max()) == "absorbance"
+    assert not_raman(axis[part], 5_000.0 * counts[part] / counts.max()) == ""
     assert not_raman(axis - 250.0, counts / counts.max()) == ""
     assert not_raman(axis[axis < 3300.0], counts[axis < 3300.0] / counts.max()) == ""
 
