@@ -58,6 +58,9 @@ FAINT_TOLD_MAX = 1.0
 FAINT_STEPS = np.array([-1.5, -0.75, 0.0, 0.75, 1.5])
 """Where a faint band is looked for, in standard deviations of its place."""
 
+DARK_SHARE = 1e-9
+"""Light over the strongest band that is none; keeps ratios to it finite."""
+
 SHARED_NATS_MAX = 1.5
 """A shared band never says more than this: it was not found as a band of its own."""
 
@@ -383,7 +386,8 @@ def _amounts(
 
 def _shared(scene: Scene, rows: IntArray, told: FloatArray, expected: FloatArray) -> FloatArray:
     """What the height of the light at these bands says for the entry on top of the model."""
-    light = np.maximum(band_terms(scene).light[rows], 1e-300)
+    strongest = float(scene.measured.height.max(initial=1.0))
+    light = np.maximum(band_terms(scene).light[rows], DARK_SHARE * strongest)
     least = np.maximum(told, 0.1 * light)
     without = np.log(light / least)
     together = without - np.log1p(expected / least)

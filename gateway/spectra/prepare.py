@@ -34,6 +34,11 @@ SPAN_CM1_MIN = 200.0
 GAP_CM1_MAX = 12.0
 """Wider gaps between neighbouring points would invent data when interpolated."""
 
+GAP_SPACINGS_MAX = 3.5
+GAP_COARSE_CM1_MAX = 20.0
+"""Instruments that sample every 4 cm^-1 have lines of 12 and more; two bad pixels beside each other
+leave such a line readable."""
+
 LEVEL_CM1 = 10.0
 """Width of the average that gives the light for the shot noise; noise must not scale itself."""
 
@@ -183,10 +188,12 @@ def _grid(axis_cm1: FloatArray) -> FloatArray:
         )
     inside = axis_cm1[(axis_cm1 >= low) & (axis_cm1 <= high)]
     gap = np.diff(inside)
-    if inside.size < 2 or gap.max() > GAP_CM1_MAX:
+    usual = float(np.median(gap)) if gap.size else 0.0
+    most = max(GAP_CM1_MAX, min(GAP_SPACINGS_MAX * usual, GAP_COARSE_CM1_MAX))
+    if inside.size < 2 or gap.max() > most:
         at = float(inside[int(gap.argmax())]) if inside.size >= 2 else low
         raise SpectrumError(
-            f"the axis has a gap of more than {GAP_CM1_MAX:g} cm^-1 after {at:g}; "
+            f"the axis has a gap of more than {most:g} cm^-1 after {at:g}; "
             "export the spectrum at its native sampling"
         )
     first = STEP_CM1 * np.ceil(low / STEP_CM1)

@@ -94,3 +94,16 @@ def test_the_kept_filters_are_scipys(sigma, mode):
     values = np.random.default_rng(8).normal(10.0, 3.0, 300)
     expected = gaussian_filter1d(values, sigma, mode=mode)
     assert np.allclose(smoothed(values, sigma, mode), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("spacing", "is_read"), [(2.0, False), (4.0, True), (5.8, True)])
+def test_two_missing_points_are_no_hole_for_a_coarse_instrument(spacing, is_read):
+    axis = np.arange(300.0, 2000.0, spacing)
+    missing = {2.0: 8, 4.0: 2, 5.8: 2}[spacing]
+    kept = np.delete(axis, np.arange(100, 100 + missing))
+    spectrum = Spectrum(kept, 100.0 + np.random.default_rng(1).normal(0.0, 1.0, kept.size))
+    if is_read:
+        assert prepare(spectrum).grid_cm1.size > 800
+    else:
+        with pytest.raises(SpectrumError, match="gap of more than 12"):
+            prepare(spectrum)
