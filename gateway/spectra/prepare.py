@@ -35,9 +35,9 @@ GAP_CM1_MAX = 12.0
 """Wider gaps between neighbouring points would invent data when interpolated."""
 
 GAP_SPACINGS_MAX = 3.5
-GAP_COARSE_CM1_MAX = 20.0
-"""Instruments that sample every 4 cm^-1 have lines of 12 and more; two bad pixels beside each other
-leave such a line readable."""
+COARSE_CM1_MAX = 6.0
+"""Instruments that sample every 4 to 6 cm^-1 have lines of 12 and more; two bad pixels beside each
+other leave such a line readable. Coarser sampling leaves none."""
 
 LEVEL_CM1 = 10.0
 """Width of the average that gives the light for the shot noise; noise must not scale itself."""
@@ -189,7 +189,7 @@ def _grid(axis_cm1: FloatArray) -> FloatArray:
     inside = axis_cm1[(axis_cm1 >= low) & (axis_cm1 <= high)]
     gap = np.diff(inside)
     usual = float(np.median(gap)) if gap.size else 0.0
-    most = max(GAP_CM1_MAX, min(GAP_SPACINGS_MAX * usual, GAP_COARSE_CM1_MAX))
+    most = max(GAP_CM1_MAX, GAP_SPACINGS_MAX * usual) if usual <= COARSE_CM1_MAX else GAP_CM1_MAX
     if inside.size < 2 or gap.max() > most:
         at = float(inside[int(gap.argmax())]) if inside.size >= 2 else low
         raise SpectrumError(

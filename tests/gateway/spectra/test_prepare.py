@@ -96,7 +96,7 @@ def test_the_kept_filters_are_scipys(sigma, mode):
     assert np.allclose(smoothed(values, sigma, mode), expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize(("spacing", "is_read"), [(2.0, False), (4.0, True), (5.8, True)])
+@pytest.mark.parametrize("spacing,is_read", [(2.0, False), (4.0, True), (5.8, True)])
 def test_two_missing_points_are_no_hole_for_a_coarse_instrument(spacing, is_read):
     axis = np.arange(300.0, 2000.0, spacing)
     missing = {2.0: 8, 4.0: 2, 5.8: 2}[spacing]
