@@ -157,6 +157,8 @@ def run(  # noqa: PLR0913 - the options of the command
     """
     if plot is not None and len(files) != 1 and not average:
         raise GatewayError(f"--plot draws one file, {len(files)} are given; draw one at a time")
+    if plot is not None:
+        _check_target(plot, files)
     library, watchlists = open_library(library_directory, lists_directory)
     status = STATUS_READ
     for group in [files] if average else [[file] for file in files]:
@@ -171,7 +173,7 @@ def run(  # noqa: PLR0913 - the options of the command
         else:
             _show(outcome, language, library, console, at_length=at_length)
         if plot is not None:
-            _draw(outcome, language, library, plot)
+            _draw(outcome, group, language, library, plot)
     return status
 
 
@@ -376,12 +378,11 @@ def _show_account(verdict: Verdict, language: str, library: Library, console: Co
         console.print(Text(f"  {line}"))
 
 
-def _draw(outcome: Outcome, language: str, library: Library, path: Path) -> None:
+def _draw(outcome: Outcome, files: list[Path], language: str, library: Library, path: Path) -> None:
     """Write the picture of one verdict; of a file that could not be read there is none."""
     if outcome.judged is None:
         return
-    title = ", ".join(Path(name).name for name in outcome.file.split(", "))
-    _check_target(path, outcome.file)
+    title = ", ".join(_text(Path(file.name)) for file in files)
     text = draw(outcome.judged.verdict, outcome.judged.trace, library, language, title)
     try:
         path.write_text(text, encoding="utf-8")
@@ -391,11 +392,10 @@ def _draw(outcome: Outcome, language: str, library: Library, path: Path) -> None
         ) from None
 
 
-def _check_target(path: Path, measured: str) -> None:
+def _check_target(path: Path, files: list[Path]) -> None:
     """Raise GatewayError when a picture would take the place of anything but a picture."""
     if not path.exists():
         return
-    names = {Path(name).resolve() for name in measured.split(", ")}
     try:
         with path.open("rb") as kept:
             head = kept.read(PICTURE_HEAD_BYTES)
@@ -403,7 +403,8 @@ def _check_target(path: Path, measured: str) -> None:
         raise GatewayError(
             f"cannot write {_text(path)}: {error.strerror or error}; name another file for --plot"
         ) from None
-    if path.resolve() in names or (head and b"<svg" not in head):
+    is_measured = any(path.samefile(file) for file in files if file.exists())
+    if is_measured or (head and b"<svg" not in head):
         raise GatewayError(
             f"{_text(path)} exists and is no picture; it is left as it is: name another file for"
             " --plot"

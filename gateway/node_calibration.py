@@ -63,13 +63,8 @@ def run_node(
     except SpectraError as error:
         raise SettingsError(f"--standard: {error}") from error
     outcome = asyncio.run(_ask(settings, node, chosen.standard_id, wait_s))
-    if isinstance(outcome, str):
-        show_fault(standard, "not_measured", outcome, console, as_json=as_json)
-        return STATUS_UNREADABLE
-    if outcome.fault:
-        text = f"node {node!r}: {outcome.text}"
-        show_fault(outcome.standard_id, outcome.fault, text, console, as_json=as_json)
-        return STATUS_FAILED
+    if isinstance(outcome, str) or outcome.fault:
+        return _refused(node, chosen.standard_id, outcome, console, as_json=as_json)
     show(msgspec.json.decode(outcome.body, type=Calibration), console, as_json=as_json)
     return STATUS_VALID
 
@@ -104,15 +99,22 @@ def run_glass(
     connect(directory / FILE_NAME, read_only=True).close()  # a post that never ran has no folder
     name = keep_certificate(directory, text.encode())
     outcome = asyncio.run(_ask(settings, node, name, wait_s))
-    if isinstance(outcome, str):
-        show_fault(stated.response_id, "not_measured", outcome, console, as_json=as_json)
-        return STATUS_UNREADABLE
-    if outcome.fault:
-        told = f"node {node!r}: {outcome.text}"
-        show_fault(stated.response_id, outcome.fault, told, console, as_json=as_json)
-        return STATUS_FAILED
+    if isinstance(outcome, str) or outcome.fault:
+        return _refused(node, stated.response_id, outcome, console, as_json=as_json)
     _show_curve(msgspec.json.decode(outcome.body, type=ResponseCurve), console, as_json=as_json)
     return STATUS_VALID
+
+
+def _refused(
+    node: str, material: str, outcome: calibrations.Kept | str, console: Console, *, as_json: bool
+) -> int:
+    """Say why nothing was kept of a measured material, and return the exit status."""
+    if isinstance(outcome, str):
+        show_fault(material, "not_measured", outcome, console, as_json=as_json)
+        return STATUS_UNREADABLE
+    text = f"node {node!r}: {outcome.text}"
+    show_fault(material, outcome.fault, text, console, as_json=as_json)
+    return STATUS_FAILED
 
 
 def _check_node(settings: Settings, node: str) -> None:

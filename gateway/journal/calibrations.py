@@ -6,7 +6,7 @@ grows with every commit. Wall time gives the age only.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import apsw
 
@@ -22,7 +22,7 @@ KEPT_READ_MAX = 64  # around one reading; a standard is measured once a day
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What came of one measured standard.
+    """What came of one measured standard or glass.
 
     Attributes:
         record_id: of its reading.
@@ -39,6 +39,34 @@ class Kept:
     fault: str
     text: str
     body: bytes
+
+
+def keep_outcome(
+    connection: apsw.Connection,
+    table: Literal["calibrations", "responses"],
+    node: str,
+    axis_id: bytes,
+    kept: Kept,
+) -> None:
+    """Keep what came of a standard or a glass; the same record again replaces it."""
+    connection.execute(
+        f"INSERT INTO {table}"  # noqa: S608 - one of two names of ours
+        " (record_id, node, axis_id, standard_id, received_ms, fault, text, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " standard_id = excluded.standard_id, fault = excluded.fault, text = excluded.text,"
+        " body = excluded.body",
+        (
+            kept.record_id,
+            node,
+            axis_id,
+            kept.standard_id,
+            kept.received_ms,
+            kept.fault,
+            kept.text,
+            kept.body,
+        ),
+    )
+    connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
 
 
 def save_order(
@@ -85,24 +113,7 @@ def insert_calibration(
         again_from_ms: readings received since then whose newest verdict wants a calibration, or
             that were judged before calibrations were kept, go back to the judges.
     """
-    connection.execute(
-        "INSERT INTO calibrations"
-        " (record_id, node, axis_id, standard_id, received_ms, fault, text, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " standard_id = excluded.standard_id, fault = excluded.fault, text = excluded.text,"
-        " body = excluded.body",
-        (
-            kept.record_id,
-            node,
-            axis_id,
-            kept.standard_id,
-            kept.received_ms,
-            kept.fault,
-            kept.text,
-            kept.body,
-        ),
-    )
-    connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
+    keep_outcome(connection, "calibrations", node, axis_id, kept)
     if kept.fault:
         return False
     # What waits for a calibration: what was said of a reading at the time, what was said last when

@@ -10,7 +10,7 @@ from typing import Any, Final
 import apsw
 
 from gateway import wire
-from gateway.journal.calibrations import Kept
+from gateway.journal.calibrations import Kept, keep_outcome
 from gateway.journal.records import read_frame
 
 Rows = Iterable[tuple[Any, ...]]
@@ -25,24 +25,7 @@ _COLUMNS: Final = "record_id, received_ms, standard_id, fault, text, body"
 
 def insert_response(connection: apsw.Connection, node: str, axis_id: bytes, kept: Kept) -> None:
     """Keep what came of a glass, in the writer's transaction; the same record again replaces it."""
-    connection.execute(
-        "INSERT INTO responses"
-        " (record_id, node, axis_id, standard_id, received_ms, fault, text, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " standard_id = excluded.standard_id, fault = excluded.fault, text = excluded.text,"
-        " body = excluded.body",
-        (
-            kept.record_id,
-            node,
-            axis_id,
-            kept.standard_id,
-            kept.received_ms,
-            kept.fault,
-            kept.text,
-            kept.body,
-        ),
-    )
-    connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
+    keep_outcome(connection, "responses", node, axis_id, kept)
 
 
 def read_response(

@@ -10,6 +10,7 @@ from gateway.screening.claims import PRINCIPAL_REL_MIN, Claim, principal_found
 from gateway.screening.thresholds import Thresholds
 from gateway.spectra.explain import BandEvidence
 from gateway.spectra.identification import Candidate, Identification
+from gateway.spectra.match import BRIGHT_NATS_MIN, BRIGHT_SHARE_MIN
 
 POSSIBLE_SHARE_MIN = 0.1
 POSSIBLE_FAINT_SHARE_MIN = 0.05
@@ -21,8 +22,6 @@ POSSIBLE_BRIGHT_SHARE_MIN = 0.3
 POSSIBLE_BRIGHT_NATS = 2.0
 POSSIBLE_PATTERN_NATS = 2.5
 POSSIBLE_PATTERN_BANDS_MIN = 2
-POSSIBLE_LEADING_SHARE_MIN = 0.7
-POSSIBLE_LEADING_NATS = 6.0
 """A strong unexplained band where a listed substance has its main one is not waved through, even
 when seven to one speaks against it: in a crowd of bands nobody knows, that is little. When another
 of its bands is there and none is missing, not even at twelve to one, and when it would be nearly as
@@ -79,8 +78,8 @@ def _leeway(candidate: Candidate) -> float:
         sum(band.state == state for band in candidate.bands) for state in ("missing", "found")
     )
     whole = not missing and found >= POSSIBLE_PATTERN_BANDS_MIN
-    if whole and candidate.share >= POSSIBLE_LEADING_SHARE_MIN:
-        return POSSIBLE_LEADING_NATS
+    if whole and candidate.share >= BRIGHT_SHARE_MIN:
+        return -BRIGHT_NATS_MIN
     return POSSIBLE_PATTERN_NATS if whole else POSSIBLE_BRIGHT_NATS
 
 

@@ -73,8 +73,8 @@ COMPLETE_SHARE = 0.12
 
 
 KEPT_NATS_MIN = -3.0
-"""Entries that cannot reach this are not weighed in full: nobody asks for them. Where the next
-explanation of a hit is further off than this its margin is therefore a lower bound."""
+"""Entries that cannot reach this are not weighed in full: the most they could have is told. Where
+the next explanation of a hit is further off than this its margin is therefore a lower bound."""
 
 HIDDEN_GAIN_NATS_MAX = 3.0
 """What shared bands may add to an entry before its states are known: two of them."""
@@ -386,8 +386,8 @@ def _amounts(
 
 def _shared(scene: Scene, rows: IntArray, told: FloatArray, expected: FloatArray) -> FloatArray:
     """What the height of the light at these bands says for the entry on top of the model."""
-    strongest = float(scene.measured.height.max(initial=1.0))
-    light = np.maximum(band_terms(scene).light[rows], DARK_SHARE * strongest)
+    strongest = float(scene.measured.height.max(initial=0.0))
+    light = np.maximum(band_terms(scene).light[rows], max(DARK_SHARE * strongest, 1e-300))
     least = np.maximum(told, 0.1 * light)
     without = np.log(light / least)
     together = without - np.log1p(expected / least)

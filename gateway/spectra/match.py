@@ -37,7 +37,8 @@ CANDIDATE_NATS_MIN = -3.0
 BRIGHT_NATS_MIN = -6.0
 BRIGHT_SHARE_MIN = 0.7
 """One this bright, over the strongest band, is reported down to here: among many bands of goods
-nobody knows chance speaks against every pattern."""
+nobody knows chance speaks against every pattern. Below `evidence.KEPT_NATS_MIN` the most it could
+have is told, which errs towards not clearing."""
 
 CLEAR_SNR_MIN = 10.0
 """Height over noise of a band that nobody would call noise, etalon ripple or a bad pixel."""
