@@ -5,12 +5,16 @@ partition for them. Exit status: 0 stopped as asked, 1 failed, 2 cannot start as
 """
 
 import asyncio
+import gc
 import sys
 import time
 
 _ON_HOST = sys.platform in ("linux", "darwin")
 if _ON_HOST:  # on a board protocol/ lies beside node/
     sys.path.insert(1, (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/..")
+
+# Early and often: otherwise what lives long lies scattered, and a buffer finds no room in between.
+gc.threshold(32_768)
 
 from node import boots, settings  # noqa: E402 - the path comes first
 from node.errors import NodeError, SettingsError  # noqa: E402

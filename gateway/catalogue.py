@@ -17,7 +17,10 @@ from babel.messages.pofile import read_po
 LANGUAGES = ("en", "fr", "ar", "es")
 DOMAIN = "harmattan"
 
-SIGNALS = ("starting", "ready", "measuring", "stored", "sent", "fault", "stopped")
+SIGNALS = (
+    *("starting", "ready", "measuring", "stored", "published", "sent", "verdict", "fault"),
+    *("identify", "safe", "stopped", "alarm", "inconclusive", "clear", "drill"),
+)
 """Words a node says about itself; their msgids are these words."""
 
 

@@ -28,6 +28,7 @@ Window = Annotated[int, msgspec.Meta(ge=1, le=limits.WINDOW_RECORDS_MAX)]
 Resend = Annotated[int, msgspec.Meta(ge=limits.RESEND_MS_MIN, le=limits.U32_MAX)]
 Role = Annotated[int, msgspec.Meta(ge=messages.ROLE_SAMPLE, le=messages.ROLE_STANDARD)]
 EventType = Annotated[int, msgspec.Meta(ge=messages.EVENT_CODE, le=messages.EVENT_WEIGHT)]
+VerdictOutcome = Annotated[int, msgspec.Meta(ge=messages.VERDICT_CLEAR, le=messages.VERDICT_ALARM)]
 Outcome = Annotated[int, msgspec.Meta(ge=messages.OUTCOME_DONE, le=messages.OUTCOME_EXPIRED)]
 Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 BytePositive = Annotated[int, msgspec.Meta(ge=1, le=255)]
@@ -36,12 +37,14 @@ _ASCII: Final = r"\A[ -~]*\Z"
 Name = Annotated[str, msgspec.Meta(max_length=limits.NAME_CHARS_MAX, pattern=_ASCII)]
 Fault = Annotated[str, msgspec.Meta(max_length=limits.FAULT_CHARS_MAX, pattern=_ASCII)]
 Detail = Annotated[str, msgspec.Meta(max_length=limits.DETAIL_CHARS_MAX, pattern=_ASCII)]
+VerdictDetail = Annotated[str, msgspec.Meta(max_length=limits.FINDING_CHARS_MAX, pattern=_ASCII)]
 Symbology = Annotated[str, msgspec.Meta(max_length=limits.SYMBOLOGY_CHARS_MAX, pattern=_ASCII)]
 
 Coefficients = Annotated[bytes, msgspec.Meta(max_length=4 * limits.COEFFICIENT_COUNT_MAX)]
 Pixels = Annotated[bytes, msgspec.Meta(min_length=2, max_length=limits.PIXELS_BYTES_MAX)]
 Content = Annotated[bytes, msgspec.Meta(max_length=limits.CONTENT_BYTES_MAX)]
 Argument = Annotated[bytes, msgspec.Meta(max_length=limits.ARGUMENT_BYTES_MAX)]
+Tail = Annotated[bytes, msgspec.Meta(max_length=limits.TAIL_BYTES_MAX)]
 Ranges = Annotated[tuple[Count, ...], msgspec.Meta(max_length=2 * limits.RECEIPT_RANGES_MAX)]
 
 
@@ -136,6 +139,9 @@ class Health(msgspec.Struct, array_like=True, tag=5, frozen=True):
     laser_on_s: Count
     reset_cause: Byte
     fault: Fault
+    dark_counts: U16 | None = None
+    calibration_age_h: U16 | None = None
+    round_trip_ms: U16 | None = None
 
 
 class Time(msgspec.Struct, array_like=True, tag=6, frozen=True):
@@ -170,6 +176,7 @@ class Result(msgspec.Struct, array_like=True, tag=9, frozen=True):
     command_id: Identity
     outcome: Outcome
     detail: Detail
+    tail: Tail = b""
 
 
 class Config(msgspec.Struct, array_like=True, tag=10, frozen=True):
@@ -184,7 +191,18 @@ class Config(msgspec.Struct, array_like=True, tag=10, frozen=True):
     resend_ms: Resend
 
 
-Message = Birth | Status | Reading | Event | Health | Time | Receipt | Command | Result | Config
+class Verdict(msgspec.Struct, array_like=True, tag=11, frozen=True):
+    """What was judged; see `protocol.messages.Verdict`."""
+
+    inspection_id: Identity
+    outcome: VerdictOutcome
+    drill: bool
+    detail: VerdictDetail
+
+
+Message = (
+    Birth | Status | Reading | Event | Health | Time | Receipt | Command | Result | Config | Verdict
+)
 Record = Reading | Event
 
 KINDS: Final[dict[int, type[Message]]] = {
@@ -198,6 +216,7 @@ KINDS: Final[dict[int, type[Message]]] = {
     8: Command,
     9: Result,
     10: Config,
+    11: Verdict,
 }
 
 _decoder: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)

@@ -11,6 +11,8 @@ HEALTH_BYTES_MAX = 200  # one health message every five minutes must not matter 
 DETAIL_CHARS_MAX = 128  # one sentence
 NAME_CHARS_MAX = 32  # firmware, board, model and serial number as instruments print them
 FAULT_CHARS_MAX = 48  # keeps health within HEALTH_BYTES_MAX
+FINDING_CHARS_MAX = 48  # one line of a small display: names of substances, or the reason
+TAIL_BYTES_MAX = 1_024  # the last dozen log lines; at 2.4 kbit/s they take 4 s
 SYMBOLOGY_CHARS_MAX = 8  # an AIM identifier has 3; the names some readers send instead have 8
 ID_BYTES = 8  # 64 random bits: a million identities collide with a probability of 3e-8
 

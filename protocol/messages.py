@@ -24,6 +24,7 @@ from protocol.limits import (
     CONTENT_BYTES_MAX,
     DETAIL_CHARS_MAX,
     FAULT_CHARS_MAX,
+    FINDING_CHARS_MAX,
     INTEGER_MAX,
     MESSAGE_BYTES_MAX,
     NAME_CHARS_MAX,
@@ -31,6 +32,7 @@ from protocol.limits import (
     RECEIPT_RANGES_MAX,
     RESEND_MS_MIN,
     SYMBOLOGY_CHARS_MAX,
+    TAIL_BYTES_MAX,
     U16_MAX,
     U32_MAX,
     WINDOW_RECORDS_MAX,
@@ -45,8 +47,10 @@ TIME_NONE, TIME_RTC, TIME_GATEWAY, TIME_GNSS = range(4)
 ROLE_SAMPLE, ROLE_DARK, ROLE_STANDARD = range(3)
 FLAG_SATURATED, FLAG_INTERRUPTED, FLAG_UNVERIFIED = 1, 2, 4
 EVENT_CODE, EVENT_DOCUMENT, EVENT_WEIGHT = 1, 2, 3
-ACTION_CAPTURE, ACTION_BIRTH = 1, 2
+ACTION_CAPTURE, ACTION_BIRTH, ACTION_IDENTIFY, ACTION_REBOOT = 1, 2, 3, 4
+ACTION_LASER_OFF, ACTION_JOURNAL_REPORT, ACTION_LOG_TAIL = 5, 6, 7
 OUTCOME_DONE, OUTCOME_REFUSED, OUTCOME_FAILED, OUTCOME_EXPIRED = range(4)
+VERDICT_CLEAR, VERDICT_INCONCLUSIVE, VERDICT_ALARM = range(3)
 
 _TIME = (unsigned("time_ms", optional=1), unsigned("time_quality", TIME_GNSS))
 
@@ -273,8 +277,12 @@ class Health(Message):
             unsigned("laser_on_s"),
             unsigned("reset_cause", 255),
             text("fault", FAULT_CHARS_MAX),  # the newest fault in short, empty when there is none
+            unsigned("dark_counts", U16_MAX, optional=1),  # mean of the newest dark frame
+            unsigned("calibration_age_h", U16_MAX, optional=1),  # since a standard was measured
+            unsigned("round_trip_ms", U16_MAX, optional=1),
         )
     )
+    DEFAULTS = (None, None, None)
 
     boot_id: bytes
     uptime_ms: int
@@ -294,6 +302,9 @@ class Health(Message):
     laser_on_s: int
     reset_cause: int
     fault: str
+    dark_counts: int | None
+    calibration_age_h: int | None
+    round_trip_ms: int | None
 
 
 class Time(Message):
@@ -368,11 +379,14 @@ class Result(Message):
         identity("command_id"),
         unsigned("outcome", OUTCOME_EXPIRED),
         text("detail", DETAIL_CHARS_MAX),
+        binary("tail", 0, TAIL_BYTES_MAX),  # what was asked for: a report, the end of the log
     )
+    DEFAULTS = (b"",)
 
     command_id: bytes
     outcome: int
     detail: str
+    tail: bytes
 
 
 class Config(Message):
@@ -399,7 +413,26 @@ class Config(Message):
     resend_ms: int
 
 
+class Verdict(Message):
+    """What the gateway judged of an inspection; it is told once, to a node that is there."""
+
+    KIND = 11
+    CHANNEL = "verdict"
+    FIELDS = (
+        identity("inspection_id"),
+        unsigned("outcome", VERDICT_ALARM),
+        boolean("drill"),
+        text("detail", FINDING_CHARS_MAX),
+    )
+
+    inspection_id: bytes
+    outcome: int
+    drill: bool
+    detail: str
+
+
 KINDS: dict[int, type[Message]] = {
     kind.KIND: kind
     for kind in (Birth, Status, Reading, Event, Health, Time, Receipt, Command, Result, Config)
+    + (Verdict,)
 }

@@ -7,7 +7,7 @@ PREFIX = f"harmattan/v{limits.PROTOCOL_VERSION}/"
 QOS = 1  # at least once, for every message; exactly once is made by the identity of the records
 
 UP = ("birth", "status", "reading", "event", "health", "result")
-DOWN = ("receipt", "command", "config", "time")
+DOWN = ("receipt", "command", "config", "time", "verdict")
 RETAINED = ("birth", "status", "receipt", "config")
 
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789-"

@@ -2,15 +2,16 @@
 
 The task opens the port, identifies the instrument and waits for triggers (button, command, period).
 Each trigger gives a dark frame when none fits, then the sample frame; each is a `reading` record.
-An
-InstrumentError ends the task: the supervisor says what it was and starts it again.
+An InstrumentError ends the task: the supervisor says what it was and starts it again.
 """
 
 import asyncio
-from hashlib import sha256
 
 from node import limits
+from node.bar import LaserBar
 from node.errors import FlashRefused, InstrumentError
+from node.spectrum import Dark, axis_id, is_saturated
+from node.upkeep import Upkeep
 from node.waiting import within_ms
 from protocol.limits import ID_BYTES
 from protocol.messages import (
@@ -26,6 +27,7 @@ from protocol.messages import (
 
 ROLE_NAMES = {ROLE_SAMPLE: "sample", ROLE_DARK: "dark", ROLE_STANDARD: "standard"}
 IDENTIFY_MS = 5_000  # an idle instrument is asked who it is: an unplugged one is found before use
+_UNCONFIRMED = "laser is barred, but the instrument does not confirm: use its key switch"
 
 
 class Acquire:
@@ -39,7 +41,9 @@ class Acquire:
     Attributes:
         instrument: what `identify` told, None while there is none.
         axis_id: identity of its axis, None while there is none.
-        laser_on_ms: sum of all exposures with laser since boot.
+        bar: keeps the laser off.
+        upkeep: laser hours and standards of the instruments.
+        dark: the newest dark frame.
         identified: called when another instrument answers than before.
         finished: called with (command_id, outcome, detail) when a commanded capture ended.
         report: called with the milliseconds that the next step may take beyond the usual.
@@ -52,10 +56,13 @@ class Acquire:
         self._laser_mw = laser_mw
         self._triggers: list[tuple[bytes, bytes | None, int]] = []
         self._wake = asyncio.Event()
-        self._dark = None  # seq, integration_us, scans, uptime_ms, axis_id
+        self.dark = Dark()
         self.instrument = None
         self.axis_id = None
-        self.laser_on_ms = 0
+        self._exposure = None  # the task that measures, while it does
+        self._darkening: list[bytes] = []  # commands that wait for the laser to be off
+        self.bar = LaserBar(node.board.folder + "/laser.barred", node.board.log)
+        self.upkeep = Upkeep(node.board.folder + "/upkeep", node.board.log)
         self.identified = None
         self.finished = None
         self.report = lambda more_ms: None
@@ -65,8 +72,11 @@ class Acquire:
 
         Args:
             command_id: who asked; it names the inspection. None: button or period.
-            role: ROLE_SAMPLE, or ROLE_STANDARD when a calibration standard is before the probe.
+            role: ROLE_SAMPLE; ROLE_STANDARD when a calibration standard is before the probe;
+                ROLE_DARK for a dark frame alone.
         """
+        if self._is_barred(role):
+            return LaserBar.TEXT
         signals = self._node.signals
         if self.instrument is None:
             reason = signals.standing("instrument") or "instrument is not ready yet; wait"
@@ -79,6 +89,26 @@ class Acquire:
         self._wake.set()
         return ""
 
+    def press(self, role: int) -> str:
+        """Do as `trigger` for somebody at the node, who may allow the laser again."""
+        if self.bar.lift():
+            self._node.board.log("the laser is allowed again: the button was pressed")
+        return self.trigger(None, role)
+
+    def darken(self, command_id: bytes) -> str:
+        """Bar the laser and end what uses it; return why that cannot be confirmed, or "".
+
+        `finished` tells when the instrument has confirmed.
+        """
+        self.bar.set()
+        if self.instrument is None:
+            return _UNCONFIRMED
+        self._darkening.append(command_id)
+        if self._exposure is not None and self._triggers[0][2] != ROLE_DARK:
+            self._exposure.cancel()  # its way out switches the laser off
+        self._wake.set()
+        return ""
+
     async def run(self) -> None:
         """Measure for as long as the instrument works.
 
@@ -86,19 +116,24 @@ class Acquire:
             InstrumentError: it does not.
             FlashRefused: a reading could not be stored.
         """
-        self._dark = None  # whoever is plugged in now may be another, or have become cold
+        self.dark.forget()
         try:
             await self._driver.open()
             while True:
                 await self._identify()
                 while await self._wait_trigger():
-                    await self._inspect()
+                    if self._darkening:
+                        await self._darken()
+                    else:
+                        await self._inspect()
         finally:
             # Reached when the instrument failed and when the node stops.
             self.instrument = None
             await self._driver.close()
             while self._triggers:
                 self._finish(OUTCOME_FAILED, "measurement failed")
+            while self._darkening:
+                self.finished(self._darkening.pop(0), OUTCOME_FAILED, _UNCONFIRMED)
 
     async def _identify(self) -> None:
         self.report(0)
@@ -107,6 +142,7 @@ class Acquire:
         is_new = self.instrument is None
         self.instrument = instrument
         self.axis_id = axis_id(instrument, self._excitation_pm)
+        self.upkeep.use(instrument.serial)
         self._node.signals.clear("instrument")
         if is_new:
             self._node.signals.show("ready", ("instrument", instrument.serial))
@@ -115,7 +151,7 @@ class Acquire:
 
     async def _wait_trigger(self) -> bool:
         """Wait for a trigger; False when it is time to ask the instrument who it is."""
-        if not self._triggers:
+        if not self._triggers and not self._darkening:
             self._wake.clear()
             try:
                 await within_ms(self._wake.wait(), IDENTIFY_MS)
@@ -126,36 +162,39 @@ class Acquire:
     async def _inspect(self) -> None:
         """Serve the oldest trigger."""
         inspection_id, _, role = self._triggers[0]
+        seq, settings = 0, self._node.settings
+        taken = (settings.integration_us, settings.scans, self.axis_id)
         try:
-            if not self._has_dark():
+            fits = role == ROLE_DARK or self.dark.fits(taken, self._node.clock.uptime_ms())
+            if not fits and not self.bar.is_set:
                 await self._take(ROLE_DARK, inspection_id)
-            seq = await self._take(role, inspection_id)
+            if not self._is_barred(role):
+                seq = await self._take(role, inspection_id)
         except (InstrumentError, FlashRefused) as error:
             self._finish(OUTCOME_FAILED, str(error))
             raise
-        self._finish(OUTCOME_DONE, "seq=%d" % seq)
+        if seq:
+            self._finish(OUTCOME_DONE, "seq=%d" % seq)
+        else:
+            self._finish(OUTCOME_FAILED, LaserBar.TEXT)
+            self._node.signals.show("ready", ("instrument", self.instrument.serial))
+
+    def _is_barred(self, role: int) -> bool:
+        return self.bar.is_set and role != ROLE_DARK
+
+    async def _darken(self) -> None:
+        """Have the laser off, and answer who asked for it."""
+        await self._driver.laser_off()
+        while self._darkening:
+            self.finished(self._darkening.pop(0), OUTCOME_DONE, LaserBar.TEXT)
 
     def _finish(self, outcome: int, detail: str) -> None:
         command_id = self._triggers.pop(0)[1]
         if command_id is not None and self.finished is not None:
             self.finished(command_id, outcome, detail)
 
-    def _has_dark(self) -> bool:
-        """Say whether the newest dark frame fits: this axis, this exposure, not too old."""
-        if self._dark is None:
-            return False
-        _, integration_us, scans, uptime_ms, axis = self._dark
-        settings = self._node.settings
-        age_ms = self._node.clock.uptime_ms() - uptime_ms
-        return (
-            axis == self.axis_id
-            and integration_us == settings.integration_us
-            and scans == settings.scans
-            and age_ms < limits.DARK_AGE_MS_MAX
-        )
-
     async def _take(self, role: int, inspection_id: bytes) -> int:
-        """Expose once and store the reading; return its sequence number."""
+        """Expose once and store the reading; return its number, 0 when the laser was barred."""
         node, driver, settings = self._node, self._driver, self._node.settings
         integration_us, scans = settings.integration_us, settings.scans
         is_dark = role == ROLE_DARK
@@ -164,11 +203,19 @@ class Acquire:
         begun_ms = node.clock.uptime_ms()
         # "Deferred" begins the exposure's deadline anew.
         self.report((limits.DEFERRALS_MAX + 1) * (integration_us * scans // 1000))
+        # A task of its own, so that barring the laser ends the exposure and nothing else.
+        self._exposure = asyncio.create_task(driver.measure(integration_us, scans, laser_mw > 0))
         try:
-            await driver.measure(integration_us, scans, laser_mw > 0)
+            await self._exposure
+        except asyncio.CancelledError:
+            if not self._darkening:
+                raise
+            return 0
         finally:
+            self._exposure = None
             if laser_mw:
-                self.laser_on_ms += node.clock.uptime_ms() - begun_ms
+                now_ms = node.clock.uptime_ms()
+                self.upkeep.laser(now_ms - begun_ms, now_ms)
         self.report(0)
         full_scale_counts = self.instrument.full_scale_counts
         flags = FLAG_UNVERIFIED if driver.unverified else 0
@@ -192,35 +239,12 @@ class Acquire:
             driver.temperature_mc,
             full_scale_counts,
             flags,
-            None if is_dark or self._dark is None else self._dark[0],
+            None if is_dark else self.dark.seq,
             driver.pixels,
         )
         seq = node.store(reading)
+        if role == ROLE_STANDARD:
+            self.upkeep.standard(uptime_ms, clock.time_ms())
         if is_dark:
-            self._dark = (seq, integration_us, scans, uptime_ms, self.axis_id)
+            self.dark.keep(seq, driver.pixels, (integration_us, scans, self.axis_id), uptime_ms)
         return seq
-
-
-def axis_id(instrument: object, excitation_pm: int) -> bytes:
-    """Return the identity of a wavelength axis: the same coefficients give the same 8 bytes."""
-    digest = sha256(instrument.coefficients_f32le)
-    digest.update(b"%d %d " % (instrument.pixel_count, excitation_pm))
-    digest.update(instrument.serial.encode())
-    return digest.digest()[:ID_BYTES]
-
-
-def is_saturated(pixels_u16le: memoryview, full_scale_counts: int) -> bool:
-    """Say whether any pixel reaches full scale.
-
-    Args:
-        pixels_u16le: little-endian u16 each.
-        full_scale_counts: counts at which the converter ends.
-    """
-    high = full_scale_counts >> 8
-    for i in range(1, len(pixels_u16le), 2):
-        if (
-            pixels_u16le[i] >= high
-            and (pixels_u16le[i] << 8 | pixels_u16le[i - 1]) >= full_scale_counts
-        ):
-            return True
-    return False

@@ -1,22 +1,41 @@
 """Commands: done once however often they arrive, and never after they expired.
 
-A command is known by its id. The newest COMMANDS_REMEMBERED results are kept, so a repeated command
-gets the same answer again instead of a second measurement.
+Rules of the file
+- A command is known by its id. The newest COMMANDS_REMEMBERED results are kept, so a repeated
+  command gets the same answer again instead of a second measurement.
+- Those in LASTING are kept in a file too: noted before they are begun, so that a restart in between
+  does not make a node do them twice.
+- Those in ASKING change nothing and are answered anew: their answers are long, and memory is short.
 """
 
+import os
+
 from node import limits
+from node.segment import append
+from node.shelf import NEW_SUFFIX
 from node.signals import ascii_text
-from protocol.limits import DETAIL_CHARS_MAX, NAME_CHARS_MAX
+from protocol.limits import DETAIL_CHARS_MAX, ID_BYTES, NAME_CHARS_MAX, TAIL_BYTES_MAX
 from protocol.messages import (
-    ACTION_BIRTH,
     ACTION_CAPTURE,
-    OUTCOME_DONE,
+    ACTION_JOURNAL_REPORT,
+    ACTION_LASER_OFF,
+    ACTION_LOG_TAIL,
+    ACTION_REBOOT,
     OUTCOME_EXPIRED,
+    OUTCOME_FAILED,
     OUTCOME_REFUSED,
+    ROLE_DARK,
     ROLE_SAMPLE,
     ROLE_STANDARD,
     Result,
 )
+
+LASTING = (ACTION_CAPTURE, ACTION_REBOOT, ACTION_LASER_OFF)
+ASKING = (ACTION_JOURNAL_REPORT, ACTION_LOG_TAIL)
+
+_COMMAND_ID, _RESULT, _IS_LASTING = range(3)
+_UNDER_WAY = 255  # stands in the file for an outcome
+_FILE_BYTES_MAX = limits.COMMANDS_REMEMBERED * (ID_BYTES + 2 + DETAIL_CHARS_MAX)
 
 
 class Commands:
@@ -24,57 +43,105 @@ class Commands:
 
     Args:
         clock: for the expiry.
-        capture: function of a command id and a role; begins a measurement that ends in `finish`,
-        or returns the reason why not.
-        birth: function without arguments that publishes the birth.
         reply: function of a Result.
+        path: of the file that remembers across restarts.
+        log: function of one line.
+    Attributes:
+        actions: what this node can do: number to function of a Command. It returns (outcome,
+            detail) or (outcome, detail, tail), or None when `finish` will be called later.
     """
 
-    def __init__(self, clock: object, capture: object, birth: object, reply: object) -> None:
+    def __init__(self, clock: object, reply: object, path: str, log: object) -> None:
         self._clock = clock
-        self._capture = capture
-        self._birth = birth
         self._reply = reply
-        self._results: list[list] = []  # command_id, Result or None while under way
+        self._path = path
+        self._log = log
+        self._known: list[list] = []  # oldest first; see _COMMAND_ID and so on
+        self.actions = {}
+        self._load()
 
     def take(self, command: object) -> None:
         """Do what the command says, or answer why not."""
-        for command_id, result in self._results:
-            if command_id == command.command_id:
-                if result is not None:
-                    self._reply(result)
-                return  # under way: `finish` will answer
-        self._results.append([command.command_id, None])
-        if len(self._results) > limits.COMMANDS_REMEMBERED:
-            self._results.pop(0)
-        now_ms = self._clock.time_ms()
-        expires_ms = command.expires_ms
-        if expires_ms is not None and now_ms is not None and expires_ms <= now_ms:
-            late_ms = now_ms - expires_ms
-            self.finish(command.command_id, OUTCOME_EXPIRED, "expired %d ms ago" % late_ms)
-        elif command.action == ACTION_BIRTH:
-            self._birth()
-            self.finish(command.command_id, OUTCOME_DONE, "")
-        elif command.action == ACTION_CAPTURE:
-            role = capture_role(command.argument)
-            if role is None:
-                reason = "argument %s of capture is not known here" % command.argument[:8].hex()
-            else:
-                reason = self._capture(command.command_id, role)
-            if reason:
-                self.finish(command.command_id, OUTCOME_REFUSED, reason)
-        else:
-            self.finish(
-                command.command_id, OUTCOME_REFUSED, "action %d is not known here" % command.action
-            )
+        command_id, action = command.command_id, command.action
+        entry = self._find(command_id)
+        if entry is not None:
+            if entry[_RESULT] is not None:
+                self._reply(entry[_RESULT])
+            return  # under way: `finish` will answer
+        if action not in ASKING:
+            self._known.append([command_id, None, action in LASTING])
+            if len(self._known) > limits.COMMANDS_REMEMBERED:
+                self._known.pop(0)
+        refusal = self._refusal(command)
+        answer = refusal or self.actions[action](command)
+        if answer is not None:
+            self.finish(command_id, *answer)
 
-    def finish(self, command_id: bytes, outcome: int, detail: str) -> None:
+    def _refusal(self, command: object) -> "tuple[int, str] | None":
+        """Return why a command is not even begun; else None, and it is noted where it must be."""
+        now_ms, expires_ms = self._clock.time_ms(), command.expires_ms
+        action = command.action
+        if expires_ms is not None and now_ms is not None and expires_ms <= now_ms:
+            return OUTCOME_EXPIRED, "expired %d ms ago" % (now_ms - expires_ms)
+        if action not in self.actions:
+            known = ", ".join([str(number) for number in sorted(self.actions)])
+            return OUTCOME_REFUSED, "action %d is not known here; known are %s" % (action, known)
+        if action == ACTION_REBOOT and expires_ms is not None and now_ms is None:
+            return OUTCOME_REFUSED, "whether it expired is not known: the node has no time yet"
+        if action in LASTING and not self._save() and action == ACTION_REBOOT:
+            return OUTCOME_REFUSED, "it cannot be noted, and would be done again; check the flash"
+        return None
+
+    def finish(self, command_id: bytes, outcome: int, detail: str, tail: bytes = b"") -> None:
         """Answer a command and remember the answer."""
-        result = Result(command_id, outcome, ascii_text(detail, DETAIL_CHARS_MAX))
-        for entry in self._results:
-            if entry[0] == command_id:
-                entry[1] = result
+        detail = ascii_text(detail, DETAIL_CHARS_MAX)
+        result = Result(command_id, outcome, detail, tail[-TAIL_BYTES_MAX:])
+        entry = self._find(command_id)
+        if entry is not None:
+            entry[_RESULT] = result
+            if entry[_IS_LASTING]:
+                self._save()
         self._reply(result)
+
+    def _find(self, command_id: bytes) -> "list | None":
+        for entry in self._known:
+            if entry[_COMMAND_ID] == command_id:
+                return entry
+        return None
+
+    def _save(self) -> bool:
+        """Write the file; False when it cannot be written."""
+        content = b""
+        for command_id, result, is_lasting in self._known:
+            if is_lasting:
+                outcome = _UNDER_WAY if result is None else result.outcome
+                detail = b"" if result is None else result.detail.encode()
+                content += command_id + bytes([outcome, len(detail)]) + detail
+        try:
+            append(self._path + NEW_SUFFIX, content, "wb")
+            os.rename(self._path + NEW_SUFFIX, self._path)
+        except OSError as error:
+            self._log("commands cannot be remembered: %s; check the flash" % error)
+            return False
+        return True
+
+    def _load(self) -> None:
+        """Read the file, if there is one; what was under way was cut short."""
+        try:
+            with open(self._path, "rb") as file:
+                content = file.read(_FILE_BYTES_MAX)
+        except OSError:
+            return
+        at = 0
+        while at + ID_BYTES + 2 <= len(content):
+            command_id = content[at : at + ID_BYTES]
+            outcome, size = content[at + ID_BYTES], content[at + ID_BYTES + 1]
+            at += ID_BYTES + 2 + size
+            detail = "".join([chr(code) for code in content[at - size : at]])
+            if outcome > OUTCOME_EXPIRED:
+                outcome, detail = OUTCOME_FAILED, "a restart of the node cut it short"
+            result = Result(command_id, outcome, ascii_text(detail, DETAIL_CHARS_MAX))
+            self._known.append([command_id, result, True])
 
 
 def capture_role(argument: bytes) -> "int | None":
@@ -83,4 +150,4 @@ def capture_role(argument: bytes) -> "int | None":
         return ROLE_SAMPLE
     if argument[0] == ROLE_STANDARD and len(argument) <= 1 + NAME_CHARS_MAX:
         return ROLE_STANDARD
-    return ROLE_SAMPLE if argument == bytes([ROLE_SAMPLE]) else None
+    return argument[0] if len(argument) == 1 and argument[0] in (ROLE_SAMPLE, ROLE_DARK) else None

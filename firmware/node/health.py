@@ -5,7 +5,7 @@ import asyncio
 from node import limits
 from node.signals import ascii_text
 from node.waiting import within_ms
-from protocol.limits import NAME_CHARS_MAX
+from protocol.limits import NAME_CHARS_MAX, U16_MAX
 from protocol.messages import Birth, Health, Status
 
 
@@ -78,10 +78,11 @@ class Reporter:
     def health(self) -> Health:
         """Return the health as of now."""
         node, clock, journal = self._node, self._node.clock, self._node.journal
+        uptime_ms, time_ms = clock.uptime_ms(), clock.time_ms()
         return Health(
             node.boot_id,
-            clock.uptime_ms(),
-            clock.time_ms(),
+            uptime_ms,
+            time_ms,
             clock.quality,
             node.board.supply_mv(),
             node.board.temperature_mc(),
@@ -94,7 +95,15 @@ class Reporter:
             journal.damaged_count,
             node.reconnect_count(),
             self._supervisor.failure_count,
-            self._acquire.laser_on_ms // 1000,
+            self._acquire.upkeep.laser_on_s(),
             node.board.reset_cause(),
             node.signals.newest(),
+            self._acquire.dark.mean_counts,
+            _u16(self._acquire.upkeep.calibration_age_h(uptime_ms, time_ms)),
+            _u16(clock.round_trip_ms),
         )
+
+
+def _u16(value: "int | None") -> "int | None":
+    """Return what fits the field: a value above it is stated as the highest (SPEC 3.8)."""
+    return None if value is None else min(value, U16_MAX)

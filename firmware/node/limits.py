@@ -22,6 +22,11 @@ TRIGGERS_MAX = 4  # presses waiting while a measurement runs; more are mistakes
 REPLIES_MAX = 8  # messages waiting for the link (results, health); the oldest goes first
 COMMANDS_REMEMBERED = 16  # answers kept for repeated command ids
 LINE_CHARS_MAX = 64  # of a line on the button input
+IDENTIFY_MS = 10_000  # long enough to walk along a row of lanes and see which one it is
+IDENTIFY_BLINKS = 10  # in that time
+REBOOT_MS_MAX = 5_000  # for the answer to leave; the node restarts then all the same
+LOG_BYTES = 1_024  # of the log kept for `log_tail`: what fits into one answer
+FOREIGN_RECEIPTS_MAX = 3  # one may be an old word of the broker; more are a name used twice
 
 # Broker
 CONNECT_MS_MAX = 15_000  # TCP, and then CONNACK; a satellite link takes 3 s each way

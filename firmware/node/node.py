@@ -5,12 +5,14 @@ import time
 
 from node import boots, limits
 from node.acquire import Acquire
+from node.actions import Actions
 from node.calendar import Calendar
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
 from node.errors import InstrumentError, JournalError, LinkError, SettingsError
 from node.health import Reporter
+from node.logring import LogRing
 from node.signals import Signals
 from node.storage import Storage
 from node.supervisor import Supervisor
@@ -35,6 +37,8 @@ class Node:
         self.name = given["node"]
         self.boot_id = board.random_bytes(ID_BYTES)
         self.clock = Clock(time.ticks_ms, time.ticks_diff, self.boot_id)
+        ring = LogRing(board.log, self.clock.uptime_ms, limits.LOG_BYTES)
+        board.log = ring.write  # from here on, whoever logs
         self.calendar = Calendar(board.folder + "/time", board.set_wall_time)
         self.signals = Signals(board, given["language"])
         self.storage = Storage(self, board.feed_watchdog)
@@ -51,7 +55,9 @@ class Node:
         driver = load_driver(instrument["driver"])(board, instrument)
         self.acquire = Acquire(self, driver, instrument["excitation_pm"], instrument["laser_mw"])
         self.reporter = Reporter(self, self.acquire, self.supervisor, instrument, FIRMWARE)
-        self.commands = Commands(self.clock, self.acquire.trigger, self._announce, self._reply)
+        self.commands = Commands(self.clock, self._reply, board.folder + "/commands", board.log)
+        self.actions = Actions(self, ring)
+        self.commands.actions = self.actions.known()
         self.uplink = Uplink(self, given["broker"], given["wifi"], self.commands)
         self.acquire.identified = self._announce
         self.acquire.finished = self.commands.finish
@@ -109,7 +115,7 @@ class Node:
     async def _press(self) -> None:
         while True:
             is_standard = await self.board.button()
-            reason = self.acquire.trigger(None, ROLE_STANDARD if is_standard else ROLE_SAMPLE)
+            reason = self.acquire.press(ROLE_STANDARD if is_standard else ROLE_SAMPLE)
             if reason:
                 self.board.log("button: %s" % reason)
 
@@ -146,7 +152,7 @@ class Node:
     async def run(self) -> None:
         """Run until the board asks to stop."""
         self.signals.show("starting", ("node", self.name), ("board", self.board.NAME))
-        stop = asyncio.create_task(self.board.stop_requested())
+        stop = asyncio.create_task(self.actions.until_stop())
         while not self.storage.open() and not stop.done():
             self.board.feed_watchdog()
             await asyncio.sleep_ms(limits.FLASH_RETRY_MS)
@@ -161,6 +167,7 @@ class Node:
         add("health", lambda: self.reporter.run(self.uplink))
         add("button", self._press)
         add("period", self._repeat)
+        add("actions", self.actions.run)
         laser = add("acquire", self.acquire.run, limits.RESTART_MS_MIN, limits.INSTRUMENT_MS_MAX)
         await stop
         laser.task.cancel()  # first of all: its way out switches the laser off
@@ -169,6 +176,8 @@ class Node:
         await self.supervisor.stop()
         self.storage.close()
         self.signals.show("stopped")
+        if self.actions.is_rebooting:
+            self.board.reset()
 
 
 def load_driver(name: str) -> type:

@@ -8,6 +8,8 @@ from node import limits
 from node.words import NAMES, word
 from protocol.limits import FAULT_CHARS_MAX
 
+STATES = ("ready", "measuring", "fault")  # what a lamp stands for; the others are moments
+
 
 class Signals:
     """Signals of one node.
@@ -22,6 +24,7 @@ class Signals:
     def __init__(self, board: object, language: str) -> None:
         self._board = board
         self._language = language
+        self._state = None  # of STATES the newest: (name, line, word)
         self._faults: list[tuple[str, str]] = []  # oldest first; one per part of the node
         self.changed = None
 
@@ -32,7 +35,15 @@ class Signals:
         parts = ["signal", name]
         for key, value in fields:
             parts.append("%s=%s" % (key, _quoted(value)))
-        self._board.signal(name, " ".join(parts), word(name, self._language))
+        shown = (name, " ".join(parts), word(name, self._language))
+        if name in STATES:
+            self._state = shown
+        self._board.signal(*shown)
+
+    def again(self) -> None:
+        """Show the newest state again: something else was on the lamps meanwhile."""
+        if self._state is not None:
+            self._board.signal(*self._state)
 
     def fault(self, what: str, text: str, repeat: bool = False) -> None:
         """Note that part `what` is at fault.

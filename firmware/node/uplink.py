@@ -34,6 +34,7 @@ class Uplink:
         commands: takes Command messages.
     Attributes:
         connect_count: connections that were accepted; the first is no reconnect.
+        replies: results that are not sent yet.
         published: called with the number of a record that the broker has; None for nobody.
         entry: of `run` at the supervisor, which waits between connections; None before it is known.
     """
@@ -51,7 +52,7 @@ class Uplink:
         self._admitted_seq = 0
         self._wake = asyncio.Event()
         self._wanted: list[str] = []
-        self._replies: list[object] = []
+        self.replies: list[object] = []
         self._pubacks: list[int] = []
         self._handed: dict[int, int] = {}  # packet identifier: seq, of records without PUBACK
         self._failure = None  # what ended the listener
@@ -69,9 +70,9 @@ class Uplink:
 
     def reply(self, message: object) -> None:
         """Have a result sent; the oldest goes when REPLIES_MAX wait."""
-        self._replies.append(message)
-        if len(self._replies) > limits.REPLIES_MAX:
-            self._replies.pop(0)
+        self.replies.append(message)
+        if len(self.replies) > limits.REPLIES_MAX:
+            self.replies.pop(0)
         self._wake.set()
 
     def stored(self) -> None:
@@ -197,8 +198,9 @@ class Uplink:
         while self._wanted:
             channel = self._wanted.pop(0)
             await self._publish(link, channel, self._node.message(channel))
-        while self._replies:
-            await self._publish(link, "result", self._replies.pop(0))
+        while self.replies:
+            await self._publish(link, "result", self.replies[0])
+            self.replies.pop(0)
         while self._may_send(link) and await self._send_record(link):
             await link.ping()
 

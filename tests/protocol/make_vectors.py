@@ -101,6 +101,9 @@ TYPICAL = {
         "laser_on_s": 95,
         "reset_cause": 1,
         "fault": "serial port /dev/ttyS1 did not answer",
+        "dark_counts": None,
+        "calibration_age_h": None,
+        "round_trip_ms": None,
     },
     "Time": {
         "time_ms": 1_798_761_600_200,
@@ -115,7 +118,12 @@ TYPICAL = {
         "expires_ms": 1_798_761_700_000,
         "argument": b"",
     },
-    "Result": {"command_id": COMMAND, "outcome": 1, "detail": "a measurement is under way"},
+    "Result": {
+        "command_id": COMMAND,
+        "outcome": 1,
+        "detail": "a measurement is under way",
+        "tail": b"",
+    },
     "Config": {
         "version": 3,
         "integration_us": 400_000,
@@ -125,7 +133,16 @@ TYPICAL = {
         "window": 8,
         "resend_ms": 5_000,
     },
+    "Verdict": {
+        "inspection_id": INSPECTION,
+        "outcome": 2,
+        "drill": False,
+        "detail": "ammonium_nitrate, potassium_chlorate",
+    },
 }
+
+# Kinds that have grown, and the fields they had before: their first vectors stay as they are.
+GROWN = {"Health": 18, "Result": 3}
 
 # Around every form of an integer (SPEC.md 2.2, 2.3).
 UNSIGNED = (
@@ -223,25 +240,55 @@ def meanings() -> Iterator[tuple]:
     yield "capture of a standard", "Command", {"argument": b"\x02polystyrene"}
 
 
-def row(name: str, kind: str, changes: dict, appended: list) -> dict:
-    """Return one vector: the typical message of its kind with `changes`."""
+def grown() -> Iterator[tuple]:
+    """Yield messages of the kinds in GROWN with all the fields they have now."""
+    later = {"dark_counts": 1_012, "calibration_age_h": 23, "round_trip_ms": 640}
+    yield "typical, grown", "Health", later
+    yield "typical, grown", "Result", {"tail": "12.5 sensor at 24 °C\n".encode()}
+    for kind in GROWN:
+        for name, _, values in extremes(kind):
+            yield f"{name}, grown", kind, values
+    yield "capture of a dark frame", "Command", {"argument": b"\x01"}
+    for action in range(3, 8):
+        yield f"action {action}", "Command", {"action": action}
+
+
+def row(name: str, kind: str, changes: dict, appended: list, count: int | None = None) -> dict:
+    """Return one vector: the typical message of its kind with `changes`.
+
+    With `count` the frame has that many fields, and the values of the others are their defaults.
+    """
     values = {**TYPICAL[kind], **changes}
+    missing = len(values) - count if count else 0
+    fields = getattr(messages, kind).FIELDS
+    defaults = getattr(messages, kind).DEFAULTS
+    for i in range(1, missing + 1):
+        values[fields[-i][0]] = defaults[-i]
     number = getattr(messages, kind).KIND
-    frame = msgpack.packb([number, *values.values(), *appended], use_bin_type=True)
+    sent = list(values.values())[:count]
+    frame = msgpack.packb([number, *sent, *appended], use_bin_type=True)
     named = {key: v.hex() if isinstance(v, bytes) else v for key, v in values.items()}
     vector = {"name": name, "kind": kind, "values": named, "frame": frame.hex()}
+    if missing:
+        return {**vector, "missing": missing}
     return {**vector, "appended": len(appended)} if appended else vector
 
 
 def accepted() -> list[dict]:
     """Return the vectors of messages.json."""
-    rows = [row("typical", kind, {}, []) for kind in TYPICAL]
-    for kind in TYPICAL:
-        rows += [row(*vector, []) for vector in extremes(kind)]
-    rows += [row(*vector, []) for vector in (*sizes(), *meanings())]
+    new = ("Verdict",)
+    first = [kind for kind in TYPICAL if kind not in new]
+    rows = [row("typical", kind, {}, [], GROWN.get(kind)) for kind in first]
+    for kind in first:
+        rows += [row(*vector, [], GROWN.get(kind)) for vector in extremes(kind)]
+    rows += [row(*vector, [], GROWN.get(vector[1])) for vector in (*sizes(), *meanings())]
     rows += [row(f"appended {name}", "Status", {}, more) for name, more in APPENDED.items()]
     rows.append(row("appended to a long header", "Birth", {}, [b"\x01", "new"]))
     rows.append(row("grows beyond 15 elements", "Event", {}, [None, 0, ""]))
+    rows += [row(*vector, []) for vector in grown()]
+    for kind in new:
+        rows.append(row("typical", kind, {}, []))
+        rows += [row(*vector, []) for vector in extremes(kind)]
     return rows
 
 
@@ -251,10 +298,12 @@ def refused() -> list[dict]:
     for clause, error, why, frame in BYTES_REFUSED:
         rows.append({"clause": clause, "error": error, "why": why, "frame": frame.hex()})
     for clause, error, why, kind, changes in VALUES_REFUSED:
-        frame = row("", kind, changes, [])["frame"]
+        is_old = kind in GROWN and set(changes) <= set(list(TYPICAL[kind])[: GROWN[kind]])
+        frame = row("", kind, changes, [], GROWN[kind] if is_old else None)["frame"]
         rows.append({"clause": clause, "error": error, "why": why, "frame": frame})
     for kind, values in TYPICAL.items():
-        fewer = [getattr(messages, kind).KIND, *list(values.values())[:-1]]
+        needed = len(values) - len(getattr(messages, kind).DEFAULTS)
+        fewer = [getattr(messages, kind).KIND, *list(values.values())[: needed - 1]]
         frame = msgpack.packb(fewer, use_bin_type=True).hex()
         why = f"{kind} without its last field"
         rows.append({"clause": "4.4", "error": "MalformedError", "why": why, "frame": frame})

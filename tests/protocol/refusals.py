@@ -122,7 +122,7 @@ BYTES_REFUSED = (
     ("3.1", "LimitError", "a negative kind", b"\x94\xff" + _STATUS[2:]),
     ("4.4", "MalformedError", "a kind alone", b"\x91\x02"),
     ("4.5", "KindError", "kind 0", b"\x94\x00" + _STATUS[2:]),
-    ("4.5", "KindError", "kind 11", b"\x94\x0b" + _STATUS[2:]),
+    ("4.5", "KindError", "kind 12", b"\x94\x0c" + _STATUS[2:]),
     ("4.5", "KindError", "kind 2**53-1", b"\x91\xcf\x00\x1f\xff\xff\xff\xff\xff\xff"),
 )
 
@@ -169,6 +169,10 @@ VALUES_REFUSED = (
     ("3.11", "LimitError", "an argument of 257 bytes", "Command", {"argument": bytes(257)}),
     ("3.12", "LimitError", "outcome 4", "Result", {"outcome": 4}),
     ("3.12", "LimitError", "a detail of 129 characters", "Result", {"detail": "x" * 129}),
+    ("3.8", "LimitError", "round_trip_ms 65536", "Health", {"round_trip_ms": 65_536}),
+    ("3.12", "LimitError", "a tail of 1025 bytes", "Result", {"tail": bytes(1025)}),
+    ("3.14", "LimitError", "a verdict 3", "Verdict", {"outcome": 3}),
+    ("3.14", "LimitError", "a finding of 49 characters", "Verdict", {"detail": "x" * 49}),
     ("3.13", "LimitError", "version 0", "Config", {"version": 0}),
     ("3.13", "LimitError", "a window of 0", "Config", {"window": 0}),
     ("3.13", "LimitError", "a window of 33", "Config", {"window": 33}),

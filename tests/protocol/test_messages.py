@@ -102,8 +102,28 @@ def test_every_kind_leaves_room_to_grow(kind):
 
 
 def test_health_is_short():
-    """SPEC 3.8: whatever its values."""
-    assert fields.frame_bytes_max(messages.Health) <= limits.HEALTH_BYTES_MAX
+    """SPEC 3.8: whatever its values; the longest that can be packed are at their extremes."""
+    assert fields.frame_bytes_max(messages.Health) == 199 <= limits.HEALTH_BYTES_MAX
+    largest = dict(zip(TYPICAL["Health"], longest(), strict=True))
+    assert len(typical(messages.Health, **largest).pack()) == 199
+
+
+def longest():
+    """Return the values that make a health as long as it can be."""
+    for _, form, low, high, _ in messages.Health.FIELDS:
+        if form == INTEGER:
+            yield low if low < 0 else high
+        else:
+            yield "~" * high if form == TEXT else b"\xff" * high
+
+
+def test_a_health_and_a_result_of_a_first_node_are_still_read():
+    """SPEC 4.1, SPEC 4.2, SPEC 3.8, SPEC 3.12: the appended fields take their defaults."""
+    for kind, count, defaults in ((messages.Health, 18, (None,) * 3), (messages.Result, 3, (b"",))):
+        values = typical(kind).values()
+        message = messages.unpack(msgpack.packb([kind.KIND, *values[:count]], use_bin_type=True))
+        assert tuple(message.values()[count:]) == defaults
+        assert message.values()[:count] == values[:count]
 
 
 def test_identities_have_one_size():
@@ -116,7 +136,20 @@ def test_identities_have_one_size():
 
 def test_units_are_in_the_names():
     """SPEC 3.2: an integer without a unit is a count, a number, a code or a version."""
-    units = ("_ms", "_us", "_s", "_mw", "_mc", "_mv", "_mg", "_pm", "_mcm1", "_bytes", "_counts")
+    units = (
+        "_ms",
+        "_us",
+        "_s",
+        "_h",
+        "_mw",
+        "_mc",
+        "_mv",
+        "_mg",
+        "_pm",
+        "_mcm1",
+        "_bytes",
+        "_counts",
+    )
     plain = ("seq", "_count", "_quality", "role", "scans", "flags", "_type", "_cause", "action")
     others = ("outcome", "version", "window")
     for kind in ALL_KINDS:
@@ -128,8 +161,9 @@ def test_units_are_in_the_names():
 def test_a_wrong_number_of_values_is_refused(kind):
     """SPEC 4.4."""
     values = list(TYPICAL[kind.__name__].values())
+    needed = len(values) - len(kind.DEFAULTS)
     with pytest.raises(PackingError, match=f"{kind.__name__} has {len(values)} fields"):
-        kind(*values[:-1])
+        kind(*values[: needed - 1])
     with pytest.raises(PackingError, match=f"{len(values) + 1} given"):
         kind(*values, None)
 
@@ -204,7 +238,7 @@ def test_fields_that_contradict_each_other_are_never_packed(message):
         (b"\x94\x02\xc4\x07", r"Status\.boot_id: byte string of 7 bytes outside 8\.\.8"),
         (b"\x94\x02\xc4\x08" + bytes(8) + b"\x07", r"Status\.online: byte 0x07 where a truth"),
         (b"\x91\x02", "Status with 0 of its 3 fields"),
-        (b"\x91\x0b", "message kind 11 does not exist"),
+        (b"\x91\x0c", "message kind 12 does not exist"),
         (b"\x95\x02\xc4\x08" + bytes(8) + b"\xc2\x00\xc1", r"Status\.an appended field: byte 0xc1"),
     ],
 )

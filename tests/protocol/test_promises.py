@@ -471,30 +471,36 @@ def test_a_time_of_no_quality_says_nothing():
 class Desk:
     """What commands act on: each list is what was asked for."""
 
-    def __init__(self, refusal=""):
+    def __init__(self, folder, refusal=""):
         self.captures = []
         self.births = []
         self.results = []
         self.now_ms = None
         self.refusal = refusal
-        self.commands = Commands(
-            self, self.capture, lambda: self.births.append(1), self.results.append
-        )
+        self.commands = Commands(self, self.results.append, str(folder / "commands"), print)
+        self.commands.actions = {
+            messages.ACTION_BIRTH: self.birth,
+            messages.ACTION_CAPTURE: self.capture,
+        }
 
     def time_ms(self):
         return self.now_ms
 
-    def capture(self, command_id, role):
-        self.captures.append(command_id)
-        return self.refusal
+    def birth(self, _):
+        self.births.append(1)
+        return messages.OUTCOME_DONE, ""
+
+    def capture(self, command):
+        self.captures.append(command.command_id)
+        return (messages.OUTCOME_REFUSED, self.refusal) if self.refusal else None
 
     def take(self, number, action, expires_ms=None):
         self.commands.take(messages.Command(identity(number), action, expires_ms, b""))
 
 
-def test_each_command_gets_one_of_four_answers():
+def test_each_command_gets_one_of_four_answers(tmp_path):
     """SPEC 8.2, SPEC 8.1: done, failed, refused with the reason, expired; and again on demand."""
-    desk = Desk()
+    desk = Desk(tmp_path)
     desk.take(1, messages.ACTION_BIRTH)
     desk.take(2, messages.ACTION_CAPTURE)
     desk.commands.finish(identity(2), messages.OUTCOME_FAILED, "the instrument went away")
@@ -515,9 +521,9 @@ def test_each_command_gets_one_of_four_answers():
     assert (len(desk.captures), len(desk.births)) == (2, 1)
 
 
-def test_an_unknown_action_is_refused_by_name():
+def test_an_unknown_action_is_refused_by_name(tmp_path):
     """SPEC 8.4, SPEC 4.6."""
-    desk = Desk()
+    desk = Desk(tmp_path)
     desk.take(1, 200)
     (result,) = desk.results
     assert result.outcome == messages.OUTCOME_REFUSED

@@ -25,6 +25,7 @@ UNITS = {
     "ms": "ms",
     "us": "µs",
     "s": "s",
+    "h": "h",
     "mw": "mW",
     "mc": "m°C",
     "mv": "mV",
@@ -92,7 +93,7 @@ def test_field_tables_state_the_unit_of_the_name(number):
 def test_every_kind_has_its_clause():
     """SPEC 3.4, SPEC 3.5, SPEC 3.6, SPEC 3.7, SPEC 3.8, SPEC 3.9, SPEC 3.10, SPEC 3.11, SPEC 3.12.
 
-    SPEC 3.13: kind and channel are those of the code.
+    SPEC 3.13, SPEC 3.14: kind and channel are those of the code.
     """
     text = specification.clauses()
     for number, kind in messages.KINDS.items():
@@ -102,7 +103,7 @@ def test_every_kind_has_its_clause():
 
 
 def test_codes_are_those_of_the_code():
-    """SPEC 3.4, SPEC 3.6, SPEC 3.7, SPEC 3.11, SPEC 3.12: `0 none, 1 rtc ...` and the constants."""
+    """SPEC 3.4, SPEC 3.6, SPEC 3.7, SPEC 3.11, SPEC 3.12, SPEC 3.14: `0 none, 1 rtc ...`."""
     codes = {
         ("3.4", "time_quality"): "TIME",
         ("3.6", "role"): "ROLE",
@@ -110,6 +111,7 @@ def test_codes_are_those_of_the_code():
         ("3.7", "event_type"): "EVENT",
         ("3.11", "action"): "ACTION",
         ("3.12", "outcome"): "OUTCOME",
+        ("3.14", "outcome"): "VERDICT",
     }
     for (clause, name), prefix in codes.items():
         meaning = next(row[5] for row in specification.table(clause) if row[1] == name)

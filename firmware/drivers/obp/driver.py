@@ -194,6 +194,14 @@ class Driver:
         if strict:
             raise LaserUncertain("laser may be on: %s; use the key switch" % failure)
 
+    async def laser_off(self) -> None:
+        """Switch the laser off, whatever it is.
+
+        Raises:
+            LaserUncertain: the instrument did not confirm.
+        """
+        await self._laser_off()
+
     async def _abort(self) -> None:
         """End an exposure nobody waits for; another error is on its way, so none is raised."""
         try:

@@ -31,6 +31,7 @@ from protocol.delivery import Window  # noqa: E402
 from protocol.messages import (  # noqa: E402
     ACTION_BIRTH,
     EVENT_CODE,
+    OUTCOME_DONE,
     TIME_GATEWAY,
     Command,
     Event,
@@ -58,7 +59,8 @@ class Desk:
         self.pace = Pace(diff, self.ticks())
         self.window = Window(8, 5_000)
         self.outcomes = []
-        self.commands = Commands(self.clock, None, lambda: None, self.reply)
+        self.commands = Commands(self.clock, self.reply, folder + ".commands", print)
+        self.commands.actions = {ACTION_BIRTH: lambda _: (OUTCOME_DONE, "")}
         self.journal = make(folder)
         self.facts = []
 

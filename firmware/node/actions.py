@@ -1,0 +1,141 @@
+"""What a node does at command (SPEC 8.5 to 8.9).
+
+What takes its time, blinking and restarting, is done by a task of its own; everything else at once.
+"""
+
+import asyncio
+
+from node import limits
+from node.commands import capture_role
+from protocol.messages import (
+    ACTION_BIRTH,
+    ACTION_CAPTURE,
+    ACTION_IDENTIFY,
+    ACTION_JOURNAL_REPORT,
+    ACTION_LASER_OFF,
+    ACTION_LOG_TAIL,
+    ACTION_REBOOT,
+    OUTCOME_DONE,
+    OUTCOME_FAILED,
+    OUTCOME_REFUSED,
+)
+
+_DONE = (OUTCOME_DONE, "")
+_LOOK_MS = 50  # between looks at whether the answer to `reboot` has gone
+
+
+class Actions:
+    """The actions of one node.
+
+    Args:
+        node: what the parts share: board, signals, storage, uplink, acquire.
+        log: the LogRing.
+    Attributes:
+        is_rebooting: a restart was ordered, and comes when everything has ended.
+        report: called now and then, so that the watchdog sees the task alive.
+    """
+
+    def __init__(self, node: object, log: object) -> None:
+        self._node = node
+        self._log = log
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._blinks = 0
+        self.is_rebooting = False
+        self.report = lambda: None
+
+    def known(self, with_instrument: bool = True) -> dict:
+        """Return the functions by their numbers; without an instrument those that need none."""
+        actions = {
+            ACTION_BIRTH: self._birth,
+            ACTION_IDENTIFY: self._identify,
+            ACTION_REBOOT: self._reboot,
+            ACTION_JOURNAL_REPORT: self._report_journal,
+            ACTION_LOG_TAIL: self._tail_log,
+        }
+        if with_instrument:
+            actions[ACTION_CAPTURE] = self._capture
+            actions[ACTION_LASER_OFF] = self._laser_off
+        return actions
+
+    def _birth(self, _command: object) -> tuple:
+        self._node.uplink.want("birth")
+        return _DONE
+
+    def _capture(self, command: object) -> "tuple | None":
+        role = capture_role(command.argument)
+        if role is None:
+            shown = command.argument[:8].hex()
+            return OUTCOME_REFUSED, "argument %s of capture is not known here" % shown
+        reason = self._node.acquire.trigger(command.command_id, role)
+        return (OUTCOME_REFUSED, reason) if reason else None
+
+    def _laser_off(self, command: object) -> "tuple | None":
+        reason = self._node.acquire.darken(command.command_id)
+        return (OUTCOME_FAILED, reason) if reason else None
+
+    def _identify(self, _command: object) -> tuple:
+        self._blinks = limits.IDENTIFY_BLINKS
+        self._node.signals.show("identify", ("seconds", limits.IDENTIFY_MS // 1000))
+        self._wake.set()
+        return _DONE
+
+    def _reboot(self, _command: object) -> tuple:
+        self.is_rebooting = True
+        self._wake.set()
+        return OUTCOME_DONE, "restarting"
+
+    def _report_journal(self, _command: object) -> tuple:
+        storage = self._node.storage
+        text = "%s; flash %s, %d erasures" % (
+            storage.journal.report(),
+            storage.flash.name or "folder",
+            storage.flash.erase_count,
+        )
+        return OUTCOME_DONE, "", text.encode()
+
+    def _tail_log(self, _command: object) -> tuple:
+        return OUTCOME_DONE, "", self._log.tail()
+
+    async def run(self) -> None:
+        """Blink and restart when it is ordered."""
+        while True:
+            if self.is_rebooting:
+                await self._leave()
+            elif self._blinks:
+                await self._blink()
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _blink(self) -> None:
+        """Blink once; what comes meanwhile is looked at before the next."""
+        blink, half_ms = self._node.board.blink, limits.IDENTIFY_MS // limits.IDENTIFY_BLINKS // 2
+        self._blinks -= 1
+        try:
+            blink(True)
+            await asyncio.sleep_ms(half_ms)
+        finally:
+            blink(False)
+        await asyncio.sleep_ms(half_ms)
+        if not self._blinks:
+            self._node.signals.again()
+
+    async def _leave(self) -> None:
+        """Have the node stop once the answer is sent; after REBOOT_MS_MAX it goes all the same."""
+        for _ in range(limits.REBOOT_MS_MAX // _LOOK_MS):
+            if not self._node.uplink.replies:
+                break
+            await asyncio.sleep_ms(_LOOK_MS)
+        self._stop.set()
+        await asyncio.Event().wait()  # until the node cancels its tasks
+
+    async def until_stop(self) -> None:
+        """Return when the board asks to stop, or a restart was ordered and answered."""
+        asked = asyncio.create_task(self._ask_board())
+        await self._stop.wait()
+        asked.cancel()
+
+    async def _ask_board(self) -> None:
+        await self._node.board.stop_requested()
+        self._stop.set()

@@ -1,0 +1,46 @@
+"""The bar on the laser: set by a command, lifted by hand at the node, kept across restarts.
+
+Whoever sets it from afar cannot see who stands before the probe; whoever presses the button can.
+"""
+
+import os
+
+from node.segment import append
+from node.shelf import exists
+
+
+class LaserBar:
+    """A file that is there while the laser must stay off.
+
+    Args:
+        path: of the file.
+        log: function of one line.
+    Attributes:
+        is_set: whether the laser must stay off.
+    """
+
+    TEXT = "laser is barred by a command; press the node's button to allow it again"
+
+    def __init__(self, path: str, log: object) -> None:
+        self._path = path
+        self._log = log
+        self.is_set = exists(path)
+
+    def set(self) -> None:
+        """Bar the laser; where that cannot be kept over a restart it is said."""
+        self.is_set = True
+        try:
+            append(self._path, b"barred\n", "wb")
+        except OSError as error:
+            self._log("the laser's bar is forgotten at a restart: %s; check the flash" % error)
+
+    def lift(self) -> bool:
+        """Allow the laser again; say whether it was barred."""
+        if not self.is_set:
+            return False
+        self.is_set = False
+        try:
+            os.remove(self._path)
+        except OSError as error:
+            self._log("the laser's bar returns at a restart: %s; check the flash" % error)
+        return True
