@@ -114,6 +114,9 @@ async def play(lane: Lane, act: Act, console: Console) -> Seen:
     judged = await lane.judged(reading)
     colour = COLOURS.get(judged.verdict, "white")
     console.print(f"  verdict  [{colour}]{judged.verdict}[/{colour}]: {judged.text}")
+    shown = await lane.shown(reading)
+    if shown:
+        console.print(f"  node     shows [{colour}]{shown.upper()}[/{colour}] to the officer")
     seen = Seen(act, reading, judged.verdict, list(judged.hits), list(judged.names))
     if judged.verdict == "alarm":
         await lane.delivered(lane.alert_id(reading))

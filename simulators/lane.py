@@ -37,6 +37,7 @@ STANDARD = "polystyrene"
 START_S_MAX = 60.0  # Python, numpy and scipy from a cold disk on a busy machine
 CALIBRATE_S_MAX = 150.0  # longer than the command itself waits
 MEASURE_S_MAX = 60.0  # two frames at 115200 baud take a second; a reconnect may come between
+SHOWN_S_MAX = 3.0  # a message over a local broker; nobody repeats it
 PRESS_AGAIN_S = 15.0  # whoever waits longer for a reading presses again
 PRESSES_MAX = 6
 OFF_LOOK_S = 0.5  # between looks whether a node is on again
@@ -272,6 +273,22 @@ class Lane:
     async def receipted(self, reading: Stored) -> None:
         """Wait until the node has the gateway's receipt for a reading."""
         await self.events.wait(self.node.name, "sent", deadline_s=MEASURE_S_MAX, seq=reading.seq)
+
+    async def shown(self, reading: Stored) -> str:
+        """Return the verdict that the node shows its officer, "" when it has not heard of it.
+
+        It is said once: a node or gateway that is switched off at that moment misses it.
+        """
+        try:
+            event = await self.events.wait(
+                self.node.name,
+                "verdict",
+                deadline_s=SHOWN_S_MAX,
+                inspection=reading.inspection,
+            )
+        except TimeoutError:
+            return ""
+        return str(event.fields["outcome"])
 
     def alert_id(self, reading: Stored) -> str:
         """Return the identity of the alert that a reading causes, if it is an alarm."""

@@ -8,11 +8,21 @@ from node import limits
 from node.errors import JournalOutdated, SettingsError
 from protocol import topics
 from protocol.errors import ProtocolError
-from protocol.messages import Command, Config, Receipt, Time, unpack
+from protocol.messages import (
+    VERDICT_ALARM,
+    Command,
+    Config,
+    Receipt,
+    Time,
+    Verdict,
+    unpack,
+)
+
+OUTCOME_NAMES = ("clear", "inconclusive", "alarm")  # by protocol.messages.VERDICT_*
 
 
 class Inbox:
-    """The node's side of `receipt`, `command`, `config` and `time`.
+    """The node's side of `receipt`, `command`, `config`, `time` and `verdict`.
 
     Args:
         node: what the parts share.
@@ -60,6 +70,8 @@ class Inbox:
             self._learn(message)
         elif isinstance(message, Command):
             self._commands.take(message)
+        elif isinstance(message, Verdict):
+            self._show(message)
         elif isinstance(message, Config) and self._node.configure(message):
             self._uplink.want("birth")
 
@@ -68,6 +80,23 @@ class Inbox:
         self._node.heard(message)
         if message.boot_id == self._node.boot_id and message.echo_uptime_ms is None:
             self._uplink.repeat()  # SPEC 7.5: what went before may have met nobody
+
+    def _show(self, verdict: Verdict) -> None:
+        """Show what was judged, and have the records of an alarm go last (SPEC 3.14)."""
+        outcome = OUTCOME_NAMES[verdict.outcome]
+        self._node.signals.show(
+            "verdict",
+            ("outcome", outcome),
+            ("inspection", verdict.inspection_id),
+            ("drill", int(verdict.drill)),
+            ("detail", verdict.detail),
+            words=("drill", outcome) if verdict.drill else (outcome,),
+        )
+        if verdict.outcome == VERDICT_ALARM and not verdict.drill:
+            try:
+                self._node.journal.protect(verdict.inspection_id)
+            except OSError as error:
+                self._node.board.log("an alarm cannot be remembered: %s; check the flash" % error)
 
     def _free(self, receipt: Receipt) -> None:
         journal, signals = self._node.journal, self._node.signals

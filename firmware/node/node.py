@@ -59,6 +59,7 @@ class Node:
         self.actions = Actions(self, ring)
         self.commands.actions = self.actions.known()
         self.uplink = Uplink(self, given["broker"], given["wifi"], self.commands)
+        self.uplink.published = self._published
         self.acquire.identified = self._announce
         self.acquire.finished = self.commands.finish
         self.signals.changed = self.reporter.changed
@@ -69,6 +70,11 @@ class Node:
 
     def _reply(self, result: object) -> None:
         self.uplink.reply(result)
+
+    def _published(self, seq: int) -> None:
+        """Show that the broker has a record, unless it was receipted meanwhile."""
+        if self.journal.is_due(seq):
+            self.signals.show("published", ("seq", seq))
 
     def status(self, online: bool) -> object:
         """Return the status message."""

@@ -28,14 +28,21 @@ class Signals:
         self._faults: list[tuple[str, str]] = []  # oldest first; one per part of the node
         self.changed = None
 
-    def show(self, name: str, *fields: "tuple[str, object]") -> None:
-        """Show signal `name` with its fields, in the order given."""
+    def show(self, name: str, *fields: "tuple[str, object]", words: tuple = ()) -> None:
+        """Show signal `name` with its fields, in the order given.
+
+        Args:
+            name: one of NAMES.
+            fields: key and value.
+            words: names of what a display shows instead of `name`.
+        """
         if name not in NAMES:
             raise ValueError("signal %r does not exist" % name)
         parts = ["signal", name]
         for key, value in fields:
             parts.append("%s=%s" % (key, _quoted(value)))
-        shown = (name, " ".join(parts), word(name, self._language))
+        told = ": ".join([word(each, self._language) for each in words or (name,)])
+        shown = (name, " ".join(parts), told)
         if name in STATES:
             self._state = shown
         self._board.signal(*shown)

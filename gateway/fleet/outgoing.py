@@ -1,4 +1,4 @@
-"""What is to be sent to the nodes: the newest word per topic. Bounded by the number of topics."""
+"""What is to be sent to the nodes: the newest word per topic and subject. Bounded per topic."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,8 @@ import msgspec
 from gateway import wire
 from protocol import topics
 
+SUBJECTS_MAX = 16  # verdicts a node may have missed; an officer waits for the newest
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -17,13 +19,15 @@ class Letter:
     topic: str
     message: wire.Message
     retain: bool
+    subject: bytes = b""
 
 
 class Outgoing:
-    """Letters by topic; a newer one replaces an older one that is not sent yet.
+    """Letters by topic and subject; a newer one replaces an older one that is not sent yet.
 
     Receipts and configs are retained and cumulative, time is only good when fresh, and a command
     that asks for a birth may be asked once: for all of them the newest word is the right one.
+    Verdicts have their inspection as subject; of more than SUBJECTS_MAX the oldest goes.
 
     Args:
         post: of the topics.
@@ -33,13 +37,17 @@ class Outgoing:
     def __init__(self, post: str, now_ms: Callable[[], int]) -> None:
         self._post = post
         self._now_ms = now_ms
-        self._letters: dict[str, Letter] = {}
+        self._letters: dict[tuple[str, bytes], Letter] = {}
         self._filled = asyncio.Event()
 
-    def put(self, node: str, channel: str, message: wire.Message) -> None:
+    def put(self, node: str, channel: str, message: wire.Message, subject: bytes = b"") -> None:
         """Send `message` to `node` as soon as the broker is there."""
         topic = topics.build(self._post, node, channel)
-        self._letters[topic] = Letter(topic, message, channel in topics.RETAINED)
+        self._letters[topic, subject] = Letter(topic, message, channel in topics.RETAINED, subject)
+        if subject:
+            waiting = [key for key in self._letters if key[0] == topic]
+            if len(waiting) > SUBJECTS_MAX:
+                del self._letters[waiting[0]]
         self._filled.set()
 
     async def take(self) -> list[Letter]:
@@ -55,9 +63,9 @@ class Outgoing:
         if not isinstance(letter.message, wire.Time):
             return letter
         message = msgspec.structs.replace(letter.message, time_ms=self._now_ms())
-        return Letter(letter.topic, message, letter.retain)
+        return Letter(letter.topic, message, letter.retain, letter.subject)
 
     def put_back(self, letter: Letter) -> None:
         """Return a letter that could not be sent, unless a newer one has come."""
-        self._letters.setdefault(letter.topic, letter)
+        self._letters.setdefault((letter.topic, letter.subject), letter)
         self._filled.set()

@@ -9,7 +9,7 @@ from gateway.fleet.outgoing import Outgoing
 from gateway.journal import records
 from gateway.journal.store import Journal
 from gateway.settings import NodeSettings, Settings
-from protocol import messages
+from protocol import limits, messages
 from protocol.delivery import Ledger
 
 COMMAND_LIFE_MS = 60_000  # a node that was away longer announces itself anyway
@@ -160,6 +160,12 @@ class Roster:
             "time",
             wire.Time(self._now_ms(), messages.TIME_GATEWAY, boot_id, echo_uptime_ms),
         )
+
+    def tell_verdict(self, node: str, inspection_id: bytes, outcome: int, detail: str) -> None:
+        """Tell a node what was judged; one that is off is not told (SPEC.md 3.14)."""
+        finding = detail.encode("ascii", "replace").decode()[: limits.FINDING_CHARS_MAX]
+        message = wire.Verdict(inspection_id, outcome, drill=False, detail=finding)
+        self._outgoing.put(node, "verdict", message, inspection_id)
 
     def ask_birth(self, node: str) -> None:
         """Ask a node once to announce itself: one of its readings has an axis nobody knows."""

@@ -38,11 +38,17 @@ from gateway.screening.judge import Verdict, unjudged
 from gateway.settings import LANGUAGES, Settings, SpectraSettings
 from gateway.spectra.calibrate import Calibration
 from gateway.spectra.library import Library
-from protocol import messages
+from protocol import limits, messages
 
 Result = TypeVar("Result")
 
 PENDING_READ_MAX = 16  # judged before looking again who has waited longest
+
+OUTCOMES = {
+    "clear": messages.VERDICT_CLEAR,
+    "inconclusive": messages.VERDICT_INCONCLUSIVE,
+    "alarm": messages.VERDICT_ALARM,
+}
 
 # Reasons that mean a fault of node or instrument, and what they are counted as.
 UNUSABLE = {
@@ -153,12 +159,15 @@ class Judging:
             await self._calibrate(pending, pending.reading)
             return
         if pending.is_told:
-            await self._rejudging.judge_again_now(pending)
+            changed = await self._rejudging.judge_again_now(pending)
+            if changed is not None:
+                self._tell_node(pending, changed)
             return
         judged = await self._judged(pending)
         verdict, text = judged.verdict, self._text(judged)
         judgement = self._judgement(pending, judged)
         is_new = await self._journal.write(partial(records.insert_judgement, judgement=judgement))
+        self._tell_node(pending, verdict)
         self._counters.count(f"verdict_{verdict.verdict}", pending.node)
         self._log.info(
             "verdict",
@@ -174,6 +183,16 @@ class Judging:
         if is_new:
             self._log.warning("alert", alert=judgement.alert_id, text=text)
             self._alert_wanted.set()
+
+    def _tell_node(self, pending: records.Pending, verdict: Verdict) -> None:
+        """Tell the node that measured; the officer there waits for it."""
+        if pending.reading is not None:
+            self._roster.tell_verdict(
+                pending.node,
+                pending.reading.inspection_id,
+                OUTCOMES[verdict.verdict],
+                _finding(verdict),
+            )
 
     async def _judged(self, pending: records.Pending) -> Judged:
         """Return the verdict on one reading; inconclusive when the evaluation fails."""
@@ -316,6 +335,18 @@ def _say(verdict: Verdict, library: Library) -> Judged:
     """Return the verdict with its sentences, in the names of the library it was made with."""
     sentences = {language: explain(verdict, language, library) for language in LANGUAGES}
     return Judged(verdict, sentences)
+
+
+def _finding(verdict: Verdict) -> str:
+    """Return what was found in a few words: listed substances first; without any the reason."""
+    hits = sorted(verdict.hits, key=lambda hit: not hit.lists)
+    shown, chars = [], 0
+    for hit in hits:
+        chars += len(hit.substance_id) + 2
+        if shown and chars - 2 > limits.FINDING_CHARS_MAX:
+            break
+        shown.append(hit.substance_id)
+    return ", ".join(shown) or verdict.reason_id
 
 
 def _label(pending: records.Pending) -> dict[str, object]:

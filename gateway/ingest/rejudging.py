@@ -225,8 +225,11 @@ class Rejudging:
         )
         self._tell(stored, before, fresh, changed.judgement.alert_id if is_new else None)
 
-    async def judge_again_now(self, pending: records.Pending) -> None:
+    async def judge_again_now(self, pending: records.Pending) -> Verdict | None:
         """Judge a reading again whose calibration has come; the verdict of the time stays.
+
+        Returns:
+            The new verdict where it differs, else None.
 
         Raises:
             JournalError: it stays pending.
@@ -253,6 +256,7 @@ class Rejudging:
         )
         if stored is not None and before is not None and changed is not None:
             self._tell(stored, before, fresh, changed.judgement.alert_id if is_new else None)
+        return fresh.verdict if changed is not None else None
 
     def _difference(self, stored: Stored, before: Told, fresh: Fresh) -> Changed | None:
         """What is different now; None when nothing is, or only our knowledge of the calibration."""

@@ -187,3 +187,42 @@ def test_a_dark_frame_can_be_ordered_and_health_tells_its_level(bench):
             assert 47 <= known.calibration_age_h <= 48
 
     asyncio.run(story())
+
+
+def test_the_officer_sees_each_step_of_a_reading_and_its_verdict(bench):
+    """SPEC 3.14, SPEC 6.7: measuring, stored, sent, stored at the post, verdict; a drill is named.
+
+    The records of an alarm go last on the flash, those of a drill as all others.
+    """
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await bench.plug()
+            node = await bench.start_node()
+            await node.wait("ready")
+            seq = await bench.take()
+            stored = await node.wait("stored", seq=seq)
+            await node.wait("published", seq=seq)
+            assert not [name for name, _ in node.signals.items if name == "sent"]
+            await gateway.say(messages.Receipt(bytes.fromhex(stored["journal"]), seq, ()))
+            await node.wait("sent", seq=seq)
+            inspection = bytes.fromhex(stored["inspection"])
+            for number, (outcome, name) in enumerate(((2, "alarm"), (1, "inconclusive"))):
+                drill = bool(number)
+                await gateway.say(messages.Verdict(inspection, outcome, drill, "urea, x"))
+                found = await node.wait("verdict", outcome=name)
+                assert found == {
+                    "outcome": name,
+                    "inspection": inspection.hex(),
+                    "drill": str(number),
+                    "detail": "urea, x",
+                }
+            await gateway.say(messages.Verdict(*(b"drilling", 2, True, "")))
+            await node.wait("verdict", inspection=b"drilling".hex())
+            assert (bench.folder / "journal/alarms").read_bytes() == inspection
+            names = [name for name, fields in node.signals.items if fields.get("seq") == str(seq)]
+            assert names == ["stored", "published", "sent"]
+
+    asyncio.run(story())

@@ -44,6 +44,23 @@ def test_fields_keep_their_order_and_text_is_quoted(console):
     assert console.words == ["enregistré", "panne"]
 
 
+def test_a_display_shows_the_verdict_itself_and_what_is_only_a_drill(console):
+    signals = Signals(console, "es")
+    signals.show("verdict", ("outcome", "alarm"), words=("alarm",))
+    signals.show("verdict", ("outcome", "alarm"), words=("drill", "alarm"))
+    assert console.lines == ["signal verdict outcome=alarm"] * 2
+    assert console.words == ["alarma", "simulacro: alarma"]
+
+
+def test_a_state_comes_back_after_a_moment(console):
+    signals = Signals(console, "en")
+    signals.again()
+    signals.show("ready")
+    signals.show("identify")
+    signals.again()
+    assert console.words == ["ready", "here it is", "ready"]
+
+
 def test_a_signal_that_does_not_exist_is_a_fault_of_the_caller(console):
     with pytest.raises(ValueError, match="jubilant"):
         Signals(console, "en").show("jubilant")

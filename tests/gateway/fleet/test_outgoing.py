@@ -6,7 +6,7 @@ Method: the queue alone, with a clock that the test sets.
 import asyncio
 
 from gateway import wire
-from gateway.fleet.outgoing import Outgoing
+from gateway.fleet.outgoing import SUBJECTS_MAX, Outgoing
 from tests.gateway.seen import DEADLINE_S
 
 BOOT = b"boot-one"
@@ -71,5 +71,34 @@ def test_taking_waits_for_a_word():
         assert not taking.done()
         outgoing.put("lane-1", "receipt", receipt(1))
         assert [letter.message for letter in await taking] == [receipt(1)]
+
+    asyncio.run(story())
+
+
+def test_verdicts_wait_side_by_side_the_newest_of_each_inspection_and_not_too_many():
+    """SPEC 3.14."""
+
+    def verdict(inspection, outcome):
+        return wire.Verdict(b"%08d" % inspection, outcome, drill=False, detail="")
+
+    async def story():
+        outgoing = Outgoing("post-1", lambda: 0)
+        for inspection in range(20):
+            for outcome in (1, 2):
+                told = verdict(inspection, outcome)
+                outgoing.put("lane-1", "verdict", told, told.inspection_id)
+        outgoing.put("lane-2", "verdict", verdict(1, 0), b"00000001")
+        letters = await take(outgoing)
+        assert [letter.message for letter in letters] == [
+            *(verdict(inspection, 2) for inspection in range(20 - SUBJECTS_MAX, 20)),
+            verdict(1, 0),
+        ]
+        assert not letters[0].retain
+        outgoing.put("lane-1", "verdict", verdict(19, 0), b"00000019")
+        for letter in letters:
+            outgoing.put_back(letter)
+        again = [letter.message for letter in await take(outgoing)]
+        assert verdict(19, 0) in again
+        assert verdict(19, 2) not in again
 
     asyncio.run(story())

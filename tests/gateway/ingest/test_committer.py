@@ -53,7 +53,7 @@ class Desk:
     def letters(self):
         """Return what would be sent now, by channel."""
         waiting = self.outgoing._letters
-        return {topic.rsplit("/", 1)[1]: letter.message for topic, letter in waiting.items()}
+        return {letter.topic.rsplit("/", 1)[1]: letter.message for letter in waiting.values()}
 
 
 @contextlib.asynccontextmanager

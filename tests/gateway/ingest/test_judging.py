@@ -16,6 +16,7 @@ from gateway.catalogue import LANGUAGES as CATALOGUES
 from gateway.ingest import judging
 from gateway.settings import LANGUAGES
 from gateway.spectra.library import load_library
+from protocol.messages import VERDICT_ALARM, VERDICT_CLEAR, Verdict
 from simulators.faults import Fault
 from simulators.forward import World, measure
 from simulators.headquarters import Headquarters
@@ -40,6 +41,8 @@ DARK = bytes(2 * PIXEL_COUNT)  # a detector without offset or dark current, as t
 
 
 def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
+    """SPEC 3.14: and the node that measured is told each verdict."""
+
     async def story():
         async with Headquarters(tmp_path / "headquarters") as headquarters:
             path = write_settings(tmp_path, free_port, url=headquarters.url)
@@ -58,6 +61,12 @@ def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
                 # Without a dark frame nothing is cleared.
                 assert (await log.event("verdict", seq=3))["verdict"] == "inconclusive"
             (stored,) = headquarters.alerts()
+        told = [message for message in node.heard.items if isinstance(message, Verdict)]
+        assert [(message.outcome, message.detail, message.drill) for message in told[:2]] == [
+            (VERDICT_CLEAR, "sucrose", False),
+            (VERDICT_ALARM, "urea", False),
+        ]
+        assert told[0].inspection_id == b"inspect1"
         alert = stored["alert"]
         assert stored["alert_id"] == f"{POST}.{NODE}.{node.journal_id.hex()}.2"
         assert alert["spectrum_sha256"] == hashlib.sha256(UREA).hexdigest()
