@@ -259,6 +259,35 @@ def calibrate(  # noqa: PLR0913, PLR0917 - the options of the command
     raise typer.Exit(status)
 
 
+@app.command()
+def command(
+    node: Annotated[str, typer.Argument(help="A node of the settings.")],
+    action: Annotated[
+        str,
+        typer.Argument(
+            help="capture, dark, birth, identify, reboot, laser-off, journal or log.",
+        ),
+    ],
+    settings_path: SettingsPath = Path("post.toml"),
+    wait_s: Annotated[
+        float, typer.Option("--wait", min=0.1, max=600.0, help="How long to wait for the answer.")
+    ] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Have a node of the running post do something, once, and show its answer.
+
+    Exit status: 0 done, 1 refused or failed, 2 it cannot be asked, 3 expired, 4 no answer in time.
+    """
+    from gateway.fleet import ordering  # noqa: PLC0415 - see the rules of the file
+
+    loaded = settings.load(settings_path)
+    raise typer.Exit(
+        ordering.run_command(
+            loaded, node, action, as_json=as_json, wait_s=wait_s, console=Console()
+        )
+    )
+
+
 @app.command("calibrate-lamp")
 def calibrate_lamp(
     file: Annotated[Path, typer.Argument(help="Pixel number and counts of a neon lamp.")],

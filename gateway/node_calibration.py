@@ -7,16 +7,12 @@ waits until the post's journal says what came of it.
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
 from pathlib import Path
 
-import aiomqtt
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from gateway import wire
 from gateway.calibration import (
     STATUS_FAILED,
     STATUS_UNREADABLE,
@@ -25,11 +21,10 @@ from gateway.calibration import (
     show,
     show_fault,
 )
-from gateway.errors import BrokerError, SettingsError
+from gateway.errors import SettingsError
+from gateway.fleet.ordering import Order, check_node
 from gateway.ingest.glass import is_glass, keep_certificate
-from gateway.ingest.link import tls_context
 from gateway.journal import calibrations, responses
-from gateway.journal.records import read_frame
 from gateway.journal.store import FILE_NAME, connect
 from gateway.sample import reason_of
 from gateway.settings import Settings
@@ -37,11 +32,9 @@ from gateway.spectra.calibration import Calibration
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.response import ResponseCurve, read_certificate
 from gateway.spectra.standards import find_standard
-from protocol import messages, topics
+from protocol import messages
 
 LOOK_S = 0.2  # between looks into the journal, which another process writes
-CONNECT_S_MAX = 10.0
-LIFE_MS = 60_000  # a node that gets the command later than this does not measure any more
 
 
 def run_node(
@@ -57,7 +50,7 @@ def run_node(
         BrokerError: the broker cannot be reached.
         JournalError: there is no journal.
     """
-    _check_node(settings, node)
+    check_node(settings, node)
     try:
         chosen = find_standard(standard)
     except SpectraError as error:
@@ -87,7 +80,7 @@ def run_glass(
     Raises:
         GatewayError: as `run_node`; or the certificate cannot be laid into the post's folder.
     """
-    _check_node(settings, node)
+    check_node(settings, node)
     try:
         text = read_certificate_text(certificate)
         stated = read_certificate(text)
@@ -115,12 +108,6 @@ def _refused(
     text = f"node {node!r}: {outcome.text}"
     show_fault(material, outcome.fault, text, console, as_json=as_json)
     return STATUS_FAILED
-
-
-def _check_node(settings: Settings, node: str) -> None:
-    if node not in {entry.id for entry in settings.nodes}:
-        known = ", ".join(entry.id for entry in settings.nodes) or "none"
-        raise SettingsError(f"node {node[:40]!r} is not in the settings; known are: {known}")
 
 
 def _show_curve(curve: ResponseCurve, console: Console, *, as_json: bool) -> None:
@@ -151,43 +138,24 @@ async def _ask(
     """Send the command and wait; a string says why nothing came of it."""
     read_answer = responses.read_answer if is_glass(standard_id) else calibrations.read_ordered
     journal = connect(Path(settings.directory) / FILE_NAME, read_only=True)
-    command_id = secrets.token_bytes(8)
-    broker = settings.broker
-    prefix = f"{topics.PREFIX}{settings.post}/{node}/"
-    command = wire.Command(
-        command_id,
+    order = Order(
+        settings,
+        node,
         messages.ACTION_CAPTURE,
-        time.time_ns() // 1_000_000 + LIFE_MS,
         bytes([messages.ROLE_STANDARD]) + standard_id.encode("ascii"),
     )
-    refusal = asyncio.get_running_loop().create_future()
     try:
-        async with aiomqtt.Client(
-            broker.host,
-            broker.port,
-            identifier=f"calibrate-{command_id.hex()}",
-            timeout=CONNECT_S_MAX,
-            tls_context=tls_context(settings),
-        ) as client:
-            await client.subscribe(prefix + "result", qos=1)
-            await client.publish(prefix + "command", wire.encode(command), qos=1)
-            listening = asyncio.create_task(_hear(client, command_id, refusal), name="results")
-            try:
-                async with asyncio.timeout(wait_s):
-                    while not refusal.done():
-                        kept = read_answer(journal, node, command_id)
-                        # Without an axis it is evaluated again when the node has announced it.
-                        if kept is not None and (kept.fault != "no_axis" or is_glass(standard_id)):
-                            return kept
-                        await asyncio.sleep(LOOK_S)
-                return str(refusal.result())
-            finally:
-                listening.cancel()
-                await asyncio.wait([listening])
-    except aiomqtt.MqttError as error:
-        raise BrokerError(
-            f"broker {broker.host}:{broker.port}: {error}; start the post with `harmattan run`"
-        ) from error
+        async with order.sent(), asyncio.timeout(wait_s):
+            while True:
+                if order.answer.done():
+                    answer = order.answer.result()
+                    if answer.outcome != messages.OUTCOME_DONE:
+                        return f"the node did not measure: {answer.detail}"
+                kept = read_answer(journal, node, order.command_id)
+                # Without an axis it is evaluated again when the node has announced it.
+                if kept is not None and (kept.fault != "no_axis" or is_glass(standard_id)):
+                    return kept
+                await asyncio.sleep(LOOK_S)
     except TimeoutError:
         return (
             f"nothing came from node {node!r} within {wait_s:g} s; look at it with `harmattan "
@@ -195,13 +163,3 @@ async def _ask(
         )
     finally:
         journal.close()
-
-
-async def _hear(client: aiomqtt.Client, command_id: bytes, refusal: asyncio.Future[str]) -> None:
-    """Wait for the node's answer; only one that is not *done* ends the waiting."""
-    async for message in client.messages:
-        answer = read_frame(message.payload)
-        if not isinstance(answer, wire.Result) or answer.command_id != command_id:
-            continue
-        if answer.outcome != messages.OUTCOME_DONE and not refusal.done():
-            refusal.set_result(f"the node did not measure: {answer.detail}")

@@ -340,7 +340,8 @@ def _say(verdict: Verdict, library: Library) -> Judged:
 def _finding(verdict: Verdict) -> str:
     """Return what was found in a few words: listed substances first; without any the reason."""
     hits = sorted(verdict.hits, key=lambda hit: not hit.lists)
-    shown, chars = [], 0
+    shown: list[str] = []
+    chars = 0
     for hit in hits:
         chars += len(hit.substance_id) + 2
         if shown and chars - 2 > limits.FINDING_CHARS_MAX:
