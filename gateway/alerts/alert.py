@@ -33,11 +33,15 @@ class Alert(msgspec.Struct, frozen=True):
     Attributes:
         alert_id: `{post}.{node}.{journal}.{seq}`: the same reading gives the same alert for ever.
         drill: true when nobody shall act.
-        time_ms: when the node measured, Unix milliseconds; null when it did not know.
+        time_ms: when the node measured, Unix milliseconds; null when nobody knows.
+        time_quality: of the node's own time: 1 its clock, 2 the gateway's, 3 GNSS; 0: it had none.
         received_ms: when the gateway took it in, by its own clock.
         hits: what was found, with the bands that agree.
         sentences: one sentence for the officer per language.
         spectrum_sha256: of the pixel bytes as the instrument gave them.
+        time_source: who says so: node; boot, by what the gateway knows of the node's start;
+            between, by the readings before and after; none.
+        time_uncertainty_ms: how far off a time of the gateway may be; null for the node's own.
         rejudged: the goods passed earlier, and were recognised only now; null for the usual alert.
     """
 
@@ -57,6 +61,8 @@ class Alert(msgspec.Struct, frozen=True):
     library_version: str
     spectrum_sha256: str
     rejudged: Rejudged | None = None
+    time_source: str = "node"
+    time_uncertainty_ms: int | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -15,6 +15,8 @@ from gateway import wire
 from gateway.ingest.glass import GlassError, evaluate_glass
 from gateway.ingest.knowledge import Known
 from gateway.journal import calibrations, records, responses
+from gateway.journal.darks import read_dark
+from gateway.journal.dating import Moment, read_moment
 from gateway.screening.frame import Frame, FrameError
 from gateway.screening.judge import Verdict, judge
 from gateway.screening.standing import Standing, Trial, choose, correct_intensity
@@ -25,6 +27,7 @@ from gateway.spectra.errors import CalibrationError, LibraryError, SpectraError
 from gateway.spectra.origin import Origin
 from gateway.spectra.response import ResponseCurve
 from gateway.spectra.standards import STANDARD_DEFAULT, find_standard
+from protocol import messages
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Case:
 
     Attributes:
         order: place of the reading among all readings.
+        moment: when it was measured.
         standard: what its command named, else what the node's settings say.
         kept: calibrations of its axis around it.
         response: intensity correction of its axis; None = never measured.
@@ -40,12 +44,25 @@ class Case:
 
     order: int
     received_ms: int
+    moment: Moment
     reading: wire.Reading
     birth: wire.Birth | None
     dark: wire.Reading | None
     standard: str
     kept: tuple[calibrations.Kept, ...]
     response: calibrations.Kept | None = None
+
+    @property
+    def measured_ms(self) -> int:
+        """When it was measured, Unix milliseconds; where nobody knows, when it came.
+
+        Ages are counted from it: a backlog of days arrives within a minute.
+        """
+        moment = self.moment
+        is_rtc = moment.source == "node" and self.reading.time_quality < messages.TIME_GATEWAY
+        if moment.time_ms is None or is_rtc:
+            return self.received_ms
+        return min(moment.time_ms, self.received_ms)
 
     @property
     def instrument(self) -> str:
@@ -79,9 +96,10 @@ def gather(
     return Case(
         order=pending.record_id,
         received_ms=pending.received_ms,
+        moment=read_moment(connection, node, reading, pending.received_ms),
         reading=reading,
         birth=records.read_axis_birth(connection, node, reading.axis_id),
-        dark=records.read_dark(connection, node, reading),
+        dark=read_dark(connection, node, reading),
         standard=ordered or usual,
         kept=calibrations.read_around(connection, node, reading.axis_id, pending.record_id),
         response=responses.read_response(connection, node, reading.axis_id, pending.record_id),
@@ -115,7 +133,7 @@ def evaluate_standard(case: Case) -> calibrations.Kept:
             standard,
             origin=Origin(
                 instrument=case.instrument,
-                measured_ms=case.received_ms,
+                measured_ms=case.measured_ms,
                 measured_from="post",
                 excitation_nm=frame.axis.excitation_nm if frame.axis else None,
             ),
@@ -128,7 +146,7 @@ def evaluate_standard(case: Case) -> calibrations.Kept:
     except SpectraError as error:
         return failed(case, "bad_reading", str(error))
     body = msgspec.json.encode(found)
-    return calibrations.Kept(case.order, case.received_ms, found.standard_id, "", "", body)
+    return calibrations.Kept(case.order, case.measured_ms, found.standard_id, "", "", body)
 
 
 def evaluate_response(case: Case, settings: Settings) -> calibrations.Kept:
@@ -139,12 +157,12 @@ def evaluate_response(case: Case, settings: Settings) -> calibrations.Kept:
     except GlassError as error:
         return failed(case, error.fault, str(error))
     body = msgspec.json.encode(curve)
-    return calibrations.Kept(case.order, case.received_ms, case.standard, "", "", body)
+    return calibrations.Kept(case.order, case.measured_ms, case.standard, "", "", body)
 
 
 def failed(case: Case, fault: str, text: str) -> calibrations.Kept:
     """What is kept of a standard that could not be used."""
-    return calibrations.Kept(case.order, case.received_ms, case.standard, fault, text, b"")
+    return calibrations.Kept(case.order, case.measured_ms, case.standard, fault, text, b"")
 
 
 def _standing(case: Case, limits: SpectraSettings) -> Standing:
@@ -152,7 +170,7 @@ def _standing(case: Case, limits: SpectraSettings) -> Standing:
     found = choose(
         [_trial(kept) for kept in case.kept],
         order=case.order,
-        received_ms=case.received_ms,
+        received_ms=case.measured_ms,
         days_max=limits.calibration_days_max,
         axis_uncertainty_cm1=limits.axis_uncertainty_cm1,
         instrument=case.instrument,
@@ -164,7 +182,7 @@ def _standing(case: Case, limits: SpectraSettings) -> Standing:
         found,
         msgspec.json.decode(case.response.body, type=ResponseCurve),
         excitation_nm=axis_record(case.birth).excitation_nm,
-        age_s=abs(case.received_ms - case.response.received_ms) / 1_000,
+        age_s=abs(case.measured_ms - case.response.received_ms) / 1_000,
         days_max=limits.response_days_max,
     )
 

@@ -17,9 +17,12 @@ from gateway.fleet.roster import JournalKey, Roster
 from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.intake import Taken
 from gateway.journal import calibrations, records
+from gateway.journal.darks import save_dark
+from gateway.journal.dating import learn_boot, stamp_of
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from protocol import messages
 from protocol.delivery import Ledger
 
 BATCH_MESSAGES_MAX = 256  # 3 MB of the longest messages in one transaction
@@ -229,6 +232,10 @@ def _keep_record(
     (outcome.fresh if is_fresh else outcome.repeated).append(taken)
     if not is_fresh and not records.read_is_same(connection, taken.node, record, taken.frame):
         outcome.changed.append(taken)
+    if is_fresh:
+        learn_boot(connection, taken.node, stamp_of(record), None)
+        if isinstance(record, wire.Reading) and record.role == messages.ROLE_DARK:
+            save_dark(connection, taken.node, record, taken.received_ms)
     outcome.is_judge_wanted |= is_fresh and records.is_spectrum(record)
 
 
@@ -240,9 +247,11 @@ def _keep_presence(connection: apsw.Connection, taken: Taken, outcome: _Outcome)
             is_wanted = records.save_birth(connection, node, birth, taken.frame, seen_ms)
             outcome.is_judge_wanted |= is_wanted
             _raise_floor(connection, taken, birth, outcome)
+            learn_boot(connection, node, stamp_of(birth), seen_ms)
         case wire.Health() as health:
             records.save_health(connection, node, taken.frame, seen_ms)
             _raise_floor(connection, taken, health, outcome)
+            learn_boot(connection, node, stamp_of(health), seen_ms)
         case wire.Status() as status:
             if not records.save_status(connection, node, status, seen_ms):
                 return

@@ -30,6 +30,7 @@ from gateway.ingest.glass import is_glass
 from gateway.ingest.knowledge import Knowledge, Known
 from gateway.ingest.rejudging import DAY_MS, Fresh, Rejudging
 from gateway.journal import calibrations, records, responses
+from gateway.journal.dating import Moment
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
@@ -62,10 +63,11 @@ UNUSABLE = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict, and its sentence in every language."""
+    """A verdict, its sentence in every language, and when its reading was measured."""
 
     verdict: Verdict
     sentences: dict[str, str]
+    moment: Moment | None = None
 
 
 class Attempt(Protocol):
@@ -203,6 +205,8 @@ class Judging:
             judged = await self._attempt(
                 loop.run_in_executor(self._thread, _evaluate, case, known, self._settings.spectra)
             )
+            if judged is not None:
+                judged = dataclasses.replace(judged, moment=case.moment)
         if judged is None:
             judged = _say(
                 unjudged("judgement_failed", known.library, known.watchlists), known.library
@@ -302,6 +306,7 @@ class Judging:
         reading = pending.reading
         if verdict.verdict != "alarm" or reading is None:
             return kept
+        moment = judged.moment or Moment(None, None, "none")
         identity = alerts.alert_id(self._settings.post, pending.node, reading)
         body = alerts.encode(
             alerts.Alert(
@@ -312,8 +317,7 @@ class Judging:
                 seq=reading.seq,
                 inspection_id=reading.inspection_id.hex(),
                 drill=False,
-                # A time without a quality is none (SPEC.md 7.2).
-                time_ms=reading.time_ms if reading.time_quality else None,
+                time_ms=moment.time_ms,
                 time_quality=reading.time_quality,
                 received_ms=pending.received_ms,
                 verdict=verdict.verdict,
@@ -322,6 +326,8 @@ class Judging:
                 library_version=verdict.library_version,
                 spectrum_sha256=hashlib.sha256(reading.pixels_u16le).hexdigest(),
                 rejudged=rejudged,
+                time_source=moment.source,
+                time_uncertainty_ms=moment.uncertainty_ms,
             )
         )
         return dataclasses.replace(kept, alert_id=identity, alert_body=body)

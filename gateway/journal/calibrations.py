@@ -26,7 +26,7 @@ class Kept:
 
     Attributes:
         record_id: of its reading.
-        received_ms: when that came, by the gateway's clock.
+        received_ms: when that was measured; where nobody knows, when it came.
         standard_id: what it was taken for.
         fault: why it failed; empty when it is valid.
         text: one sentence for the technician; empty when it is valid.

@@ -298,19 +298,6 @@ def read_axis_birth(connection: apsw.Connection, node: str, axis_id: bytes) -> w
     return birth if isinstance(birth, wire.Birth) else None
 
 
-def read_dark(connection: apsw.Connection, node: str, reading: wire.Reading) -> wire.Reading | None:
-    """Return the dark frame that a reading names, if it is committed and is one."""
-    if reading.dark_seq is None:
-        return None
-    row = connection.execute(
-        "SELECT frame FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
-        (node, reading.journal_id, reading.dark_seq),
-    ).fetchone()
-    dark = read_frame(row[0]) if row else None
-    is_dark = isinstance(dark, wire.Reading) and dark.role == messages.ROLE_DARK
-    return dark if isinstance(dark, wire.Reading) and is_dark else None
-
-
 def insert_judgement(connection: apsw.Connection, judgement: Judgement) -> bool:
     """Keep a verdict and its alert in one step; say whether the alert is new."""
     connection.execute(

@@ -1,4 +1,4 @@
--- Version 3. A record is a frame as the node sent it; everything else can be made from records again.
+-- Version 4. A record is a frame as the node sent it; everything else can be made from records again.
 
 CREATE TABLE records (
     id          INTEGER PRIMARY KEY,
@@ -39,6 +39,24 @@ CREATE TABLE nodes (
 CREATE TABLE configs (
     node        TEXT    NOT NULL PRIMARY KEY,
     frame       BLOB    NOT NULL            -- with its version; a change in the settings raises it
+) STRICT, WITHOUT ROWID;
+
+-- What is known of each start of a node: wall time minus uptime (SPEC.md 7.6).
+CREATE TABLE boots (
+    node        TEXT    NOT NULL,
+    boot_id     BLOB    NOT NULL,
+    offset_ms   INTEGER NOT NULL,
+    quality     INTEGER NOT NULL,           -- 2, 3: the node's own time; 0: when a message came
+    learned_ms  INTEGER NOT NULL,
+    PRIMARY KEY (node, boot_id)
+) STRICT, WITHOUT ROWID;
+
+-- The newest dark frame of each node.
+CREATE TABLE darks (
+    node        TEXT    NOT NULL PRIMARY KEY,
+    record_id   INTEGER NOT NULL REFERENCES records (id),
+    counts      INTEGER NOT NULL,           -- mean of its pixels
+    received_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE pending (record_id INTEGER NOT NULL PRIMARY KEY REFERENCES records (id)) STRICT;

@@ -1,7 +1,8 @@
 """Bring an older journal up to date, in the transaction that sets its new version.
 
 Version 1 kept neither calibrations nor which one a verdict stood on, and left measured standards
-where they were. Version 2 judged stored readings again as if there had been no calibration.
+where they were. Version 2 judged stored readings again as if there had been no calibration. Version
+3 did not date records of nodes that had no time yet.
 """
 
 from importlib import resources
@@ -9,7 +10,8 @@ from importlib import resources
 import apsw
 
 from gateway import wire
-from gateway.journal.records import read_frame
+from gateway.journal.dating import learn_boot, stamp_of
+from gateway.journal.records import Rows, read_frame
 from protocol import messages
 
 
@@ -25,6 +27,18 @@ def upgrade(connection: apsw.Connection, version: int) -> None:
     if 0 < version < 3:
         _note_unrecorded(connection)
         _send_standards(connection)
+    if 0 < version < 4:
+        _learn_boots(connection)
+
+
+def _learn_boots(connection: apsw.Connection) -> None:
+    """Learn what the newest word of each node says of its boot; when it came nobody has kept."""
+    rows: Rows = connection.execute("SELECT node, birth, health FROM nodes").fetchall()
+    for node, birth, health in rows:
+        for frame in (birth, health):
+            message = read_frame(frame)
+            if isinstance(message, wire.Birth | wire.Health):
+                learn_boot(connection, node, stamp_of(message), None)
 
 
 def _missing(connection: apsw.Connection) -> list[str]:

@@ -15,10 +15,12 @@ from rich.text import Text
 
 from gateway import wire
 from gateway.journal.calibrations import read_newest
+from gateway.journal.darks import read_level
 from gateway.journal.records import read_frame
 from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.store import connect, fault
+from gateway.observe.condition import COLUMNS, Condition, cells, condition
 from gateway.screening.standing import INSTRUMENT_FAULTS
 from gateway.screening.watchlists import clock_fault
 from gateway.settings import NodeSettings, Settings
@@ -42,6 +44,7 @@ class NodeState(msgspec.Struct, frozen=True):
         calibration_text: the standard, or why it failed.
         response: valid, expired or absent: the correction of intensities by a measured glass.
         response_age_s: since the glass was measured; None: never.
+        condition: of its newest health; None: it has sent none.
     """
 
     node: str
@@ -57,6 +60,7 @@ class NodeState(msgspec.Struct, frozen=True):
     calibration_text: str = ""
     response: str = "absent"
     response_age_s: float | None = None
+    condition: Condition | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -132,7 +136,13 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
     states = tuple(
         _calibrated(
             connection,
-            _state(node, known.get(node.id), counts.get(node.id, 0), now_ms),
+            _state(
+                node,
+                known.get(node.id),
+                counts.get(node.id, 0),
+                now_ms,
+                read_level(connection, node.id),
+            ),
             known.get(node.id),
             now_ms=now_ms,
             days_max=days_max,
@@ -175,15 +185,19 @@ def _rows(connection: apsw.Connection, query: str) -> list[tuple[Any, ...]]:
 
 
 def _state(
-    settings: NodeSettings, row: tuple[Any, ...] | None, records: int, now_ms: int
+    settings: NodeSettings,
+    known: tuple[Any, ...] | None,
+    records: int,
+    now_ms: int,
+    dark_counts: int | None,
 ) -> NodeState:
     """Return what the journal knows of one node."""
-    _, birth_frame, health_frame, online, seen_ms, config_frame = row or (None,) * 6
+    _, birth_frame, health_frame, online, seen_ms, config_frame = known or (None,) * 6
     born, heard, config = map(read_frame, (birth_frame, health_frame, config_frame))
     birth = born if isinstance(born, wire.Birth) else None
     health = heard if isinstance(heard, wire.Health) else None
     state = "offline"
-    if row is None:
+    if known is None:
         state = "never"
     elif online:
         silent = now_ms - (seen_ms or 0) > SILENT_HEALTHS * settings.health_s * 1_000
@@ -199,6 +213,7 @@ def _state(
         fault=health.fault if health else "",
         evicted_count=health.evicted_count if health else 0,
         records=records,
+        condition=condition(health, dark_counts) if health else None,
     )
 
 
@@ -266,6 +281,7 @@ def show(status: Status, console: Console, now_ms: int) -> None:
             str(node.records),
         )
     console.print(table)
+    _show_conditions(status, console)
     for node in status.nodes:
         if node.fault:  # a node's own words are no markup
             console.print(f"[red]fault of {node.node}:[/red]", Text(node.fault), soft_wrap=True)
@@ -289,6 +305,19 @@ def show(status: Status, console: Console, now_ms: int) -> None:
         console.print(f"[red]lost records: {status.counters['record_lost']}[/red]")
     counted = ", ".join(f"{name} {count}" for name, count in status.counters.items())
     console.print(f"counted: {counted or 'nothing'}")
+
+
+def _show_conditions(status: Status, console: Console) -> None:
+    """Draw what the nodes say of themselves."""
+    told = [(node.node, node.condition) for node in status.nodes if node.condition is not None]
+    if not told:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in COLUMNS:
+        table.add_column(column)
+    for name, found in told:
+        table.add_row(*cells(name, found))
+    console.print(table)
 
 
 def _show_head(status: Status, console: Console) -> None:

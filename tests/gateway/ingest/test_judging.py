@@ -8,6 +8,7 @@ it is replaced by one that raises.
 import asyncio
 import hashlib
 import json
+import time
 
 import numpy as np
 import pytest
@@ -70,7 +71,10 @@ def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
         alert = stored["alert"]
         assert stored["alert_id"] == f"{POST}.{NODE}.{node.journal_id.hex()}.2"
         assert alert["spectrum_sha256"] == hashlib.sha256(UREA).hexdigest()
-        assert (alert["seq"], alert["drill"], alert["time_ms"]) == (2, False, None)
+        assert (alert["seq"], alert["drill"], alert["time_quality"]) == (2, False, 0)
+        # Dated by the birth's arrival: uptime 1.0 s then, 5.002 s when it was measured.
+        assert (alert["time_source"], alert["time_uncertainty_ms"]) == ("boot", 60_000)
+        assert abs(alert["time_ms"] - 4_002 - alert["received_ms"]) < 30_000
         assert set(alert["sentences"]) == set(LANGUAGES)
         assert alert["hits"][0]["substance_id"] == "urea"
         counted = dict(rows(tmp_path, "SELECT name, count FROM counters WHERE subject = ?", NODE))
@@ -85,23 +89,50 @@ def test_an_alarm_becomes_one_alert_at_headquarters(tmp_path, free_port):
     asyncio.run(story())
 
 
-def test_a_time_without_a_quality_is_none(tmp_path, free_port):
-    """SPEC 7.2: a receiver passes over it."""
+def test_an_alert_says_when_it_was_measured_and_who_says_so(tmp_path, free_port):
+    """SPEC 7.2, SPEC 7.6: a time without a quality is passed over; that of the boot is used."""
+    now_ms = time.time_ns() // 1_000_000
 
     async def story():
         async with Headquarters(tmp_path / "headquarters") as headquarters:
             path = write_settings(tmp_path, free_port, url=headquarters.url)
             async with running(path) as log, connected(free_port) as node:
-                await node.be_born(next_seq=3)
+                await node.be_born(next_seq=4)
                 await node.measure_standard()
-                for seq, quality in ((1, 0), (2, 2)):
-                    await node.say(
-                        node.reading(seq, pixels=UREA, time=(1_790_000_000_000, quality))
-                    )
+                said = ((1, (now_ms - 9, 0)), (2, (now_ms, 2)), (3, (None, 0)))
+                for seq, stamp in said:
+                    await node.say(node.reading(seq, pixels=UREA, time=stamp))
                     await log.event("alert_delivered", seq)
             alerts = {found["alert"]["seq"]: found["alert"] for found in headquarters.alerts()}
-        assert (alerts[1]["time_ms"], alerts[1]["time_quality"]) == (None, 0)
-        assert (alerts[2]["time_ms"], alerts[2]["time_quality"]) == (1_790_000_000_000, 2)
+        assert (alerts[1]["time_source"], alerts[1]["time_quality"]) == ("boot", 0)
+        assert alerts[1]["time_ms"] != now_ms - 9
+        assert alerts[1]["time_uncertainty_ms"] == 60_000
+        own = alerts[2]
+        assert (own["time_ms"], own["time_quality"], own["time_source"]) == (now_ms, 2, "node")
+        assert own["time_uncertainty_ms"] is None
+        # The boot has told its time meanwhile: one millisecond of uptime later than record 2.
+        assert (alerts[3]["time_ms"], alerts[3]["time_uncertainty_ms"]) == (now_ms + 1, 5_000)
+
+    asyncio.run(story())
+
+
+def test_the_age_of_a_calibration_is_counted_from_the_measurement(tmp_path, free_port):
+    """SPEC 7.6: goods measured 40 days after the standard arrive in the same minute as it."""
+    day_ms = 86_400_000
+    now_ms = time.time_ns() // 1_000_000
+
+    async def story():
+        async with (
+            running(write_settings(tmp_path, free_port)) as log,
+            connected(free_port) as node,
+        ):
+            await node.be_born(next_seq=3)
+            await node.measure_standard(time=(now_ms - 40 * day_ms, 2))
+            await log.event("calibration_made")
+            await node.say(node.reading(1, pixels=UREA, time=(now_ms - 39 * day_ms, 2)))
+            assert (await log.event("verdict", seq=1))["verdict"] == "alarm"
+            await node.say(node.reading(2, pixels=UREA, time=(now_ms, 2)))
+            assert "too old" in (await log.event("verdict", seq=2))["text"]
 
     asyncio.run(story())
 

@@ -24,7 +24,9 @@ STANDARD, SUGAR_ID, SALT_ID, UREA_ID = 1, 3, 4, 5  # records, in the order they 
 def take_back(folder, *, with_standard):
     """Leave what version 1 kept."""
     connection = apsw.Connection(str(folder / "state" / FILE_NAME))
-    for table in ("rejudged", "rejudgings", "orders", "calibrations", "unrecorded"):
+    for table in (
+        *("rejudged", "rejudgings", "orders", "calibrations", "unrecorded", "boots", "darks"),
+    ):
         connection.execute(f"DROP TABLE {table}")
     connection.execute(
         "UPDATE verdicts SET explanation ="

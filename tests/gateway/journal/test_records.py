@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway import wire
-from gateway.journal import records
+from gateway.journal import darks, records
 from gateway.journal.store import connect
 from protocol import messages
 from protocol.delivery import Ledger
@@ -169,7 +169,7 @@ def test_a_frame_that_is_not_valid_any_more_stops_no_judge(connection):
 def test_a_dark_frame_is_one_of_the_same_journal_and_role(connection):
     insert(connection, reading(1, role=messages.ROLE_DARK))
     insert(connection, reading(2))
-    read = records.read_dark
+    read = darks.read_dark
     assert read(connection, "lane-1", reading(3, dark_seq=1)).seq == 1
     assert read(connection, "lane-1", reading(3, dark_seq=2)) is None
     assert read(connection, "lane-1", reading(3, dark_seq=9)) is None

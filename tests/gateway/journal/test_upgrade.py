@@ -10,11 +10,12 @@ from gateway import wire
 from gateway.journal import records
 from gateway.journal.records import Judgement
 from gateway.journal.store import SCHEMA_VERSION, connect
-from protocol.messages import ROLE_DARK, ROLE_SAMPLE, ROLE_STANDARD, Reading
+from protocol.messages import ROLE_DARK, ROLE_SAMPLE, ROLE_STANDARD, Health, Reading
 
 NODE = "lane-1"
-NEW_TABLES = {1: ("orders", "calibrations", "rejudged", "rejudgings", "unrecorded")}
-NEW_TABLES[2] = ("unrecorded",)
+NEW_TABLES = {3: ("boots", "darks")}
+NEW_TABLES[2] = (*NEW_TABLES[3], "unrecorded")
+NEW_TABLES[1] = (*NEW_TABLES[2], "orders", "calibrations", "rejudged", "rejudgings")
 
 
 def insert(connection, seq, role=ROLE_SAMPLE):
@@ -77,6 +78,24 @@ def test_standards_that_were_only_kept_are_evaluated(tmp_path, version):
     take_back(connection, version)
     connection = connect(path)
     assert ids(connection, "pending") == [standard]
+    connection.close()
+
+
+def test_what_a_node_last_said_of_its_boot_dates_its_records(tmp_path):
+    """SPEC 7.6: an arrival is not kept, so only the node's own time counts."""
+    path = tmp_path / "journal.sqlite"
+    connection = connect(path)
+    for node, quality in (("lane-1", 2), ("lane-2", 0)):
+        stamp = (b"boot-one", 5_000, 1_795_000_005_000 if quality else None, quality)
+        health = Health(
+            *(*stamp, None, None, 0, b"journal1", 1, 1, 0, 0, 0, 0, 0, 0, 0, ""),
+        )
+        records.save_health(connection, node, health.pack(), 9)
+    take_back(connection, 3)
+    connection = connect(path)
+    assert connection.pragma("user_version") == SCHEMA_VERSION
+    found = connection.execute("SELECT node, boot_id, offset_ms, quality FROM boots").fetchall()
+    assert found == [("lane-1", b"boot-one", 1_795_000_000_000, 2)]
     connection.close()
 
 
