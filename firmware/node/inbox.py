@@ -30,7 +30,7 @@ class Inbox:
         commands: takes Command messages.
     Attributes:
         has_receipt: a receipt of this journal came since the boot.
-        foreign_count: receipts of another journal, not used.
+        foreign_count: receipts of another journal, not used, since the last one of this.
         refused_count: messages that could not be used.
     """
 
@@ -98,17 +98,31 @@ class Inbox:
             except OSError as error:
                 self._node.board.log("an alarm cannot be remembered: %s; check the flash" % error)
 
+    def _tell_foreign(self, receipt: Receipt) -> None:
+        """Say that receipts are for another journal; one may be an old word of the broker."""
+        self.foreign_count += 1
+        self._node.board.log("receipt of journal %s is not used" % receipt.journal_id.hex())
+        if self.foreign_count >= limits.FOREIGN_RECEIPTS_MAX:
+            self._node.signals.fault(
+                "receipts",
+                "they are for journal %s, not ours; is there a second node called %s, or the flash "
+                "of another node in here? give each its own name"
+                % (receipt.journal_id.hex(), self._node.name),
+            )
+
     def _free(self, receipt: Receipt) -> None:
         journal, signals = self._node.journal, self._node.signals
         if receipt.journal_id != journal.journal_id:
-            self.foreign_count += 1
-            self._node.board.log("receipt of another journal is not used")
+            self._tell_foreign(receipt)
             return
         self.has_receipt = True
+        self.foreign_count = 0
+        signals.clear("receipts")
         try:
             journal.free(receipt.seq, receipt.beyond)
         except JournalOutdated as error:
-            signals.fault("journal", str(error))
+            # A part of its own: the next receipt does not clear it, for the loss stays.
+            signals.fault("restored", str(error))
             self._uplink.want("birth")
             return
         except OSError as error:

@@ -13,7 +13,7 @@ import socket
 import time
 
 from node import limits, mqtt
-from node.errors import LinkError, LinkLost, LinkRefused
+from node.errors import LinkError, LinkLost, LinkRefused, MqttError
 from node.pace import Pace
 from node.waiting import within_ms
 
@@ -180,9 +180,8 @@ class Link:
             LinkError: the connection is gone, or what came is not MQTT.
         """
         while True:
-            for packet in self._incoming:
-                if packet.kind == mqtt.PUBACK:
-                    self.pace.acknowledged(packet.packet_id, time.ticks_ms())
+            packet = self._next()
+            if packet is not None:
                 return packet
             wait = self._stream.readinto(self._chunk)
             try:
@@ -201,6 +200,19 @@ class Link:
                 self._heard_ms = time.ticks_ms()
                 self._asked = False
                 self._incoming = self._parser.feed(self._chunk, count)
+
+    def _next(self) -> "mqtt.Packet | None":
+        """Return the next packet of what has come, None when it is used up."""
+        try:
+            for packet in self._incoming:
+                if packet.kind == mqtt.PUBACK:
+                    self.pace.acknowledged(packet.packet_id, time.ticks_ms())
+                return packet
+        except MqttError as error:
+            raise MqttError(
+                "%s speaks no MQTT 3.1.1: %s; check broker.host, port and tls" % (self.name, error)
+            )
+        return None
 
     def _broken(self, error: Exception) -> LinkError:
         """Return what an error of the socket means."""

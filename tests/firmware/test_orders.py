@@ -5,6 +5,7 @@ pseudo-terminal, and a client that plays the gateway.
 """
 
 import asyncio
+import contextlib
 import signal
 
 from protocol import messages
@@ -13,6 +14,20 @@ from tests.firmware.conftest import DEADLINE_S
 
 def command(number, action, expires_ms=None, argument=b""):
     return messages.Command(b"%08d" % number, action, expires_ms, argument)
+
+
+async def peer(port, words):
+    """Listen at `port` and answer whoever comes with `words`, as something that is no broker."""
+
+    async def serve(reader, writer):
+        with contextlib.suppress(OSError):
+            await reader.read(100)
+            writer.write(words)
+            await writer.drain()
+            await reader.read(100)
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", port)
 
 
 async def answer(gateway, number, after=0):
@@ -224,5 +239,90 @@ def test_the_officer_sees_each_step_of_a_reading_and_its_verdict(bench):
             assert (bench.folder / "journal/alarms").read_bytes() == inspection
             names = [name for name, fields in node.signals.items if fields.get("seq") == str(seq)]
             assert names == ["stored", "published", "sent"]
+
+    asyncio.run(story())
+
+
+def test_receipts_for_another_journal_free_nothing_and_are_told_in_words(bench):
+    """SPEC 6.12: one may be an old word; three in a row are a name that is used twice."""
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await bench.plug()
+            node = await bench.start_node()
+            await node.wait("ready")
+            seq = await bench.take()
+            own = (await gateway.wait("reading", lambda m: m.seq == seq)).journal_id
+            for _ in range(2):
+                await gateway.say(messages.Receipt(b"stranger", 9, ()))
+            await node.log.wait(lambda line: b"stranger".hex() in line)
+            await gateway.say(command(1, messages.ACTION_JOURNAL_REPORT))
+            await answer(gateway, 1)
+            assert not [fields for name, fields in node.signals.items if name == "fault"]
+            await gateway.say(messages.Receipt(b"stranger", 9, ()))
+            fault = await node.wait("fault", what="receipts")
+            assert b"stranger".hex() in fault["text"]
+            assert "give each its own name" in fault["text"]
+            assert not [name for name, _ in node.signals.items if name == "sent"]
+            health = await gateway.wait("health", lambda m: m.fault)
+            assert health.fault.startswith("receipts: they are for journal")
+            assert health.oldest_seq == 1
+            await gateway.say(messages.Receipt(own, seq, ()))
+            await node.wait("sent", seq=seq)
+            await gateway.wait("health", lambda m: not m.fault and m.oldest_seq == seq + 1)
+
+    asyncio.run(story())
+
+
+def test_a_receipt_from_the_future_is_told_and_no_number_is_given_twice(bench):
+    """SPEC 6.16: nothing is freed by it, and what is measured next has a number above it."""
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await bench.plug()
+            node = await bench.start_node()
+            await node.wait("ready")
+            seq = await bench.take()
+            sample = await gateway.wait("reading", lambda m: m.seq == seq)
+            await gateway.say(messages.Receipt(sample.journal_id, 500, ()))
+            fault = await node.wait("fault", what="restored")
+            assert "gateway has record 500" in fault["text"]
+            assert "restored from an old copy" in fault["text"]
+            assert await bench.take() == 501
+            health = await gateway.wait("health", lambda m: m.fault)
+            assert health.fault.startswith("restored: gateway has record 500")
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_talks_nonsense_is_named_and_measuring_goes_on(bench):
+    async def story():
+        async with bench:
+            await bench.plug()
+            server = await peer(bench.port, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            node = await bench.start_node()
+            fault = await node.wait("fault", what="broker")
+            assert f"127.0.0.1:{bench.port} speaks no MQTT 3.1.1" in fault["text"]
+            assert "check broker.host, port and tls" in fault["text"]
+            await node.wait("ready")
+            assert await bench.take() == 2
+            server.close()
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await gateway.wait("reading", lambda m: m.seq == 2)
+            for payload in (b"", b"\xc1", b"\x91\x63", bytes(3_000)):
+                await gateway.say_bytes("command", payload)
+                await gateway.say_bytes("verdict", payload)
+            await node.log.wait(lambda line: "message on" in line and "longer than" in line)
+            await gateway.say(command(1, 200))
+            refused = await answer(gateway, 1)
+            assert "action 200 is not known here; known are 1, 2, 3, 4, 5, 6, 7" in refused.detail
+            assert await bench.take() == 3
+            health = await gateway.wait("health", lambda m: not m.fault)
+            assert health.failure_count == 0
 
     asyncio.run(story())
