@@ -39,7 +39,7 @@ async def main():
             waits.append(wait_ms)
         await real_sleep_ms(0)
 
-    def tell(name, error):
+    def tell(name, error, _traced):
         failed.append(name)
         if name == "mute" and failed.count("mute") == 1:
             raise MemoryError("telling failed as well")
