@@ -112,8 +112,9 @@ class Boot:
     def proven(self) -> None:
         """Note that the node runs well."""
         if self.crash_count:
-            self.crash_count, self.words = 0, ""
+            count, self.crash_count, self.words = self.crash_count, 0, ""
             self._save(_RUNNING)
+            self._log("this start lasts: %d crashes before it are forgotten" % count)
 
     def _save(self, mark: str) -> None:
         state = (self.crash_count, self._cause, mark, self.words)
