@@ -1,7 +1,8 @@
 """The node's program: `micropython main.py DIR` on a host; MicroPython itself starts it on a board.
 
 DIR holds node.json; there too lie the saved config and the journal, unless the board has a
-partition for them. Exit status: 0 stopped as asked, 1 failed, 2 cannot start as told.
+partition for them. Exit status: 0 stopped as asked, 2 cannot start as told, 3 wants to be started
+again (a board then resets itself).
 """
 
 import asyncio
@@ -9,16 +10,13 @@ import gc
 import sys
 import time
 
+gc.threshold(16_384)  # while modules load: what stays would else lie scattered among what was read
 _ON_HOST = sys.platform in ("linux", "darwin")
 if _ON_HOST:  # on a board protocol/ lies beside node/
     sys.path.insert(1, (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/..")
 
-# Early and often: otherwise what lives long lies scattered, and a buffer finds no room in between.
-gc.threshold(32_768)
-
-from node import boots, settings  # noqa: E402 - the path comes first
+from node import boots, limits, settings, supervisor  # noqa: E402 - the path comes first
 from node.errors import NodeError, SettingsError  # noqa: E402
-from node.node import Node  # noqa: E402
 
 
 def load_board(name: str, folder: str) -> object:
@@ -33,21 +31,49 @@ def load_board(name: str, folder: str) -> object:
         raise SettingsError("node.json: board is %r; use unix, esp32_s3 or pico2_w" % name)
 
 
+def run(board: object, given: dict, boot: object) -> int:
+    """Run the node; return the exit status."""
+    boot.begin("program")
+    board.start_watchdog(given["watchdog_s"], boot.starved)
+    for _ in range(limits.MUTE_MS // 1000 if boot.crash_count >= boots.MUTE_BOOTS else 0):
+        board.feed_watchdog()  # reachable with a cable meanwhile
+        time.sleep(1)
+    board.feed_watchdog()
+    from node.node import Node  # noqa: PLC0415 - within what is guarded and watched
+
+    board.feed_watchdog()
+    node = Node(board, given, boot)
+    gc.collect()
+    gc.threshold(-1)  # from here on when memory is short
+    board.hold_signals()
+    if asyncio.run(node.run()):
+        board.reset()
+    return 0
+
+
 def start(folder: str) -> int:
     """Run the node that lies in `folder`; return the exit status."""
     try:
         given = settings.load(folder + "/node.json")
         board = load_board(given["board"], folder)
-        node = Node(board, given)
     except NodeError as error:
-        print("error: %s" % error, file=sys.stderr)
-        return 2
-    if boots.is_unsafe(node.boots_path):
-        board.log("boots ended badly: the node starts in %d s" % (boots.SAFE_MS // 1000))
-        time.sleep_ms(boots.SAFE_MS)
-    board.hold_signals()
-    asyncio.run(node.run())
-    return 0
+        return refuse(error)
+    boot = boots.Boot(folder, board.reset_cause(), time.ticks_ms, time.ticks_diff, board.log)
+
+    def crashed(error: Exception) -> int:
+        if isinstance(error, SettingsError):
+            return refuse(error)  # a person must mend it: starting again would not
+        board.log("the node crashed: %s" % boot.crashed(error))
+        board.reset()
+        return 1
+
+    return supervisor.guarded(lambda: run(board, given, boot), crashed)
+
+
+def refuse(error: Exception) -> int:
+    """Say why the node cannot start; return the exit status."""
+    print("error: %s" % error, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

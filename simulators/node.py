@@ -6,11 +6,14 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from simulators.board import POWER_ON, RESET_VARIABLE, reset_cause
 from simulators.events import Event, Events, tell_end
 from simulators.programs import Program, ProgramError
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware" / "main.py"
+WATCHDOG_S = 30  # a starved machine is not a node that hangs
 HEAP = "512k"  # twice what an ESP32-S3 gives; 64-bit objects are twice as large
 
 
@@ -56,6 +59,13 @@ def parse_signal(line: str) -> tuple[str, dict[str, object]] | None:
 class Node:
     """One node; its signals become events with the node's name as their source.
 
+    When it resets itself, or its watchdog does, it is started again as a board would, with an
+    event `reset`.
+
+    Attributes:
+        settings: of node.json; changes count from the next `start`.
+        firmware: program that MicroPython runs.
+
     Args:
         directory: the node's flash; it survives `kill` and `start`.
         name: the node's id at the post.
@@ -80,7 +90,8 @@ class Node:
         self.name = name
         self.directory = directory
         self._events = events
-        self._settings = {
+        self.firmware = FIRMWARE
+        self.settings: dict[str, Any] = {
             "post": post,
             "node": name,
             "board": "unix",
@@ -95,9 +106,11 @@ class Node:
             },
             "integration_us": exposure.integration_ms * 1_000,
             "scans": exposure.scans,
+            "watchdog_s": WATCHDOG_S,
         }
         self._program: Program | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._is_on = False
 
     @property
     def last(self) -> str:
@@ -107,20 +120,37 @@ class Node:
     async def start(self) -> None:
         """Switch the node on."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "node.json").write_text(json.dumps(self._settings))
+        (self.directory / "node.json").write_text(json.dumps(self.settings))
+        self._is_on = True
+        await self._start(POWER_ON)
+        self._reader = asyncio.create_task(self._read(), name=f"{self.name}-signals")
+
+    async def _start(self, cause: int) -> None:
         self._program = Program(
             self.name,
-            [find_micropython(), "-X", f"heapsize={HEAP}", str(FIRMWARE), str(self.directory)],
+            [
+                *(find_micropython(), "-X", f"heapsize={HEAP}"),
+                *(str(self.firmware), str(self.directory)),
+            ],
+            environment={RESET_VARIABLE: str(cause)},
         )
         await self._program.start()
-        self._reader = asyncio.create_task(self._read(self._program), name=f"{self.name}-signals")
+        if not self._is_on:  # switched off meanwhile
+            self._program.kill_now()
 
-    async def _read(self, program: Program) -> None:
-        async for line in program.lines():
-            signal = parse_signal(line)
-            if signal is not None:
-                await self._events.add(Event(self.name, *signal))
-        await tell_end(program, self.name, self._events)
+    async def _read(self) -> None:
+        while self._program is not None:
+            program = self._program
+            async for line in program.lines():
+                signal = parse_signal(line)
+                if signal is not None:
+                    await self._events.add(Event(self.name, *signal))
+            cause = reset_cause(await program.status())
+            if not self._is_on or cause is None or cause == POWER_ON:
+                await tell_end(program, self.name, self._events)
+                return
+            await self._events.add(Event(self.name, "reset", {"cause": cause}))
+            await self._start(cause)
 
     async def press(self, *, hold: bool = False) -> None:
         """Push the button; hold it for a calibration standard.
@@ -137,6 +167,7 @@ class Node:
 
     def kill_now(self) -> None:
         """Cut the power before anything else happens; `kill` then cleans up."""
+        self._is_on = False
         if self._program is not None:
             self._program.kill_now()
 
@@ -149,6 +180,7 @@ class Node:
         await self._end(graceful=True)
 
     async def _end(self, *, graceful: bool) -> None:
+        self._is_on = False
         if self._program is None:
             return
         await (self._program.stop() if graceful else self._program.kill())

@@ -15,6 +15,7 @@ import network
 from node.errors import LinkLost, PortBusy, PortMissing
 
 WATCHDOG_MS = 8_000  # rp2 allows at most 8388 ms; erasing a flash block takes below 400 ms
+HUNG_MS = 6_000  # unfed for so long: two seconds are left to say what hangs
 WIFI_MS_MAX = 20_000  # association and DHCP; then the link task waits and tries again
 BUTTON_POLL_MS = 20
 BUTTON_STEADY = 3  # equal readings in a row: 60 ms outlast the bouncing of a push button
@@ -50,12 +51,15 @@ class Board:
     BUDGET: dict = {}
     UARTS: dict = {}  # name: (number, tx pin, rx pin)
     BUTTON_PIN = 0  # to ground when pressed
+    TIMER = 0  # number of a free timer
     LAMP_PINS: dict = {}  # signal name: pin, lit while it is the newest signal
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.open_ports: list[str] = []
         self._watchdog = None
+        self._timer = None
+        self._hung = None
         self._button = machine.Pin(self.BUTTON_PIN, machine.Pin.IN, machine.Pin.PULL_UP)
         self._lamps = {}
         for name, pin in self.LAMP_PINS.items():
@@ -88,11 +92,20 @@ class Board:
         """Set the chip's clock, by which TLS judges certificates: year ... weekday ... second."""
         machine.RTC().datetime(utc + (0,))
 
+    def start_watchdog(self, _watchdog_s: int, hung: object) -> None:
+        """Have the board reset when nobody feeds the watchdog for WATCHDOG_MS.
+
+        Shortly before, `hung` is called within whatever runs, if that is Python code at all.
+        """
+        self._hung = lambda _: hung()
+        self._timer = machine.Timer(self.TIMER)
+        self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
+
     def feed_watchdog(self) -> None:
-        """Start the watchdog the first time, feed it from then on."""
-        if self._watchdog is None:
-            self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
-        self._watchdog.feed()
+        """Tell the watchdog that the node lives."""
+        if self._watchdog is not None:
+            self._watchdog.feed()
+            self._timer.init(mode=machine.Timer.ONE_SHOT, period=HUNG_MS, callback=self._hung)
 
     def reset(self) -> None:
         """Start the board anew; it does not return."""
@@ -155,15 +168,18 @@ class Board:
         """Write a line to the console."""
         print(line)
 
-    async def button(self) -> bool:
+    async def button(self, report: object) -> bool:
         """Return when the button was pressed and let go, or held for BUTTON_HOLD_MS.
 
+        Args:
+            report: called while nobody presses.
         Returns:
             True when it was held, which announces a calibration standard.
         """
         for level in (1, 0):
             steady = 0
             while steady < BUTTON_STEADY:
+                report()
                 steady = steady + 1 if self._button.value() == level else 0
                 await asyncio.sleep_ms(BUTTON_POLL_MS)
         held_ms = BUTTON_STEADY * BUTTON_POLL_MS

@@ -26,6 +26,7 @@ class Board(bare.Board):
         "pixels_bytes_max": 4_136,
     }
     UARTS = {"uart0": (0, 0, 1), "uart1": (1, 4, 5)}
+    TIMER = -1  # a virtual one: rp2 has no others
     BUTTON_PIN = 15
     LAMP_PINS = {"ready": 16, "measuring": 17, "fault": 18}
 

@@ -17,8 +17,8 @@ import ffi
 from node import limits
 from node.errors import PortBusy, PortMissing, PortRefused
 from node.shelf import exists
+from node.waiting import within_ms
 
-NAME = "unix"
 BUDGET = {
     "journal_bytes_max": 4_194_304,  # about 1500 spectra of 1024 pixels
     "segment_bytes": 65_536,  # one eviction costs at most 32 such spectra
@@ -73,12 +73,13 @@ class Board:
         folder: of the node: node.json, config.bin, journal/.
     """
 
-    NAME = NAME
+    NAME = "unix"
     BUDGET = BUDGET
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._signals = None
+        self._watchdog = None
 
     def flash_devices(self) -> "list[tuple]":
         """Return the partitions that are there: journal.img, spare.img; none: a plain folder."""
@@ -108,8 +109,8 @@ class Board:
         return ""
 
     def reset_cause(self) -> int:
-        """Return 0: why a program was started is not known."""
-        return 0
+        """Return what whoever started the program says; 0: nothing."""
+        return int(os.getenv("HARMATTAN_RESET_CAUSE") or "0")
 
     def heap_free(self) -> int:
         """Return free bytes of the garbage-collected heap."""
@@ -126,8 +127,17 @@ class Board:
     def set_wall_time(self, _utc: tuple) -> None:
         """Leave the host's clock alone: it is set by others."""
 
+    def start_watchdog(self, watchdog_s: int, hung: object) -> None:
+        """Have the program ended when nobody feeds the watchdog for `watchdog_s`; 0: none."""
+        if watchdog_s:
+            from boards.alarm import AlarmClock  # noqa: PLC0415 - not at a desk: memory is short
+
+            self._watchdog = AlarmClock(watchdog_s, hung)
+
     def feed_watchdog(self) -> None:
-        """Tell the watchdog that the node lives; this board has none."""
+        """Tell the watchdog that the node lives."""
+        if self._watchdog is not None:
+            self._watchdog.feed()
 
     def reset(self) -> None:
         """End the program with RESET_STATUS; whoever runs it starts it again, as a board would."""
@@ -177,18 +187,25 @@ class Board:
         """Write a line to the log: standard error."""
         _tell(line, sys.stderr)
 
-    async def button(self) -> bool:
+    async def button(self, report: object) -> bool:
         """Return when the button is pressed: any line on standard input.
 
+        Args:
+            report: called while nobody presses.
         Returns:
             True when it was held, which announces a calibration standard: the line is `hold`.
         """
         reader = asyncio.StreamReader(sys.stdin.buffer)
         line = b""
         while True:
-            character = await reader.read(1)  # one at a time: readline() would block the loop
-            if not character:
-                await asyncio.Event().wait()  # standard input is closed: nobody presses any more
+            report()
+            try:  # one at a time: readline() would block the loop
+                character = await within_ms(reader.read(1), limits.POLL_MS)
+            except asyncio.TimeoutError:
+                continue
+            if not character:  # standard input is closed: nobody presses any more
+                await asyncio.sleep_ms(limits.POLL_MS)
+                continue
             if character == b"\n" or len(line) >= limits.LINE_CHARS_MAX:
                 return line == b"hold"
             line += character

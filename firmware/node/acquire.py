@@ -65,7 +65,7 @@ class Acquire:
         self.upkeep = Upkeep(node.board.folder + "/upkeep", node.board.log)
         self.identified = None
         self.finished = None
-        self.report = lambda more_ms: None
+        self.report = lambda _more_ms: None
 
     def trigger(self, command_id: "bytes | None" = None, role: int = ROLE_SAMPLE) -> str:
         """Ask for a measurement; return why there will be none, or an empty string.

@@ -7,6 +7,7 @@ import asyncio
 
 from node import limits
 from node.commands import capture_role
+from node.waiting import within_ms
 from protocol.messages import (
     ACTION_BIRTH,
     ACTION_CAPTURE,
@@ -21,6 +22,7 @@ from protocol.messages import (
 )
 
 _DONE = (OUTCOME_DONE, "")
+_REPORT_MS = 5_000
 _LOOK_MS = 50  # between looks at whether the answer to `reboot` has gone
 
 
@@ -30,19 +32,14 @@ class Actions:
     Args:
         node: what the parts share: board, signals, storage, uplink, acquire.
         log: the LogRing.
-    Attributes:
-        is_rebooting: a restart was ordered, and comes when everything has ended.
-        report: called now and then, so that the watchdog sees the task alive.
     """
 
     def __init__(self, node: object, log: object) -> None:
         self._node = node
         self._log = log
         self._wake = asyncio.Event()
-        self._stop = asyncio.Event()
         self._blinks = 0
-        self.is_rebooting = False
-        self.report = lambda: None
+        self._is_rebooting = False
 
     def known(self, with_instrument: bool = True) -> dict:
         """Return the functions by their numbers; without an instrument those that need none."""
@@ -81,7 +78,7 @@ class Actions:
         return _DONE
 
     def _reboot(self, _command: object) -> tuple:
-        self.is_rebooting = True
+        self._is_rebooting = True
         self._wake.set()
         return OUTCOME_DONE, "restarting"
 
@@ -97,16 +94,23 @@ class Actions:
     def _tail_log(self, _command: object) -> tuple:
         return OUTCOME_DONE, "", self._log.tail()
 
-    async def run(self) -> None:
-        """Blink and restart when it is ordered."""
-        while True:
-            if self.is_rebooting:
-                await self._leave()
-            elif self._blinks:
+    async def run(self, report: object) -> None:
+        """Blink and restart when it is ordered; `report` says that the task lives."""
+        while not self._is_rebooting:
+            report()
+            if self._blinks:
                 await self._blink()
             else:
-                self._wake.clear()
-                await self._wake.wait()
+                await self._wait()
+        await self._leave()
+
+    async def _wait(self) -> None:
+        """Wait for something to do, but not so long that the task seems to hang."""
+        self._wake.clear()
+        try:
+            await within_ms(self._wake.wait(), _REPORT_MS)
+        except asyncio.TimeoutError:
+            return
 
     async def _blink(self) -> None:
         """Blink once; what comes meanwhile is looked at before the next."""
@@ -127,15 +131,4 @@ class Actions:
             if not self._node.uplink.replies:
                 break
             await asyncio.sleep_ms(_LOOK_MS)
-        self._stop.set()
-        await asyncio.Event().wait()  # until the node cancels its tasks
-
-    async def until_stop(self) -> None:
-        """Return when the board asks to stop, or a restart was ordered and answered."""
-        asked = asyncio.create_task(self._ask_board())
-        await self._stop.wait()
-        asked.cancel()
-
-    async def _ask_board(self) -> None:
-        await self._node.board.stop_requested()
-        self._stop.set()
+        self._node.restart(self._node.is_safe)

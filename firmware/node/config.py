@@ -1,18 +1,15 @@
 """The settings in force: those of node.json until the gateway sends a config, then that one.
 
-A config is checked, saved by temporary file and rename, put in force, and confirmed by the birth's
-`config_version`. What cannot be used or saved is refused as a whole and the old settings stay.
+A config is checked, stored, put in force on trial, and confirmed by the birth's `config_version`.
+When the gateway answers under it, it stays; otherwise the one before comes back (`trial.py`). What
+cannot be used or stored is refused as a whole and the old settings stay.
 """
-
-import os
 
 from node import limits
 from node.errors import SettingsError
-from node.segment import append
+from node.trial import Trial
 from protocol.errors import ProtocolError
 from protocol.messages import Config, unpack
-
-_FILE_BYTES_MAX = 128
 
 
 class Settings:
@@ -20,64 +17,131 @@ class Settings:
 
     Args:
         path: of the saved config message.
-        integration_us, scans: of node.json; the other defaults are those of `limits`.
+        integration_us, scans, window, resend_ms: of node.json; the others are those of `limits`.
     Attributes:
         version: of the config in force, 0 for node.json.
         integration_us, scans, period_s, health_s, window, resend_ms: as in
         protocol.messages.Config.
+        refused_version: of the config that was taken back, 0 for none.
+        notice: that one was taken back, one sentence, else empty.
     """
 
     def __init__(
         self, path: str, integration_us: int, scans: int, window: int, resend_ms: int
     ) -> None:
         self._path = path
-        self.version = 0
-        self.integration_us = integration_us
-        self.scans = scans
-        self.period_s = 0
-        self.health_s = limits.HEALTH_S
-        self.window = window
-        self.resend_ms = resend_ms
+        self._trial = Trial(path)
+        self._given = (0, integration_us, scans, 0, limits.HEALTH_S, window, resend_ms)
+        self.refused_version = 0
+        self.notice = ""
+        self._put(self._given)
 
     def load(self) -> None:
         """Take the saved config, if there is one.
 
         Raises:
-            SettingsError: it cannot be used; the settings of node.json stay.
+            SettingsError: it cannot be used; the proven one, or the settings of node.json, stay.
         """
+        self._put(self._given)
         try:
-            with open(self._path, "rb") as file:
-                frame = file.read(_FILE_BYTES_MAX)
-        except OSError:
-            return  # never configured from afar
+            on_trial, proven = self._trial.start()
+            self._note_refused()
+            if self._trial.is_taken_back:
+                self._tell("the node started twice before the gateway was heard")
+            try:
+                if proven is not None:
+                    self._put(_values(_read(proven, self._path)))
+            finally:
+                if on_trial is not None:
+                    self._load_trial(on_trial)
+        except OSError as error:
+            raise SettingsError("saved config %s: %s; check the flash" % (self._path, error))
+
+    def _load_trial(self, frame: bytes) -> None:
         try:
-            config = unpack(frame)
-        except ProtocolError as error:
-            raise SettingsError("saved config %s is damaged: %s" % (self._path, error))
-        if not isinstance(config, Config):
-            raise SettingsError("saved config %s is a message of another kind" % self._path)
-        _check(config)
-        self._take(config)
+            self._put(_values(_read(frame, "on trial")))
+        except SettingsError:
+            self._trial.end(False)  # before the gateway's next answer calls it proven
+            raise
 
-    def apply(self, config: Config) -> bool:
-        """Put a config in force and save it; False when it is in force already.
+    def apply(self, config: Config, now_ms: int) -> bool:
+        """Put a config in force on trial; False when it is in force already, or was taken back.
 
+        Args:
+            config: of the gateway.
+            now_ms: uptime.
         Raises:
             SettingsError: it says something this node cannot do.
-            OSError: it could not be saved, so it is not in force either.
+            OSError: it could not be stored, so it is not in force either.
         """
-        if config.version == self.version:
+        if config.version in (self.version, self.refused_version):
             return False
         _check(config)
-        temporary = self._path + ".new"
-        append(temporary, config.pack(), "wb")
-        os.rename(temporary, self._path)
-        self._take(config)
+        self._trial.begin(config.pack(), now_ms)
+        self.refused_version, self.notice = 0, ""
+        self._put(_values(config))
         return True
 
-    def _take(self, config: Config) -> None:
-        for field in Config.FIELDS:
-            setattr(self, field[0], getattr(config, field[0]))
+    def heard(self, echo_ms: "int | None", now_ms: int) -> None:
+        """Take note that the gateway answered what was sent at the uptime `echo_ms`.
+
+        Raises:
+            OSError: the config cannot be kept as proven; the next answer tries again.
+        """
+        if self._trial.proves(echo_ms, now_ms):
+            self._trial.end(True)
+
+    def take_back(self, now_ms: int) -> bool:
+        """Take a config back whose trial has lasted too long; say whether there was one.
+
+        Raises:
+            OSError: the medium fails; the trial goes on.
+            SettingsError: the proven config cannot be used.
+        """
+        if not self._trial.is_over(now_ms):
+            return False
+        self._trial.end(False)
+        self._note_refused()
+        self._tell("the gateway was not heard for %d s" % (limits.CONFIG_TRIAL_MS // 1000))
+        self.load()
+        return True
+
+    def _note_refused(self) -> None:
+        frame = self._trial.refused()
+        try:
+            self.refused_version = unpack(frame).version if frame is not None else 0
+        except (ProtocolError, AttributeError):
+            self.refused_version = 0  # damaged: it would only be tried once more
+
+    def _tell(self, why: str) -> None:
+        self.notice = "config %d was taken back: %s; send another version" % (
+            self.refused_version,
+            why,
+        )
+
+    def _put(self, values: "tuple[int, ...]") -> None:
+        for index, field in enumerate(Config.FIELDS):
+            setattr(self, field[0], values[index])
+
+
+def _values(config: Config) -> "tuple[int, ...]":
+    return tuple([getattr(config, field[0]) for field in Config.FIELDS])
+
+
+def _read(frame: bytes, path: str) -> Config:
+    """Return a saved config.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    try:
+        config = unpack(frame)
+    except ProtocolError as error:
+        raise SettingsError("saved config %s is damaged: %s" % (path, error))
+    if not isinstance(config, Config):
+        raise SettingsError("saved config %s is a message of another kind" % path)
+    _check(config)
+    return config
 
 
 def _check(config: Config) -> None:

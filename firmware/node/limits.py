@@ -17,6 +17,14 @@ HEALTHY_MS = 60_000  # a task that ran this long starts its back-off anew
 TRACEBACK_CHARS_MAX = 1_500  # what is kept of the last failure
 STOP_MS_MAX = 4_000  # for tasks to end by themselves: one laser-off exchange, one DISCONNECT
 FAREWELL_MS_MAX = 1_000  # for the offline status; without it the will says the same
+SILENCE_MS_MAX = 30_000  # without a report of a task that has nothing long to wait for
+LINK_SILENCE_MS = 180_000  # a record of 8 kB, each piece WRITE_MS_MAX; a handshake takes less
+INSTRUMENT_SILENCE_MS = 60_000  # beyond exposure and transfer: laser off three times, questions
+POLL_MS = 10_000  # a task that waits for a person reports this often
+CRASH_MS_MIN = 600_000  # between two writes of the file `crash`: 144 a day at the worst
+PROVEN_MS = 600_000  # a start that lasted this long ends a row of crashes
+SAFE_MS = 30 * 60 * 1000  # of safe mode, then one full start: the cause may have gone
+MUTE_MS = 5 * 60 * 1000  # before a start where safe mode itself crashes
 HEARTBEAT_MS = 1_000  # feeds the watchdog and keeps the 53-bit uptime ahead of the tick wrap
 TRIGGERS_MAX = 4  # presses waiting while a measurement runs; more are mistakes
 REPLIES_MAX = 8  # messages waiting for the link (results, health); the oldest goes first
@@ -27,6 +35,8 @@ IDENTIFY_BLINKS = 10  # in that time
 REBOOT_MS_MAX = 5_000  # for the answer to leave; the node restarts then all the same
 LOG_BYTES = 1_024  # of the log kept for `log_tail`: what fits into one answer
 FOREIGN_RECEIPTS_MAX = 3  # one may be an old word of the broker; more are a name used twice
+
+CONFIG_TRIAL_MS = 300_000  # without the gateway after a new config: three reconnects of a bad link
 
 # Broker
 CONNECT_MS_MAX = 15_000  # TCP, and then CONNACK; a satellite link takes 3 s each way

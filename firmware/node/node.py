@@ -3,24 +3,26 @@
 import asyncio
 import time
 
-from node import boots, limits
+from node import limits, safe
 from node.acquire import Acquire
 from node.actions import Actions
-from node.calendar import Calendar
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
 from node.errors import InstrumentError, JournalError, LinkError, SettingsError
 from node.health import Reporter
 from node.logring import LogRing
+from node.pulse import Pulse
 from node.signals import Signals
 from node.storage import Storage
 from node.supervisor import Supervisor
+from node.tuning import Tuning
 from node.uplink import Uplink
 from protocol.limits import ID_BYTES
 from protocol.messages import ROLE_SAMPLE, ROLE_STANDARD
 
 FIRMWARE = "harmattan 0.1.0"
+_BAUD_BITS = 10  # of one byte on a serial line, start and stop included
 
 
 class Node:
@@ -29,20 +31,24 @@ class Node:
     Args:
         board: of boards/.
         given: settings of node.json, checked.
+        boot: this start, and what those before it came to.
+    Attributes:
+        is_safe: nothing is measured, see `safe.py`.
     """
 
-    def __init__(self, board: object, given: dict) -> None:
-        self.board, self.boots_path = board, board.folder + "/boots"
+    def __init__(self, board: object, given: dict, boot: object) -> None:
+        self.board, self.boot, self.is_safe = board, boot, boot.is_unsafe
         self.post = given["post"]
         self.name = given["node"]
         self.boot_id = board.random_bytes(ID_BYTES)
         self.clock = Clock(time.ticks_ms, time.ticks_diff, self.boot_id)
         ring = LogRing(board.log, self.clock.uptime_ms, limits.LOG_BYTES)
         board.log = ring.write  # from here on, whoever logs
-        self.calendar = Calendar(board.folder + "/time", board.set_wall_time)
         self.signals = Signals(board, given["language"])
-        self.storage = Storage(self, board.feed_watchdog)
-        self.journal = self.storage.journal
+        self.supervisor = Supervisor(board.log, self._failed, lambda: board.random_bytes(1)[0])
+        self.pulse = Pulse(self)
+        self.storage = Storage(self, self.pulse.feed, self.is_safe)
+        self.store = self.storage.store
         self.settings = Settings(
             self.storage.flash.path + "/config.bin",
             given["integration_us"],
@@ -50,20 +56,39 @@ class Node:
             given["window"],
             given["resend_ms"],
         )
-        self.supervisor = Supervisor(board.log, self._failed, lambda: board.random_bytes(1)[0])
+        self.tuning = Tuning(self)
+        self.configure, self.heard = self.tuning.configure, self.tuning.heard
         instrument = given["instrument"]
-        driver = load_driver(instrument["driver"])(board, instrument)
+        self._transfer_ms = 2 * board.BUDGET["pixels_bytes_max"] * _BAUD_BITS * 1000
+        self._transfer_ms //= instrument["baud"]
+        driver = None if self.is_safe else self._load_driver(instrument)
         self.acquire = Acquire(self, driver, instrument["excitation_pm"], instrument["laser_mw"])
         self.reporter = Reporter(self, self.acquire, self.supervisor, instrument, FIRMWARE)
         self.commands = Commands(self.clock, self._reply, board.folder + "/commands", board.log)
         self.actions = Actions(self, ring)
         self.commands.actions = self.actions.known()
-        self.uplink = Uplink(self, given["broker"], given["wifi"], self.commands)
+        commands = safe.Gate(self.commands, self._reply) if self.is_safe else self.commands
+        self.uplink = Uplink(self, given["broker"], given["wifi"], commands)
         self.uplink.published = self._published
         self.acquire.identified = self._announce
         self.acquire.finished = self.commands.finish
         self.signals.changed = self.reporter.changed
-        self.store = self.storage.store
+        self._ending = asyncio.Event()
+        self._is_restarting = False
+        self._laser = None
+        self._health = None
+        boot.running = self.supervisor.running
+
+    def _load_driver(self, instrument: dict) -> object:
+        self.boot.begin("driver")
+        driver = load_driver(instrument["driver"])(self.board, instrument)
+        self.boot.begin("program")
+        return driver
+
+    @property
+    def journal(self) -> object:
+        """Return the journal; a Backlog while there is none, and in safe mode."""
+        return self.storage.journal
 
     def _announce(self) -> None:
         self.uplink.want("birth")
@@ -86,29 +111,28 @@ class Node:
             return self.reporter.birth()
         return self.reporter.health() if channel == "health" else self.reporter.status(True)
 
+    def want(self, channel: str) -> None:
+        """Have a message sent; the task `health` asks, and may now wait for its interval."""
+        self._health.report(self.settings.health_s * 1000)
+        self.uplink.want(channel)
+
     def reconnect_count(self) -> int:
         """Return how often the link had to be made anew."""
         return max(self.uplink.connect_count - 1, 0)
 
-    def heard(self, message: object) -> None:
-        """Take note that the gateway itself answered: a `time` message of this boot."""
+    def restart(self, is_trial: bool = False) -> None:
+        """Start the board anew: laser off, farewell, and no crash is counted.
 
-    def configure(self, config: object) -> bool:
-        """Put a config in force; False when it is in force already.
-
-        Raises:
-            SettingsError: it cannot be used.
+        Args:
+            is_trial: it leaves safe mode for one full start.
         """
-        try:
-            changed = self.settings.apply(config)
-        except OSError as error:
-            self.signals.fault("config", "config cannot be saved: %s; check the flash" % error)
-            return False
-        if changed:
-            self.signals.clear("config")
-        return changed
+        self.boot.asked(is_trial)
+        self._is_restarting = True
+        self._ending.set()
 
-    def _failed(self, name: str, error: Exception) -> None:
+    def _failed(self, name: str, error: Exception, traced: str) -> None:
+        if traced:
+            self.boot.note(name, traced)
         if isinstance(error, LinkError):
             name = "broker"
         elif isinstance(error, InstrumentError):
@@ -118,17 +142,18 @@ class Node:
         self.signals.fault(name, str(error) or error.__class__.__name__)
         self.reporter.changed()
 
-    async def _press(self) -> None:
+    async def _press(self, report: object) -> None:
         while True:
-            is_standard = await self.board.button()
+            is_standard = await self.board.button(report)
             reason = self.acquire.press(ROLE_STANDARD if is_standard else ROLE_SAMPLE)
             if reason:
                 self.board.log("button: %s" % reason)
 
-    async def _repeat(self) -> None:
+    async def _repeat(self, report: object) -> None:
         """Measure every `period_s`; 0 means only when triggered."""
         last_ms = self.clock.uptime_ms()
         while True:
+            report()
             await asyncio.sleep_ms(1000)  # short, so that a new period counts at once
             now_ms = self.clock.uptime_ms()
             period_ms = self.settings.period_s * 1000
@@ -138,52 +163,72 @@ class Node:
                 last_ms = now_ms
                 self.acquire.trigger()
 
-    def _follow_time(self) -> None:
-        try:
-            self.calendar.follow(self.clock.uptime_ms(), self.clock.time_ms())
-        except OSError as error:
-            self.board.log("the time cannot be saved: %s; check the flash" % error)
-
-    async def _beat(self) -> None:
-        proven = False
-        self.calendar.restore()
-        while True:
-            self.board.feed_watchdog()
-            self._follow_time()
-            if self.clock.uptime_ms() >= limits.HEALTHY_MS and not proven:
-                proven = True
-                boots.clear(self.boots_path)
-            await asyncio.sleep_ms(limits.HEARTBEAT_MS)
-
-    async def run(self) -> None:
-        """Run until the board asks to stop."""
+    async def run(self) -> bool:
+        """Run until the board asks to stop, or `restart` was called; say whether it was that."""
         self.signals.show("starting", ("node", self.name), ("board", self.board.NAME))
-        stop = asyncio.create_task(self.actions.until_stop())
-        while not self.storage.open() and not stop.done():
-            self.board.feed_watchdog()
-            await asyncio.sleep_ms(limits.FLASH_RETRY_MS)
-        try:
-            self.settings.load()
-        except SettingsError as error:
-            self.signals.fault("config", str(error))
+        stop = asyncio.create_task(self._wait_stop())
+        self.boot.begin("journal")
+        is_open = self.storage.open()
+        self.boot.begin("")
+        self.tuning.load()
+        self.pulse.tell_start()
         add = self.supervisor.add
-        add("beat", self._beat)
-        link = add("uplink", self.uplink.run, limits.RECONNECT_MS_MIN, limits.RECONNECT_MS_MAX)
-        self.uplink.entry = link
-        add("health", lambda: self.reporter.run(self.uplink))
-        add("button", self._press)
-        add("period", self._repeat)
-        add("actions", self.actions.run)
-        laser = add("acquire", self.acquire.run, limits.RESTART_MS_MIN, limits.INSTRUMENT_MS_MAX)
-        await stop
-        laser.task.cancel()  # first of all: its way out switches the laser off
+        self.pulse.entry = add("beat", self.pulse.run)
+        self.uplink.entry = link = add(
+            "uplink",
+            self.uplink.run,
+            limits.RECONNECT_MS_MIN,
+            limits.RECONNECT_MS_MAX,
+            limits.LINK_SILENCE_MS,
+        )
+        self.uplink.report = link.report
+        self._health = add("health", lambda: self.reporter.run(self))
+        self._add("actions", self.actions.run)
+        if not is_open:
+            self._add("journal", self._wait_journal)
+        elif not self.is_safe:
+            self._measure()
+        await self._ending.wait()
+        stop.cancel()
+        self.board.feed_watchdog()
+        if self._laser is not None:
+            self._laser.task.cancel()  # first of all: its way out switches the laser off
         self.uplink.leave()
         await self.supervisor.wait(link, limits.FAREWELL_MS_MAX)
         await self.supervisor.stop()
         self.storage.close()
         self.signals.show("stopped")
-        if self.actions.is_rebooting:
-            self.board.reset()
+        return self._is_restarting
+
+    async def _wait_stop(self) -> None:
+        await self.board.stop_requested()
+        self._ending.set()
+
+    def _add(self, name: str, run: object) -> None:
+        """Supervise a task that is given the function by which it reports."""
+        entry = self.supervisor.add(name, lambda: run(entry.report))
+
+    def _measure(self) -> None:
+        """Begin what needs a journal."""
+        self._add("button", self._press)
+        self._add("period", self._repeat)
+        self._laser = self.supervisor.add(
+            "acquire",
+            self.acquire.run,
+            limits.RESTART_MS_MIN,
+            limits.INSTRUMENT_MS_MAX,
+            limits.INSTRUMENT_SILENCE_MS + self._transfer_ms,
+        )
+        self.acquire.report = self._laser.report
+
+    async def _wait_journal(self, report: object) -> None:
+        """Try again to open the journal; the gateway is told meanwhile, and nothing is measured."""
+        while not self.storage.open():
+            report()
+            await asyncio.sleep_ms(limits.FLASH_RETRY_MS)
+        self.tuning.load()
+        self._measure()
+        self._announce()
 
 
 def load_driver(name: str) -> type:
@@ -194,5 +239,7 @@ def load_driver(name: str) -> type:
     """
     try:
         return __import__("drivers.%s.driver" % name, None, None, ("Driver",)).Driver
-    except ImportError:
+    except ImportError as error:
+        if "drivers.%s" % name not in str(error):
+            raise  # the family is there, and something it needs is not
         raise SettingsError("node.json: instrument.driver is %r; see drivers/" % name)

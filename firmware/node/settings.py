@@ -29,6 +29,7 @@ _KEYS = (
     ("", "scans", int, 1, U16_MAX, 1),
     ("", "window", int, 1, WINDOW_RECORDS_MAX, WINDOW_RECORDS),
     ("", "resend_ms", int, RESEND_MS_MIN, U32_MAX, RESEND_MS),
+    ("", "watchdog_s", int, 0, 600, 0),
     ("", "board", str, 1, 16, "unix"),
     ("", "language", str, 2, 2, "en"),
     ("wifi", "ssid", str, 0, 32, ""),

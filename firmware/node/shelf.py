@@ -53,7 +53,9 @@ class Contents:
         self.damaged_seqs: list[int] = []
         self.appendable = False
 
-    def take(self, folder: str, first_seq: int, buffer: "bytearray | None") -> None:
+    def take(
+        self, folder: str, first_seq: int, buffer: "bytearray | None", clean: bool = True
+    ) -> None:
         """Take the segment that is named by `first_seq`; without `buffer` it is not read.
 
         Raises:
@@ -68,7 +70,8 @@ class Contents:
         if head is None and part.size <= segment.HEAD_BYTES:
             # A power cut while it was begun. Its name has reserved a number: one of the same name
             # must be begun again.
-            os.remove(path)
+            if clean:
+                os.remove(path)
             self.appendable = False
             return
         if head is not None:
@@ -91,13 +94,14 @@ class Contents:
         )
 
 
-def load(folder: str, buffer: bytearray, tick: object) -> Contents:
+def load(folder: str, buffer: bytearray, tick: object, clean: bool = True) -> Contents:
     """Read the segments in `folder`, which is created when missing.
 
     Args:
         folder: path of the journal.
         buffer: scratch for the largest frame; a longer frame counts as damaged.
         tick: called after each segment; it feeds the watchdog.
+        clean: remove what a power cut left unfinished.
     Raises:
         JournalUnusable: what is there is no journal of this firmware.
         OSError: the medium fails.
@@ -113,10 +117,10 @@ def load(folder: str, buffer: bytearray, tick: object) -> Contents:
         first_seq = _first_seq(name)
         if first_seq is not None:
             found.append(first_seq)
-        elif name.endswith(_SUFFIX + NEW_SUFFIX):
+        elif clean and name.endswith(_SUFFIX + NEW_SUFFIX):
             os.remove(folder + "/" + name)
     for first_seq in sorted(found):
-        contents.take(folder, first_seq, buffer if first_seq == max(found) else None)
+        contents.take(folder, first_seq, buffer if first_seq == max(found) else None, clean)
         tick()
     if contents.segments and not contents.journal_id:
         raise JournalUnusable("no segment of journal %s has a sound head" % folder)

@@ -2,57 +2,78 @@
 
 import gc
 
+from node import boots
 from node.acquire import ROLE_NAMES
 from node.errors import FlashRefused, JournalError
 from node.flash import Flash
 from node.identity import Identity
 from node.journal import Journal
+from node.safe import Backlog
 
 
 class Storage:
     """The flash of one node.
 
     Args:
-        node: what the parts share: board, signals, reporter, uplink.
+        node: what the parts share: board, boot, signals, reporter, uplink.
         tick: called between long steps; it feeds the watchdog.
+        is_safe: write nothing, and go on whatever is found.
     Attributes:
         flash: the partitions.
-        journal: on the one in use.
+        journal: on the one in use; a Backlog while there is none, and in safe mode.
     """
 
-    def __init__(self, node: object, tick: object) -> None:
+    def __init__(self, node: object, tick: object, is_safe: bool) -> None:
         board = node.board
         self._node = node
+        self._is_safe = is_safe
         self.flash = Flash(board.flash_devices(), board.folder)
-        self.journal = Journal(
-            self.flash.path + "/journal",
-            board.BUDGET,
-            board.random_bytes,
-            board.sync_folder,
-            tick,
-        )
-        self.journal.lost = self._lost
         self._identity = Identity(board.folder + "/identity")
+        path = self.flash.path + "/journal"
+        self.journal = self._backlog = Backlog(path, board.BUDGET, tick, board.log)
+        if not is_safe:
+            self._journal = Journal(path, board.BUDGET, board.random_bytes, board.sync_folder, tick)
+            self._journal.lost = self._lost
 
     def open(self) -> bool:
-        """Open the journal; without one nothing can be promised, so the node waits for it."""
-        node = self._node
+        """Open the journal; False when there is none, and nothing can be promised."""
+        self._identity.load()
+        self._backlog.remember(self._identity)
         try:
-            self.flash.open(self.journal)
-            self._identity.load()
-            missing = self._identity.compare(self.journal)
+            return self._open_safe() if self._is_safe else self._open()
         except (JournalError, OSError) as error:
-            node.signals.fault("journal", str(error))
+            self._node.signals.fault("journal", str(error))
             return False
-        self.journal.rolled = self._rolled
-        node.signals.clear("journal")
-        if self.journal.notice:
-            node.signals.fault("journal", self.journal.notice)
-        notices = "; ".join(text for text in (self.flash.notice, missing) if text)
-        if notices:  # a part of its own: receipts do not clear it
-            node.signals.fault("flash", notices)
-        node.board.log("%s; %d erasures" % (self.journal.report(), self.flash.erase_count))
+
+    def _open_safe(self) -> bool:
+        """Open what is there to be sent, unless that may be what crashes."""
+        node = self._node
+        if node.boot.where == "journal" or node.boot.crash_count > boots.SAFE_BOOTS:
+            node.signals.fault(
+                "journal", "journal is left alone: safe mode, or opening it, crashed"
+            )
+        else:
+            self.flash.open(self._backlog)
+            self._show(self._backlog.notice, self.flash.notice)
         return True
+
+    def _open(self) -> bool:
+        node, journal = self._node, self._journal
+        self.flash.open(journal)
+        missing = self._identity.compare(journal)
+        self.journal = journal
+        journal.rolled = self._rolled
+        node.signals.clear("journal")
+        self._show(journal.notice, self.flash.notice, missing)
+        node.board.log("%s; %d erasures" % (journal.report(), self.flash.erase_count))
+        return True
+
+    def _show(self, journal_notice: str, *flash_notices: str) -> None:
+        if journal_notice:
+            self._node.signals.fault("journal", journal_notice)
+        notices = "; ".join(text for text in flash_notices if text)
+        if notices:  # a part of its own: receipts do not clear it
+            self._node.signals.fault("flash", notices)
 
     def close(self) -> None:
         """Let go of the partition; the node stops."""

@@ -37,15 +37,15 @@ class Uplink:
         replies: results that are not sent yet.
         published: called with the number of a record that the broker has; None for nobody.
         entry: of `run` at the supervisor, which waits between connections; None before it is known.
+        report: tells the supervisor that `run` lives.
     """
 
     def __init__(self, node: object, broker: dict, wifi: dict, commands: object) -> None:
         self._node = node
         self._broker = broker
         self._wifi = wifi
-        self._topics = {}
-        for channel in topics.UP + topics.DOWN:
-            self._topics[channel] = topics.build(node.post, node.name, channel)
+        channels = topics.UP + topics.DOWN
+        self._topics = {each: topics.build(node.post, node.name, each) for each in channels}
         self._buffer = bytearray(node.board.BUDGET["record_bytes_max"])
         self._window = Window(node.settings.window, node.settings.resend_ms)
         self._inbox = Inbox(node, self, commands)
@@ -61,6 +61,7 @@ class Uplink:
         self.connect_count = 0
         self.published = None
         self.entry = None
+        self.report = lambda: None
 
     def want(self, channel: str) -> None:
         """Have a birth or health message sent as soon as there is a link."""
@@ -104,15 +105,15 @@ class Uplink:
         Raises:
             LinkError: it is lost, or never came about.
         """
-        broker, found = self._broker, None
-        if broker["tls"]:
-            found = credentials.load(self._node.board.folder + "/keys")
+        broker, folder = self._broker, self._node.board.folder + "/keys"
+        found = credentials.load(folder) if broker["tls"] else None
         link = Link(broker["host"], broker["port"], found, broker["name"] or broker["host"])
         listener = None
         try:
             await self._connect(link)
             listener = asyncio.create_task(self._listen(link))
             while not self._leaving:
+                self.report()
                 self._wake.clear()
                 await self._send_due(link)
                 await self._nap(link)
@@ -143,8 +144,7 @@ class Uplink:
             )
         )
         self.connect_count += 1
-        self._pubacks = []
-        self._handed = {}
+        self._pubacks, self._handed = [], {}
         self._connected_ms = node.clock.uptime_ms()
         self._window.reconnected(self._connected_ms)
         node.signals.clear("broker")
@@ -199,9 +199,9 @@ class Uplink:
             channel = self._wanted.pop(0)
             await self._publish(link, channel, self._node.message(channel))
         while self.replies:
-            await self._publish(link, "result", self.replies[0])
-            self.replies.pop(0)
+            await self._publish(link, "result", self.replies.pop(0))
         while self._may_send(link) and await self._send_record(link):
+            self.report()
             await link.ping()
 
     def _may_send(self, link: Link) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from gateway import wire
+from gateway.fleet.confirmation import Confirmations
 from gateway.fleet.outgoing import Outgoing
 from gateway.journal import records
 from gateway.journal.store import Journal
@@ -62,6 +63,7 @@ class Roster:
         self._current: dict[str, bytes] = {}  # the journal each node keeps now
         self._boots: dict[str, bytes] = {}
         self._configs: dict[str, wire.Config] = {}
+        self._confirmations = Confirmations()
         self._asked: set[str] = set()  # nodes whose birth is asked for
 
     async def load(self) -> None:
@@ -83,6 +85,7 @@ class Roster:
                     node=node,
                     wanted=wanted_config(settings),
                     now_s=self._now_ms() // 1_000,
+                    confirmed=None if birth is None else birth.config_version,
                 )
             )
 
@@ -143,6 +146,9 @@ class Roster:
         self._current[node] = birth.journal_id
         self._boots[node] = birth.boot_id
         self._asked.discard(node)
+        if not retained and node in self._configs:
+            sent = self._configs[node].version
+            self._confirmations.born(node, sent, birth.config_version, self._now_ms())
         self._ledgers[node][birth.journal_id].raise_floor(birth.oldest_seq)
         self._send_time(node, birth.boot_id, None if retained else birth.uptime_ms)
 
@@ -152,6 +158,14 @@ class Roster:
         self._boots.setdefault(node, health.boot_id)
         self._ledgers[node][health.journal_id].raise_floor(health.oldest_seq)
         self._send_time(node, health.boot_id, None if retained else health.uptime_ms)
+
+    def refused_config(self, node: str) -> tuple[int, int] | None:
+        """Return the config version sent to a node and the one it keeps instead, each time once."""
+        if node not in self._configs:
+            return None
+        sent = self._configs[node].version
+        kept = self._confirmations.refused(node, sent, self._now_ms())
+        return None if kept is None else (sent, kept)
 
     def _send_time(self, node: str, boot_id: bytes, echo_uptime_ms: int | None) -> None:
         """Tell a node the time; the echo lets it measure the round trip."""

@@ -141,6 +141,20 @@ class Committer:
             " its flash was full or damaged before they got here; look at its health and its link",
         )
 
+    def _warn_refused(self, node: str) -> None:
+        versions = self._roster.refused_config(node)
+        if versions is not None:
+            sent, kept = versions
+            self._log.warning(
+                "config_refused",
+                node=node,
+                sent=sent,
+                kept=kept,
+                text=f"node {node!r} keeps config {kept} although it was sent {sent}: it cannot use"
+                " it, or did not hear the gateway under it; look at its fault and its link, then"
+                " start the gateway again, which sends it as a new version",
+            )
+
     def _acknowledge(self, taken: Taken) -> None:
         """Answer what a node says of itself."""
         node, retained = taken.node, taken.retained
@@ -156,6 +170,7 @@ class Committer:
                 )
             case wire.Health() as health:
                 self._roster.heard(node, health, retained=retained)
+                self._warn_refused(node)
                 if health.fault:
                     self._log.warning("node_fault", node=node, text=health.fault)
             case wire.Status() as status:

@@ -243,18 +243,33 @@ def read_frame(frame: bytes | None) -> wire.Message | None:
 
 
 def save_config(
-    connection: apsw.Connection, node: str, wanted: wire.Config, now_s: int
+    connection: apsw.Connection,
+    node: str,
+    wanted: wire.Config,
+    now_s: int,
+    confirmed: int | None = None,
 ) -> wire.Config:
     """Return the config to send: the kept one, or `wanted` with a new version if it differs.
 
+    A kept one that the node has not confirmed gets a new version as well: the node may have taken
+    it back, and would pass over that version for ever (SPEC.md 9.5).
+
     A version must differ from every earlier one (SPEC.md 3.13), also from those of a journal that
     was lost: it is the moment of the change, Unix seconds, or one more than the last.
+
+    Args:
+        connection: of the journal, in a transaction.
+        node: to be configured.
+        wanted: by the settings; its version is a placeholder.
+        now_s: Unix seconds.
+        confirmed: version that the node's newest birth names; None: it was never born.
     """
     row = connection.execute("SELECT frame FROM configs WHERE node = ?", (node,)).fetchone()
     kept = read_frame(row[0]) if row else None
     version = now_s
     if isinstance(kept, wire.Config):
-        if msgspec.structs.replace(wanted, version=kept.version) == kept:
+        is_kept = confirmed is None or confirmed == kept.version
+        if is_kept and msgspec.structs.replace(wanted, version=kept.version) == kept:
             return kept
         version = max(now_s, kept.version + 1)
     config = msgspec.structs.replace(wanted, version=min(max(version, 1), limits.U32_MAX))

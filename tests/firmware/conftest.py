@@ -29,6 +29,7 @@ BAUD = 460_800
 sys.path.insert(0, str(REPOSITORY / "firmware"))
 
 from protocol import messages, topics  # noqa: E402 - as on the node: after the path is set
+from simulators.board import POWER_ON, RESET_VARIABLE, reset_cause  # noqa: E402
 from simulators.faults import LINE_KINDS, FaultPlan, parse_fault  # noqa: E402
 from simulators.spectrometer.device import Spectrometer  # noqa: E402
 from simulators.spectrometer.line import SpectrometerLine  # noqa: E402
@@ -67,13 +68,13 @@ class Watched:
 class NodeProgram:
     """The firmware in a real MicroPython; its signals are `(name, fields)`."""
 
-    def __init__(self, micropython, folder, heap, *, speed=1, **options):
+    def __init__(self, micropython, folder, heap, *, speed=1, root=REPOSITORY, **options):
         program = "firmware/main.py" if speed == 1 else "simulators/fast_node.py"
         self._command = [
             str(micropython),
             "-X",
             f"heapsize={heap}",
-            str(REPOSITORY / program),
+            str(root / program),
             str(folder),
             *([str(speed)] if speed > 1 else []),
         ]
@@ -124,6 +125,51 @@ class NodeProgram:
             status = await self.process.wait()
         await asyncio.gather(*self._readers)
         return status
+
+
+class BoardProgram(NodeProgram):
+    """The same, started again when it resets itself or the watchdog does, as a board would.
+
+    Attributes:
+        causes: of each start.
+
+    Args:
+        cause: of the first.
+    """
+
+    def __init__(self, *arguments, cause=POWER_ON, **options):
+        super().__init__(*arguments, **options)
+        self.causes = []
+        self._cause = cause
+
+    async def start(self):
+        self._is_on = True
+        await self._begin(self._cause)
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def _begin(self, cause):
+        self.causes.append(cause)
+        self._options["env"] = os.environ | {RESET_VARIABLE: str(cause)}
+        await super().start()
+
+    async def _keep(self):
+        while True:
+            status = await self.process.wait()
+            await asyncio.gather(*self._readers)
+            cause = reset_cause(status)
+            if not self._is_on or cause is None or cause == POWER_ON:
+                return
+            await self._begin(cause)
+            if not self._is_on:  # switched off meanwhile
+                self.process.kill()
+
+    async def end(self, number=signal.SIGKILL):
+        self._is_on = False
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(DEADLINE_S):
+            await self._keeper
+        return self.process.returncode
 
 
 class Gateway:
@@ -259,15 +305,19 @@ class Bench:
             "integration_us": INTEGRATION_US,
             "scans": 1,
             "resend_ms": 60_000,
+            "watchdog_s": 30,
         } | changes
 
-    async def start_node(self, heap="512k", options=None, **changes):
-        """Start the node; `changes` are to its settings, `options` to the process."""
-        (self.folder / "node.json").write_text(json.dumps(self.settings(**changes)))
-        self.node = NodeProgram(self._micropython, self.folder, heap, **(options or {}))
-        await self.node.start()
-        self._stack.push_async_callback(self.node.end)
-        return self.node
+    async def start_node(
+        self, heap="512k", options=None, program=NodeProgram, folder=None, **changes
+    ):
+        """Start the node; `changes` are to its settings, `options` to the program."""
+        folder = folder or self.folder
+        (folder / "node.json").write_text(json.dumps(self.settings(**changes)))
+        self.node = node = program(self._micropython, folder, heap, **(options or {}))
+        await node.start()
+        self._stack.push_async_callback(node.end)
+        return node
 
     async def take(self):
         """Press the button and return the number of the sample that is stored."""

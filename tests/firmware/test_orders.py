@@ -9,7 +9,8 @@ import contextlib
 import signal
 
 from protocol import messages
-from tests.firmware.conftest import DEADLINE_S
+from simulators.board import HARD_RESET, WATCHDOG
+from tests.firmware.conftest import DEADLINE_S, BoardProgram
 
 
 def command(number, action, expires_ms=None, argument=b""):
@@ -324,5 +325,31 @@ def test_a_broker_that_talks_nonsense_is_named_and_measuring_goes_on(bench):
             assert await bench.take() == 3
             health = await gateway.wait("health", lambda m: not m.fault)
             assert health.failure_count == 0
+
+    asyncio.run(story())
+
+
+def test_in_safe_mode_a_node_still_reports_and_a_reboot_leaves_it(bench):
+    """SPEC 8.7, SPEC 8.9: nothing that needs instrument or flash is done there."""
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await bench.plug()
+            (bench.folder / "boots").write_text("4 3 -\nacquire: hangs")
+            node = await bench.start_node(program=BoardProgram, options={"cause": WATCHDOG})
+            await node.wait("safe", crashes=5)
+            await gateway.say(command(1, messages.ACTION_LASER_OFF))
+            assert "safe mode" in (await answer(gateway, 1)).detail
+            await gateway.say(command(2, messages.ACTION_JOURNAL_REPORT))
+            assert b"journal" in (await answer(gateway, 2)).tail
+            await gateway.say(command(3, messages.ACTION_LOG_TAIL))
+            assert (await answer(gateway, 3)).outcome == messages.OUTCOME_DONE
+            await gateway.say(command(4, messages.ACTION_REBOOT))
+            assert (await answer(gateway, 4)).outcome == messages.OUTCOME_DONE
+            await node.wait("ready")
+            assert node.causes == [WATCHDOG, HARD_RESET]
+            assert [name for name, _ in node.signals.items].count("safe") == 1
 
     asyncio.run(story())

@@ -23,6 +23,7 @@ from tests.protocol.model import identity
 # On a board the firmware's folders lie at the root of the flash; here they are found like that too.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "firmware"))
 
+from node import limits as node_limits
 from node import mqtt
 from node.clock import Clock
 from node.commands import Commands
@@ -540,11 +541,31 @@ def test_a_config_is_taken_whole_or_not_at_all(tmp_path):
 
     settings = Settings(path, 400_000, 1, 8, 5_000)
     good = messages.Config(7, 100_000, 2, 30, 60, 4, 1_000)
-    assert settings.apply(good)
+    assert settings.apply(good, 0)
     assert in_force(settings) == good.values()
     with pytest.raises(SettingsError):
-        settings.apply(messages.Config(8, 2**32 - 1, 2**16 - 1, 1, 1, 1, 100))
+        settings.apply(messages.Config(8, 2**32 - 1, 2**16 - 1, 1, 1, 1, 100), 0)
     assert in_force(settings) == good.values()
     again = Settings(path, 400_000, 1, 8, 5_000)
     again.load()
     assert in_force(again) == good.values()
+
+
+def test_a_config_stays_only_when_the_gateway_answers_under_it(tmp_path):
+    """SPEC 9.4, SPEC 9.5: to what was sent before, to nothing, and in time."""
+    settings = Settings(str(tmp_path / "config.bin"), 400_000, 1, 8, 5_000)
+    settings.load()
+    bad = messages.Config(7, 100_000, 2, 30, 60, 4, 1_000)
+    assert settings.apply(bad, 1_000)
+    settings.heard(999, 2_000)  # sent before it was in force
+    settings.heard(None, 2_000)  # answers nothing
+    assert not settings.take_back(1_000 + node_limits.CONFIG_TRIAL_MS - 1)
+    assert settings.take_back(1_000 + node_limits.CONFIG_TRIAL_MS)
+    assert (settings.version, settings.integration_us) == (0, 400_000)
+    assert "config 7 was taken back: the gateway was not heard for 300 s" in settings.notice
+    assert not settings.apply(bad, 400_000)  # the broker's retained copy comes again and again
+    good = messages.Config(8, 100_000, 2, 30, 60, 4, 1_000)
+    assert settings.apply(good, 500_000)
+    settings.heard(500_000, 500_001)
+    assert not settings.take_back(10_000_000)
+    assert settings.apply(bad, 10_000_000)  # another one came in between

@@ -92,7 +92,7 @@ def test_modules_are_small_and_one_place_catches_everything(firmware):
                 name = "" if node.type is None else ast.unparse(node.type)
                 if name in ("", "Exception", "BaseException"):
                     broad.append(path.name)
-    assert broad == ["supervisor.py"]
+    assert broad == ["supervisor.py"] * 2  # around each task, and around everything
 
 
 def test_starting_without_sense_is_answered_in_one_sentence(firmware, micropython_path, tmp_path):

@@ -6,8 +6,8 @@ The story is played once and its operations are noted. The flash as a cut left i
 before, and a part of the one under way. After each cut the node starts on it, and again after it
 stored one record more; every sixteenth time the power goes during that first start, too. FIRST and
 COUNT choose among the cuts; a failure names STORY, SEED and the number of the cut, which repeat it.
-BREAK `sync` calls records stored before they are synced, `order` removes before it has copied:
-to see that the checks find it.
+BREAK `sync` calls records stored before they are synced, `order` removes before it has copied,
+`rename` removes the proven config before the new one has its name: to see that the checks find it.
 """
 # ruff: noqa: T201, FBT003, PTH107, PTH116, PTH123, SIM115, PLC1802 - it runs on MicroPython
 
@@ -24,8 +24,9 @@ sys.path.insert(0, REPOSITORY + "/firmware")
 import stories  # noqa: E402
 from device import BLOCK_BYTES, BLOCKS, VARIANTS, Chance, Device, do, tear  # noqa: E402
 
-from node import distil, segment  # noqa: E402
+from node import distil, segment, trial  # noqa: E402
 from node.errors import FlashRefused, JournalOutdated  # noqa: E402
+from node.shelf import exists  # noqa: E402
 
 NESTED_EVERY = 16
 TWICE_EVERY = 4  # started a second time; more would only take time
@@ -40,7 +41,7 @@ class Promised:
         self.stored = {}
         self.given = 0
         self.receipt = (0, ())
-        self.configs = []
+        self.configs = ([], [])  # at the next start, and at the one after it
         self.alarms = []
 
     def go(self, operations):
@@ -67,11 +68,8 @@ class Promised:
     def _protected(self, inspection_id):
         self.alarms.append(inspection_id)
 
-    def _config(self, values):
-        self.configs.append(values)
-
-    def _confirmed(self, values):
-        self.configs = [values]
+    def _configs(self, next_start, later):
+        self.configs = (next_start, later)
 
     def covers(self, number):
         seq, beyond = self.receipt
@@ -83,13 +81,13 @@ def insist(holds, what, *values):
         raise AssertionError(what + " " + " ".join([str(value)[:200] for value in values]))
 
 
-def check(world, promised, extra):
+def check(world, promised, extra, configs):
     """Hold a started node against what was promised."""
     journal = world.journal
     insist(not journal.notice, "notice", journal.notice)
     insist(not world.missing, "missing", world.missing)
     insist(not journal.damaged_count, "damaged", journal.damaged_count)
-    insist(world.config() in promised.configs, "config", world.config())
+    insist(world.config() in configs, "config", world.config())
     for inspection_id in promised.alarms:
         insist(inspection_id in journal.alarms.ids, "alarm forgotten", inspection_id)
     found = world.read_all()
@@ -113,12 +111,12 @@ def check(world, promised, extra):
         insist(journal.next_seq > highest, "number given twice", journal.next_seq)
 
 
-def start(device, promised, extra):
-    """Start the node on `device`, check it, store one more record, start it again."""
+def start(device, promised, extra, configs):
+    """Start the node on `device`, check it, store one more record."""
     os.mount(os.VfsLfs2(device), stories.ROOT)
     try:
         world = stories.World(STORY)
-        check(world, promised, extra)
+        check(world, promised, extra, configs)
         message = world.message(9, True)
         frame = message.pack()
         evicted = world.journal.evicted_count
@@ -142,10 +140,11 @@ def cut_once(content, promised, cut, chance):
     is_nested = cut % NESTED_EVERY == 5
     device = Device(content, [] if is_nested else None)
     left = bytearray(content) if is_nested else None
-    more, begun, evicted = start(device, promised, {})
+    now, later = promised.configs
+    more, begun, evicted = start(device, promised, {}, now)
     if not is_nested:
         if not evicted and (cut // VARIANTS + cut) % TWICE_EVERY == 0:
-            start(Device(content), promised, more)
+            start(Device(content), promised, more, later)
         return
     if evicted:
         return
@@ -155,12 +154,12 @@ def cut_once(content, promised, cut, chance):
         do(left, operation)
     if second < len(operations):
         tear(left, operations[second], chance(VARIANTS), chance)
-    start(Device(left), promised, more if second >= begun else {})
+    start(Device(left), promised, more if second >= begun else {}, now + later)
 
 
 def break_promise(how):
     """Spoil the firmware on purpose; return what makes it good again."""
-    whole, rewrite = segment.append, distil.rewrite
+    whole, rewrite, keep = segment.append, distil.rewrite, trial.Trial.end
     if how == "sync":
         late = []
 
@@ -183,8 +182,17 @@ def break_promise(how):
 
         distil.rewrite = remove_first
 
+    elif how == "rename":
+
+        def end(self, is_proven):
+            if is_proven and exists(self._proven):
+                os.remove(self._proven)
+            keep(self, is_proven)
+
+        trial.Trial.end = end
+
     def mend():
-        segment.append, distil.rewrite = whole, rewrite
+        segment.append, distil.rewrite, trial.Trial.end = whole, rewrite, keep
 
     return mend
 

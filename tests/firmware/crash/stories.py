@@ -2,13 +2,14 @@
 
 A story plays on a recorded flash. It notes marks (number of operations done, what, ...): `stored`
 when `append` returned, `going` for records that may be gone from here on, `receipt` when the
-gateway gave one, `protected` when an alarm was noted, `config` when one may be in force from here
-on and `confirmed` when it must be.
+gateway gave one, `protected` when an alarm was noted, and `configs` with two lists: those of which
+one must be in force at the next start, and at the one after that.
 """
 # ruff: noqa: FBT002, RUF005 - it runs on MicroPython
 
 from device import Chance
 
+from node import limits
 from node.config import Settings
 from node.errors import FlashRefused, JournalOutdated
 from node.identity import Identity
@@ -77,8 +78,10 @@ class Told:
         self.world = World(name)
         self.chance = Chance(seed)
         self.log = log
-        self.marks = [(0, "confirmed", self.world.config())]
+        self._proven = self._on_trial = self.world.config()
+        self.marks = [(0, "configs", [self._proven], [self._proven])]
         self._kept = {}
+        self._starts = 0
 
     def mark(self, what, *arguments, at=None):
         self.marks.append((len(self.log) if at is None else at, what) + arguments)
@@ -134,9 +137,41 @@ class Told:
             2_000 + draw(999),
         )
         whole = tuple([getattr(config, field[0]) for field in Config.FIELDS])
-        self.mark("config", whole)
-        self.world.settings.apply(config)
-        self.mark("confirmed", whole)
+        before = self.world.config()
+        # Where one on trial is replaced, its second start may begin anew.
+        self.mark("configs", [whole, before, self._proven], [self._proven, before])
+        assert self.world.settings.apply(config, 0)
+        self._on_trial = whole
+        self._starts = 0
+        self.mark("configs", [whole], [self._proven])
+
+    def hear(self):
+        """Have the gateway answer under the config."""
+        whole = self._on_trial
+        now = [whole] if not self._starts else [whole, self._proven]
+        self.mark("configs", now, [self._proven, whole])
+        self.world.settings.heard(0, 0)
+        self._proven = whole
+        self.mark("configs", [whole], [whole])
+
+    def wait_in_vain(self):
+        """Have the trial end without the gateway; return whether there was one."""
+        self.mark("configs", [self._on_trial, self._proven], [self._proven])
+        taken_back = self.world.settings.take_back(limits.CONFIG_TRIAL_MS)
+        self._on_trial = self._proven
+        self.mark("configs", [self._proven], [self._proven])
+        assert taken_back
+        assert self.world.config() == self._proven
+
+    def restart(self):
+        """Have the node start anew with a config on trial."""
+        self.mark("configs", [self._on_trial, self._proven], [self._proven])
+        self.world.settings.load()
+        self._starts += 1
+        if self._starts == 2:
+            self._on_trial = self._proven
+        assert self.world.config() == self._on_trial
+        self.mark("configs", [self._proven], [self._proven])
 
 
 def play_append(told):
@@ -171,10 +206,21 @@ def play_receipt(told):
 
 
 def play_config(told):
-    for version in range(1, 13):
+    """Each config ends in one of six ways; one is replaced while it is on trial."""
+    for version in range(1, 15):
         told.configure(version)
         if told.chance(2):
             told.store(told.chance(60))
+        way = (version + told.chance(2)) % 6
+        if way in (2, 3, 4):
+            told.restart()
+        if way in (0, 2):
+            told.hear()
+        elif way in (1, 3):
+            told.wait_in_vain()
+        elif way == 4:
+            told.restart()
+    told.hear()
 
 
 def play_rollover(told):

@@ -136,20 +136,20 @@ def test_a_config_is_kept_across_restarts(tmp_path):
     first = in_force(path)
     first.load()
     assert first.version == 0
-    assert first.apply(CONFIG)
-    assert not first.apply(CONFIG)  # SPEC 9.2: the same version is passed over
+    assert first.apply(CONFIG, 0)
+    assert not first.apply(CONFIG, 0)  # SPEC 9.2: the same version is passed over
     second = in_force(path)
     second.load()
     assert [getattr(second, field[0]) for field in Config.FIELDS] == CONFIG.values()
     lower = Config(2, 100_000, 2, 60, 30, 4, 500)
-    assert second.apply(lower)  # SPEC 9.2: higher or lower
+    assert second.apply(lower, 0)  # SPEC 9.2: higher or lower
 
 
 def test_a_refused_config_changes_nothing(tmp_path):
     path = tmp_path / "config.bin"
     kept = in_force(path)
     with pytest.raises(SettingsError, match="integration_us is 90000000"):
-        kept.apply(Config(3, 90_000_000, 1, 60, 30, 4, 500))
+        kept.apply(Config(3, 90_000_000, 1, 60, 30, 4, 500), 0)
     assert (kept.version, kept.integration_us) == (0, 400_000)
     assert not path.exists()
 
@@ -157,7 +157,7 @@ def test_a_refused_config_changes_nothing(tmp_path):
 def test_a_config_that_cannot_be_saved_is_not_confirmed(tmp_path):
     kept = in_force(tmp_path / "missing/config.bin")
     with pytest.raises(OSError, match="missing"):
-        kept.apply(CONFIG)  # SPEC 9.3
+        kept.apply(CONFIG, 0)  # SPEC 9.3
     assert kept.version == 0
 
 

@@ -2,7 +2,7 @@
 
 Method: a story on MicroPython with tasks that fail by a bug, by lack of memory, by an instrument
 and by a lost link; waits are noted instead of waited for. One that is real, a minute, is ended by
-`hurry`.
+`hurry`. Of tasks that report, that do not, and that wait, only the second is silent.
 """
 
 
@@ -22,5 +22,8 @@ def test_tasks_are_restarted_counted_and_stopped(run_story):
         "waits longer next time 90000",
         "after success 60000",
         "hurried True 2",
+        "silent ['mute']",
+        "reported []",
+        "ended [] none",
         "steady 1 1",
     ]

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import os
 import sys
+import time
 
 import tls
 
@@ -19,6 +20,7 @@ sys.path.insert(0, REPOSITORY + "/firmware")
 
 from boards import unix  # noqa: E402
 from node import settings  # noqa: E402
+from node.boots import Boot  # noqa: E402
 from node.errors import LinkError  # noqa: E402
 from node.node import Node  # noqa: E402
 
@@ -79,8 +81,10 @@ async def main():
     server = await asyncio.start_server(peer.serve, "127.0.0.1", int(PORT), 5, ssl=context)
     broker = {"host": "127.0.0.1", "port": int(PORT), "tls": TLS}
     given = {"post": "post1", "node": "lane1", "broker": broker, "instrument": {"port": "/no"}}
-    node = Node(unix.Board(FOLDER), settings.check(given))
-    node.journal.open()
+    board = unix.Board(FOLDER)
+    boot = Boot(FOLDER, 0, time.ticks_ms, time.ticks_diff, board.log)
+    node = Node(board, settings.check(given), boot)
+    node.storage.open()
     total = int(COUNT)
     before, endings = None, set()
     for number in range(total):

@@ -3,6 +3,7 @@
 
 import asyncio
 import sys
+import time
 
 REPOSITORY = sys.argv[1]
 sys.path.insert(0, REPOSITORY)
@@ -30,6 +31,36 @@ async def hurry(supervisor, start):
     print("hurried", await supervisor.wait(hurried, 10_000), runs["hurried"])
 
 
+async def fall_silent(supervisor):
+    """A task without reports, one that reports, and one that waits to be started again."""
+    waits_on = asyncio.Event()
+
+    async def fail():
+        if not waits_on.is_set():
+            waits_on.set()
+            raise LinkLost("broker is gone")
+
+    async def loop():
+        while True:
+            supervisor.talking.report()
+            await asyncio.sleep_ms(1)
+
+    mute = supervisor.add("mute", asyncio.Event().wait, silence_ms_max=20)
+    supervisor.talking = supervisor.add("talking", loop, silence_ms_max=20)
+    failing = supervisor.add("failing", fail, 400, 400, 20)
+    while not mute.is_silent():
+        await asyncio.sleep_ms(5)
+    print("silent", supervisor.silent())
+    mute.report(60_000)
+    print("reported", supervisor.silent())
+    failing.hurry()
+    await supervisor.wait(failing, 10_000)
+    begun_ms = time.ticks_ms()
+    while time.ticks_diff(time.ticks_ms(), begun_ms) < 30:
+        await asyncio.sleep_ms(1)
+    print("ended", supervisor.silent(), supervisor.summary())
+
+
 async def main():
     real_sleep_ms = asyncio.sleep_ms
 
@@ -39,7 +70,7 @@ async def main():
             waits.append(wait_ms)
         await real_sleep_ms(0)
 
-    def tell(name, error):
+    def tell(name, error, _traced):
         failed.append(name)
         if name == "mute" and failed.count("mute") == 1:
             raise MemoryError("telling failed as well")
@@ -87,6 +118,7 @@ async def main():
     print("memory:", entries[1].last_failure.split()[0], "MemoryError" in entries[1].last_failure)
     print("bug waits", sorted([wait for wait in waits if wait in (100, 200, 250)])[:3])
     await hurry(supervisor, task("hurried", LinkLost("broker is gone"), 1))
+    await fall_silent(Supervisor(log.append))
     await supervisor.stop()
     print("steady", runs["steady"], runs["steady left"])
 

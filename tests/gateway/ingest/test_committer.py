@@ -35,8 +35,9 @@ class Desk:
         self.judge_wanted = asyncio.Event()
         self.counters = Counters()
         self.outgoing = Outgoing("post-1", lambda: 9_000)
+        self.now_ms = 9_000
         settings = Settings("post-1", nodes=(NodeSettings("lane-1"),))
-        self.roster = Roster(settings, journal, self.outgoing, now_ms=lambda: 9_000)
+        self.roster = Roster(settings, journal, self.outgoing, now_ms=lambda: self.now_ms)
         self.committer = Committer(
             journal,
             self.roster,
@@ -90,6 +91,12 @@ def birth(journal_id=JOURNAL, oldest_seq=1):
     return wire.Birth(
         *(b"boot-one", 5, None, 0, journal_id, oldest_seq, 99, "firmware", "unix", 0, "", ""),
         *(None, 0, 785_000, 8_000, b"", 65_535),
+    )
+
+
+def health():
+    return wire.Health(
+        *(b"boot-one", 5, None, 0, None, None, 0, JOURNAL, 1, 99, 0, 0, 0, 0, 0, 0, 0, "")
     )
 
 
@@ -193,7 +200,25 @@ def test_a_floor_is_kept_with_the_birth_that_says_it(tmp_path):
             await desk.roster.announce()
             assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 4, ())
             assert desk.letters()["time"].echo_uptime_ms is None
-            assert desk.letters()["config"].version == 9  # the clock's second
+            assert desk.letters()["config"].version == 10  # 9, the clock's second, is unconfirmed
+
+    asyncio.run(story())
+
+
+def test_a_node_that_keeps_another_config_is_told_of_and_sent_a_new_version(tmp_path):
+    """SPEC 9.5: it passes over the version it took back."""
+
+    async def story():
+        async with desk_in(tmp_path) as desk, at_work(desk):
+            desk.offer(birth())
+            await desk.log.event("node_born")
+            desk.now_ms += 60_000
+            desk.offer(health())
+            told = await desk.log.event("config_refused", sent=9, kept=0)
+            assert "start the gateway again" in told["text"]
+        async with desk_in(tmp_path) as desk:
+            await desk.roster.announce()
+            assert desk.letters()["config"].version == 10
 
     asyncio.run(story())
 

@@ -228,6 +228,19 @@ def test_a_config_keeps_its_version_until_it_changes(connection):
     assert version(other, 1 << 40) == (1 << 32) - 1
 
 
+def test_a_config_that_a_node_did_not_confirm_is_sent_as_a_new_version(connection):
+    wanted = wire.Config(1, 400_000, 1, 0, 300, 8, 5_000)
+
+    def version(now_s, confirmed):
+        return records.save_config(connection, "lane-1", wanted, now_s, confirmed).version
+
+    assert version(1_000, None) == 1_000
+    assert version(2_000, 1_000) == 1_000
+    assert version(3_000, 999) == 3_000
+    assert version(3_000, 999) == 3_001
+    assert version(4_000, None) == 3_001  # never born: nothing was taken back
+
+
 def test_a_verdict_and_its_alert_are_one_and_the_alert_is_made_once(connection):
     insert(connection, reading(1))
     assert judge(connection, 1, "alarm", "listed_found", "post.lane-1.00.1")
