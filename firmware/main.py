@@ -61,8 +61,10 @@ def start(folder: str) -> int:
     boot = boots.Boot(folder, board.reset_cause(), time.ticks_ms, time.ticks_diff, board.log)
 
     def crashed(error: Exception) -> int:
-        if isinstance(error, SettingsError):
-            return refuse(error)  # a person must mend it: starting again would not
+        if isinstance(error, SettingsError):  # a person must mend it: starting again would not
+            if not _ON_HOST:
+                boot.hung("settings", str(error))  # the watchdog runs: safe mode will tell it
+            return refuse(error)
         board.log("the node crashed: %s" % boot.crashed(error))
         board.reset()
         return 1

@@ -47,7 +47,8 @@ class Pulse:
         if boot.left:
             node.board.log("the start before this one left: %s" % boot.left)
         if node.is_safe:
-            node.signals.fault("instrument", "nothing is measured in safe mode")
+            text = "nothing is measured in safe mode, nor is the laser known to be off: look at it"
+            node.signals.fault("instrument", text)
             node.signals.fault("node", safe.text(boot))
             node.signals.show("safe", ("crashes", boot.crash_count))
         elif boot.is_crash:

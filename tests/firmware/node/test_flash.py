@@ -127,3 +127,30 @@ def test_a_node_measures_on_when_its_partition_is_damaged(bench, provision):
             assert image.read_bytes() == left
 
     asyncio.run(story())
+
+
+def test_a_node_without_a_sound_partition_tells_the_gateway_and_measures_when_there_is_one(
+    bench, provision
+):
+    async def story():
+        async with bench:
+            image = provision("journal", 64)
+            sound = image.read_bytes()
+            image.write_bytes(bytes(len(sound)))
+            (bench.folder / "identity").write_text("0102030405060708 41 0")
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await bench.plug()
+            node = await bench.start_node(options={"speed": 5})
+            fault = await node.wait("fault", what="journal")
+            assert "no partition of the flash is sound" in fault["text"]
+            birth = await gateway.wait("birth")
+            assert birth.journal_id == bytes(range(1, 9))
+            assert (birth.oldest_seq, birth.next_seq) == (1, 41)  # nothing is given up
+            await gateway.wait("health", lambda m: m.fault.startswith("journal: no partition"))
+            image.write_bytes(sound)
+            (bench.folder / "quarantine.journal").unlink()
+            await gateway.wait("birth", lambda m: m.journal_id != birth.journal_id)
+            await node.wait("ready")
+
+    asyncio.run(story())

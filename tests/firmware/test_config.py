@@ -1,0 +1,78 @@
+"""Goal: a config under which the gateway is not heard goes by itself, and does not come back.
+
+Method: the firmware in a real MicroPython, its time running faster, a real mosquitto, and a client
+that plays the gateway: it answers, or it does not.
+"""
+
+import asyncio
+import signal
+
+from protocol import messages
+from simulators.board import POWER_ON
+from tests.firmware.conftest import BoardProgram
+
+FAST = 100  # the trial of 300 s takes three
+
+
+def config(version):
+    return messages.Config(version, 30_000, 2, 0, 60, 4, 60_000)
+
+
+def test_a_config_is_taken_back_without_the_gateway_and_kept_with_it(bench):
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            node = await bench.start_node(options={"speed": FAST})
+            assert (await gateway.wait("birth")).config_version == 0
+            await gateway.say(config(8))
+            await gateway.wait("birth", lambda m: m.config_version == 8)
+            after = len(gateway.heard.items)
+            birth = await gateway.wait("birth", lambda m: m.config_version == 0, after=after)
+            fault = await node.wait("fault", what="config")
+            assert "config 8 was taken back: the gateway was not heard for 300 s" in fault["text"]
+            await gateway.wait("health", lambda m: m.fault.startswith("config: config 8 was taken"))
+            # The broker still has config 8 and says it at each connection: it is passed over.
+            await bench.kill_broker()
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await gateway.say(config(8))
+            await gateway.wait("birth")
+            after = len(gateway.heard.items)
+            await gateway.say(messages.Command(b"command1", messages.ACTION_BIRTH, None, b""))
+            assert (await gateway.wait("birth", after=after)).config_version == 0
+
+            await gateway.say(config(9))
+            birth = await gateway.wait("birth", lambda m: m.config_version == 9)
+            assert not (bench.folder / "config.bin").exists()
+            time = messages.Time(1_000, messages.TIME_GATEWAY, birth.boot_id, birth.uptime_ms)
+            await gateway.say(time)
+            after = len(gateway.heard.items)
+            await gateway.say(messages.Command(b"command2", messages.ACTION_BIRTH, None, b""))
+            await gateway.wait("birth", after=after)
+            assert (bench.folder / "config.bin").read_bytes() == config(9).pack()
+            assert not (bench.folder / "config.trial").exists()
+
+    asyncio.run(story())
+
+
+def test_a_config_that_ends_two_starts_is_taken_back(bench):
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            node = await bench.start_node()
+            await gateway.wait("birth")
+            await gateway.say(config(8))
+            await gateway.wait("birth", lambda m: m.config_version == 8)
+            for version in (8, 0):
+                await node.end(signal.SIGKILL)
+                after = len(gateway.heard.items)
+                node = await bench.start_node(program=BoardProgram)
+                assert node.causes == [POWER_ON]
+                birth = await gateway.wait("birth", lambda m: m.oldest_seq, after=after)
+                assert birth.config_version == version
+            fault = await node.wait("fault", what="config")
+            assert "config 8 was taken back: the node started twice" in fault["text"]
+
+    asyncio.run(story())
