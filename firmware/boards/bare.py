@@ -158,10 +158,10 @@ class Board:
         self.open_ports.append(name)
         return Port(self, name, baud, uart)
 
-    def signal(self, name: str, line: str, _word: str) -> None:
-        """Light the signal's lamp and print its line on the console."""
-        for lamp in self._lamps:
-            self._lamps[lamp].value(lamp == name)
+    def signal(self, lamp: str, line: str, _word: str) -> None:
+        """Light the lamp of the node's state and print the signal's line on the console."""
+        for name in self._lamps:
+            self._lamps[name].value(name == lamp)
         print(line)
 
     def log(self, line: str) -> None:

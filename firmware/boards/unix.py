@@ -179,7 +179,7 @@ class Board:
             raise PortRefused("%s is not a serial port; set instrument.port in node.json" % name)
         return Port(name, baud, file)
 
-    def signal(self, _name: str, line: str, _word: str) -> None:
+    def signal(self, _lamp: str, line: str, _word: str) -> None:
         """Give a signal to whoever watches: a line on standard output."""
         _tell(line, sys.stdout)
 

@@ -24,7 +24,8 @@ class Signals:
     def __init__(self, board: object, language: str) -> None:
         self._board = board
         self._language = language
-        self._state = None  # of STATES the newest: (name, line, word)
+        self._lamp = ""  # the one of STATES that is lit
+        self._told = None  # line and word of the newest state
         self._faults: list[tuple[str, str]] = []  # oldest first; one per part of the node
         self.changed = None
 
@@ -42,15 +43,19 @@ class Signals:
         for key, value in fields:
             parts.append("%s=%s" % (key, _quoted(value)))
         told = ": ".join([word(each, self._language) for each in words or (name,)])
-        shown = (name, " ".join(parts), told)
         if name in STATES:
-            self._state = shown
-        self._board.signal(*shown)
+            self._lamp = name
+        elif name == "stored":  # the exposure is over
+            self._lamp = "fault" if self._faults else "ready"
+        elif name in ("starting", "stopped"):
+            self._lamp = ""
+        self._told = (" ".join(parts), told) if name in STATES else self._told
+        self._board.signal(self._lamp, " ".join(parts), told)
 
     def again(self) -> None:
         """Show the newest state again: something else was on the lamps meanwhile."""
-        if self._state is not None:
-            self._board.signal(*self._state)
+        if self._told is not None:
+            self._board.signal(self._lamp, *self._told)
 
     def fault(self, what: str, text: str, repeat: bool = False) -> None:
         """Note that part `what` is at fault.

@@ -17,10 +17,12 @@ class Console:
     """A board that only shows."""
 
     def __init__(self):
+        self.lamps = []
         self.lines = []
         self.words = []
 
-    def signal(self, _name, line, shown):
+    def signal(self, lamp, line, shown):
+        self.lamps.append(lamp)
         self.lines.append(line)
         self.words.append(shown)
 
@@ -59,6 +61,18 @@ def test_a_state_comes_back_after_a_moment(console):
     signals.show("identify")
     signals.again()
     assert console.words == ["ready", "here it is", "ready"]
+
+
+def test_a_lamp_stands_for_a_state_and_outlasts_the_moments(console):
+    signals = Signals(console, "en")
+    for name in ("starting", "ready", "measuring", "stored", "published", "sent", "verdict"):
+        signals.show(name)
+    assert console.lamps == ["", "ready", "measuring", "ready", "ready", "ready", "ready"]
+    signals.fault("broker", "away")
+    signals.show("measuring")
+    signals.show("stored")
+    signals.show("stopped")
+    assert console.lamps[7:] == ["fault", "measuring", "fault", ""]
 
 
 def test_a_signal_that_does_not_exist_is_a_fault_of_the_caller(console):
