@@ -109,9 +109,9 @@ def test_the_laser_is_off_until_somebody_presses_the_button(bench):
             # A long exposure with a dark frame that fits: one sample first, then 0.9 s of it.
             await gateway.say(messages.Config(1, 22_000, 40, 0, 60, 8, 60_000))
             await gateway.wait("birth", lambda m: m.config_version == 1)
-            await gateway.say(command(1, messages.ACTION_CAPTURE))
-            await node.wait("measuring", role="dark", after=len(node.signals.items))
             after = len(node.signals.items)
+            await gateway.say(command(1, messages.ACTION_CAPTURE))
+            await node.wait("measuring", role="dark", after=after)
             await gateway.say(command(2, messages.ACTION_CAPTURE))
             await node.wait("measuring", role="sample", after=after)
             await gateway.say(command(3, messages.ACTION_LASER_OFF))
@@ -154,6 +154,7 @@ def test_the_bar_holds_without_an_instrument_and_says_what_is_not_known(bench):
             gateway = await bench.start_gateway()
             node = await bench.start_node()
             await node.wait("fault", what="instrument")
+            await gateway.wait("birth")
             await gateway.say(command(1, messages.ACTION_LASER_OFF))
             failed = await answer(gateway, 1)
             assert failed.outcome == messages.OUTCOME_FAILED
@@ -340,6 +341,7 @@ def test_in_safe_mode_a_node_still_reports_and_a_reboot_leaves_it(bench):
             (bench.folder / "boots").write_text("4 3 -\nacquire: hangs")
             node = await bench.start_node(program=BoardProgram, options={"cause": WATCHDOG})
             await node.wait("safe", crashes=5)
+            await gateway.wait("birth")
             await gateway.say(command(1, messages.ACTION_LASER_OFF))
             assert "safe mode" in (await answer(gateway, 1)).detail
             await gateway.say(command(2, messages.ACTION_JOURNAL_REPORT))
