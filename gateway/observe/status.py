@@ -309,15 +309,12 @@ def show(status: Status, console: Console, now_ms: int) -> None:
 
 def _show_conditions(status: Status, console: Console) -> None:
     """Draw what the nodes say of themselves."""
-    told = [(node.node, node.condition) for node in status.nodes if node.condition is not None]
-    if not told:
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column)
-    for name, found in told:
-        table.add_row(*cells(name, found))
-    console.print(table)
+    for node in status.nodes:
+        if node.condition is not None:
+            name, *told = cells(node.node, node.condition)
+            pairs = zip(COLUMNS[1:], told, strict=True)
+            text = ", ".join(f"{column} {cell}" for column, cell in pairs)
+            console.print(Text(f"{name}: {text}"), soft_wrap=True)
 
 
 def _show_head(status: Status, console: Console) -> None:
