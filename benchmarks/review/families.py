@@ -107,8 +107,8 @@ FAMILIES = (
             "sodium_sulfate/anhydrous sodium_sulfate/decahydrate sodium_sulfate/solution "
             "epsomite/heptahydrate epsomite/solution kieserite gypsum bassanite anhydrite barite "
             "celestine copper_sulfate iron_sulfate iron_sulfate/monohydrate zinc_sulfate "
-            "zinc_sulfate/monohydrate alum aluminium_sulfate manganese_sulfate anglesite glauberite "
-            "polyhalite jarosite alunite"
+            "zinc_sulfate/monohydrate alum aluminium_sulfate manganese_sulfate anglesite "
+            "glauberite polyhalite jarosite alunite"
         ),
     ),
     Family(
