@@ -55,8 +55,8 @@ run: $(READY) ## run one post in the foreground (SETTINGS=FILE; default .run/pos
 	  echo "harmattan: there is no settings file $(SETTINGS); copy docs/post.example.toml and edit it" >&2; exit 1; fi
 	@$(VENV)/harmattan run --settings "$(SETTINGS)" $(ARGS)
 
-test: $(READY) ## run the tests (ARGS="-k journal -x" goes to pytest)
-	@$(VENV)/python -m pytest $(ARGS)
+test: $(READY) ## run the tests on all cores (ARGS="-k journal -x" goes to pytest)
+	@$(VENV)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 check: .venv/ready ## ruff, mypy --strict, import contracts, spelling; runs them all, fails if one does
 	@$(MAKE) --no-print-directory --keep-going $(CHECKS)

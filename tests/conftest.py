@@ -121,6 +121,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker process tell what it deselected."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["without_raman"] = _without_raman
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Hear it from the worker; all of them collect the same tests."""
+    _without_raman[:] = getattr(node, "workeroutput", {}).get("without_raman", _without_raman)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests did not run for want of measured spectra, and where to get them."""
     if _without_raman:

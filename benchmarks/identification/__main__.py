@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.evaluation.specimens import REPOSITORY
 from benchmarks.identification.peers import PeerError, provide_ramanspy
-from benchmarks.identification.race import FULL, SHORT, run
+from benchmarks.identification.race import FULL, SHIPPED, SHORT, run
 
 ENVIRONMENT = REPOSITORY / ".tools" / "ramanspy"
 
@@ -46,12 +46,12 @@ def main(words: Sequence[str] | None = None) -> int:
     table = Table(title=f"identification, {record['cores']} cores", title_justify="left", box=None)
     for column in ("entries", "pipeline", "median ms", "95 % ms", "detection", "false alarms"):
         table.add_column(column, justify="left" if column == "pipeline" else "right")
-    for place, (size, pipelines) in enumerate(record["sizes"].items()):
+    for size, pipelines in record["sizes"].items():
         for name, times in pipelines.items():
-            accuracy = record["accuracy"].get(name, {}) if place == 0 else {}
+            accuracy = record["accuracy"].get(name, {}) if size == SHIPPED else {}
             shares = [accuracy.get(key) for key in ("detection", "false_alarms")]
             table.add_row(
-                size,
+                f"{size} ({record['entries_shipped']})" if size == SHIPPED else size,
                 name,
                 f"{times['ms_median']:.2f}",
                 f"{times['ms_p95']:.2f}",

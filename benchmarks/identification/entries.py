@@ -1,9 +1,10 @@
-"""Libraries of any size: real substances, perturbed, so that they are as hard to tell apart."""
+"""Libraries of any size: part of the shipped one, or more, by copies as hard to tell apart."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 
@@ -21,6 +22,24 @@ SHIFT_CM1_RANGE = (60.0, 3900.0)
 SEED = 170
 
 Row = dict[str, str]
+
+
+def reduced(library: Library, entries: int, first: Iterable[str] = ()) -> Library:
+    """The library with so many entries only.
+
+    Args:
+        library: to take them from; returned as it is when it holds no more.
+        entries: wanted.
+        first: substances to keep before all others; the rest is taken evenly from the whole table.
+    """
+    count = len(library.entries)
+    if count <= entries:
+        return library
+    wanted = {place for key in first for place in library.places.get(key, ())}
+    others = np.array([place for place in range(count) if place not in wanted])
+    more = max(entries - len(wanted), 0)
+    evenly = others[np.linspace(0, others.size - 1, more).round().astype(np.int64)]
+    return library.subset(np.array(sorted([*wanted, *evenly.tolist()])[:entries]))
 
 
 @lru_cache(maxsize=1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from benchmarks.evaluation.judging import Desk, Trials, named, set_up, spectrum_
 from benchmarks.evaluation.plan import Effort, Planner
 from benchmarks.evaluation.specimens import find_folder, read_index
 from benchmarks.evaluation.split import Side
-from benchmarks.identification.entries import enlarged
+from benchmarks.identification.entries import enlarged, reduced
 from benchmarks.identification.peers import (
     RESOLUTION_CM1,
     ArplsPeer,
@@ -36,8 +37,13 @@ from gateway.spectra.library import Library
 from gateway.spectra.match import identify
 from gateway.spectra.spectrum import Spectrum
 
-SIZES = (170, 1_000, 10_000)
-"""170 stands for the shipped library, whatever it holds."""
+SHIPPED = "shipped"
+"""The library as it comes; accuracy is counted with it."""
+
+SIZE_RACED = 170
+"""Entries at which the pipelines are set against each other, part of the shipped library."""
+
+SIZES_LARGE = (1_000, 10_000)
 
 FASTER_MIN = 20.0
 GROWTH_MAX = 10.0
@@ -56,14 +62,14 @@ class Plan:
     """How much to run.
 
     Attributes:
-        sizes: numbers of entries.
-        timed: spectra timed at the shipped size.
+        sizes_large: numbers of entries beyond the shipped ones.
+        timed: spectra timed at the raced and the shipped size.
         timed_large: spectra timed at each larger size; peers get a quarter of it.
-        rounds: turns at the shipped size.
+        rounds: turns at the raced and the shipped size.
         effort: goods for the accuracy.
     """
 
-    sizes: tuple[int, ...]
+    sizes_large: tuple[int, ...]
     timed: int
     timed_large: int
     rounds: int
@@ -74,8 +80,8 @@ GOODS = Effort(
     key=3, side=2, look_alike=1, goods=1, mixtures=60, unknowns=30, left_out=1, listed_degraded=2,
     degraded_share=0.12,
 )  # fmt: skip
-FULL = Plan(SIZES, timed=40, timed_large=16, rounds=3, effort=GOODS)
-SHORT = Plan((170,), timed=20, timed_large=0, rounds=2, effort=GOODS.scaled(0.3))
+FULL = Plan(SIZES_LARGE, timed=40, timed_large=16, rounds=3, effort=GOODS)
+SHORT = Plan((), timed=20, timed_large=0, rounds=2, effort=GOODS.scaled(0.3))
 
 
 def goods(desk: Desk, effort: Effort, folder: Path | None, side: Side) -> list[Case]:
@@ -224,22 +230,28 @@ def run(plan: Plan, ramanspy: Path | None) -> dict[str, Any]:
     tune = goods(desk, plan.effort, folder, "tuning")
     synthetic = [case for case in report if not case.file]
     step = max(1, len(synthetic) // plan.timed)
-    timed = [spectrum_of(case, desk) for case in synthetic[::step]][: plan.timed]
+    chosen = synthetic[::step][: plan.timed]
+    timed = [spectrum_of(case, desk) for case in chosen]
+    shown = sorted({name for case in chosen for name in case.truth})
     record: dict[str, Any] = {
         "cores": os.cpu_count(),
-        "entries_shipped": len(desk.library.active_ids),
+        "entries_shipped": len(desk.library.entries),
         "spectra": len(report),
         "spectra_timed": len(timed),
         "sizes": {},
         "accuracy": {},
     }
-    for size in plan.sizes:
-        shipped = size == plan.sizes[0]
-        library = desk.library if shipped else enlarged(size)
-        sys.stderr.write(f"identification: {len(library.active_ids)} entries ...\n")
+    libraries: dict[str, Callable[[], Library]] = {
+        str(SIZE_RACED): lambda: reduced(desk.library, SIZE_RACED, shown),
+        SHIPPED: lambda: desk.library,
+        **{str(size): partial(enlarged, size) for size in plan.sizes_large},
+    }
+    for size, make in libraries.items():
+        library = make()
+        sys.stderr.write(f"identification: {len(library.entries)} entries ...\n")
         rows = templates(library)
         peers: dict[str, Peer] = {"arpls_nnls": ArplsPeer(rows)}
-        if ramanspy is not None and size <= RAMANSPY_ENTRIES_MAX:
+        if ramanspy is not None and len(library.active_ids) <= RAMANSPY_ENTRIES_MAX:
             with RamanspyPeer(ramanspy, rows) as side:
                 peers["ramanspy_nnls"] = side
                 _one_size(record, size, plan, library, desk, timed, peers, (tune, report))
@@ -250,7 +262,7 @@ def run(plan: Plan, ramanspy: Path | None) -> dict[str, Any]:
 
 def _one_size(
     record: dict[str, Any],
-    size: int,
+    size: str,
     plan: Plan,
     library: Library,
     desk: Desk,
@@ -259,22 +271,22 @@ def _one_size(
     sides: tuple[list[Case], list[Case]],
 ) -> None:
     """Time one size; at the shipped one count the accuracy too."""
-    shipped = size == plan.sizes[0]
     lists = desk.watchlists
-    if shipped:
+    if size in (str(SIZE_RACED), SHIPPED):
         taken = time_turns(timed, library, lists, peers, plan.rounds)
+    else:
+        few = timed[: max(2, plan.timed_large // 4)]
+        taken = time_turns(few, library, lists, peers, 1, warm_up=1)
+        more = time_turns(timed[: plan.timed_large], library, lists, {}, 1)
+        taken |= {name: more[name] for name in ("product", WHOLE)}
+    if size == SHIPPED:
         tune, report = sides
         record["accuracy"]["product"] = product_accuracy(report, desk, library).as_record()
         for name, peer in peers.items():
             limit = choose_limit(questions(tune, desk, library, peer))
             tally = peer_accuracy(questions(report, desk, library, peer), limit)
             record["accuracy"][name] = tally.as_record() | {"limit": round(limit, 4)}
-    else:
-        few = timed[: max(2, plan.timed_large // 4)]
-        taken = time_turns(few, library, lists, peers, 1, warm_up=1)
-        more = time_turns(timed[: plan.timed_large], library, lists, {}, 1)
-        taken |= {name: more[name] for name in ("product", WHOLE)}
-    record["sizes"][str(size)] = {
+    record["sizes"][size] = {
         name: {
             "ms_median": round(1e3 * float(np.median(values)), 3),
             "ms_p95": round(1e3 * float(np.percentile(values, 95)), 3),
@@ -287,12 +299,14 @@ def _one_size(
 def _ratios(record: dict[str, Any], plan: Plan) -> dict[str, Any]:
     """Ratios and goals from the times and accuracies."""
     sizes, accuracy = record["sizes"], record["accuracy"]
-    first = sizes[str(plan.sizes[0])]
+    first = sizes[str(SIZE_RACED)]
     peers = [name for name in first if name not in ("product", WHOLE)]
     faster = min(peers, key=lambda name: float(first[name]["ms_median"]))
     ratio = first[faster]["ms_median"] / max(first["product"]["ms_median"], 1e-9)
-    last = sizes[str(plan.sizes[-1])]["product"]["ms_median"]
-    growth = last / max(first["product"]["ms_median"], 1e-9) if len(plan.sizes) > 1 else None
+    growth = None
+    if plan.sizes_large:
+        last = sizes[str(plan.sizes_large[-1])]["product"]["ms_median"]
+        growth = last / max(first["product"]["ms_median"], 1e-9)
     own, best = accuracy["product"], [accuracy[name] for name in peers]
     detection = _difference(own["detection"], [entry["detection"] for entry in best], max)
     false = _difference(own["false_alarms"], [entry["false_alarms"] for entry in best], min)

@@ -84,12 +84,12 @@ FAMILIES = (
     ),
     Family(
         "carbonate",
-        (1055.0, 1105.0),
+        (1050.0, 1105.0),
         ((675.0, 745.0),),
         _entries(
             "sodium_carbonate/anhydrous sodium_carbonate/decahydrate sodium_carbonate/solution "
             "sodium_carbonate_monohydrate potassium_carbonate calcite aragonite dolomite magnesite "
-            "lithium_carbonate strontium_carbonate barium_carbonate"
+            "lithium_carbonate strontium_carbonate barium_carbonate cerussite smithsonite"
         ),
     ),
     Family(
@@ -106,14 +106,25 @@ FAMILIES = (
             "ammonium_sulfate ammonium_sulfate/solution potassium_sulfate "
             "sodium_sulfate/anhydrous sodium_sulfate/decahydrate sodium_sulfate/solution "
             "epsomite/heptahydrate epsomite/solution kieserite gypsum bassanite anhydrite barite "
-            "celestine copper_sulfate iron_sulfate zinc_sulfate alum"
+            "celestine copper_sulfate iron_sulfate iron_sulfate/monohydrate zinc_sulfate "
+            "zinc_sulfate/monohydrate alum aluminium_sulfate manganese_sulfate anglesite "
+            "glauberite polyhalite jarosite alunite"
         ),
     ),
     Family(
         "phosphate",
         (910.0, 995.0),
         ((340.0, 460.0), (470.0, 620.0)),
-        _entries("map dap kdp dipotassium_phosphate struvite brushite hydroxyapatite"),
+        _entries(
+            "map dap kdp dipotassium_phosphate struvite brushite hydroxyapatite fluorapatite "
+            "tricalcium_phosphate dicalcium_phosphate"
+        ),
+    ),
+    Family(
+        "nitrite",
+        (1318.0, 1332.0),
+        ((800.0, 832.0), (1220.0, 1250.0)),
+        _entries("sodium_nitrite potassium_nitrite"),
     ),
 )
 
@@ -135,9 +146,10 @@ RISING: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "calcium nitrate loses water",
         _entries("calcium_nitrate/tetrahydrate calcium_nitrate/anhydrous"),
     ),
-    ("aragonite group", _entries("barium_carbonate strontium_carbonate aragonite")),
-    ("barite group", _entries("barite celestine")),
-    ("rhombohedral carbonates", _entries("calcite magnesite")),
+    ("aragonite group", _entries("cerussite barium_carbonate strontium_carbonate aragonite")),
+    ("barite group", _entries("anglesite barite celestine")),
+    ("rhombohedral carbonates", _entries("calcite smithsonite magnesite")),
+    ("apatites", _entries("hydroxyapatite fluorapatite")),
     (
         "soda loses water",
         _entries(
@@ -149,6 +161,8 @@ RISING: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "magnesium sulphate loses water",
         _entries("epsomite/solution epsomite/heptahydrate kieserite"),
     ),
+    ("iron sulphate loses water", _entries("iron_sulfate iron_sulfate/monohydrate")),
+    ("zinc sulphate loses water", _entries("zinc_sulfate zinc_sulfate/monohydrate")),
     (
         "sodium sulphate loses water",
         _entries("sodium_sulfate/solution sodium_sulfate/decahydrate sodium_sulfate/anhydrous"),

@@ -19,6 +19,7 @@ from benchmarks.evaluation.judging import (
     set_up,
 )
 from benchmarks.evaluation.plan import Effort, Planner
+from benchmarks.evaluation.specimens import read_index
 from gateway.identify import identify_file
 from gateway.screening.thresholds import load_thresholds
 from gateway.screening.watchlists import load_watchlists
@@ -96,6 +97,16 @@ def test_a_file_is_judged_as_the_command_judges_it(folder, key):
     ]
     assert mine.alarm == (key == "acetone")
     assert mine.detected == (key == "acetone")
+
+
+def test_a_file_that_shows_something_else_than_its_index_says_never_counts(tmp_path):
+    # Alanine is in the tables; the file of that name shows arginine (docs/library-review.md).
+    rows = [INDEX, ("x.csv", "alanine", "56-41-7", "785", "made up", "tests/forward", "")]
+    (tmp_path / "INDEX.csv").write_text("\n".join(",".join(row) for row in rows), encoding="utf-8")
+    assert LIBRARY["alanine"].cas == "56-41-7"
+    (specimen,) = read_index(tmp_path, LIBRARY)
+    assert specimen.right == frozenset()
+    assert specimen.truth == {"arginine"}
 
 
 def test_a_refused_spectrum_is_an_outcome(folder):

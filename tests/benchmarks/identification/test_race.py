@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.evaluation.judging import Trials, set_up
 from benchmarks.evaluation.plan import Effort
-from benchmarks.identification.entries import enlarged
+from benchmarks.identification.entries import enlarged, reduced
 from benchmarks.identification.peers import (
     FALSE_ALARM_SHARE_MAX,
     GRID_CM1,
@@ -106,6 +106,17 @@ def test_an_enlarged_library_holds_the_shipped_one_and_copies_that_differ():
     found = identify(spectrum({"urea": 1.0}), library)
     assert found.hits[0].substance_id == "urea"
     assert enlarged(10) is LIBRARY
+
+
+def test_a_reduced_library_keeps_what_is_shown_and_is_as_large_as_asked():
+    shown = ["urea", "acetone", "sucrose"]
+    library = reduced(LIBRARY, 40, shown)
+    assert len(library.entries) == 40
+    assert set(shown) <= set(library.active_ids)
+    assert {entry.entry_id for entry in library.entries} < {e.entry_id for e in LIBRARY.entries}
+    found = identify(spectrum({"urea": 1.0}), library)
+    assert found.hits[0].substance_id == "urea"
+    assert reduced(LIBRARY, 100_000) is LIBRARY
 
 
 def test_the_goods_are_the_same_for_all_and_differ_between_the_sides(desk):

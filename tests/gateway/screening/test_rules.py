@@ -7,11 +7,14 @@ single lucky draws. Seeds differ from those the thresholds were chosen on.
 """
 
 from collections import Counter
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from gateway.screening.rules import screen
+from gateway.screening.thresholds import load_thresholds
 from gateway.screening.watchlists import load_watchlists
 from gateway.spectra.library import load_library
 from gateway.spectra.match import identify
@@ -207,6 +210,26 @@ def test_a_single_unconfirmed_band_never_decides():
                 identify(Spectrum(axis, counts, resolution_cm1=8.0), LIBRARY), LISTS, LIBRARY
             )
             assert verdict.verdict == "inconclusive", substance
+
+
+def test_beside_a_strong_band_that_nobody_explains_more_evidence_is_asked():
+    """Two or three bands of unknown goods meet those of a listed substance now and then."""
+    rng = np.random.default_rng([31, 1])
+    known = identify(measure(LIBRARY, {"urea": 1.0}, 200.0, rng), LIBRARY)
+    nats = next(hit.nats for hit in known.hits if hit.substance_id == "urea")
+    limits = msgspec.structs.replace(
+        load_thresholds(), alarm_nats_min=nats - 3.0, alarm_nats_hidden_min=nats + 0.5
+    )
+
+    def verdict_beside(foreign_share):
+        found = replace(known, foreign_share=foreign_share)
+        return screen(found, LISTS, LIBRARY, thresholds=limits)
+
+    assert known.foreign_share < 0.1
+    assert verdict_beside(0.4).verdict == "alarm"
+    doubtful = verdict_beside(0.6)
+    assert (doubtful.verdict, doubtful.reason_id) == ("inconclusive", "listed_possible")
+    assert named(doubtful) == {"urea"}
 
 
 def test_noise_that_could_hide_a_listed_substance_takes_the_clear_away():

@@ -222,6 +222,11 @@ def test_look_alikes_are_what_the_program_computes():
         ("lactose_h2o", "hydrogen_peroxide", 1086.0),
         ("urea", "gypsum", 548.2),
         ("ammonium_nitrate", "kieserite", 715.0),
+        ("ammonium_nitrate", "nicotinamide", 715.0),
+        ("potassium_nitrate", "cerussite", 715.5),
+        ("nitromethane", "garnet", 655.0),
+        ("tnt", "tryptophan", 823.0),
+        ("urea", "guanidine_hydrochloride", 548.2),
     ],
 )
 def test_the_pairs_an_officer_meets_are_known_with_what_separates(listed, harmless, separating_cm1):
