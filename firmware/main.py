@@ -35,9 +35,11 @@ def run(board: object, given: dict, boot: object) -> int:
     """Run the node; return the exit status."""
     boot.begin("program")
     board.start_watchdog(given["watchdog_s"], boot.starved)
-    for _ in range(limits.MUTE_MS // 1000 if boot.crash_count >= boots.MUTE_BOOTS else 0):
-        board.feed_watchdog()  # reachable with a cable meanwhile
-        time.sleep(1)
+    if boot.crash_count >= boots.MUTE_BOOTS:
+        board.log("safe mode crashes: %s; start in %d s" % (boot.words, limits.MUTE_MS // 1000))
+        for _ in range(limits.MUTE_MS // limits.MUTE_STEP_MS):  # reachable with a cable
+            board.feed_watchdog()
+            time.sleep_ms(limits.MUTE_STEP_MS)
     board.feed_watchdog()
     from node.node import Node  # noqa: PLC0415 - within what is guarded and watched
 

@@ -45,6 +45,8 @@ def main() -> int:
     while True:
         environment = {**os.environ, RESET_VARIABLE: str(cause)}
         child = subprocess.Popen([*command, FIRMWARE, given.directory], env=environment)
+        # Asked to end, the node says goodbye; without this it would be left behind.
+        signal.signal(signal.SIGTERM, lambda *_, child=child: child.terminate())
         try:
             status = child.wait()
         except KeyboardInterrupt:  # the node has it, too, and says goodbye

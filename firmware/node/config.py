@@ -11,6 +11,9 @@ from node.trial import Trial
 from protocol.errors import ProtocolError
 from protocol.messages import Config, unpack
 
+# The fields of a Config, in its order.
+NAMES = ("version", "integration_us", "scans", "period_s", "health_s", "window", "resend_ms")
+
 
 class Settings:
     """What can be set from afar.
@@ -50,7 +53,7 @@ class Settings:
                 self._tell("the node started twice before the gateway was heard")
             try:
                 if proven is not None:
-                    self._put(_values(_read(proven, self._path)))
+                    self._put(_read(proven, self._path).values())
             finally:
                 if on_trial is not None:
                     self._load_trial(on_trial)
@@ -59,7 +62,7 @@ class Settings:
 
     def _load_trial(self, frame: bytes) -> None:
         try:
-            self._put(_values(_read(frame, "on trial")))
+            self._put(_read(frame, "on trial").values())
         except SettingsError:
             self._trial.end(False)  # before the gateway's next answer calls it proven
             raise
@@ -79,7 +82,7 @@ class Settings:
         _check(config)
         self._trial.begin(config.pack(), now_ms)
         self.refused_version, self.notice = 0, ""
-        self._put(_values(config))
+        self._put(config.values())
         return True
 
     def heard(self, echo_ms: "int | None", now_ms: int) -> None:
@@ -119,13 +122,13 @@ class Settings:
             why,
         )
 
-    def _put(self, values: "tuple[int, ...]") -> None:
-        for index, field in enumerate(Config.FIELDS):
-            setattr(self, field[0], values[index])
+    def _put(self, values: "tuple[int, ...] | list[int]") -> None:
+        for index, name in enumerate(NAMES):
+            setattr(self, name, values[index])
 
-
-def _values(config: Config) -> "tuple[int, ...]":
-    return tuple([getattr(config, field[0]) for field in Config.FIELDS])
+    def values(self) -> "list[int]":
+        """Return what is in force, in the order of a Config's fields."""
+        return [getattr(self, name) for name in NAMES]
 
 
 def _read(frame: bytes, path: str) -> Config:

@@ -25,6 +25,7 @@ CRASH_MS_MIN = 600_000  # between two writes of the file `crash`: 144 a day at t
 PROVEN_MS = 600_000  # a start that lasted this long ends a row of crashes
 SAFE_MS = 30 * 60 * 1000  # of safe mode, then one full start: the cause may have gone
 MUTE_MS = 5 * 60 * 1000  # before a start where safe mode itself crashes
+MUTE_STEP_MS = 200  # shorter than any watchdog
 HEARTBEAT_MS = 1_000  # feeds the watchdog and keeps the 53-bit uptime ahead of the tick wrap
 TRIGGERS_MAX = 4  # presses waiting while a measurement runs; more are mistakes
 REPLIES_MAX = 8  # messages waiting for the link (results, health); the oldest goes first

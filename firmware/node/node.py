@@ -132,7 +132,8 @@ class Node:
 
     def _failed(self, name: str, error: Exception, traced: str) -> None:
         if traced:
-            self.boot.note(name, traced)
+            told = "failures by task: %s\n%s" % (self.supervisor.summary(), traced)
+            self.boot.note(name, told)
         if isinstance(error, LinkError):
             name = "broker"
         elif isinstance(error, InstrumentError):

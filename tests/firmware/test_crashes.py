@@ -74,6 +74,7 @@ def test_a_driver_that_fails_each_time_is_lived_with(bench, broken):
             assert node.causes == [POWER_ON]
             words = (bench.folder / "crash").read_text()
             assert words.startswith("acquire: ValueError: a bug\n")
+            assert "failures by task: acquire 1" in words
             assert "line" in words
             await node.end(signal.SIGKILL)
             node = await broken("fails")
@@ -162,5 +163,16 @@ def test_a_node_that_waits_for_people_and_back_offs_is_not_starved(bench, broken
             node = await broken("fails", speed=200, cause=WATCHDOG, watchdog_s=1)
             await node.log.wait(lambda line: "2 crashes before it are forgotten" in line)
             assert (bench.folder / "boots").read_text() == "0 3 -\n"
+
+    asyncio.run(story())
+
+
+def test_where_safe_mode_crashes_as_well_the_node_waits_before_it_starts(bench, broken):
+    async def story():
+        async with bench:
+            (bench.folder / "boots").write_text(CRASHED % 9)
+            node = await broken("raises", cause=WATCHDOG)
+            await node.log.wait(lambda line: "safe mode crashes: watchdog: what hung" in line)
+            assert not node.signals.items
 
     asyncio.run(story())

@@ -67,7 +67,7 @@ class World:
 
     def config(self):
         """Return the settings in force."""
-        return tuple([getattr(self.settings, field[0]) for field in Config.FIELDS])
+        return tuple(self.settings.values())
 
 
 class Told:
@@ -136,7 +136,7 @@ class Told:
             1 + draw(9),
             2_000 + draw(999),
         )
-        whole = tuple([getattr(config, field[0]) for field in Config.FIELDS])
+        whole = tuple(config.values())
         before = self.world.config()
         # Where one on trial is replaced, its second start may begin anew.
         self.mark("configs", [whole, before, self._proven], [self._proven, before])

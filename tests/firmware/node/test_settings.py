@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from node import settings
-from node.config import Settings
+from node.config import NAMES, Settings
 from node.errors import SettingsError
 from protocol.messages import Config, Time
 
@@ -140,7 +140,8 @@ def test_a_config_is_kept_across_restarts(tmp_path):
     assert not first.apply(CONFIG, 0)  # SPEC 9.2: the same version is passed over
     second = in_force(path)
     second.load()
-    assert [getattr(second, field[0]) for field in Config.FIELDS] == CONFIG.values()
+    assert second.values() == CONFIG.values()
+    assert [getattr(CONFIG, name) for name in NAMES] == CONFIG.values()
     lower = Config(2, 100_000, 2, 60, 30, 4, 500)
     assert second.apply(lower, 0)  # SPEC 9.2: higher or lower
 
