@@ -1,4 +1,4 @@
-"""How a node is, by its newest health: numbers for the status, and the words that a person reads."""
+"""How a node is, by its newest health: numbers for the status, and words that a person reads."""
 
 import msgspec
 
