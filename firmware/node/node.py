@@ -197,6 +197,7 @@ class Node:
         self.uplink.leave()
         await self.supervisor.wait(link, limits.FAREWELL_MS_MAX)
         await self.supervisor.stop()
+        self.acquire.upkeep.close(self.clock.uptime_ms())
         self.storage.close()
         self.signals.show("stopped")
         return self._is_restarting

@@ -77,6 +77,11 @@ class Upkeep:
             record[_STANDARD_S] = time_ms // 1000 if time_ms is not None else 0
             self._save(uptime_ms)
 
+    def close(self, uptime_ms: int) -> None:
+        """Save what is not saved yet: the node stops."""
+        if self._unsaved_ms:
+            self._save(uptime_ms)
+
     def laser_on_s(self) -> int:
         """Return seconds of laser in the life of the instrument in use."""
         return self._records[self._serial][_LASER_MS] // 1000 if self._serial is not None else 0

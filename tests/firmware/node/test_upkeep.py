@@ -49,6 +49,15 @@ def test_a_little_laser_is_saved_within_the_hour(begin):
     assert begin().laser_on_s() == 6
 
 
+def test_a_node_that_stops_forgets_nothing_and_writes_nothing_for_nothing(begin, path):
+    upkeep = begin()
+    upkeep.close(0)
+    assert not path.exists()
+    upkeep.laser(3_000, 1)
+    upkeep.close(2)
+    assert begin().laser_on_s() == 3
+
+
 def test_each_instrument_has_its_own_hours_and_few_are_kept(begin):
     for number in range(5):
         begin(f"serial {number}").laser(SAVE_LASER_MS * (number + 1), 0)
