@@ -38,7 +38,7 @@ class Entry:
         start: object,
         restart_ms_min: int,
         restart_ms_max: int,
-        silence_ms_max: int = limits.SILENCE_MS_MAX,
+        silence_ms_max: int = limits.TASK_SILENCE_MS,
     ) -> None:
         self.name = name
         self.silence_ms_max = silence_ms_max
@@ -108,7 +108,7 @@ class Supervisor:
         start: object,
         restart_ms_min: int = limits.RESTART_MS_MIN,
         restart_ms_max: int = limits.RESTART_MS_MAX,
-        silence_ms_max: int = limits.SILENCE_MS_MAX,
+        silence_ms_max: int = limits.TASK_SILENCE_MS,
     ) -> Entry:
         """Supervise what the function `start` returns, a coroutine, from now on."""
         entry = Entry(name, start, restart_ms_min, restart_ms_max, silence_ms_max)
