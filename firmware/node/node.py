@@ -140,7 +140,10 @@ class Node:
             name = "instrument"
         elif isinstance(error, JournalError):
             name = "journal"
-        self.signals.fault(name, str(error) or error.__class__.__name__)
+        text = str(error) or error.__class__.__name__
+        if traced:
+            text += "; started again, have the log and the file `crash` looked at"
+        self.signals.fault(name, text)
         self.reporter.changed()
 
     async def _press(self, report: object) -> None:

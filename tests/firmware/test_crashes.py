@@ -71,6 +71,8 @@ def test_a_driver_that_fails_each_time_is_lived_with(bench, broken):
             gateway = await bench.start_gateway()
             node = await broken("fails")
             await gateway.wait("health", lambda m: m.failure_count >= 2)
+            fault = await node.wait("fault", what="acquire")
+            assert fault["text"].startswith("a bug; started again, have the log")
             assert node.causes == [POWER_ON]
             words = (bench.folder / "crash").read_text()
             assert words.startswith("acquire: ValueError: a bug\n")
