@@ -25,6 +25,12 @@ BUDGET = {
     "record_bytes_max": 8_448,  # 4096 pixels and 256 bytes of head
     "pixels_bytes_max": 8_192,
 }
+SIZES = {
+    "architecture": "x64",
+    "module_bytes_max": 6_144,  # of .mpy; loaded in one piece where the board has no ROMFS
+    "total_bytes_max": 114_688,  # an eighth of a ROMFS partition of 128 KiB is left
+    "partition_bytes": {"journal": 4_194_304, "spare": 524_288},
+}
 
 _ENOENT, _EACCES, _EBUSY, _ENODEV, _ENXIO = 2, 13, 16, 19, 6
 _EAGAIN = 11 if sys.platform == "linux" else 35
