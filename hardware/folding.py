@@ -13,18 +13,20 @@ Rules of the file
 
 import ast
 import copy
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _NAME = re.compile(r"_?[A-Z][A-Z0-9_]*\Z")
 _LEFT_OUT = ("SIZES",)
-_OPERATIONS = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.FloorDiv: lambda a, b: a // b,
-    ast.LShift: lambda a, b: a << b,
-    ast.BitOr: lambda a, b: a | b,
+_OPERATIONS: dict[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.LShift: operator.lshift,
+    ast.BitOr: operator.or_,
 }
 
 
@@ -60,13 +62,11 @@ def fold(sources: dict[str, str]) -> dict[str, str]:
     modules = {name: Module(name, text, ast.parse(text)) for name, text in sources.items()}
     for module in modules.values():
         _read_imports(module, modules)
-    found = True
+    found = 1
     while found:  # a constant may be made of another module's
-        found = any([_read_constants(module, modules) for module in modules.values()])
+        found = sum(_read_constants(module, modules) for module in modules.values())
     folded = {name: _rewrite(module, modules) for name, module in modules.items()}
-    return {
-        name: text for name, text in folded.items() if _says(text) or not _says(sources[name])
-    }
+    return {name: text for name, text in folded.items() if _says(text) or not _says(sources[name])}
 
 
 def _says(text: str) -> bool:
@@ -97,14 +97,14 @@ def _read_imports(module: Module, modules: dict[str, Module]) -> None:
                     module.names[here] = (node.module, alias.name)
 
 
-def _read_constants(module: Module, modules: dict[str, Module]) -> bool:
-    """Learn what the top level assigns; say whether there was anything new."""
+def _read_constants(module: Module, modules: dict[str, Module]) -> int:
+    """Learn what the top level assigns; return how much of it was new."""
     before = len(module.constants)
     for statement in module.tree.body:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             for name, value in _assigned(statement, module, modules):
                 module.constants.setdefault(name, value)
-    return len(module.constants) > before
+    return len(module.constants) - before
 
 
 def _assigned(
@@ -141,7 +141,7 @@ def _number(node: ast.expr, module: Module, modules: dict[str, Module]) -> int |
         left, right = (_number(side, module, modules) for side in (node.left, node.right))
         if left is None or right is None:
             return None
-        return int(_OPERATIONS[type(node.op)](left, right))
+        return _OPERATIONS[type(node.op)](left, right)
     return _known(node, module, modules)
 
 
@@ -230,7 +230,7 @@ def _apply(module: Module, changes: list[tuple[ast.AST, str]]) -> str:
 
     def begin(change: tuple[ast.AST, str]) -> int:
         node = change[0]
-        return starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
+        return starts[int(node.lineno) - 1] + int(node.col_offset)  # type: ignore[attr-defined]
 
     for node, new in sorted(changes, key=begin, reverse=True):
         start = begin((node, ""))

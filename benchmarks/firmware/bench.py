@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
 
@@ -57,7 +57,7 @@ class Gateway:
             channel = topics.parse(message.topic.value)[2]
             if channel not in topics.UP:
                 continue
-            told = messages.unpack(bytes(message.payload), channel)  # type: ignore[arg-type]
+            told = messages.unpack(bytes(message.payload), channel)
             if isinstance(told, messages.Reading):
                 self.committed += self._ledger.commit(told.seq)
                 await self._receipt(told.journal_id)
@@ -191,39 +191,36 @@ class Node:
             str(folder),
             *(["count"] if count else []),
         ]
-        self._process: asyncio.subprocess.Process | None = None
         self.complaints: list[str] = []
 
-    async def __aenter__(self) -> "Node":
+    async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        self._log = asyncio.create_task(self._read_log(self._process), name="log")
+        self._input, self._output = self._process.stdin, self._process.stdout
+        self._log = asyncio.create_task(self._read_log(self._process.stderr), name="log")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._process is not None
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
         await self._log
 
-    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stderr is not None
-        async for line in process.stderr:
+    async def _read_log(self, log: asyncio.StreamReader | None) -> None:
+        while log is not None and (line := await log.readline()):
             if b"MemoryError" in line or b"memory alloc" in line:
                 self.complaints.append(line.decode().strip())
 
     async def press(self) -> None:
         """Push the button."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"button\n")
-        with contextlib.suppress(ConnectionError):
-            await self._process.stdin.drain()
+        if self._input is not None:
+            self._input.write(b"button\n")
+            with contextlib.suppress(ConnectionError):
+                await self._input.drain()
 
     async def wait(self, name: str, **fields: str) -> dict[str, str]:
         """Return the fields of the next such signal.
@@ -231,11 +228,9 @@ class Node:
         Raises:
             NodeFailedError: it does not come, or the node complains.
         """
-        assert self._process is not None
-        assert self._process.stdout is not None
         try:
             async with asyncio.timeout(WAIT_S_MAX):
-                async for line in self._process.stdout:
+                while self._output is not None and (line := await self._output.readline()):
                     words = shlex.split(line.decode())
                     found = dict(word.split("=", 1) for word in words[2:])
                     if self.complaints:
@@ -297,7 +292,7 @@ async def runs(bench: Bench, code: Path, heap_bytes: int, readings: int, cuts: i
     return True
 
 
-async def smallest(  # noqa: PLR0913 - what is searched, where, and how closely
+async def smallest(
     bench: Bench, code: Path, low: int, high: int, step: int, readings: int, cuts: int
 ) -> int:
     """Return the smallest heap found by halving between one that fails and one that does.

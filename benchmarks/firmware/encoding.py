@@ -15,7 +15,6 @@ import micropython  # type: ignore[import-not-found]
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/firmware"]
 
 from node import frame  # type: ignore[import-not-found]  # noqa: E402
-
 from protocol.messages import Reading  # noqa: E402
 
 PIXEL_BYTES = 4_096

@@ -20,10 +20,10 @@ try:
     import micropython
 except ImportError:  # CPython, in the tests
 
-    class micropython:  # noqa: N801 - the decorators are known to the compiler by these names
+    class micropython:  # noqa: N801 - the decorators are known to the compiler by this name
         """Stands for MicroPython's module."""
 
-        native = viper = staticmethod(lambda function: function)
+        viper = staticmethod(lambda function: function)
 
     def ptr8(buffer: object) -> object:
         """Stand for the type of a pointer."""
@@ -132,7 +132,6 @@ def _place(buffer, end: int, work, count: int) -> int:  # noqa: ANN001 - see abo
     return begin
 
 
-@micropython.native
 def pack_reading(reading: object, buffer: bytearray) -> int:
     """Pack a reading around PIXELS_AT and return where its frame begins.
 
