@@ -94,6 +94,15 @@ class Board:
             self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
         self._watchdog.feed()
 
+    def reset(self) -> None:
+        """Start the board anew; it does not return."""
+        machine.reset()
+
+    def blink(self, on: bool) -> None:
+        """Switch every lamp on or off, so that somebody finds this node among others."""
+        for lamp in self._lamps.values():
+            lamp.value(on)
+
     async def connect_network(self, wifi: dict) -> None:
         """Return when the board is in its Wi-Fi network.
 

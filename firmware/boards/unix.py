@@ -32,6 +32,8 @@ SIZES = {
     "partition_bytes": {"journal": 4_194_304, "spare": 524_288},
 }
 
+RESET_STATUS = 3  # exit status of a program that wants to be started again
+
 _ENOENT, _EACCES, _EBUSY, _ENODEV, _ENXIO = 2, 13, 16, 19, 6
 _EAGAIN = 11 if sys.platform == "linux" else 35
 _ON_LINUX = sys.platform == "linux"
@@ -132,6 +134,14 @@ class Board:
 
     def feed_watchdog(self) -> None:
         """Tell the watchdog that the node lives; this board has none."""
+
+    def reset(self) -> None:
+        """End the program with RESET_STATUS; whoever runs it starts it again, as a board would."""
+        sys.exit(RESET_STATUS)
+
+    def blink(self, on: bool) -> None:
+        """Blink so that somebody finds this node: a line in the log."""
+        _tell("lamps %s" % ("on" if on else "off"), sys.stderr)
 
     async def connect_network(self, _wifi: dict) -> None:
         """Return when there is a network; the host has one."""

@@ -42,6 +42,7 @@ class Acquire:
         laser_on_ms: sum of all exposures with laser since boot.
         identified: called when another instrument answers than before.
         finished: called with (command_id, outcome, detail) when a commanded capture ended.
+        report: called with the milliseconds that the next step may take beyond the usual.
     """
 
     def __init__(self, node: object, driver: object, excitation_pm: int, laser_mw: int) -> None:
@@ -57,6 +58,7 @@ class Acquire:
         self.laser_on_ms = 0
         self.identified = None
         self.finished = None
+        self.report = lambda more_ms: None
 
     def trigger(self, command_id: "bytes | None" = None, role: int = ROLE_SAMPLE) -> str:
         """Ask for a measurement; return why there will be none, or an empty string.
@@ -99,6 +101,7 @@ class Acquire:
                 self._finish(OUTCOME_FAILED, "measurement failed")
 
     async def _identify(self) -> None:
+        self.report(0)
         before = self.axis_id
         instrument = await self._driver.identify()
         is_new = self.instrument is None
@@ -159,11 +162,14 @@ class Acquire:
         laser_mw = 0 if is_dark else self._laser_mw
         node.signals.show("measuring", ("role", ROLE_NAMES[role]))
         begun_ms = node.clock.uptime_ms()
+        # "Deferred" begins the exposure's deadline anew.
+        self.report((limits.DEFERRALS_MAX + 1) * (integration_us * scans // 1000))
         try:
             await driver.measure(integration_us, scans, laser_mw > 0)
         finally:
             if laser_mw:
                 self.laser_on_ms += node.clock.uptime_ms() - begun_ms
+        self.report(0)
         full_scale_counts = self.instrument.full_scale_counts
         flags = FLAG_UNVERIFIED if driver.unverified else 0
         if is_saturated(driver.pixels, full_scale_counts):

@@ -65,6 +65,7 @@ class Inbox:
 
     def _learn(self, message: Time) -> None:
         self._node.clock.learn(message)
+        self._node.heard(message)
         if message.boot_id == self._node.boot_id and message.echo_uptime_ms is None:
             self._uplink.repeat()  # SPEC 7.5: what went before may have met nobody
 

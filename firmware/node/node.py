@@ -1,21 +1,18 @@
 """A node: the only place that wires its parts together, and what they share."""
 
 import asyncio
-import gc
 import time
 
 from node import boots, limits
-from node.acquire import ROLE_NAMES, Acquire
+from node.acquire import Acquire
 from node.calendar import Calendar
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
-from node.errors import FlashRefused, InstrumentError, JournalError, LinkError, SettingsError
-from node.flash import Flash
+from node.errors import InstrumentError, JournalError, LinkError, SettingsError
 from node.health import Reporter
-from node.identity import Identity
-from node.journal import Journal
 from node.signals import Signals
+from node.storage import Storage
 from node.supervisor import Supervisor
 from node.uplink import Uplink
 from protocol.limits import ID_BYTES
@@ -33,7 +30,6 @@ class Node:
     """
 
     def __init__(self, board: object, given: dict) -> None:
-        self.flash = Flash(board.flash_devices(), board.folder)
         self.board, self.boots_path = board, board.folder + "/boots"
         self.post = given["post"]
         self.name = given["node"]
@@ -41,21 +37,15 @@ class Node:
         self.clock = Clock(time.ticks_ms, time.ticks_diff, self.boot_id)
         self.calendar = Calendar(board.folder + "/time", board.set_wall_time)
         self.signals = Signals(board, given["language"])
+        self.storage = Storage(self, board.feed_watchdog)
+        self.journal = self.storage.journal
         self.settings = Settings(
-            self.flash.path + "/config.bin",
+            self.storage.flash.path + "/config.bin",
             given["integration_us"],
             given["scans"],
             given["window"],
             given["resend_ms"],
         )
-        self.journal = Journal(
-            self.flash.path + "/journal",
-            board.BUDGET,
-            board.random_bytes,
-            board.sync_folder,
-            board.feed_watchdog,
-        )
-        self.identity = Identity(board.folder + "/identity")
         self.supervisor = Supervisor(board.log, self._failed, lambda: board.random_bytes(1)[0])
         instrument = given["instrument"]
         driver = load_driver(instrument["driver"])(board, instrument)
@@ -66,7 +56,7 @@ class Node:
         self.acquire.identified = self._announce
         self.acquire.finished = self.commands.finish
         self.signals.changed = self.reporter.changed
-        self.journal.lost = self._lost
+        self.store = self.storage.store
 
     def _announce(self) -> None:
         self.uplink.want("birth")
@@ -88,38 +78,8 @@ class Node:
         """Return how often the link had to be made anew."""
         return max(self.uplink.connect_count - 1, 0)
 
-    def store(self, message: object) -> int:
-        """Put a record into the journal, tell the officer and the uplink; return its number.
-
-        Raises:
-            FlashRefused: it could not be stored.
-        """
-        try:
-            seq = self.journal.append(message)
-        except FlashRefused as error:
-            if self.flash.condemn(error):
-                self.board.log("partition %s is used no more after a restart" % self.flash.name)
-            raise
-        self.signals.show(
-            "stored",
-            ("seq", seq),
-            ("journal", self.journal.journal_id),
-            ("inspection", message.inspection_id),
-            ("role", ROLE_NAMES.get(getattr(message, "role", None), "sample")),
-        )
-        self.uplink.stored()
-        gc.collect()
-        return seq
-
-    def _lost(self) -> None:
-        """Tell that records are gone that nobody has received."""
-        self.signals.fault(
-            "journal",
-            "unsent records are lost: %d spectra, %d scans, %d of alarms for want of room, %d "
-            "damaged; restore the link to the gateway, then check the flash"
-            % (tuple(self.journal.evicted_by_rank[1:]) + (self.journal.damaged_count,)),
-        )
-        self.reporter.changed()
+    def heard(self, message: object) -> None:
+        """Take note that the gateway itself answered: a `time` message of this boot."""
 
     def configure(self, config: object) -> bool:
         """Put a config in force; False when it is in force already.
@@ -187,7 +147,7 @@ class Node:
         """Run until the board asks to stop."""
         self.signals.show("starting", ("node", self.name), ("board", self.board.NAME))
         stop = asyncio.create_task(self.board.stop_requested())
-        while not self._open_journal() and not stop.done():
+        while not self.storage.open() and not stop.done():
             self.board.feed_watchdog()
             await asyncio.sleep_ms(limits.FLASH_RETRY_MS)
         try:
@@ -207,35 +167,8 @@ class Node:
         self.uplink.leave()
         await self.supervisor.wait(link, limits.FAREWELL_MS_MAX)
         await self.supervisor.stop()
-        self.flash.close()
+        self.storage.close()
         self.signals.show("stopped")
-
-    def _open_journal(self) -> bool:
-        """Open the journal; without one nothing can be promised, so the node waits for it."""
-        try:
-            self.flash.open(self.journal)
-            self.identity.load()
-            missing = self.identity.compare(self.journal)
-        except (JournalError, OSError) as error:
-            self.signals.fault("journal", str(error))
-            return False
-        self.journal.rolled = self._rolled
-        self.signals.clear("journal")
-        if self.journal.notice:
-            self.signals.fault("journal", self.journal.notice)
-        notices = "; ".join(text for text in (self.flash.notice, missing) if text)
-        if notices:  # a part of its own: receipts do not clear it
-            self.signals.fault("flash", notices)
-        self.board.log("%s; %d erasures" % (self.journal.report(), self.flash.erase_count))
-        return True
-
-    def _rolled(self) -> None:
-        """Keep what must be known outside the journal; once per segment, for it is a write."""
-        try:
-            self.identity.note(self.journal)
-            self.flash.save_wear()
-        except OSError as error:
-            self.board.log("identity and wear cannot be saved: %s" % error)
 
 
 def load_driver(name: str) -> type:
