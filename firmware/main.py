@@ -5,14 +5,18 @@ partition for them. Exit status: 0 stopped as asked, 1 failed, 2 cannot start as
 """
 
 import asyncio
+import gc
 import sys
 import time
 
+# Collect after so many bytes, from the first import on: what lives long then lies close together,
+# and leaves room in one piece for the large buffers.
+gc.threshold(4_096)
 _ON_HOST = sys.platform in ("linux", "darwin")
 if _ON_HOST:  # on a board protocol/ lies beside node/
     sys.path.insert(1, (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/..")
 
-from node import boots, settings  # noqa: E402 - the path comes first
+from node import boots  # noqa: E402 - the path comes first
 from node.errors import NodeError, SettingsError  # noqa: E402
 from node.node import Node  # noqa: E402
 
@@ -29,11 +33,26 @@ def load_board(name: str, folder: str) -> object:
         raise SettingsError("node.json: board is %r; use unix, esp32_s3 or pico2_w" % name)
 
 
+def prepare(folder: str) -> "tuple[dict, object]":
+    """Return the settings in `folder` and its board; what reads settings is needed only here.
+
+    Raises:
+        SettingsError: they cannot be used.
+    """
+    from node import settings  # noqa: PLC0415
+
+    given = settings.load(folder + "/node.json")
+    board = load_board(given["board"], folder)
+    board.BUDGET = settings.fit(board.BUDGET, given["instrument"]["pixels_max"])
+    del sys.modules["node.settings"], sys.modules["node"].settings
+    return given, board
+
+
 def start(folder: str) -> int:
     """Run the node that lies in `folder`; return the exit status."""
     try:
-        given = settings.load(folder + "/node.json")
-        board = load_board(given["board"], folder)
+        given, board = prepare(folder)
+        gc.collect()  # the large buffers come next, and find one piece
         node = Node(board, given)
     except NodeError as error:
         print("error: %s" % error, file=sys.stderr)

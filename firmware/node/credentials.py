@@ -113,7 +113,9 @@ def _read(path: str) -> bytes:
     name = path.rsplit("/", 1)[-1]
     try:
         with open(path, "rb") as file:
-            content = file.read(_FILE_BYTES_MAX + 1)
+            size = file.seek(0, 2)  # read() takes as much of the heap as it is asked for
+            file.seek(0)
+            content = file.read(min(size, _FILE_BYTES_MAX + 1))
     except OSError as error:
         if error.args[0] == 2:  # ENOENT
             return b""
