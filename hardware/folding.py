@@ -8,7 +8,7 @@ the sources.
 Rules of the file
 - Folded is a name in capitals to which a module assigns a whole number once, at its top level.
 - It is folded where it is used by itself, imported by name, or as attribute of an imported module.
-- `SIZES` is about the image and not in it.
+- `SIZES` is about the image, and the gateway's `Ledger` no node needs: they are not in it.
 """
 
 import ast
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _NAME = re.compile(r"_?[A-Z][A-Z0-9_]*\Z")
-_LEFT_OUT = ("SIZES",)
+_LEFT_OUT = ("SIZES", "Ledger")
 _OPERATIONS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -201,6 +201,10 @@ def _rewrite(module: Module, modules: dict[str, Module]) -> str:
             or (not module.is_kept and _assigned(statement, module, modules))
         ):
             changes = [change for change in changes if change[0] is not statement.value]
+            changes.append((statement, ""))
+        elif isinstance(statement, ast.ClassDef) and statement.name in _LEFT_OUT:
+            inside = set(ast.walk(statement))
+            changes = [change for change in changes if change[0] not in inside]
             changes.append((statement, ""))
     return _apply(module, changes)
 

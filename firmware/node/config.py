@@ -10,6 +10,7 @@ from node import limits
 from node.errors import SettingsError
 from node.segment import append
 from protocol.errors import ProtocolError
+from protocol.fields import name_of
 from protocol.messages import Config, unpack
 
 _FILE_BYTES_MAX = 128
@@ -77,7 +78,8 @@ class Settings:
 
     def _take(self, config: Config) -> None:
         for field in Config.FIELDS:
-            setattr(self, field[0], getattr(config, field[0]))
+            name = name_of(field)
+            setattr(self, name, getattr(config, name))
 
 
 def _check(config: Config) -> None:

@@ -13,6 +13,7 @@ from node.config import Settings
 from node.errors import FlashRefused, JournalOutdated
 from node.identity import Identity
 from node.journal import Journal
+from protocol.fields import name_of
 from protocol.messages import EVENT_CODE, Config, Event, Reading
 
 ROOT = "/flash"
@@ -66,7 +67,7 @@ class World:
 
     def config(self):
         """Return the settings in force."""
-        return tuple([getattr(self.settings, field[0]) for field in Config.FIELDS])
+        return tuple([getattr(self.settings, name_of(field)) for field in Config.FIELDS])
 
 
 class Told:
@@ -133,7 +134,7 @@ class Told:
             1 + draw(9),
             2_000 + draw(999),
         )
-        whole = tuple([getattr(config, field[0]) for field in Config.FIELDS])
+        whole = tuple([getattr(config, name_of(field)) for field in Config.FIELDS])
         self.mark("config", whole)
         self.world.settings.apply(config)
         self.mark("confirmed", whole)
