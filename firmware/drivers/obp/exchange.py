@@ -24,27 +24,28 @@ from node.waiting import within_ms
 from protocol.limits import NAME_CHARS_MAX
 
 BAD_CHECKSUM, NOT_READY, RESET, DEFERRED = 3, 7, 9, 255
-ERRORS = {
-    1: "bad protocol version",
-    2: "unknown message type",
-    3: "bad checksum",
-    4: "message too large",
-    5: "payload length mismatch",
-    6: "argument invalid",
-    7: "not ready",
-    8: "unknown checksum type",
-    9: "it was reset unexpectedly",
-    10: "too many buses",
-    11: "out of memory",
-    12: "requested information does not exist",
-    13: "internal error",
-    100: "decrypt error",
-    101: "firmware layout invalid",
-    102: "packet of wrong size",
-    103: "hardware revision incompatible",
-    104: "flash map incompatible",
-    255: "answer deferred too often",
-}
+# One text, because each of twenty would be an object on the heap.
+_ERRORS = """
+1 bad protocol version
+2 unknown message type
+3 bad checksum
+4 message too large
+5 payload length mismatch
+6 argument invalid
+7 not ready
+8 unknown checksum type
+9 it was reset unexpectedly
+10 too many buses
+11 out of memory
+12 requested information does not exist
+13 internal error
+100 decrypt error
+101 firmware layout invalid
+102 packet of wrong size
+103 hardware revision incompatible
+104 flash map incompatible
+255 answer deferred too often
+"""
 _WORTH_REPEATING = (BAD_CHECKSUM, RESET)
 
 
@@ -143,7 +144,7 @@ class Exchange:
                     self._port.name,
                     message_type,
                     answer.error,
-                    ERRORS.get(answer.error, "unknown"),
+                    _meaning(answer.error),
                 ),
                 answer.error,
             )
@@ -204,6 +205,13 @@ class Exchange:
             "serial port %s went away (%s); plug the instrument in again"
             % (self._port.name, reason)
         )
+
+
+def _meaning(number: int) -> str:
+    """Return what an instrument means by an error number."""
+    lead = "\n%d " % number
+    at = _ERRORS.find(lead)
+    return _ERRORS[at + len(lead) :].split("\n", 1)[0] if at >= 0 else "unknown"
 
 
 def _left_ms(deadline_ms: int) -> int:
