@@ -9,9 +9,9 @@ import gc
 import sys
 import time
 
-# Collect after a thirty-second of the heap, from the first import on: what lives long then lies close
-# together and leaves room in one piece for the large buffers. A large heap takes long to sweep, and
-# has no need of it so often.
+# Collect after a thirty-second of the heap, from the first import on: what lives long then lies
+# close together and leaves room in one piece for the large buffers. A large heap takes long to
+# sweep, and has no need of it so often.
 gc.threshold((gc.mem_alloc() + gc.mem_free()) // 32)
 _ON_HOST = sys.platform in ("linux", "darwin")
 if _ON_HOST:  # on a board protocol/ lies beside node/
