@@ -134,7 +134,10 @@ class Bench:
 @contextlib.asynccontextmanager
 async def start_bench(folder: Path) -> AsyncIterator[Bench]:
     """Start broker and instrument in `folder`."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("", 0)) as two:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
         ports = one.getsockname()[1], two.getsockname()[1]
     place = folder / "keys"
     keys.make_post(place, POST, (HOST,), [NODE], dt.datetime.now(dt.UTC))
