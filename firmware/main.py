@@ -10,12 +10,15 @@ import gc
 import sys
 import time
 
-gc.threshold(16_384)  # while modules load: what stays would else lie scattered among what was read
+# Collect after a thirty-second of the heap, from the first import on: what lives long then lies
+# close together and leaves room in one piece for the large buffers. A large heap takes long to
+# sweep, and has no need of it so often.
+gc.threshold((gc.mem_alloc() + gc.mem_free()) // 32)
 _ON_HOST = sys.platform in ("linux", "darwin")
 if _ON_HOST:  # on a board protocol/ lies beside node/
     sys.path.insert(1, (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/..")
 
-from node import boots, limits, settings, supervisor  # noqa: E402 - the path comes first
+from node import boots, limits, supervisor  # noqa: E402 - the path comes first
 from node.errors import NodeError, SettingsError  # noqa: E402
 
 
@@ -44,20 +47,33 @@ def run(board: object, given: dict, boot: object) -> int:
     from node.node import Node  # noqa: PLC0415 - within what is guarded and watched
 
     board.feed_watchdog()
+    gc.collect()  # the large buffers come next, and find one piece
     node = Node(board, given, boot)
-    gc.collect()
-    gc.threshold(-1)  # from here on when memory is short
     board.hold_signals()
     if asyncio.run(node.run()):
         board.reset()
     return 0
 
 
+def prepare(folder: str) -> "tuple[dict, object]":
+    """Return the settings in `folder` and its board; what reads settings is needed only here.
+
+    Raises:
+        SettingsError: they cannot be used.
+    """
+    from node import settings  # noqa: PLC0415
+
+    given = settings.load(folder + "/node.json")
+    board = load_board(given["board"], folder)
+    board.BUDGET = settings.fit(board.BUDGET, given["instrument"]["pixels_max"])
+    del sys.modules["node.settings"], sys.modules["node"].settings
+    return given, board
+
+
 def start(folder: str) -> int:
     """Run the node that lies in `folder`; return the exit status."""
     try:
-        given = settings.load(folder + "/node.json")
-        board = load_board(given["board"], folder)
+        given, board = prepare(folder)
     except NodeError as error:
         return refuse(error)
     boot = boots.Boot(folder, board.reset_cause(), time.ticks_ms, time.ticks_diff, board.log)

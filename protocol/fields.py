@@ -4,9 +4,13 @@ Rules of the file
 - A field is `(name, form, low, high, optional)`: for integers `low..high` is the range, for text
   and byte strings the length in characters or bytes, for ranges the number of elements; `optional`
   says that nil is allowed.
+- MicroPython keeps a field as one small number, which takes nothing from the heap: the place of its
+  name in a list of names and of the rest in a list of bounds. `name_of` and `bounds_of` open both.
 - Packing insists on the very bounds that unpacking insists on, so nothing leaves that a receiver
   refuses.
 """
+
+import sys
 
 from protocol.errors import LimitError, MalformedError, PackingError, ProtocolError
 from protocol.limits import ID_BYTES, INTEGER_MAX, U16_MAX, U32_MAX
@@ -18,41 +22,69 @@ _BYTES = (bytes, bytearray, memoryview)  # made once: a tuple written at the cal
 _LISTS = (tuple, list)
 
 
+_IS_SMALL = sys.implementation.name == "micropython"
+_names: list[str] = []
+_bounds: list[tuple[int, int, int, bool]] = []
+
+
+def _field(
+    name: str, form: int, low: int, high: int, optional: bool = False
+) -> tuple[str, int, int, int, bool]:
+    if not _IS_SMALL:
+        return (name, form, low, high, optional)
+    bounds = (form, low, high, optional)
+    if name not in _names:
+        _names.append(name)
+    if bounds not in _bounds:
+        _bounds.append(bounds)
+    return _names.index(name) << 8 | _bounds.index(bounds)  # type: ignore[return-value]
+
+
+def name_of(field: tuple[str, int, int, int, bool]) -> str:
+    """Return the name of a field."""
+    return _names[field >> 8] if _IS_SMALL else field[0]  # type: ignore[operator]
+
+
+def bounds_of(field: tuple[str, int, int, int, bool]) -> tuple[int, int, int, bool]:
+    """Return form, low, high and whether nil is allowed."""
+    return _bounds[field & 0xFF] if _IS_SMALL else field[1:]  # type: ignore[operator]
+
+
 def identity(name: str, optional: int = 0) -> tuple[str, int, int, int, bool]:
     """Describe an identity: ID_BYTES random bytes."""
-    return (name, BINARY, ID_BYTES, ID_BYTES, bool(optional))
+    return _field(name, BINARY, ID_BYTES, ID_BYTES, bool(optional))
 
 
 def unsigned(
     name: str, high: int = INTEGER_MAX, low: int = 0, optional: int = 0
 ) -> tuple[str, int, int, int, bool]:
     """Describe an integer of `low..high`."""
-    return (name, INTEGER, low, high, bool(optional))
+    return _field(name, INTEGER, low, high, bool(optional))
 
 
 def signed(name: str) -> tuple[str, int, int, int, bool]:
     """Describe a measured quantity that can be negative or unknown."""
-    return (name, INTEGER, -INTEGER_MAX, INTEGER_MAX, True)
+    return _field(name, INTEGER, -INTEGER_MAX, INTEGER_MAX, True)
 
 
 def boolean(name: str, optional: int = 0) -> tuple[str, int, int, int, bool]:
     """Describe a truth value."""
-    return (name, BOOLEAN, 0, 1, bool(optional))
+    return _field(name, BOOLEAN, 0, 1, bool(optional))
 
 
 def text(name: str, high: int) -> tuple[str, int, int, int, bool]:
     """Describe printable ASCII of at most `high` characters."""
-    return (name, TEXT, 0, high, False)
+    return _field(name, TEXT, 0, high)
 
 
 def binary(name: str, low: int, high: int) -> tuple[str, int, int, int, bool]:
     """Describe a byte string of `low..high` bytes."""
-    return (name, BINARY, low, high, False)
+    return _field(name, BINARY, low, high)
 
 
 def ranges(name: str, high: int) -> tuple[str, int, int, int, bool]:
     """Describe at most `high` ranges of sequence numbers: first, last, first, last ..."""
-    return (name, RANGES, 0, 2 * high, False)
+    return _field(name, RANGES, 0, 2 * high)
 
 
 def pack_field(packer: Packer, field: tuple[str, int, int, int, bool], value: object) -> None:
@@ -61,7 +93,8 @@ def pack_field(packer: Packer, field: tuple[str, int, int, int, bool], value: ob
     Raises:
         PackingError: wrong type, out of range, or no room.
     """
-    name, form, low, high, optional = field
+    name = name_of(field)
+    form, low, high, optional = bounds_of(field)
     if value is None and optional:
         packer.nil()
     elif form == INTEGER:
@@ -85,7 +118,8 @@ def pack_field(packer: Packer, field: tuple[str, int, int, int, bool], value: ob
 
 
 def _pack_ranges(packer: Packer, field: tuple[str, int, int, int, bool], value: object) -> None:
-    name, _, low, high, _ = field
+    name = name_of(field)
+    _, low, high, _ = bounds_of(field)
     if not isinstance(value, _LISTS) or not low <= len(value) <= high:
         raise PackingError(f"{name} must be a list of {low}..{high} sequence numbers")
     packer.array(len(value))
@@ -103,7 +137,7 @@ def unpack_field(
     Raises:
         ProtocolError: the bytes are not of this form or not within its bounds.
     """
-    _, form, low, high, optional = field
+    form, low, high, optional = bounds_of(field)
     if optional and unpacker.is_nil():
         return None
     if form == INTEGER:
@@ -130,7 +164,7 @@ def _integer_bytes_max(low: int, high: int) -> int:
 
 def field_bytes_max(field: tuple[str, int, int, int, bool]) -> int:
     """Return how many bytes a field can take at most, its own header included."""
-    _, form, low, high, _ = field
+    form, low, high, _ = bounds_of(field)
     if form == INTEGER:
         return _integer_bytes_max(low, high)
     if form == BOOLEAN:
@@ -166,11 +200,11 @@ class Message:
         if missing:
             values = values + self.DEFAULTS[len(self.DEFAULTS) - missing :]
         for i in range(len(values)):
-            setattr(self, self.FIELDS[i][0], values[i])
+            setattr(self, name_of(self.FIELDS[i]), values[i])
 
     def values(self) -> list[object]:
         """Return the fields in order, without the kind."""
-        return [getattr(self, field[0]) for field in self.FIELDS]
+        return [getattr(self, name_of(field)) for field in self.FIELDS]
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -183,7 +217,7 @@ class Message:
         return hash((self.KIND, self.pack()))
 
     def __repr__(self) -> str:
-        fields = [f"{field[0]}={getattr(self, field[0])!r}" for field in self.FIELDS]
+        fields = [f"{name_of(field)}={getattr(self, name_of(field))!r}" for field in self.FIELDS]
         return f"{self.__class__.__name__}({', '.join(fields)})"
 
     def check(self) -> None:
@@ -211,7 +245,7 @@ class Message:
         packer.integer(self.KIND)
         for i in range(count):
             field = self.FIELDS[i]
-            pack_field(packer, field, getattr(self, field[0]))
+            pack_field(packer, field, getattr(self, name_of(field)))
 
     def pack_into(self, buffer: bytearray, offset: int = 0) -> int:
         """Write the frame into `buffer` from `offset` on; return the index after its last byte.
@@ -247,7 +281,7 @@ def unpack_values(unpacker: Unpacker, kind: type[Message], given: int) -> list[o
     name = ""
     try:
         for i in range(min(given, len(kind.FIELDS))):
-            name = kind.FIELDS[i][0]
+            name = name_of(kind.FIELDS[i])
             values.append(unpack_field(unpacker, kind.FIELDS[i]))
         name = "an appended field"
         for _ in range(given - len(kind.FIELDS)):

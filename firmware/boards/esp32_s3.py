@@ -11,6 +11,13 @@ import esp32
 from boards import bare
 from node.errors import FlashRefused
 
+SIZES = {
+    "architecture": "xtensawin",
+    "module_bytes_max": 6_144,  # of .mpy; loaded in one piece where the board has no ROMFS
+    "total_bytes_max": 114_688,  # an eighth of a ROMFS partition of 128 KiB is left
+    "partition_bytes": {"journal": 4_194_304, "spare": 524_288},
+}
+
 
 class Board(bare.Board):
     """ESP32-S3."""

@@ -13,6 +13,13 @@ _VOLT_PER_COUNT = 3.3 / 65_535
 _AT_27_C_V = 0.706  # RP2350 data sheet, temperature sensor
 _SLOPE_V_PER_C = 0.001_721
 
+SIZES = {
+    "architecture": "armv7emsp",
+    "module_bytes_max": 6_144,  # of .mpy; loaded in one piece where the board has no ROMFS
+    "total_bytes_max": 114_688,  # an eighth of a ROMFS partition of 128 KiB is left
+    "partition_bytes": {},
+}
+
 
 class Board(bare.Board):
     """Raspberry Pi Pico 2 W."""

@@ -25,6 +25,12 @@ BUDGET = {
     "record_bytes_max": 8_448,  # 4096 pixels and 256 bytes of head
     "pixels_bytes_max": 8_192,
 }
+SIZES = {
+    "architecture": "x64",
+    "module_bytes_max": 6_144,  # of .mpy; loaded in one piece where the board has no ROMFS
+    "total_bytes_max": 114_688,  # an eighth of a ROMFS partition of 128 KiB is left
+    "partition_bytes": {"journal": 4_194_304, "spare": 524_288},
+}
 
 RESET_STATUS = 3  # exit status of a program that wants to be started again
 

@@ -3,10 +3,12 @@
 Three DER files lie in DIR/keys, put there by the person who installs the node: `ca.der`,
 `node.der`, `node-key.der` (`python -m hardware.keys` makes them). They are read anew for each
 connection, so better ones count without a restart, and a node whose keys are bad measures all the
-same.
+same. While they are the same, what mbedTLS made of them is kept: it takes 3 kB in one piece, which
+a heap long in use may not have.
 """
 
 import gc
+from hashlib import sha256
 
 import tls
 
@@ -22,6 +24,7 @@ _CAUSES = (  # a part of mbedTLS's text, what it means
     ("has expired", "broker's certificate has expired; renew it, or correct this node's clock"),
     ("starts in the future", "broker's certificate is not valid yet; correct this node's clock"),
 )
+_kept = [b"", None]  # digest of the files, and the credentials made of them
 
 
 class Credentials:
@@ -105,7 +108,16 @@ def load(folder: str) -> Credentials:
         raise CredentialsRefused(
             "keys/%s is missing beside its counterpart; %s" % (missing, _REMEDY)
         )
-    return Credentials(ca, certificate, key)
+    digest = sha256(ca)
+    digest.update(certificate)
+    digest.update(key)
+    digest = digest.digest()
+    if _kept[0] != digest:
+        _kept[0], _kept[1] = b"", None  # the old ones go first: there is no room for two
+        gc.collect()
+        _kept[1] = Credentials(ca, certificate, key)
+        _kept[0] = digest
+    return _kept[1]
 
 
 def _read(path: str) -> bytes:
@@ -113,7 +125,9 @@ def _read(path: str) -> bytes:
     name = path.rsplit("/", 1)[-1]
     try:
         with open(path, "rb") as file:
-            content = file.read(_FILE_BYTES_MAX + 1)
+            size = file.seek(0, 2)  # read() takes as much of the heap as it is asked for
+            file.seek(0)
+            content = file.read(min(size, _FILE_BYTES_MAX + 1))
     except OSError as error:
         if error.args[0] == 2:  # ENOENT
             return b""

@@ -115,13 +115,12 @@ class Journal(Kept):
         seq = message.seq
         if seq != self.next_seq or message.journal_id != self.journal_id:
             raise ValueError("record %d is not the next of this journal" % seq)
-        end = message.pack_into(self._buffer, record.RECORD_BYTES)
+        begin, end = record.pack_frame(message, self._buffer)
         rank = record.rank_of(message.KIND)
         if message.inspection_id in self.alarms.ids:
             rank = record.RANK_ALARM
-        record.pack_record(self._buffer, message.KIND, seq, end, rank)
+        whole = record.pack_record(self._buffer, begin, end, message.KIND, seq, rank)
         self.next_seq = seq + 1  # from here on the number is used, whatever becomes of the write
-        whole = memoryview(self._buffer)[:end]
         retried = False
         while True:
             try:

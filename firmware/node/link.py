@@ -26,6 +26,9 @@ _CONNACK_TEXTS = (
     "this node is not authorised",
 )
 _POLL_MS = 20
+# Made once, for there is never more than one connection: a heap in use may have no room for them.
+_PARSER = mqtt.Parser(limits.INBOUND_BYTES_MAX)
+_CHUNK = bytearray(limits.CHUNK_BYTES)
 
 
 class Link:
@@ -50,8 +53,9 @@ class Link:
         self._socket = None
         self._secured = None
         self._stream = None
-        self._parser = mqtt.Parser(limits.INBOUND_BYTES_MAX)
-        self._chunk = bytearray(limits.CHUNK_BYTES)
+        self._parser = _PARSER
+        self._parser.reset()
+        self._chunk = _CHUNK
         self._incoming = iter(())
         self._packet_id = 0
         self._heard_ms = time.ticks_ms()

@@ -113,6 +113,10 @@ class Parser:
         self._view = memoryview(self._body)
         self._begin()
 
+    def reset(self) -> None:
+        """Forget what is held: another connection begins."""
+        self._begin()
+
     def _begin(self) -> None:
         self._lead = -1
         self._length = 0

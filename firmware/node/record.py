@@ -14,13 +14,18 @@ A rank of 0, as firmware before 0.2 wrote it, is that of the record's kind.
 import struct
 from binascii import crc32
 
+try:
+    from node import frame
+except (ImportError, SyntaxError, ValueError):
+    frame = None  # an interpreter that compiles no machine code, or for another processor
+
 RECORD_BYTES = 22
 _MAGIC = b"Hr"
 _HEAD = "<2sBBHQI"
 _HUNT_BYTES = 256
 # What ranks lowest goes first when there is no room. Health messages are not kept on the flash.
 RANK_HEALTH, RANK_SPECTRUM, RANK_SCAN, RANK_ALARM = range(4)
-_KIND_EVENT = 4  # protocol.messages.Event; every other kind that is kept is a spectrum
+_KIND_READING, _KIND_EVENT = 3, 4  # of protocol.messages; what is kept else is a spectrum, too
 
 
 class Record:
@@ -48,15 +53,43 @@ def rank_of(kind: int) -> int:
     return RANK_SCAN if kind == _KIND_EVENT else RANK_SPECTRUM
 
 
-def pack_record(buffer: bytearray, kind: int, seq: int, end: int, rank: int = 0) -> None:
-    """Write the head for the frame at `buffer[RECORD_BYTES:end]` into the bytes before it."""
+def pack_frame(message: object, buffer: bytearray) -> "tuple[int, int]":
+    """Pack a message where a record can be made of it; return where its frame begins and ends.
+
+    Raises:
+        PackingError: as the message's `pack_into`.
+    """
+    if message.KIND == _KIND_READING and frame is not None:
+        try:
+            begin = frame.pack_reading(message, buffer)
+        except frame.UNUSUAL:
+            begin = 0  # the message itself says what is wrong with it
+        if begin:
+            return begin, frame.PIXELS_AT + len(message.pixels_u16le)
+    return RECORD_BYTES, message.pack_into(buffer, RECORD_BYTES)
+
+
+def pack_record(
+    buffer: bytearray, begin: int, end: int, kind: int, seq: int, rank: int = 0
+) -> memoryview:
+    """Write the head for the frame at `buffer[begin:end]` before it; return the whole record.
+
+    Args:
+        buffer: with RECORD_BYTES of room before the frame.
+        begin: index of the frame's first byte.
+        end: index after its last.
+        kind: of the message.
+        seq: its number.
+        rank: of the record, 0: that of its kind.
+    """
     view = memoryview(buffer)
-    length = end - RECORD_BYTES
-    crc = crc32(view[RECORD_BYTES:end])
-    pack_record_head(buffer, Record(0, seq, kind, rank, length, crc))
+    crc = crc32(view[begin:end])
+    whole = view[begin - RECORD_BYTES : end]
+    pack_record_head(whole, Record(0, seq, kind, rank, end - begin, crc))
+    return whole
 
 
-def pack_record_head(buffer: bytearray, record: Record) -> None:
+def pack_record_head(buffer: "bytearray | memoryview", record: Record) -> None:
     """Write the head of `record` into the first RECORD_BYTES of `buffer`."""
     struct.pack_into(
         _HEAD,

@@ -11,6 +11,7 @@ from node.errors import SettingsError
 from node.words import LANGUAGES
 from protocol.errors import ProtocolError
 from protocol.limits import (
+    PIXELS_BYTES_MAX,
     RESEND_MS,
     RESEND_MS_MIN,
     U16_MAX,
@@ -44,6 +45,7 @@ _KEYS = (
     ("instrument", "port", str, 1, 128, None),
     ("instrument", "baud", int, 300, 3_000_000, 9600),
     ("instrument", "model", str, 0, 16, ""),
+    ("instrument", "pixels_max", int, 1, PIXELS_BYTES_MAX // 2, 2_068),
     ("instrument", "excitation_pm", int, 1, U32_MAX, 785_000),
     ("instrument", "resolution_mcm1", int, 0, U32_MAX, 0),
     ("instrument", "laser_mw", int, 0, U16_MAX, 0),
@@ -73,6 +75,16 @@ def load(path: str) -> dict:
     if not isinstance(settings, dict):
         raise SettingsError("%s must hold one object { ... }" % path)
     return check(settings)
+
+
+def fit(budget: dict, pixels_max: int) -> dict:
+    """Return a board's budget with buffers for spectra of `pixels_max`, if it allows so many."""
+    pixels_bytes = min(2 * pixels_max, budget["pixels_bytes_max"])
+    head_bytes = budget["record_bytes_max"] - budget["pixels_bytes_max"]
+    fitted = dict(budget)
+    fitted["pixels_bytes_max"] = pixels_bytes
+    fitted["record_bytes_max"] = pixels_bytes + head_bytes
+    return fitted
 
 
 def check(settings: dict) -> dict:

@@ -95,7 +95,8 @@ async def deliver(bench, proxy, numbers, until=None, **broker):
             options={"speed": SPEED},
             resend_ms=5_000,
             broker={"host": "127.0.0.1", "port": proxy.port, **broker},
-            instrument=bench.settings()["instrument"] | {"port": str(bench.folder / "no-port")},
+            instrument=bench.settings()["instrument"]
+            | {"port": str(bench.folder / "no-port"), "pixels_max": 4_096},
         )
         if until is not None:
             await until(node, post)

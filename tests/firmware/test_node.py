@@ -521,7 +521,7 @@ def test_fifty_readings_fit_into_a_small_heap(bench):
             await bench.start_broker()
             gateway = await bench.start_gateway()
             await bench.plug()
-            node = await bench.start_node(heap="352k")
+            node = await bench.start_node(heap="320k")
             await node.wait("ready")
             for seq in range(2, 52):
                 assert await bench.take() == seq

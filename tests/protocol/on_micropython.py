@@ -42,7 +42,8 @@ def read_accepted(_):
         kind = messages.KINDS[message.KIND]
         read = {}
         for field in kind.FIELDS:
-            read[field[0]] = _plain(getattr(message, field[0]))
+            name = fields.name_of(field)
+            read[name] = _plain(getattr(message, name))
         again = message.pack()
         if kind.__name__ != vector["kind"] or read != vector["values"]:
             wrong.append(vector["name"] + ": values")

@@ -31,6 +31,7 @@ COEFFICIENT = 0x0018_0101
 TEMPERATURE = 0x0040_0001
 LIGHT = 0x0081_0021
 LIGHT_SET = 0x0081_0031
+_NO_PIXELS = memoryview(b"")
 MODULE_SOURCE = b"\x00\x00"  # Ventana: laser module 0, source 0
 
 
@@ -41,7 +42,8 @@ class Driver:
         board: opens the port (`open_serial`).
         settings: `port`, `baud`, and `model` where inference must be overruled.
     Attributes:
-        pixels: the newest spectrum, little-endian u16 each; memoryview of a buffer that is reused.
+        pixels: the newest spectrum, little-endian u16 each; where the port's bytes came in, and
+            valid until the next call.
         temperature_mc: at the detector in 1e-3 degree Celsius, None when it has no sensor.
         unverified: the newest spectrum came without a checksum.
     """
@@ -50,12 +52,11 @@ class Driver:
         self._board = board
         self._settings = settings
         self._port = None
-        self._exchange = None
         self._instrument = None
         self._has_thermometer = True
-        size = min(board.BUDGET["pixels_bytes_max"], PIXELS_BYTES_MAX)
-        self._buffer = memoryview(bytearray(size))
-        self.pixels = self._buffer[:0]
+        self._pixels_max = min(board.BUDGET["pixels_bytes_max"], PIXELS_BYTES_MAX) // 2
+        self._exchange = Exchange(2 * self._pixels_max)
+        self.pixels = _NO_PIXELS
         self.temperature_mc = None
         self.unverified = False
 
@@ -66,7 +67,7 @@ class Driver:
             PortMissing, PortBusy, PortRefused: with the port and the remedy.
         """
         self._port = self._board.open_serial(self._settings["port"], self._settings["baud"])
-        self._exchange = Exchange(self._port, len(self._buffer))
+        self._exchange.open(self._port)
 
     async def identify(self) -> Instrument:
         """Ask the instrument what it is; the first time after `open` also switch its laser off.
@@ -77,6 +78,7 @@ class Driver:
             InstrumentError: it does not answer, or this firmware cannot use it.
         """
         ask = self._exchange.ask
+        self._exchange.release()
         if self._instrument is None:
             await self._first_contact()
         serial = _printable(await ask(SERIAL_NUMBER, answer_bytes=NAME_CHARS_MAX))
@@ -84,10 +86,11 @@ class Driver:
         if known.serial == serial and known.pixel_count:
             return known
         pixel_count = int.from_bytes(bytes(await ask(PIXEL_COUNT)), "little")
-        if not 0 < 2 * pixel_count <= len(self._buffer):
+        if not 0 < pixel_count <= self._pixels_max:
             raise InstrumentUnsuited(
-                "instrument on %s has %d pixels; this board takes 1 to %d"
-                % (self._port.name, pixel_count, len(self._buffer) // 2)
+                "instrument on %s has %d pixels; this node takes 1 to %d, see "
+                "instrument.pixels_max in docs/node.md"
+                % (self._port.name, pixel_count, self._pixels_max)
             )
         coefficients = await self._coefficients()
         module = known.has_laser_module
@@ -141,7 +144,8 @@ class Driver:
             LaserUncertain: there is a spectrum, but "laser off" was not confirmed.
         """
         ask = self._exchange.ask
-        self.pixels = self._buffer[:0]
+        self.pixels = _NO_PIXELS
+        self._exchange.release()
         await ask(INTEGRATION_SET, struct.pack("<I", integration_us), setting=True)
         await ask(SCANS_SET, struct.pack("<H", scans), setting=True)
         self._exchange.unverified = False
@@ -169,8 +173,8 @@ class Driver:
                 "instrument on %s sent %d bytes of pixels instead of %d; only 16-bit models are "
                 "supported" % (self._port.name, len(data), size)
             )
-        self._buffer[:size] = data
-        self.pixels = self._buffer[:size]
+        self._exchange.hold()
+        self.pixels = data
 
     async def _laser(self, on: bool) -> None:
         if self._instrument.has_laser_module:
@@ -224,7 +228,7 @@ class Driver:
         """Give the port back; nothing is raised."""
         if self._port is not None:
             self._port.close()
-        self._port = self._exchange = self._instrument = None
+        self._port = self._instrument = None
 
 
 def _printable(text: memoryview) -> str:

@@ -21,50 +21,69 @@ from node.errors import (
     PortLost,
 )
 from node.waiting import within_ms
+from protocol.limits import NAME_CHARS_MAX
 
 BAD_CHECKSUM, NOT_READY, RESET, DEFERRED = 3, 7, 9, 255
-ERRORS = {
-    1: "bad protocol version",
-    2: "unknown message type",
-    3: "bad checksum",
-    4: "message too large",
-    5: "payload length mismatch",
-    6: "argument invalid",
-    7: "not ready",
-    8: "unknown checksum type",
-    9: "it was reset unexpectedly",
-    10: "too many buses",
-    11: "out of memory",
-    12: "requested information does not exist",
-    13: "internal error",
-    100: "decrypt error",
-    101: "firmware layout invalid",
-    102: "packet of wrong size",
-    103: "hardware revision incompatible",
-    104: "flash map incompatible",
-    255: "answer deferred too often",
-}
+# One text, because each of twenty would be an object on the heap.
+_ERRORS = """
+1 bad protocol version
+2 unknown message type
+3 bad checksum
+4 message too large
+5 payload length mismatch
+6 argument invalid
+7 not ready
+8 unknown checksum type
+9 it was reset unexpectedly
+10 too many buses
+11 out of memory
+12 requested information does not exist
+13 internal error
+100 decrypt error
+101 firmware layout invalid
+102 packet of wrong size
+103 hardware revision incompatible
+104 flash map incompatible
+255 answer deferred too often
+"""
 _WORTH_REPEATING = (BAD_CHECKSUM, RESET)
 
 
 class Exchange:
     """Requests and answers on an open port.
 
+    The buffers are made with it, once: a heap in use has no room of that size left.
+
     Args:
-        port: of the board: `name`, `baud`, `stream` (asyncio stream).
         payload_bytes_max: longest answer of the model, bytes.
     Attributes:
         unverified: an answer since the last `measure` came without a checksum.
         stray_count: answers that belonged to no request of ours.
     """
 
-    def __init__(self, port: object, payload_bytes_max: int) -> None:
-        self._port = port
+    def __init__(self, payload_bytes_max: int) -> None:
+        self._port = None
         self._chunk = bytearray(limits.CHUNK_BYTES)
-        self._parser = frames.Parser(payload_bytes_max, limits.CHUNK_BYTES)
+        self._large = frames.Parser(payload_bytes_max, limits.CHUNK_BYTES)
+        self._small = frames.Parser(NAME_CHARS_MAX, limits.CHUNK_BYTES)
+        self._parser = self._large
         self._regarding = 0
         self.unverified = False
         self.stray_count = 0
+
+    def open(self, port: object) -> None:
+        """Use a port of the board: `name`, `baud`, `stream` (asyncio stream)."""
+        self._port = port
+        self._large.reset()
+        self.release()
+
+    def hold(self) -> None:
+        """Keep the newest answer where it is until `release`; answers meanwhile must be short."""
+        self._parser = self._small
+
+    def release(self) -> None:
+        """Let the next answer take the place of one that was held."""
+        self._parser = self._large
 
     async def ask(
         self, message_type: int, data: bytes = b"", answer_bytes: int = 0, setting: bool = False
@@ -72,7 +91,7 @@ class Exchange:
         """Exchange a question or a setting; repeat it once when the line was at fault.
 
         Returns:
-            The answer's data, valid until the next exchange.
+            The answer's data, valid until the next exchange or, held, until the next long one.
         Raises:
             InstrumentError: no usable answer.
         """
@@ -125,7 +144,7 @@ class Exchange:
                     self._port.name,
                     message_type,
                     answer.error,
-                    ERRORS.get(answer.error, "unknown"),
+                    _meaning(answer.error),
                 ),
                 answer.error,
             )
@@ -186,6 +205,13 @@ class Exchange:
             "serial port %s went away (%s); plug the instrument in again"
             % (self._port.name, reason)
         )
+
+
+def _meaning(number: int) -> str:
+    """Return what an instrument means by an error number."""
+    lead = "\n%d " % number
+    at = _ERRORS.find(lead)
+    return _ERRORS[at + len(lead) :].split("\n", 1)[0] if at >= 0 else "unknown"
 
 
 def _left_ms(deadline_ms: int) -> int:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
@@ -18,6 +19,7 @@ from gateway.ingest.broker import access_list, configuration
 from gateway.settings import BrokerSettings, NodeListenerSettings
 from hardware import keys
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 NOW = dt.datetime.now(dt.UTC)
 HOST = "gateway.post1"
 DEADLINE_S = 30.0
@@ -245,3 +247,41 @@ def test_files_that_may_not_be_read_are_named(post, run_story):
     (post.node / "ca.der").mkdir()
     (line,) = run_story("tls_story.py", str(post.port), str(post.node), HOST)
     assert "keys/ca.der cannot be read" in line
+
+
+KEPT = """
+import sys
+root, good, other = sys.argv[1:]
+sys.path[:0] = [root, root + "/firmware"]
+from node import credentials
+from node.errors import CredentialsRefused
+first = credentials.load(good)
+print(credentials.load(good) is first)
+second = credentials.load(other)
+print(second is first, credentials.load(other) is second)
+with open(other + "/ca.der", "wb") as file:
+    file.write(b"0")
+try:
+    credentials.load(other)
+except CredentialsRefused as error:
+    print(error)
+print(credentials.load(good) is second)
+"""
+
+
+def test_unchanged_keys_are_read_into_memory_once(post, tmp_path, micropython_path):
+    """And changed ones again, without a restart."""
+    other = tmp_path / "other"
+    keys.make_post(other, "post2", (HOST,), ["lane1"], NOW)
+    folders = [post.node, other / "nodes" / "lane1"]
+    done = subprocess.run(
+        [micropython_path, "-c", KEPT, REPOSITORY, *folders],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["True", "False True"]
+    assert "keys/ca.der" in lines[2]
+    assert lines[3:] == ["False"]

@@ -178,3 +178,10 @@ def test_a_damaged_saved_config_leaves_the_settings_of_node_json(tmp_path, conte
         kept.load()
     assert str(path) in str(caught.value)
     assert kept.version == 0
+
+
+def test_buffers_fit_the_instrument_and_never_exceed_the_board():
+    budget = {"pixels_bytes_max": 4_136, "record_bytes_max": 4_448, "segment_bytes": 65_536}
+    fitted = settings.fit(budget, 1_024)
+    assert fitted == budget | {"pixels_bytes_max": 2_048, "record_bytes_max": 2_360}
+    assert settings.fit(budget, 4_096) == budget

@@ -303,7 +303,10 @@ def test_answers_without_checksum_are_used_and_marked(drive):
     [
         (
             {"PIXEL_COUNT": lambda k, tag, _d, _n: pack(k, tag, struct.pack("<I", 100_000))},
-            "InstrumentUnsuited instrument on PORT has 100000 pixels; this board takes 1 to 4096",
+            (
+                "InstrumentUnsuited instrument on PORT has 100000 pixels; this node takes 1 to "
+                "4096, see instrument.pixels_max in docs/node.md"
+            ),
         ),
         (
             {"PIXEL_COUNT": lambda k, tag, _d, _n: pack(k, tag, bytes(4))},

