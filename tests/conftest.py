@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import gateway  # noqa: F401 - before NumPy: it bounds the threads of BLAS
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 RAMAN_VARIABLE = "HARMATTAN_RAMAN"
 RAMAN_REMEDY = (

@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import io
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -284,9 +283,6 @@ def judge_all(
         for case in cases:
             yield judge_case(case, desk)
         return
-    # One thread each: matrix libraries that thread by themselves would fight over the cores.
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
     # Spawned, not forked: the bar's thread is running, and forked libraries keep their threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start, (folder, trials)) as pool:

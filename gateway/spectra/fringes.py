@@ -86,7 +86,8 @@ def find_fringes(signal: FloatArray, light: FloatArray) -> Fringes | None:
     most = CLIP * 1.4826 * np.median(np.abs(stretch), axis=1, keepdims=True)
     relative = np.clip(stretch, -most, most) / bright
     relative -= relative.mean(axis=1, keepdims=True)
-    amplitude = np.abs(relative @ _WAVES)
+    waves = relative @ _WAVES
+    amplitude = np.hypot(waves[:, :SCANNED_COUNT], waves[:, SCANNED_COUNT:])
     level = 2.0 * np.log(amplitude + 1e-12)
     near, far = _sums(level, NEAR_LINES), _sums(level, FAR_LINES)
     around = (far - near) / (2 * (FAR_LINES - NEAR_LINES))
@@ -107,12 +108,13 @@ def _sums(level: FloatArray, reach: int) -> FloatArray:
     return np.asarray(total[:, 2 * reach + 1 :] - total[:, : -2 * reach - 1], dtype=np.float64)
 
 
-def _waves(periods_cm1: FloatArray) -> np.ndarray[tuple[int, int], np.dtype[np.complex128]]:
-    """Tapered waves of unit amplitude, shape (stretch, periods)."""
+def _waves(periods_cm1: FloatArray) -> FloatArray:
+    """Tapered waves of unit amplitude, shape (stretch, 2 periods): cosines, then sines."""
     taper = np.hanning(STRETCH_POINTS)
     along = STEP_CM1 * np.arange(STRETCH_POINTS)
-    waves = np.exp(-2j * np.pi * along[:, None] / periods_cm1) * taper[:, None]
-    return np.asarray(2.0 / taper.sum() * waves, dtype=np.complex128)
+    phase = 2.0 * np.pi * along[:, None] / periods_cm1
+    waves = np.hstack([np.cos(phase), np.sin(phase)]) * taper[:, None]
+    return np.asarray(2.0 / taper.sum() * waves, dtype=np.float64)
 
 
 _PERIODS_CM1: Final = np.geomspace(*SCANNED_CM1, SCANNED_COUNT)
