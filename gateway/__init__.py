@@ -2,7 +2,7 @@
 
 import os
 
-# Before NumPy is imported. The matrices here are small: with more threads BLAS waits longer for them
-# than it computes: measured 38 ms a spectrum instead of 6 while the other core is busy.
+# Before NumPy is imported. The matrices here are small: more threads of BLAS wait for each other
+# longer than they compute, measured 38 ms a spectrum instead of 6 while the other core is busy.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
