@@ -19,7 +19,7 @@ DOMAIN = "harmattan"
 
 SIGNALS = (
     *("starting", "ready", "measuring", "stored", "published", "sent", "verdict", "fault"),
-    *("identify", "safe", "stopped", "alarm", "inconclusive", "clear", "drill"),
+    *("identify", "safe", "stopped", "drill", "alarm", "inconclusive", "clear"),
 )
 """Words a node says about itself; their msgids are these words."""
 
