@@ -19,6 +19,9 @@ from node.errors import PortBusy, PortMissing, PortRefused
 from node.shelf import exists
 from node.waiting import within_ms
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import BlockDevice, Call, Feeds, File, Report, TextIO, Utc, Wifi
+
 BUDGET = {
     "journal_bytes_max": 4_194_304,  # about 1500 spectra of 1024 pixels
     "segment_bytes": 65_536,  # one eviction costs at most 32 such spectra
@@ -61,7 +64,7 @@ class Port:
         stream: asyncio stream on it.
     """
 
-    def __init__(self, name: str, baud: int, file: object) -> None:
+    def __init__(self, name: str, baud: int, file: "File") -> None:
         self.name = name
         self.baud = baud
         self._file = file
@@ -84,12 +87,12 @@ class Board:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._signals = None
-        self._watchdog = None
+        self._signals: File | None = None
+        self._watchdog: Feeds | None = None
 
-    def flash_devices(self) -> "list[tuple]":
+    def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return the partitions that are there: journal.img, spare.img; none: a plain folder."""
-        found = []
+        found: list[tuple[str, BlockDevice]] = []
         for name in ("journal", "spare"):
             path = "%s/%s.img" % (self.folder, name)
             if exists(path):
@@ -130,10 +133,10 @@ class Board:
         """Return the supply voltage in millivolt; this one has no meter."""
         return None
 
-    def set_wall_time(self, _utc: tuple) -> None:
+    def set_wall_time(self, _utc: "Utc") -> None:
         """Leave the host's clock alone: it is set by others."""
 
-    def start_watchdog(self, watchdog_s: int, hung: object) -> None:
+    def start_watchdog(self, watchdog_s: int, hung: "Call") -> None:
         """Have the program ended when nobody feeds the watchdog for `watchdog_s`; 0: none."""
         if watchdog_s:
             from boards.alarm import AlarmClock  # noqa: PLC0415 - not at a desk: memory is short
@@ -153,7 +156,7 @@ class Board:
         """Blink so that somebody finds this node: a line in the log."""
         _tell("lamps %s" % ("on" if on else "off"), sys.stderr)
 
-    async def connect_network(self, _wifi: dict) -> None:
+    async def connect_network(self, _wifi: "Wifi") -> None:
         """Return when there is a network; the host has one."""
 
     def open_serial(self, name: str, baud: int) -> Port:
@@ -169,9 +172,9 @@ class Board:
             )
         descriptor = _open(name, _O_RDWR | _O_NOCTTY | _O_NONBLOCK, 0)
         if descriptor < 0:
-            raise _cannot_open(name, os.errno())
+            raise _cannot_open(name, os.errno())  # type: ignore[attr-defined]  # unix port
         if _flock(descriptor, _LOCK_EX_NB) < 0:
-            error = os.errno()
+            error = os.errno()  # type: ignore[attr-defined]  # unix port
             _close(descriptor)
             raise _cannot_open(name, _EBUSY if error == _EAGAIN else error)
         file = open(descriptor, "r+b")  # noqa: SIM115 - the Port closes it
@@ -193,7 +196,7 @@ class Board:
         """Write a line to the log: standard error."""
         _tell(line, sys.stderr)
 
-    async def button(self, report: object) -> bool:
+    async def button(self, report: "Report") -> bool:
         """Return when the button is pressed: any line on standard input.
 
         Args:
@@ -236,7 +239,7 @@ class Board:
         _sigprocmask(_SIG_UNBLOCK, mask, None)
 
 
-def _tell(line: str, file: object) -> None:
+def _tell(line: str, file: "TextIO") -> None:
     try:
         print(line, file=file)
     except OSError:
