@@ -21,9 +21,9 @@ if False:  # for the type checker: nothing of it is compiled
     from node.typed import Any, Bytes
 
 try:
-    from hashlib import md5
+    from hashlib import md5  # type: ignore[attr-defined,unused-ignore]
 except ImportError:  # rp2 and esp32
-    from drivers.obp.md5 import md5  # type: ignore[assignment]
+    from drivers.obp.md5 import md5  # type: ignore[assignment,unused-ignore]
 
 START = b"\xc1\xc0"
 FOOTER = b"\xc5\xc4\xc3\xc2"
