@@ -15,7 +15,7 @@ import network
 from node.errors import LinkLost, PortBusy, PortMissing
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import Budget, Call, Report, Utc, Wifi
+    from node.typed import Budget, Call, Callable, Report, Stream, Utc, Wifi
 
 WATCHDOG_MS = 8_000  # rp2 allows at most 8388 ms; erasing a flash block takes below 400 ms
 HUNG_MS = 6_000  # unfed for so long: two seconds are left to say what hangs
@@ -39,7 +39,7 @@ class Port:
         self.baud = baud
         self._board = board
         self._uart = uart
-        self.stream = asyncio.StreamReader(uart)
+        self.stream: Stream = asyncio.StreamReader(uart)  # type: ignore[assignment]
 
     def close(self) -> None:
         """Switch the UART off."""
@@ -60,9 +60,9 @@ class Board:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.open_ports: list[str] = []
-        self._watchdog = None
-        self._timer = None
-        self._hung = None
+        self._watchdog: machine.WDT | None = None
+        self._timer: machine.Timer  # since `start_watchdog`, as `_hung`
+        self._hung: Callable[[object], None]
         self._button = machine.Pin(self.BUTTON_PIN, machine.Pin.IN, machine.Pin.PULL_UP)
         self._lamps = {}
         for name, pin in self.LAMP_PINS.items():

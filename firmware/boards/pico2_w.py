@@ -9,6 +9,9 @@ import machine
 
 from boards import bare
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import BlockDevice, Budget
+
 _VOLT_PER_COUNT = 3.3 / 65_535
 _AT_27_C_V = 0.706  # RP2350 data sheet, temperature sensor
 _SLOPE_V_PER_C = 0.001_721
@@ -25,7 +28,7 @@ class Board(bare.Board):
     """Raspberry Pi Pico 2 W."""
 
     NAME = "pico2_w"
-    BUDGET = {
+    BUDGET: "Budget" = {
         # 500 spectra of 2048 pixels, of 2.5 MiB storage that programs (as .mpy) and settings share
         "journal_bytes_max": 2_228_224,
         "segment_bytes": 65_536,
@@ -37,7 +40,7 @@ class Board(bare.Board):
     BUTTON_PIN = 15
     LAMP_PINS = {"ready": 16, "measuring": 17, "fault": 18}
 
-    def flash_devices(self) -> "list[tuple]":
+    def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return none: MicroPython has mounted its storage already."""
         return []
 

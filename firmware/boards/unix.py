@@ -20,9 +20,9 @@ from node.shelf import exists
 from node.waiting import within_ms
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import BlockDevice, Call, Feeds, File, Report, TextIO, Utc, Wifi
+    from node.typed import BlockDevice, Budget, Call, Feeds, File, Report, Stream, TextIO, Utc, Wifi
 
-BUDGET = {
+BUDGET: "Budget" = {
     "journal_bytes_max": 4_194_304,  # about 1500 spectra of 1024 pixels
     "segment_bytes": 65_536,  # one eviction costs at most 32 such spectra
     "record_bytes_max": 8_448,  # 4096 pixels and 256 bytes of head
@@ -68,7 +68,7 @@ class Port:
         self.name = name
         self.baud = baud
         self._file = file
-        self.stream = asyncio.StreamReader(file)
+        self.stream: Stream = asyncio.StreamReader(file)  # type: ignore[assignment]
 
     def close(self) -> None:
         """Close it; the lock goes with the descriptor."""
