@@ -2,7 +2,7 @@
 
 1. Every case of the tuning side is identified once and screened under every set of the grids.
 2. A set of alarm thresholds is admissible when the one-sided 95 % upper bound of false alarms on
-   benign goods is at most 0.75 per 1,000 (what just keeps the promised 1 on one draw breaks it on
+   benign goods is at most 0.6 per 1,000 (what just keeps the promised 1 on one draw breaks it on
    the next), and at most 1 % of the cases alarm whose substance was
    left out of the library, and at most 1 % of the made-up lists that a measured spectrum is not on.
    A limit that no set keeps cannot be kept by thresholds: it is replaced by the least that any of
@@ -40,12 +40,15 @@ from gateway.screening.thresholds import RANGES, Record, Thresholds
 Entry = TypeVar("Entry")
 
 ALARM_GRID: dict[str, tuple[float, ...]] = {
-    "alarm_nats_min": (2.0, 2.5, 3.0, 3.5, 4.6, 5.8, 7.0),
+    "alarm_nats_min": (3.5, 4.6, 5.8, 7.0),
     "alarm_found_share_min": (0.5, 0.6, 0.7, 0.8),
     "alarm_share_min": (0.03, 0.05, 0.08),
-    "margin_nats": (2.0, 3.0, 4.5),
+    "margin_nats": (3.0, 4.5),
 }
-"""Loosest value first in each row."""
+"""Loosest value first in each row. The loosest are not left to the tuning side, whose goods are in
+the tables or made of random bands: goods that are in no table and made of the same groups as listed
+substances raised an alarm in 21 of 6,000 cases with 2 and 2 nats, in 11 of 10,000 with 3.5 and 4.5
+(docs/evaluation.md), while the tuning side saw no difference."""
 
 CLEAR_GRID: dict[str, tuple[float, ...]] = {
     "possible_nats_min": (0.0, 1.0, 2.0),
@@ -79,7 +82,7 @@ EFFORT = Effort(
     key=40, side=16, look_alike=20, goods=12, mixtures=2500, unknowns=2500, left_out=2,
     listed_degraded=4,
 )  # fmt: skip
-"""Fewer listed goods and more benign ones than in a report: 3 of 14,260 keep the bound."""
+"""Fewer listed goods and more benign ones than in a report: 4 of 17,004 keep the bound."""
 
 CRITERION = (
     "highest mean detection over the strata; false alarms on benign goods at most "

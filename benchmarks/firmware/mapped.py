@@ -57,9 +57,9 @@ def _count() -> None:
 
     show = unix.Board.signal
 
-    def signal(board: object, name: str, line: str, word: str) -> None:
-        show(board, name, line, word)
-        if name == "sent":
+    def signal(board: object, lamp: str, line: str, word: str) -> None:
+        show(board, lamp, line, word)
+        if line.split(" ")[1] == "sent":
             count.tell()
 
     unix.Board.signal = signal

@@ -10,17 +10,16 @@ import gc
 import os
 import struct
 import sys
-import termios
 
 import ffi
 
+from boards.tty import Port, open_port
 from node import limits
-from node.errors import PortBusy, PortMissing, PortRefused
 from node.shelf import exists
 from node.waiting import within_ms
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import BlockDevice, Budget, Call, Feeds, File, Report, Stream, TextIO, Utc, Wifi
+    from node.typed import BlockDevice, Budget, Call, Feeds, File, Report, TextIO, Utc, Wifi
 
 BUDGET: "Budget" = {
     "journal_bytes_max": 4_194_304,  # about 1500 spectra of 1024 pixels
@@ -37,13 +36,8 @@ SIZES = {
 
 RESET_STATUS = 3  # exit status of a program that wants to be started again
 
-_ENOENT, _EACCES, _EBUSY, _ENODEV, _ENXIO = 2, 13, 16, 19, 6
-_EAGAIN = 11 if sys.platform == "linux" else 35
 _ON_LINUX = sys.platform == "linux"
-_O_RDWR = 0x2
-_O_NOCTTY = 0x100 if _ON_LINUX else 0x20000
-_O_NONBLOCK = 0x800 if _ON_LINUX else 0x4
-_LOCK_EX_NB = 2 | 4
+_O_NONBLOCK = 0x800
 _SIG_BLOCK, _SIG_UNBLOCK = 0, 1
 _SIGINT, _SIGTERM = 2, 15
 _SIGSET_BYTES = 128
@@ -51,28 +45,8 @@ _SIGSET_BYTES = 128
 _libc = ffi.open(None)
 _open = _libc.func("i", "open", "sii")
 _close = _libc.func("i", "close", "i")
-_flock = _libc.func("i", "flock", "ii")
 _fsync = _libc.func("i", "fsync", "i")
 _sigprocmask = _libc.func("i", "sigprocmask", "ipp")
-
-
-class Port:
-    """An open serial port.
-
-    Attributes:
-        name, baud: as opened.
-        stream: asyncio stream on it.
-    """
-
-    def __init__(self, name: str, baud: int, file: "File") -> None:
-        self.name = name
-        self.baud = baud
-        self._file = file
-        self.stream: Stream = asyncio.StreamReader(file)  # type: ignore[assignment]
-
-    def close(self) -> None:
-        """Close it; the lock goes with the descriptor."""
-        self._file.close()
 
 
 class Board:
@@ -165,28 +139,7 @@ class Board:
         Raises:
             PortMissing, PortBusy, PortRefused: with the port and the remedy.
         """
-        speed = getattr(termios, "B%d" % baud, None)
-        if speed is None:
-            raise PortRefused(
-                "baud rate %d of port %s is not supported; use 9600 or 115200" % (baud, name)
-            )
-        descriptor = _open(name, _O_RDWR | _O_NOCTTY | _O_NONBLOCK, 0)
-        if descriptor < 0:
-            raise _cannot_open(name, os.errno())  # type: ignore[attr-defined]  # unix port
-        if _flock(descriptor, _LOCK_EX_NB) < 0:
-            error = os.errno()  # type: ignore[attr-defined]  # unix port
-            _close(descriptor)
-            raise _cannot_open(name, _EBUSY if error == _EAGAIN else error)
-        file = open(descriptor, "r+b")  # noqa: SIM115 - the Port closes it
-        try:
-            termios.setraw(descriptor)
-            attributes = termios.tcgetattr(descriptor)
-            attributes[4] = attributes[5] = speed
-            termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
-        except OSError:
-            file.close()
-            raise PortRefused("%s is not a serial port; set instrument.port in node.json" % name)
-        return Port(name, baud, file)
+        return open_port(name, baud)
 
     def signal(self, _lamp: str, line: str, _word: str) -> None:
         """Give a signal to whoever watches: a line on standard output."""
@@ -244,16 +197,3 @@ def _tell(line: str, file: "TextIO") -> None:
         print(line, file=file)
     except OSError:
         return  # nobody listens any more: the node works on
-
-
-def _cannot_open(name: str, error: int) -> Exception:
-    if error in (_ENOENT, _ENODEV, _ENXIO):
-        return PortMissing(
-            "serial port %s does not exist; plug the instrument in or set instrument.port in "
-            "node.json" % name
-        )
-    if error == _EBUSY:
-        return PortBusy("serial port %s is in use; close the other program" % name)
-    if error == _EACCES:
-        return PortRefused("no permission for serial port %s; join its group (dialout)" % name)
-    return PortRefused("serial port %s cannot be opened: error %d" % (name, error))

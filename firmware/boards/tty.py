@@ -1,0 +1,88 @@
+"""Serial ports of a host: device files, raw and locked, through libc."""
+
+import asyncio
+import os
+import sys
+import termios
+
+import ffi
+
+from node.errors import PortBusy, PortMissing, PortRefused
+
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import File, Stream
+
+_ENOENT, _EACCES, _EBUSY, _ENODEV, _ENXIO = 2, 13, 16, 19, 6
+_EAGAIN = 11 if sys.platform == "linux" else 35
+_ON_LINUX = sys.platform == "linux"
+_O_RDWR = 0x2
+_O_NOCTTY = 0x100 if _ON_LINUX else 0x20000
+_O_NONBLOCK = 0x800 if _ON_LINUX else 0x4
+_LOCK_EX_NB = 2 | 4
+
+_libc = ffi.open(None)
+_open = _libc.func("i", "open", "sii")
+_close = _libc.func("i", "close", "i")
+_flock = _libc.func("i", "flock", "ii")
+
+
+class Port:
+    """An open serial port.
+
+    Attributes:
+        name, baud: as opened.
+        stream: asyncio stream on it.
+    """
+
+    def __init__(self, name: str, baud: int, file: "File") -> None:
+        self.name = name
+        self.baud = baud
+        self._file = file
+        self.stream: Stream = asyncio.StreamReader(file)  # type: ignore[assignment]
+
+    def close(self) -> None:
+        """Close it; the lock goes with the descriptor."""
+        self._file.close()
+
+
+def open_port(name: str, baud: int) -> Port:
+    """Open and lock a serial port, raw, 8N1, non-blocking.
+
+    Raises:
+        PortMissing, PortBusy, PortRefused: with the port and the remedy.
+    """
+    speed = getattr(termios, "B%d" % baud, None)
+    if speed is None:
+        raise PortRefused(
+            "baud rate %d of port %s is not supported; use 9600 or 115200" % (baud, name)
+        )
+    descriptor = _open(name, _O_RDWR | _O_NOCTTY | _O_NONBLOCK, 0)
+    if descriptor < 0:
+        raise _cannot_open(name, os.errno())  # type: ignore[attr-defined]  # unix port
+    if _flock(descriptor, _LOCK_EX_NB) < 0:
+        error = os.errno()  # type: ignore[attr-defined]  # unix port
+        _close(descriptor)
+        raise _cannot_open(name, _EBUSY if error == _EAGAIN else error)
+    file = open(descriptor, "r+b")  # noqa: SIM115 - the Port closes it
+    try:
+        termios.setraw(descriptor)
+        attributes = termios.tcgetattr(descriptor)
+        attributes[4] = attributes[5] = speed
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+    except OSError:
+        file.close()
+        raise PortRefused("%s is not a serial port; set instrument.port in node.json" % name)
+    return Port(name, baud, file)
+
+
+def _cannot_open(name: str, error: int) -> Exception:
+    if error in (_ENOENT, _ENODEV, _ENXIO):
+        return PortMissing(
+            "serial port %s does not exist; plug the instrument in or set instrument.port in "
+            "node.json" % name
+        )
+    if error == _EBUSY:
+        return PortBusy("serial port %s is in use; close the other program" % name)
+    if error == _EACCES:
+        return PortRefused("no permission for serial port %s; join its group (dialout)" % name)
+    return PortRefused("serial port %s cannot be opened: error %d" % (name, error))
