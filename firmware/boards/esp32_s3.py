@@ -12,7 +12,7 @@ from boards import bare
 from node.errors import FlashRefused
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import BlockDevice, Budget
+    from node.typed import BlockDevice
 
 SIZES = {
     "architecture": "xtensawin",
@@ -26,7 +26,7 @@ class Board(bare.Board):
     """ESP32-S3."""
 
     NAME = "esp32_s3"
-    BUDGET: "Budget" = {
+    BUDGET = {
         "journal_bytes_max": 3_600_000,  # of 4 MiB: littlefs needs room to copy and to spread wear
         "segment_bytes": 131_072,  # one eviction costs at most 31 spectra of 2048 pixels
         "record_bytes_max": 4_448,  # 2068 pixels and 256 bytes of head

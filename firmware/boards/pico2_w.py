@@ -10,7 +10,7 @@ import machine
 from boards import bare
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import BlockDevice, Budget
+    from node.typed import BlockDevice
 
 _VOLT_PER_COUNT = 3.3 / 65_535
 _AT_27_C_V = 0.706  # RP2350 data sheet, temperature sensor
@@ -28,7 +28,7 @@ class Board(bare.Board):
     """Raspberry Pi Pico 2 W."""
 
     NAME = "pico2_w"
-    BUDGET: "Budget" = {
+    BUDGET = {
         # 500 spectra of 2048 pixels, of 2.5 MiB storage that programs (as .mpy) and settings share
         "journal_bytes_max": 2_228_224,
         "segment_bytes": 65_536,
