@@ -32,7 +32,7 @@ def load_board(name: str, folder: str) -> "Board":
         SettingsError: there is no such board.
     """
     try:
-        return __import__("boards.%s" % name, None, None, ("Board",)).Board(folder)
+        return __import__("boards.%s" % name, None, None, ("Board",)).Board(folder)  # type: ignore[no-any-return]  # by name
     except ImportError:
         raise SettingsError("node.json: board is %r; use unix, esp32_s3 or pico2_w" % name)
 

@@ -39,7 +39,7 @@ class Port:
         self.baud = baud
         self._board = board
         self._uart = uart
-        self.stream: Stream = asyncio.StreamReader(uart)  # type: ignore[assignment]
+        self.stream: Stream = asyncio.StreamReader(uart)  # type: ignore[assignment]  # it writes, too
 
     def close(self) -> None:
         """Switch the UART off."""

@@ -52,4 +52,4 @@ class Board(bare.Board):
 
     def temperature_mc(self) -> int:
         """Return the chip's temperature in 1e-3 degree Celsius."""
-        return esp32.mcu_temperature() * 1000  # type: ignore[attr-defined]  # not on the first ESP32
+        return esp32.mcu_temperature() * 1000  # type: ignore[attr-defined,no-any-return]  # not on the first ESP32

@@ -38,7 +38,7 @@ class Port:
         self.name = name
         self.baud = baud
         self._file = file
-        self.stream: Stream = asyncio.StreamReader(file)  # type: ignore[assignment]
+        self.stream: Stream = asyncio.StreamReader(file)  # type: ignore[assignment]  # it writes, too
 
     def close(self) -> None:
         """Close it; the lock goes with the descriptor."""

@@ -179,7 +179,7 @@ class Acquire:
             self._finish(OUTCOME_DONE, "seq=%d" % seq)
         else:
             self._finish(OUTCOME_FAILED, LaserBar.TEXT)
-            self._node.signals.show("ready", ("instrument", self.instrument.serial))  # type: ignore[union-attr]
+            self._node.signals.show("ready", ("instrument", self.instrument.serial))  # type: ignore[union-attr]  # identified
 
     def _is_barred(self, role: int) -> bool:
         return self.bar.is_set and role != ROLE_DARK
@@ -218,7 +218,7 @@ class Acquire:
                 now_ms = node.clock.uptime_ms()
                 self.upkeep.laser(now_ms - begun_ms, now_ms)
         self.report(0)
-        full_scale_counts = self.instrument.full_scale_counts  # type: ignore[union-attr]
+        full_scale_counts = self.instrument.full_scale_counts  # type: ignore[union-attr]  # identified
         flags = FLAG_UNVERIFIED if driver.unverified else 0
         if is_saturated(driver.pixels, full_scale_counts):
             flags |= FLAG_SATURATED

@@ -44,7 +44,7 @@ class Credentials:
     def __init__(self, ca: bytes, certificate: bytes, key: bytes) -> None:
         self._has_certificate = bool(certificate)
         self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        self._context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
+        self._context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # not in the stub
         try:
             self._context.load_verify_locations(ca)
         except (ValueError, OSError) as error:
@@ -120,7 +120,7 @@ def load(folder: str) -> Credentials:
         gc.collect()
         _kept[1] = Credentials(ca, certificate, key)
         _kept[0] = digest
-    return _kept[1]
+    return _kept[1]  # type: ignore[no-any-return]
 
 
 def _read(path: str) -> bytes:

@@ -131,7 +131,7 @@ class Flash:
                 continue
             blocks = CountedBlocks(device, self._read_wear(name))
             try:
-                os.mount(os.VfsLfs2(blocks), self.path)  # type: ignore[attr-defined]
+                os.mount(os.VfsLfs2(blocks), self.path)  # type: ignore[attr-defined]  # the stub has it in vfs
             except OSError as error:
                 self._quarantine(name, "it cannot be mounted: %s" % error)
                 continue

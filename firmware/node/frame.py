@@ -53,7 +53,7 @@ _pack_into = struct.pack_into
 UNUSUAL = (TypeError, ValueError, OverflowError, getattr(struct, "error", TypeError))
 
 
-@micropython.viper  # type: ignore[untyped-decorator,unused-ignore]
+@micropython.viper  # type: ignore[untyped-decorator,unused-ignore]  # untyped on unix
 # One function, because a call would cost as much as a field.
 def _write_header(work: object, plan: object, nils: int, pixel_bytes: int) -> int:  # noqa: C901, PLR0912, PLR0915
     """Write the header from the cells of `work` behind them; return its bytes, 0: out of range."""
@@ -125,7 +125,7 @@ def _write_header(work: object, plan: object, nils: int, pixel_bytes: int) -> in
     return at + 3 - 128
 
 
-@micropython.viper  # type: ignore[untyped-decorator,unused-ignore]
+@micropython.viper  # type: ignore[untyped-decorator,unused-ignore]  # untyped on unix
 def _place(buffer: object, end: int, work: object, count: int) -> int:
     """Copy the header so that it ends at `end`; return where it begins."""
     to, source = ptr8(buffer), ptr8(work)
@@ -204,4 +204,4 @@ def pack_reading(reading: "Reading", buffer: bytearray) -> int:
         if _pixels[0] != count:
             _pixels[0], _pixels[1] = count, "%ds" % count
         _pack_into(_pixels[1], buffer, PIXELS_AT, pixels)  # memcpy, whatever their addresses
-    return _place(buffer, PIXELS_AT, _work, size)
+    return _place(buffer, PIXELS_AT, _work, size)  # type: ignore[no-any-return,unused-ignore]

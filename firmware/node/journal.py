@@ -193,7 +193,7 @@ class Journal(Kept):
         lost = tuple(self.evicted_by_rank[1:]) + (self.damaged_count,)
         return (
             "journal %s: records %d to %d, %d bytes in %d segments; evicted %d spectra, %d scans, "
-            "%d of alarms; %d damaged" % (held + (len(self.segments),) + lost)  # type: ignore[str-format]
+            "%d of alarms; %d damaged" % (held + (len(self.segments),) + lost)  # type: ignore[str-format]  # text first
         )
 
     def _refused(self, error: OSError) -> FlashRefused:

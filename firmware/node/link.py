@@ -96,7 +96,7 @@ class Link:
         if self._credentials is not None:
             self._secured = self._credentials.wrap(self._socket, self._server_name)
             wait_ms = limits.HANDSHAKE_MS_MAX
-        self._stream = asyncio.StreamReader(self._secured or self._socket)  # type: ignore[assignment]
+        self._stream = asyncio.StreamReader(self._secured or self._socket)  # type: ignore[assignment]  # it writes, too
         await self.send(connect, wait_ms=wait_ms)
         self._heard_ms = time.ticks_ms()
         packet = await self.receive(time.ticks_add(self._heard_ms, limits.CONNECT_MS_MAX))

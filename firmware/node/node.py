@@ -62,7 +62,7 @@ class Node:
         self._transfer_ms = 2 * board.BUDGET["pixels_bytes_max"] * _BAUD_BITS * 1000
         self._transfer_ms //= instrument["baud"]
         driver = None if self.is_safe else self._load_driver(instrument)
-        self.acquire = Acquire(self, driver, instrument["excitation_pm"], instrument["laser_mw"])  # type: ignore[arg-type]
+        self.acquire = Acquire(self, driver, instrument["excitation_pm"], instrument["laser_mw"])  # type: ignore[arg-type]  # unused when safe
         self.reporter = Reporter(self, self.acquire, self.supervisor, instrument, FIRMWARE)
         self.commands = Commands(self.clock, self._reply, board.folder + "/commands", board.log)
         self.actions = Actions(self, ring)
@@ -243,7 +243,7 @@ def load_driver(name: str) -> "typed.MakeDriver":
         SettingsError: there is no such family.
     """
     try:
-        return __import__("drivers.%s.driver" % name, None, None, ("Driver",)).Driver
+        return __import__("drivers.%s.driver" % name, None, None, ("Driver",)).Driver  # type: ignore[no-any-return]  # by name
     except ImportError as error:
         if "drivers.%s" % name not in str(error):
             raise  # the family is there, and something it needs is not

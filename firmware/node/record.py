@@ -68,7 +68,7 @@ def pack_frame(message: "Message", buffer: bytearray) -> "tuple[int, int]":
         except frame.UNUSUAL:
             begin = 0  # the message itself says what is wrong with it
         if begin:
-            return begin, frame.PIXELS_AT + len(message.pixels_u16le)  # type: ignore[attr-defined]
+            return begin, frame.PIXELS_AT + len(message.pixels_u16le)  # type: ignore[attr-defined]  # by KIND
     return RECORD_BYTES, message.pack_into(buffer, RECORD_BYTES)
 
 

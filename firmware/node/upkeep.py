@@ -111,7 +111,7 @@ class Upkeep:
         for serial, record in self._records.items():
             if serial != self._serial:
                 lines.append((serial, record))
-        lines.append((self._serial, self._records[self._serial]))  # type: ignore[arg-type, index]
+        lines.append((self._serial, self._records[self._serial]))  # type: ignore[arg-type,index]  # in use
         text = "".join(["%d %d %s\n" % (r[_LASER_MS] // 1000, r[_STANDARD_S], s) for s, r in lines])
         try:
             append(self._path + NEW_SUFFIX, text.encode(), "wb")

@@ -198,7 +198,7 @@ class Driver:
             else:
                 return
         if strict:
-            raise LaserUncertain("laser may be on: %s; use the key switch" % failure)  # type: ignore[possibly-undefined]
+            raise LaserUncertain("laser may be on: %s; use the key switch" % failure)  # type: ignore[possibly-undefined]  # one attempt at least
 
     async def laser_off(self) -> None:
         """Switch the laser off, whatever it is.

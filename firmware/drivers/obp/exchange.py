@@ -141,7 +141,7 @@ class Exchange:
             if answer.error != DEFERRED:
                 break
             deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
-        if answer.error or answer.flags & frames.NACK:  # type: ignore[possibly-undefined]
+        if answer.error or answer.flags & frames.NACK:  # type: ignore[possibly-undefined]  # DEFERRALS_MAX > 0
             raise InstrumentRefused(
                 "instrument on %s refuses message 0x%08x: error %d, %s"
                 % (

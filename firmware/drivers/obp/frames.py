@@ -21,9 +21,9 @@ if False:  # for the type checker: nothing of it is compiled
     from node.typed import Any, Bytes
 
 try:
-    from hashlib import md5  # type: ignore[attr-defined,unused-ignore]
+    from hashlib import md5  # type: ignore[attr-defined,unused-ignore]  # rp2 has none
 except ImportError:  # rp2 and esp32
-    from drivers.obp.md5 import md5  # type: ignore[assignment,unused-ignore]
+    from drivers.obp.md5 import md5  # type: ignore[assignment,unused-ignore]  # does the same
 
 START = b"\xc1\xc0"
 FOOTER = b"\xc5\xc4\xc3\xc2"
@@ -174,7 +174,7 @@ class Parser:
             or not TAIL_BYTES <= remaining <= self._payload_bytes_max + TAIL_BYTES
         ):
             return 0
-        return HEADER_BYTES + remaining
+        return HEADER_BYTES + remaining  # type: ignore[no-any-return]  # of struct
 
     def _cut(self, fields: "tuple[Any, ...]", length: int) -> "Frame | None":
         """Return the frame of `length` bytes at the start, None when it is not sound."""
