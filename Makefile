@@ -38,7 +38,7 @@ tools: ## fetch the real mosquitto and micropython into .tools
 	@$(SETUP) tools
 	@$(SETUP) --check tools
 
-.venv/ready: pyproject.toml requirements-dev.txt $(wildcard .ci/*.py .ci/provision/*.py)
+.venv/ready: pyproject.toml requirements-dev.txt requirements-stubs.txt $(wildcard .ci/*.py .ci/provision/*.py)
 	@$(SETUP) environment
 
 .tools/ready: $(wildcard .ci/*.py .ci/provision/*.py)
@@ -58,7 +58,7 @@ run: $(READY) ## run one post in the foreground (SETTINGS=FILE; default .run/pos
 test: $(READY) ## run the tests on all cores (ARGS="-k journal -x" goes to pytest)
 	@$(VENV)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
-check: .venv/ready ## ruff, mypy --strict, import contracts, spelling; runs them all, fails if one does
+check: .venv/ready ## ruff, mypy --strict (firmware: MicroPython's stubs), import contracts, spelling; runs them all, fails if one does
 	@$(MAKE) --no-print-directory --keep-going $(CHECKS)
 
 check-style:
@@ -69,6 +69,7 @@ check-format:
 
 check-types:
 	@echo "== mypy --strict" && $(VENV)/mypy $(CHECKED)
+	@$(VENV)/python -m hardware.typed
 
 check-imports:
 	@echo "== import contracts" && $(VENV)/lint-imports --no-logo

@@ -10,6 +10,9 @@ import gc
 import sys
 import time
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Board, Boot, Given
+
 # Collect after a thirty-second of the heap, from the first import on: what lives long then lies
 # close together and leaves room in one piece for the large buffers. A large heap takes long to
 # sweep, and has no need of it so often.
@@ -22,19 +25,19 @@ from node import boots, limits, supervisor  # noqa: E402 - the path comes first
 from node.errors import NodeError, SettingsError  # noqa: E402
 
 
-def load_board(name: str, folder: str) -> object:
+def load_board(name: str, folder: str) -> "Board":
     """Return the Board of module `boards.NAME`.
 
     Raises:
         SettingsError: there is no such board.
     """
     try:
-        return __import__("boards.%s" % name, None, None, ("Board",)).Board(folder)
+        return __import__("boards.%s" % name, None, None, ("Board",)).Board(folder)  # type: ignore[no-any-return]  # by name
     except ImportError:
         raise SettingsError("node.json: board is %r; use unix, esp32_s3 or pico2_w" % name)
 
 
-def run(board: object, given: dict, boot: object) -> int:
+def run(board: "Board", given: "Given", boot: "Boot") -> int:
     """Run the node; return the exit status."""
     boot.begin("program")
     board.start_watchdog(given["watchdog_s"], boot.starved)
@@ -55,7 +58,7 @@ def run(board: object, given: dict, boot: object) -> int:
     return 0
 
 
-def prepare(folder: str) -> "tuple[dict, object]":
+def prepare(folder: str) -> "tuple[Given, Board]":
     """Return the settings in `folder` and its board; what reads settings is needed only here.
 
     Raises:

@@ -2,7 +2,8 @@
 
 uv does it when it is on PATH, else venv and pip. Wheels only, every one checked against its hash:
 no compiler is needed and nothing unpinned is fetched. `.venv/building` marks work that was begun;
-where it is found, the folder is of unknown content and made anew.
+where it is found, the folder is of unknown content and made anew. `.venv/stubs` holds what
+requirements-stubs.txt locks, each package in a folder of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ INSTALL_S_MAX = 900.0  # about 100 MB of wheels; ten minutes at 1.5 Mbit/s
 SHORT_S_MAX = 120.0  # what needs no network
 NETWORK = "check the network and the package index set for pip or uv, then run make again"
 WHEELS_ONLY = ("--require-hashes", "--only-binary", ":all:")
+STUBS = "requirements-stubs.txt"
 KEPT = {"pip", "harmattan"}  # what no lock names and belongs here all the same
 # Certificates of the system, as pip uses them, so that uv works behind the same gateways.
 UV = {"UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1", "UV_LINK_MODE": "copy"}
@@ -41,6 +43,7 @@ def ensure_environment(root: Path) -> None:
     venv = root / ".venv"
     stamp = {
         "lock": files.digest(root / "requirements-dev.txt"),
+        "stubs": files.digest(root / STUBS) if (root / STUBS).exists() else "",
         "project": files.digest(root / "pyproject.toml"),
         "folder": str(root),
     }
@@ -56,6 +59,8 @@ def ensure_environment(root: Path) -> None:
         shutil.rmtree(venv)
     if not usable or found.get("lock") != stamp["lock"]:
         _install_lock(root, venv)
+    if not usable or found.get("stubs", "") != stamp["stubs"]:
+        _install_stubs(root, venv)
     _install_project(root, venv)
     (venv / "building").unlink(missing_ok=True)
     files.write_stamp(venv / "ready", stamp)
@@ -176,6 +181,49 @@ def _remove_others(root: Path, venv: Path) -> None:
             seconds_max=SHORT_S_MAX,
             env=PIP,
         )
+
+
+def _install_stubs(root: Path, venv: Path) -> None:
+    """Unpack each package of stubs apart from the others: their modules have the same names."""
+    folder = venv / "stubs"
+    shutil.rmtree(folder, ignore_errors=True)
+    text = (root / STUBS).read_text(encoding="utf-8") if (root / STUBS).exists() else ""
+    whole = re.findall(r"(?m)^[A-Za-z0-9._-]+==(?:.*\\\n)*.*$", text)
+    if not whole:
+        return
+    folder.mkdir()
+    with step(f"unpacking {len(whole)} packages of MicroPython's type stubs"):
+        for entry in whole:
+            name = _canonical(entry.split("==")[0])
+            name = name.removeprefix("micropython-").removesuffix("-stubs")
+            lock = folder / f"{name}.txt"
+            lock.write_text(entry + "\n", encoding="utf-8")
+            how: list[str | Path] = [
+                "--quiet",
+                "--no-deps",
+                *WHEELS_ONLY,
+                "--target",
+                folder / name,
+                "-r",
+                lock,
+            ]
+            _install_apart(root, venv, how)
+
+
+def _install_apart(root: Path, venv: Path, how: list[str | Path]) -> None:
+    """Install outside of the environment proper: with uv, and where it does not manage with pip."""
+    uv, python = shutil.which("uv"), venv / "bin/python"
+    if uv is not None:
+        command = [uv, "pip", "install", "--python", python, *how]
+        try:
+            run(command, remedy=NETWORK, seconds_max=INSTALL_S_MAX, env=UV)
+        except SetupError as error:
+            say(f"  uv did not manage ({error}); going on with pip")
+        else:
+            return
+    _ensure_pip(root, venv)
+    command = [python, "-m", "pip", "install", *how]
+    run(command, remedy=NETWORK, seconds_max=INSTALL_S_MAX, env=PIP)
 
 
 def _install_project(root: Path, venv: Path) -> None:

@@ -3,6 +3,9 @@
 import ffi
 import micropython
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Call
+
 _SIGALRM = 14
 _DEFAULT = 0
 
@@ -22,7 +25,7 @@ class AlarmClock:
         hung: function without arguments.
     """
 
-    def __init__(self, watchdog_s: int, hung: object) -> None:
+    def __init__(self, watchdog_s: int, hung: "Call") -> None:
         alarm, signal, schedule = _alarm, _signal_plain, micropython.schedule
 
         def tell(_: object) -> None:

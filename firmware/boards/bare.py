@@ -14,6 +14,9 @@ import network
 
 from node.errors import LinkLost, PortBusy, PortMissing
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Budget, Call, Callable, Report, Stream, Utc, Wifi
+
 WATCHDOG_MS = 8_000  # rp2 allows at most 8388 ms; erasing a flash block takes below 400 ms
 HUNG_MS = 6_000  # unfed for so long: two seconds are left to say what hangs
 WIFI_MS_MAX = 20_000  # association and DHCP; then the link task waits and tries again
@@ -31,12 +34,12 @@ class Port:
         stream: asyncio stream on it.
     """
 
-    def __init__(self, board: "Board", name: str, baud: int, uart: object) -> None:
+    def __init__(self, board: "Board", name: str, baud: int, uart: machine.UART) -> None:
         self.name = name
         self.baud = baud
         self._board = board
         self._uart = uart
-        self.stream = asyncio.StreamReader(uart)
+        self.stream: Stream = asyncio.StreamReader(uart)  # type: ignore[assignment]  # it writes, too
 
     def close(self) -> None:
         """Switch the UART off."""
@@ -48,18 +51,18 @@ class Board:
     """A microcontroller as a board; see boards/README.md for the interface."""
 
     NAME = ""
-    BUDGET: dict = {}
-    UARTS: dict = {}  # name: (number, tx pin, rx pin)
+    BUDGET: "Budget"
+    UARTS: "dict[str, tuple[int, int, int]]" = {}  # name: (number, tx pin, rx pin)
     BUTTON_PIN = 0  # to ground when pressed
     TIMER = 0  # number of a free timer
-    LAMP_PINS: dict = {}  # signal name: pin, lit while it is the newest signal
+    LAMP_PINS: "dict[str, int]" = {}  # signal name: pin, lit while it is the newest signal
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.open_ports: list[str] = []
-        self._watchdog = None
-        self._timer = None
-        self._hung = None
+        self._watchdog: machine.WDT | None = None
+        self._timer: machine.Timer  # since `start_watchdog`, as `_hung`
+        self._hung: Callable[[object], None]
         self._button = machine.Pin(self.BUTTON_PIN, machine.Pin.IN, machine.Pin.PULL_UP)
         self._lamps = {}
         for name, pin in self.LAMP_PINS.items():
@@ -88,11 +91,11 @@ class Board:
         """Return None: no divider to the supply is wired on these boards."""
         return None
 
-    def set_wall_time(self, utc: tuple) -> None:
+    def set_wall_time(self, utc: "Utc") -> None:
         """Set the chip's clock, by which TLS judges certificates: year ... weekday ... second."""
         machine.RTC().datetime(utc + (0,))
 
-    def start_watchdog(self, _watchdog_s: int, hung: object) -> None:
+    def start_watchdog(self, _watchdog_s: int, hung: "Call") -> None:
         """Have the board reset when nobody feeds the watchdog for WATCHDOG_MS.
 
         Shortly before, `hung` is called within whatever runs, if that is Python code at all.
@@ -116,7 +119,7 @@ class Board:
         for lamp in self._lamps.values():
             lamp.value(on)
 
-    async def connect_network(self, wifi: dict) -> None:
+    async def connect_network(self, wifi: "Wifi") -> None:
         """Return when the board is in its Wi-Fi network.
 
         Raises:
@@ -168,7 +171,7 @@ class Board:
         """Write a line to the console."""
         print(line)
 
-    async def button(self, report: object) -> bool:
+    async def button(self, report: "Report") -> bool:
         """Return when the button was pressed and let go, or held for BUTTON_HOLD_MS.
 
         Args:

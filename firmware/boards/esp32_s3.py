@@ -11,6 +11,9 @@ import esp32
 from boards import bare
 from node.errors import FlashRefused
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import BlockDevice
+
 SIZES = {
     "architecture": "xtensawin",
     "module_bytes_max": 6_144,  # of .mpy; loaded in one piece where the board has no ROMFS
@@ -33,7 +36,7 @@ class Board(bare.Board):
     BUTTON_PIN = 4
     LAMP_PINS = {"ready": 5, "measuring": 6, "fault": 7}
 
-    def flash_devices(self) -> "list[tuple]":
+    def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return the data partitions `journal` and `spare`.
 
         Raises:
@@ -49,4 +52,4 @@ class Board(bare.Board):
 
     def temperature_mc(self) -> int:
         """Return the chip's temperature in 1e-3 degree Celsius."""
-        return esp32.mcu_temperature() * 1000
+        return esp32.mcu_temperature() * 1000  # type: ignore[attr-defined,no-any-return]  # not on the first ESP32

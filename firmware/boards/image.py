@@ -2,6 +2,9 @@
 
 import os
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Bytes, Scratch
+
 _READY, _SYNC, _COUNT, _SIZE, _ERASE = 1, 3, 4, 5, 6
 BLOCK_BYTES = 4096  # as the boards' flash
 _ERASED = b"\xff" * BLOCK_BYTES
@@ -18,12 +21,12 @@ class ImageBlocks:
         self._file = open(path, "r+b")  # noqa: SIM115 - open for as long as it is mounted
         self._blocks = os.stat(path)[6] // BLOCK_BYTES
 
-    def readblocks(self, block: int, buffer: object, offset: int = 0) -> None:
+    def readblocks(self, block: int, buffer: "Scratch", offset: int = 0) -> None:
         """Fill `buffer`."""
         self._file.seek(block * BLOCK_BYTES + offset)
         self._file.readinto(buffer)
 
-    def writeblocks(self, block: int, buffer: object, offset: int = 0) -> None:
+    def writeblocks(self, block: int, buffer: "Bytes", offset: int = 0) -> None:
         """Write `buffer`."""
         self._file.seek(block * BLOCK_BYTES + offset)
         self._file.write(buffer)

@@ -9,6 +9,9 @@ import machine
 
 from boards import bare
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import BlockDevice
+
 _VOLT_PER_COUNT = 3.3 / 65_535
 _AT_27_C_V = 0.706  # RP2350 data sheet, temperature sensor
 _SLOPE_V_PER_C = 0.001_721
@@ -37,7 +40,7 @@ class Board(bare.Board):
     BUTTON_PIN = 15
     LAMP_PINS = {"ready": 16, "measuring": 17, "fault": 18}
 
-    def flash_devices(self) -> "list[tuple]":
+    def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return none: MicroPython has mounted its storage already."""
         return []
 

@@ -9,6 +9,9 @@ import ffi
 
 from node.errors import PortBusy, PortMissing, PortRefused
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import File, Stream
+
 _ENOENT, _EACCES, _EBUSY, _ENODEV, _ENXIO = 2, 13, 16, 19, 6
 _EAGAIN = 11 if sys.platform == "linux" else 35
 _ON_LINUX = sys.platform == "linux"
@@ -31,11 +34,11 @@ class Port:
         stream: asyncio stream on it.
     """
 
-    def __init__(self, name: str, baud: int, file: object) -> None:
+    def __init__(self, name: str, baud: int, file: "File") -> None:
         self.name = name
         self.baud = baud
         self._file = file
-        self.stream = asyncio.StreamReader(file)
+        self.stream: Stream = asyncio.StreamReader(file)  # type: ignore[assignment]  # it writes, too
 
     def close(self) -> None:
         """Close it; the lock goes with the descriptor."""
@@ -55,9 +58,9 @@ def open_port(name: str, baud: int) -> Port:
         )
     descriptor = _open(name, _O_RDWR | _O_NOCTTY | _O_NONBLOCK, 0)
     if descriptor < 0:
-        raise _cannot_open(name, os.errno())
+        raise _cannot_open(name, os.errno())  # type: ignore[attr-defined]  # unix port
     if _flock(descriptor, _LOCK_EX_NB) < 0:
-        error = os.errno()
+        error = os.errno()  # type: ignore[attr-defined]  # unix port
         _close(descriptor)
         raise _cannot_open(name, _EBUSY if error == _EAGAIN else error)
     file = open(descriptor, "r+b")  # noqa: SIM115 - the Port closes it

@@ -18,7 +18,10 @@ from node import limits
 from node.shelf import exists
 from node.waiting import within_ms
 
-BUDGET = {
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import BlockDevice, Budget, Call, Feeds, File, Report, TextIO, Utc, Wifi
+
+BUDGET: "Budget" = {
     "journal_bytes_max": 4_194_304,  # about 1500 spectra of 1024 pixels
     "segment_bytes": 65_536,  # one eviction costs at most 32 such spectra
     "record_bytes_max": 8_448,  # 4096 pixels and 256 bytes of head
@@ -58,12 +61,12 @@ class Board:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._signals = None
-        self._watchdog = None
+        self._signals: File | None = None
+        self._watchdog: Feeds | None = None
 
-    def flash_devices(self) -> "list[tuple]":
+    def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return the partitions that are there: journal.img, spare.img; none: a plain folder."""
-        found = []
+        found: list[tuple[str, BlockDevice]] = []
         for name in ("journal", "spare"):
             path = "%s/%s.img" % (self.folder, name)
             if exists(path):
@@ -104,10 +107,10 @@ class Board:
         """Return the supply voltage in millivolt; this one has no meter."""
         return None
 
-    def set_wall_time(self, _utc: tuple) -> None:
+    def set_wall_time(self, _utc: "Utc") -> None:
         """Leave the host's clock alone: it is set by others."""
 
-    def start_watchdog(self, watchdog_s: int, hung: object) -> None:
+    def start_watchdog(self, watchdog_s: int, hung: "Call") -> None:
         """Have the program ended when nobody feeds the watchdog for `watchdog_s`; 0: none."""
         if watchdog_s:
             from boards.alarm import AlarmClock  # noqa: PLC0415 - not at a desk: memory is short
@@ -127,7 +130,7 @@ class Board:
         """Blink so that somebody finds this node: a line in the log."""
         _tell("lamps %s" % ("on" if on else "off"), sys.stderr)
 
-    async def connect_network(self, _wifi: dict) -> None:
+    async def connect_network(self, _wifi: "Wifi") -> None:
         """Return when there is a network; the host has one."""
 
     def open_serial(self, name: str, baud: int) -> Port:
@@ -146,7 +149,7 @@ class Board:
         """Write a line to the log: standard error."""
         _tell(line, sys.stderr)
 
-    async def button(self, report: object) -> bool:
+    async def button(self, report: "Report") -> bool:
         """Return when the button is pressed: any line on standard input.
 
         Args:
@@ -189,7 +192,7 @@ class Board:
         _sigprocmask(_SIG_UNBLOCK, mask, None)
 
 
-def _tell(line: str, file: object) -> None:
+def _tell(line: str, file: "TextIO") -> None:
     try:
         print(line, file=file)
     except OSError:

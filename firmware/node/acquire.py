@@ -25,6 +25,9 @@ from protocol.messages import (
     Reading,
 )
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Call, Driver, Finished, Instrument, Node, Report
+
 ROLE_NAMES = {ROLE_SAMPLE: "sample", ROLE_DARK: "dark", ROLE_STANDARD: "standard"}
 IDENTIFY_MS = 5_000  # an idle instrument is asked who it is: an unplugged one is found before use
 _UNCONFIRMED = "laser is barred, but the instrument does not confirm: use its key switch"
@@ -34,8 +37,8 @@ class Acquire:
     """The spectrometer of a node.
 
     Args:
-        node: what the parts share: board, clock, journal, settings, signals, boot_id, random_bytes.
-        driver: of the instrument, with `open`, `identify`, `measure`, `close`.
+        node: what the parts share.
+        driver: of the instrument.
         excitation_pm: wavelength of the laser, picometre.
         laser_mw: its power at the sample, milliwatt.
     Attributes:
@@ -49,7 +52,7 @@ class Acquire:
         report: called with the milliseconds that the next step may take beyond the usual.
     """
 
-    def __init__(self, node: object, driver: object, excitation_pm: int, laser_mw: int) -> None:
+    def __init__(self, node: "Node", driver: "Driver", excitation_pm: int, laser_mw: int) -> None:
         self._node = node
         self._driver = driver
         self._excitation_pm = excitation_pm
@@ -57,15 +60,15 @@ class Acquire:
         self._triggers: list[tuple[bytes, bytes | None, int]] = []
         self._wake = asyncio.Event()
         self.dark = Dark()
-        self.instrument = None
-        self.axis_id = None
-        self._exposure = None  # the task that measures, while it does
+        self.instrument: Instrument | None = None
+        self.axis_id: bytes | None = None
+        self._exposure: asyncio.Task[None] | None = None  # the task that measures, while it does
         self._darkening: list[bytes] = []  # commands that wait for the laser to be off
         self.bar = LaserBar(node.board.folder + "/laser.barred", node.board.log)
         self.upkeep = Upkeep(node.board.folder + "/upkeep", node.board.log)
-        self.identified = None
-        self.finished = None
-        self.report = lambda _more_ms: None
+        self.identified: Call = lambda: None
+        self.finished: Finished = lambda _id, _outcome, _detail: None
+        self.report: Report = lambda _more_ms=0: None
 
     def trigger(self, command_id: "bytes | None" = None, role: int = ROLE_SAMPLE) -> str:
         """Ask for a measurement; return why there will be none, or an empty string.
@@ -139,14 +142,13 @@ class Acquire:
         self.report(0)
         before = self.axis_id
         instrument = await self._driver.identify()
-        is_new = self.instrument is None
-        self.instrument = instrument
+        is_new, self.instrument = self.instrument is None, instrument
         self.axis_id = axis_id(instrument, self._excitation_pm)
         self.upkeep.use(instrument.serial)
         self._node.signals.clear("instrument")
         if is_new:
             self._node.signals.show("ready", ("instrument", instrument.serial))
-        if (is_new or self.axis_id != before) and self.identified is not None:
+        if is_new or self.axis_id != before:
             self.identified()
 
     async def _wait_trigger(self) -> bool:
@@ -177,7 +179,7 @@ class Acquire:
             self._finish(OUTCOME_DONE, "seq=%d" % seq)
         else:
             self._finish(OUTCOME_FAILED, LaserBar.TEXT)
-            self._node.signals.show("ready", ("instrument", self.instrument.serial))
+            self._node.signals.show("ready", ("instrument", self.instrument.serial))  # type: ignore[union-attr]  # identified
 
     def _is_barred(self, role: int) -> bool:
         return self.bar.is_set and role != ROLE_DARK
@@ -190,14 +192,13 @@ class Acquire:
 
     def _finish(self, outcome: int, detail: str) -> None:
         command_id = self._triggers.pop(0)[1]
-        if command_id is not None and self.finished is not None:
+        if command_id is not None:
             self.finished(command_id, outcome, detail)
 
     async def _take(self, role: int, inspection_id: bytes) -> int:
         """Expose once and store the reading; return its number, 0 when the laser was barred."""
         node, driver, settings = self._node, self._driver, self._node.settings
-        integration_us, scans = settings.integration_us, settings.scans
-        is_dark = role == ROLE_DARK
+        integration_us, scans, is_dark = settings.integration_us, settings.scans, role == ROLE_DARK
         laser_mw = 0 if is_dark else self._laser_mw
         node.signals.show("measuring", ("role", ROLE_NAMES[role]))
         begun_ms = node.clock.uptime_ms()
@@ -217,12 +218,11 @@ class Acquire:
                 now_ms = node.clock.uptime_ms()
                 self.upkeep.laser(now_ms - begun_ms, now_ms)
         self.report(0)
-        full_scale_counts = self.instrument.full_scale_counts
+        full_scale_counts = self.instrument.full_scale_counts  # type: ignore[union-attr]  # identified
         flags = FLAG_UNVERIFIED if driver.unverified else 0
         if is_saturated(driver.pixels, full_scale_counts):
             flags |= FLAG_SATURATED
-        journal, clock = node.journal, node.clock
-        uptime_ms = clock.uptime_ms()
+        journal, clock, uptime_ms = node.journal, node.clock, node.clock.uptime_ms()
         reading = Reading(
             journal.journal_id,
             journal.next_seq,

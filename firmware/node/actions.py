@@ -21,6 +21,9 @@ from protocol.messages import (
     OUTCOME_REFUSED,
 )
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Action, Answer, Command, LogRing, Node, Report
+
 _DONE = (OUTCOME_DONE, "")
 _REPORT_MS = 5_000
 _LOOK_MS = 50  # between looks at whether the answer to `reboot` has gone
@@ -34,16 +37,16 @@ class Actions:
         log: the LogRing.
     """
 
-    def __init__(self, node: object, log: object) -> None:
+    def __init__(self, node: "Node", log: "LogRing") -> None:
         self._node = node
         self._log = log
         self._wake = asyncio.Event()
         self._blinks = 0
         self._is_rebooting = False
 
-    def known(self, with_instrument: bool = True) -> dict:
+    def known(self, with_instrument: bool = True) -> "dict[int, Action]":
         """Return the functions by their numbers; without an instrument those that need none."""
-        actions = {
+        actions: dict[int, Action] = {
             ACTION_BIRTH: self._birth,
             ACTION_IDENTIFY: self._identify,
             ACTION_REBOOT: self._reboot,
@@ -55,11 +58,11 @@ class Actions:
             actions[ACTION_LASER_OFF] = self._laser_off
         return actions
 
-    def _birth(self, _command: object) -> tuple:
+    def _birth(self, _command: "Command") -> "Answer":
         self._node.uplink.want("birth")
         return _DONE
 
-    def _capture(self, command: object) -> "tuple | None":
+    def _capture(self, command: "Command") -> "Answer | None":
         role = capture_role(command.argument)
         if role is None:
             shown = command.argument[:8].hex()
@@ -67,22 +70,22 @@ class Actions:
         reason = self._node.acquire.trigger(command.command_id, role)
         return (OUTCOME_REFUSED, reason) if reason else None
 
-    def _laser_off(self, command: object) -> "tuple | None":
+    def _laser_off(self, command: "Command") -> "Answer | None":
         reason = self._node.acquire.darken(command.command_id)
         return (OUTCOME_FAILED, reason) if reason else None
 
-    def _identify(self, _command: object) -> tuple:
+    def _identify(self, _command: "Command") -> "Answer":
         self._blinks = limits.IDENTIFY_BLINKS
         self._node.signals.show("identify", ("seconds", limits.IDENTIFY_MS // 1000))
         self._wake.set()
         return _DONE
 
-    def _reboot(self, _command: object) -> tuple:
+    def _reboot(self, _command: "Command") -> "Answer":
         self._is_rebooting = True
         self._wake.set()
         return OUTCOME_DONE, "restarting"
 
-    def _report_journal(self, _command: object) -> tuple:
+    def _report_journal(self, _command: "Command") -> "Answer":
         storage = self._node.storage
         text = "%s; flash %s, %d erasures" % (
             storage.journal.report(),
@@ -91,10 +94,10 @@ class Actions:
         )
         return OUTCOME_DONE, "", text.encode()
 
-    def _tail_log(self, _command: object) -> tuple:
+    def _tail_log(self, _command: "Command") -> "Answer":
         return OUTCOME_DONE, "", self._log.tail()
 
-    async def run(self, report: object) -> None:
+    async def run(self, report: "Report") -> None:
         """Blink and restart when it is ordered; `report` says that the task lives."""
         while not self._is_rebooting:
             report()

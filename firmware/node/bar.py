@@ -8,6 +8,9 @@ import os
 from node.segment import append
 from node.shelf import exists
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Log
+
 
 class LaserBar:
     """A file that is there while the laser must stay off.
@@ -21,7 +24,7 @@ class LaserBar:
 
     TEXT = "laser is barred by a command; press the node's button to allow it again"
 
-    def __init__(self, path: str, log: object) -> None:
+    def __init__(self, path: str, log: "Log") -> None:
         self._path = path
         self._log = log
         self.is_set = exists(path)

@@ -16,6 +16,9 @@ from node import limits
 from node.crash import CrashFile, trace
 from node.segment import append
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Callable, Log, TicksDiff, TicksMs
+
 SAFE_BOOTS = 5  # crashes in a row that lead to safe mode
 MUTE_BOOTS = 10  # safe mode itself crashes: wait, so that the flash is not worn out
 RESET_UNKNOWN, RESET_WATCHDOG = 0, 3  # machine.WDT_RESET on esp32 and rp2
@@ -41,7 +44,7 @@ class Boot:
     """
 
     def __init__(
-        self, folder: str, cause: int, ticks_ms: object, ticks_diff: object, log: object
+        self, folder: str, cause: int, ticks_ms: "TicksMs", ticks_diff: "TicksDiff", log: "Log"
     ) -> None:
         self._path = folder + "/boots"
         self._cause = cause
@@ -49,7 +52,7 @@ class Boot:
         self._crash = CrashFile(folder + "/crash", ticks_ms, ticks_diff, log)
         self.left = self._crash.take()
         self.phase = ""
-        self.running = lambda: "main"
+        self.running: Callable[[], str] = lambda: "main"
         before = _read(self._path)
         self.crash_count, _, mark, self.words = before
         self.is_crash = mark == _CRASH or (cause == RESET_WATCHDOG and mark not in (_ASKED, _TRIAL))

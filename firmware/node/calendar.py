@@ -9,6 +9,9 @@ Nothing else in the firmware reads that clock.
 import os
 import struct
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import SetWallTime
+
 BUILT_MS = 1_795_219_200_000  # 21 November 2026; certificates begin earlier, hardware/keys.py
 SAVE_MS = 6 * 3_600_000  # a write every six hours wears nothing; certificates last years
 _FORM = "<Q"
@@ -23,7 +26,7 @@ class Calendar:
         set_wall_time: function of (year, month, day, weekday, hour, minute, second), UTC.
     """
 
-    def __init__(self, path: str, set_wall_time: object) -> None:
+    def __init__(self, path: str, set_wall_time: "SetWallTime") -> None:
         self._path = path
         self._set_wall_time = set_wall_time
         self._saved_ms = BUILT_MS

@@ -11,6 +11,9 @@ Rules of the file
 from node import limits
 from protocol.messages import TIME_NONE
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import TicksDiff, TicksMs, Time
+
 
 class Clock:
     """One node's clock.
@@ -25,7 +28,7 @@ class Clock:
         round_trip_ms: of the newest answer of the gateway, None before the first.
     """
 
-    def __init__(self, ticks_ms: object, ticks_diff: object, boot_id: bytes) -> None:
+    def __init__(self, ticks_ms: "TicksMs", ticks_diff: "TicksDiff", boot_id: bytes) -> None:
         self._ticks_ms = ticks_ms
         self._ticks_diff = ticks_diff
         self._boot_id = boot_id
@@ -36,7 +39,7 @@ class Clock:
         self._learned_ms = 0
         self.quality = TIME_NONE
         self.refused_count = 0
-        self.round_trip_ms = None
+        self.round_trip_ms: int | None = None
 
     def uptime_ms(self) -> int:
         """Return milliseconds since the start of this boot."""
@@ -58,7 +61,7 @@ class Clock:
         age_ms = self.uptime_ms() - self._learned_ms
         return self._uncertainty_ms + age_ms * limits.DRIFT_PPM // 1_000_000
 
-    def learn(self, message: object) -> bool:
+    def learn(self, message: "Time") -> bool:
         """Take a `time` message; say whether it set the clock.
 
         A message with a long round trip is not used while a better one is still better, unless the

@@ -30,6 +30,9 @@ from protocol.messages import (
     Result,
 )
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Action, Clock, Command, Known, Log, Reply
+
 LASTING = (ACTION_CAPTURE, ACTION_REBOOT, ACTION_LASER_OFF)
 ASKING = (ACTION_JOURNAL_REPORT, ACTION_LOG_TAIL)
 
@@ -51,16 +54,16 @@ class Commands:
             detail) or (outcome, detail, tail), or None when `finish` will be called later.
     """
 
-    def __init__(self, clock: object, reply: object, path: str, log: object) -> None:
+    def __init__(self, clock: "Clock", reply: "Reply", path: str, log: "Log") -> None:
         self._clock = clock
         self._reply = reply
         self._path = path
         self._log = log
-        self._known: list[list] = []  # oldest first; see _COMMAND_ID and so on
-        self.actions = {}
+        self._known: list[Known] = []  # oldest first; see _COMMAND_ID and so on
+        self.actions: dict[int, Action] = {}
         self._load()
 
-    def take(self, command: object) -> None:
+    def take(self, command: "Command") -> None:
         """Do what the command says, or answer why not."""
         command_id, action = command.command_id, command.action
         entry = self._find(command_id)
@@ -77,7 +80,7 @@ class Commands:
         if answer is not None:
             self.finish(command_id, *answer)
 
-    def _refusal(self, command: object) -> "tuple[int, str] | None":
+    def _refusal(self, command: "Command") -> "tuple[int, str] | None":
         """Return why a command is not even begun; else None, and it is noted where it must be."""
         now_ms, expires_ms = self._clock.time_ms(), command.expires_ms
         action = command.action
@@ -103,7 +106,7 @@ class Commands:
                 self._save()
         self._reply(result)
 
-    def _find(self, command_id: bytes) -> "list | None":
+    def _find(self, command_id: bytes) -> "Known | None":
         for entry in self._known:
             if entry[_COMMAND_ID] == command_id:
                 return entry

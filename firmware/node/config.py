@@ -11,6 +11,9 @@ from node.trial import Trial
 from protocol.errors import ProtocolError
 from protocol.messages import Config, unpack
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Any, Sequence
+
 # The fields of a Config, in its order.
 NAMES = ("version", "integration_us", "scans", "period_s", "health_s", "window", "resend_ms")
 
@@ -28,6 +31,14 @@ class Settings:
         refused_version: of the config that was taken back, 0 for none.
         notice: that one was taken back, one sentence, else empty.
     """
+
+    version: int
+    integration_us: int
+    scans: int
+    period_s: int
+    health_s: int
+    window: int
+    resend_ms: int
 
     def __init__(
         self, path: str, integration_us: int, scans: int, window: int, resend_ms: int
@@ -112,8 +123,9 @@ class Settings:
     def _note_refused(self) -> None:
         frame = self._trial.refused()
         try:
-            self.refused_version = unpack(frame).version if frame is not None else 0
-        except (ProtocolError, AttributeError):
+            message = unpack(frame) if frame is not None else None
+            self.refused_version = message.version if isinstance(message, Config) else 0
+        except ProtocolError:
             self.refused_version = 0  # damaged: it would only be tried once more
 
     def _tell(self, why: str) -> None:
@@ -122,7 +134,7 @@ class Settings:
             why,
         )
 
-    def _put(self, values: "tuple[int, ...] | list[int]") -> None:
+    def _put(self, values: "Sequence[object]") -> None:
         for index, name in enumerate(NAMES):
             setattr(self, name, values[index])
 
@@ -151,7 +163,7 @@ def _check(config: Config) -> None:
     check_exposure(config.integration_us, config.scans)
 
 
-def check_exposure(integration_us: object, scans: object) -> None:
+def check_exposure(integration_us: "Any", scans: "Any") -> None:
     """Insist on an exposure somebody would wait for.
 
     Raises:

@@ -14,6 +14,9 @@ import sys
 from node import limits
 from node.segment import append
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Log, TicksDiff, TicksMs
+
 _BYTES_MAX = limits.TRACEBACK_CHARS_MAX
 
 
@@ -26,12 +29,12 @@ class CrashFile:
         log: function of one line.
     """
 
-    def __init__(self, path: str, ticks_ms: object, ticks_diff: object, log: object) -> None:
+    def __init__(self, path: str, ticks_ms: "TicksMs", ticks_diff: "TicksDiff", log: "Log") -> None:
         self._path = path
         self._ticks_ms = ticks_ms
         self._ticks_diff = ticks_diff
         self._log = log
-        self._written_ms = None
+        self._written_ms: int | None = None
         self._is_final = False
 
     def take(self) -> str:
@@ -79,7 +82,7 @@ def trace(error: Exception) -> str:
     """Return the traceback of an error, its end where it is too long."""
     lines = io.StringIO()
     if hasattr(sys, "print_exception"):
-        sys.print_exception(error, lines)
+        sys.print_exception(error, lines)  # type: ignore[call-overload]  # StringIO will do
     else:  # CPython
         lines.write("%s: %s" % (error.__class__.__name__, error))
     return lines.getvalue()[-limits.TRACEBACK_CHARS_MAX :]

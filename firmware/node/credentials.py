@@ -14,6 +14,9 @@ import tls
 
 from node.errors import CredentialsRefused
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Any
+
 _FILE_BYTES_MAX = 2_048  # a certificate of EC P-256 has 400 to 700 bytes, a key 121
 _FATAL_ALERT = -30592  # mbedTLS: the other side ended the handshake
 _NAMES = ("ca.der", "node.der", "node-key.der")
@@ -24,7 +27,7 @@ _CAUSES = (  # a part of mbedTLS's text, what it means
     ("has expired", "broker's certificate has expired; renew it, or correct this node's clock"),
     ("starts in the future", "broker's certificate is not valid yet; correct this node's clock"),
 )
-_kept = [b"", None]  # digest of the files, and the credentials made of them
+_kept: "list[Any]" = [b"", None]  # digest of the files, and the credentials made of them
 
 
 class Credentials:
@@ -41,7 +44,7 @@ class Credentials:
     def __init__(self, ca: bytes, certificate: bytes, key: bytes) -> None:
         self._has_certificate = bool(certificate)
         self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        self._context.verify_mode = tls.CERT_REQUIRED
+        self._context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # not in the stub
         try:
             self._context.load_verify_locations(ca)
         except (ValueError, OSError) as error:
@@ -55,7 +58,7 @@ class Credentials:
                 "keys/node.der, keys/node-key.der cannot be used (%s); %s" % (error, _REMEDY)
             )
 
-    def wrap(self, socket: object, name: str) -> object:
+    def wrap(self, socket: "Any", name: str) -> "Any":
         """Return the socket with TLS on it; the handshake begins with the first bytes.
 
         Args:
@@ -117,7 +120,7 @@ def load(folder: str) -> Credentials:
         gc.collect()
         _kept[1] = Credentials(ca, certificate, key)
         _kept[0] = digest
-    return _kept[1]
+    return _kept[1]  # type: ignore[no-any-return]
 
 
 def _read(path: str) -> bytes:

@@ -18,11 +18,14 @@ from protocol.errors import ProtocolError
 from protocol.limits import INTEGER_MAX
 from protocol.packing import Unpacker
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Bytes, File, IsSeq, Sift
+
 _CHUNK_BYTES = 256
 _PREFIX_BYTES = 80  # of a frame: more than its fields up to inspection_id can take
 
 
-def read_inspection_id(frame: "bytes | memoryview") -> "bytes | None":
+def read_inspection_id(frame: "Bytes") -> "bytes | None":
     """Return the inspection of a record's frame, or of its first 80 bytes; None if unreadable.
 
     Its place is fixed by SPEC 3.6 and 3.7.
@@ -56,7 +59,7 @@ class Sieve:
         ranks, bytes, last_seq: of what stays.
     """
 
-    def __init__(self, is_due: object, alarm_ids: "list[bytes]", rank: int) -> None:
+    def __init__(self, is_due: "IsSeq", alarm_ids: "list[bytes]", rank: int) -> None:
         self._is_due = is_due
         self._alarm_ids = alarm_ids
         self._rank = rank
@@ -67,7 +70,9 @@ class Sieve:
         self.bytes = 0
         self.last_seq = 0
 
-    def sift(self, path: str, part: segment.Segment, above_seq: int, into: object = None) -> None:
+    def sift(
+        self, path: str, part: segment.Segment, above_seq: int, into: "File | None" = None
+    ) -> None:
         """Go through a segment, and write what stays to the file `into`, if there is one.
 
         Args:
@@ -90,7 +95,9 @@ class Sieve:
                 if record.seq > above_seq and self._is_due(record.seq):
                     self._sort(file, record, head, into)
 
-    def _sort(self, file: object, record: records.Record, head: bytearray, into: object) -> None:
+    def _sort(
+        self, file: "File", record: records.Record, head: bytearray, into: "File | None"
+    ) -> None:
         if self._alarm_ids and record.rank < records.RANK_ALARM:
             file.seek(record.offset + records.RECORD_BYTES)
             prefix = file.read(min(_PREFIX_BYTES, record.length))
@@ -109,7 +116,7 @@ class Sieve:
                 write_all(into, head)
                 self._copy(file, record, into)
 
-    def _copy(self, file: object, record: records.Record, into: object) -> bool:
+    def _copy(self, file: "File", record: records.Record, into: "File | None") -> bool:
         """Read the frame, write it where asked, and say whether it is sound."""
         view = memoryview(self._chunk)
         file.seek(record.offset + records.RECORD_BYTES)
@@ -125,7 +132,7 @@ class Sieve:
         return crc == record.crc
 
 
-def write_all(file: object, content: "bytearray | memoryview") -> None:
+def write_all(file: "File", content: "Bytes") -> None:
     """Write all of it.
 
     Raises:
@@ -135,7 +142,7 @@ def write_all(file: object, content: "bytearray | memoryview") -> None:
         raise OSError(segment.ENOSPC)
 
 
-def rewrite(path: str, journal_id: bytes, first_seq: int, sift_into: object) -> int:
+def rewrite(path: str, journal_id: bytes, first_seq: int, sift_into: "Sift") -> int:
     """Replace the file of a segment by what `sift_into` writes; return its bytes.
 
     Args:

@@ -14,6 +14,9 @@ from node import shelf
 from node.errors import FLASH_DAMAGED, FlashRefused
 from node.segment import append
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import AnyJournal, BlockDevice, Bytes
+
 _BLOCK_ERASE = 6
 _FILE_BYTES_MAX = 200
 # Of a partition for the journal: littlefs copies on write and spreads wear over what is free.
@@ -27,19 +30,19 @@ class CountedBlocks:
         erase_count: of all blocks.
     """
 
-    def __init__(self, device: object, erase_count: int) -> None:
+    def __init__(self, device: "BlockDevice", erase_count: int) -> None:
         self._device = device
         self.erase_count = erase_count
 
-    def readblocks(self, block: int, buffer: object, offset: int = 0) -> object:
+    def readblocks(self, block: int, buffer: bytearray, offset: int = 0) -> object:
         """Read; see MicroPython's block devices."""
         return self._device.readblocks(block, buffer, offset)
 
-    def writeblocks(self, block: int, buffer: object, offset: int = 0) -> object:
+    def writeblocks(self, block: int, buffer: "Bytes", offset: int = 0) -> object:
         """Write without erasing."""
         return self._device.writeblocks(block, buffer, offset)
 
-    def ioctl(self, operation: int, argument: int) -> object:
+    def ioctl(self, operation: int, argument: int) -> "int | None":
         """Control; operation 6 erases a block."""
         if operation == _BLOCK_ERASE:
             self.erase_count += 1
@@ -57,24 +60,26 @@ class Flash:
         path: folder that journal and config lie in.
         name: of the partition in use, empty for none.
         notice: which partitions are in quarantine, one sentence, else empty.
-        bytes_max: what the journal may take of it; None: no bound of its own.
+        bytes_max: what the journal may take of it; 0: no bound of its own.
     """
 
-    def __init__(self, devices: "list[tuple]", folder: str, point: str = "/flash") -> None:
+    def __init__(
+        self, devices: "list[tuple[str, BlockDevice]]", folder: str, point: str = "/flash"
+    ) -> None:
         self._devices = devices
         self._folder = folder
-        self._blocks = None
+        self._blocks: CountedBlocks | None = None
         self.path = point if devices else folder
         self.name = ""
         self.notice = ""
-        self.bytes_max = None
+        self.bytes_max = 0
 
     @property
     def erase_count(self) -> int:
         """Erasures of the partition in use since it was formatted."""
         return self._blocks.erase_count if self._blocks else 0
 
-    def open(self, journal: object) -> None:
+    def open(self, journal: "AnyJournal") -> None:
         """Mount a sound partition and open the journal on it; what is damaged is set apart.
 
         Raises:
@@ -126,7 +131,7 @@ class Flash:
                 continue
             blocks = CountedBlocks(device, self._read_wear(name))
             try:
-                os.mount(os.VfsLfs2(blocks), self.path)
+                os.mount(os.VfsLfs2(blocks), self.path)  # type: ignore[attr-defined]  # the stub has it in vfs
             except OSError as error:
                 self._quarantine(name, "it cannot be mounted: %s" % error)
                 continue

@@ -16,16 +16,19 @@ import struct
 from protocol.limits import PIXELS_BYTES_MAX
 from protocol.messages import ROLE_STANDARD
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Any, Reading
+
 try:
     import micropython
 except ImportError:  # CPython, in the tests
 
-    class micropython:  # noqa: N801 - the decorators are known to the compiler by this name
+    class micropython:  # type: ignore[no-redef]  # noqa: N801 - the decorators are known to the compiler by this name
         """Stands for MicroPython's module."""
 
         viper = staticmethod(lambda function: function)
 
-    def ptr8(buffer: object) -> object:
+    def ptr8(buffer: "Any") -> "Any":
         """Stand for the type of a pointer."""
         return buffer
 
@@ -44,15 +47,15 @@ _CELLS = ">8sQ8sQQQ8sQ8sQQQqQQQ"
 _PLAN = b"\x00\x35\x00\x35\x35\x02\x00\x02\x00\x20\x10\x10\x01\x20\x10\x35"
 _HEAD_AT = 128  # behind the cells
 _work = bytearray(_HEAD_AT + HEADER_BYTES_MAX)
-_pixels = [0, ""]  # bytes of the newest pixels, and the form that copies so many
+_pixels: "list[Any]" = [0, ""]  # bytes of the newest pixels, and the form that copies so many
 _pack_into = struct.pack_into
 # What a value of a wrong type or beyond 64 bits raises.
 UNUSUAL = (TypeError, ValueError, OverflowError, getattr(struct, "error", TypeError))
 
 
-@micropython.viper
-# One function, because a call would cost as much as a field; viper takes no other annotations.
-def _write_header(work, plan, nils: int, pixel_bytes: int) -> int:  # noqa: ANN001, C901, PLR0912, PLR0915
+@micropython.viper  # type: ignore[untyped-decorator,unused-ignore]  # untyped on unix
+# One function, because a call would cost as much as a field.
+def _write_header(work: object, plan: object, nils: int, pixel_bytes: int) -> int:  # noqa: C901, PLR0912, PLR0915
     """Write the header from the cells of `work` behind them; return its bytes, 0: out of range."""
     cells = ptr8(work)
     bits_of = ptr8(plan)
@@ -122,8 +125,8 @@ def _write_header(work, plan, nils: int, pixel_bytes: int) -> int:  # noqa: ANN0
     return at + 3 - 128
 
 
-@micropython.viper
-def _place(buffer, end: int, work, count: int) -> int:  # noqa: ANN001 - see above
+@micropython.viper  # type: ignore[untyped-decorator,unused-ignore]  # untyped on unix
+def _place(buffer: object, end: int, work: object, count: int) -> int:
     """Copy the header so that it ends at `end`; return where it begins."""
     to, source = ptr8(buffer), ptr8(work)
     begin = end - count
@@ -132,7 +135,7 @@ def _place(buffer, end: int, work, count: int) -> int:  # noqa: ANN001 - see abo
     return begin
 
 
-def pack_reading(reading: object, buffer: bytearray) -> int:
+def pack_reading(reading: "Reading", buffer: bytearray) -> int:
     """Pack a reading around PIXELS_AT and return where its frame begins.
 
     It ends at PIXELS_AT plus the bytes of the pixels.
@@ -201,4 +204,4 @@ def pack_reading(reading: object, buffer: bytearray) -> int:
         if _pixels[0] != count:
             _pixels[0], _pixels[1] = count, "%ds" % count
         _pack_into(_pixels[1], buffer, PIXELS_AT, pixels)  # memcpy, whatever their addresses
-    return _place(buffer, PIXELS_AT, _work, size)
+    return _place(buffer, PIXELS_AT, _work, size)  # type: ignore[no-any-return,unused-ignore]

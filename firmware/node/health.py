@@ -8,6 +8,9 @@ from node.waiting import within_ms
 from protocol.limits import NAME_CHARS_MAX, U16_MAX
 from protocol.messages import Birth, Health, Status
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Acquire, InstrumentSettings, Node, Supervisor, Wants
+
 
 class Reporter:
     """Makes the messages about the node, and asks for health messages when one is due.
@@ -21,7 +24,12 @@ class Reporter:
     """
 
     def __init__(
-        self, node: object, acquire: object, supervisor: object, settings: dict, firmware: str
+        self,
+        node: "Node",
+        acquire: "Acquire",
+        supervisor: "Supervisor",
+        settings: "InstrumentSettings",
+        firmware: str,
     ) -> None:
         self._node = node
         self._acquire = acquire
@@ -34,7 +42,7 @@ class Reporter:
         """Ask for a health message soon: something changed that the gateway should know."""
         self._changed.set()
 
-    async def run(self, uplink: object) -> None:
+    async def run(self, uplink: "Wants") -> None:
         """Ask for a health message now, every `health_s`, and after changes."""
         while True:
             self._changed.clear()

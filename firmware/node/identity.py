@@ -11,6 +11,9 @@ import os
 from node.segment import append
 from node.shelf import NEW_SUFFIX
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Journal
+
 _FILE_BYTES_MAX = 64
 
 
@@ -41,7 +44,7 @@ class Identity:
             return
         self.journal_id, self.floor_seq, self.lost_count = journal_id, floor, lost
 
-    def compare(self, journal: object) -> str:
+    def compare(self, journal: "Journal") -> str:
         """Hold an opened journal against what is known; return what is missing, else "".
 
         A journal that is older than it was goes on above the numbers it had given.
@@ -66,7 +69,7 @@ class Identity:
             self.note(journal)
         return notice
 
-    def note(self, journal: object) -> None:
+    def note(self, journal: "Journal") -> None:
         """Remember the journal as it is.
 
         Raises:

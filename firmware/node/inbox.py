@@ -18,6 +18,9 @@ from protocol.messages import (
     unpack,
 )
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Acts, Message, Node, Packet, Uplink
+
 OUTCOME_NAMES = ("clear", "inconclusive", "alarm")  # by protocol.messages.VERDICT_*
 
 
@@ -34,7 +37,7 @@ class Inbox:
         refused_count: messages that could not be used.
     """
 
-    def __init__(self, node: object, uplink: object, commands: object) -> None:
+    def __init__(self, node: "Node", uplink: "Uplink", commands: "Acts") -> None:
         self._node = node
         self._uplink = uplink
         self._commands = commands
@@ -42,7 +45,7 @@ class Inbox:
         self.foreign_count = 0
         self.refused_count = 0
 
-    def take(self, packet: object) -> None:
+    def take(self, packet: "Packet") -> None:
         """Take one PUBLISH packet."""
         if not packet.payload and not packet.truncated:
             return  # a retained message was cleared
@@ -55,7 +58,7 @@ class Inbox:
             self.refused_count += 1
             self._node.signals.fault("config", str(error))
 
-    def _unpack(self, packet: object) -> object:
+    def _unpack(self, packet: "Packet") -> "Message":
         if packet.truncated:
             raise ProtocolError("it is longer than %d bytes" % limits.INBOUND_BYTES_MAX)
         post, name, channel = topics.parse(packet.topic)
@@ -63,7 +66,7 @@ class Inbox:
             raise ProtocolError("it is for another node")
         return unpack(packet.payload, channel)
 
-    def _act(self, message: object) -> None:
+    def _act(self, message: "Message") -> None:
         if isinstance(message, Receipt):
             self._free(message)
         elif isinstance(message, Time):

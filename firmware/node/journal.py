@@ -19,6 +19,9 @@ from node.kept import Kept
 from node.room import Room
 from protocol.limits import ID_BYTES
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Budget, Call, RandomBytes, Record, SyncFolder
+
 
 class Journal(Kept):
     """Append-only records in segment files.
@@ -41,10 +44,10 @@ class Journal(Kept):
     def __init__(
         self,
         folder: str,
-        budget: dict,
-        random_bytes: object,
-        sync_folder: object,
-        tick: object = None,
+        budget: "Budget",
+        random_bytes: "RandomBytes",
+        sync_folder: "SyncFolder",
+        tick: "Call | None" = None,
     ) -> None:
         super().__init__(folder)
         self._segment_bytes = budget["segment_bytes"]
@@ -60,7 +63,7 @@ class Journal(Kept):
         self._appendable = False
         self.journal_id = b""
         self.notice = ""
-        self.rolled = lambda: None
+        self.rolled: Call = lambda: None
 
     @property
     def evicted_by_rank(self) -> "list[int]":
@@ -103,7 +106,7 @@ class Journal(Kept):
             raise self._refused(error)
         self.oldest_seq = self._find_oldest()
 
-    def append(self, message: object) -> int:
+    def append(self, message: "Record") -> int:
         """Store one record and return its number; its bytes are synced when this returns.
 
         Args:
@@ -190,7 +193,7 @@ class Journal(Kept):
         lost = tuple(self.evicted_by_rank[1:]) + (self.damaged_count,)
         return (
             "journal %s: records %d to %d, %d bytes in %d segments; evicted %d spectra, %d scans, "
-            "%d of alarms; %d damaged" % (held + (len(self.segments),) + lost)
+            "%d of alarms; %d damaged" % (held + (len(self.segments),) + lost)  # type: ignore[str-format]  # text first
         )
 
     def _refused(self, error: OSError) -> FlashRefused:

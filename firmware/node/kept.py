@@ -10,6 +10,9 @@ from node import limits, segment, shelf
 from node.coverage import Coverage
 from node.record import Record, read_frame
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Call
+
 
 class Kept:
     """The records of a journal.
@@ -28,12 +31,16 @@ class Kept:
         self._folder = folder
         self._coverage = Coverage()
         self._damaged_seqs: list[int] = []
-        self._place = (None, 0, 0)  # segment, offset after the record last read, its number
+        self._place: tuple[segment.Segment | None, int, int] = (
+            None,
+            0,
+            0,
+        )  # segment, offset after the record last read, its number
         self.segments: list[segment.Segment] = []
         self.next_seq = 1
         self.oldest_seq = 1
         self.damaged_count = 0
-        self.lost = lambda: None
+        self.lost: Call = lambda: None
 
     @property
     def bytes(self) -> int:
@@ -66,7 +73,7 @@ class Kept:
 
     def _find_due(
         self, part: segment.Segment, after_seq: int, offset: int = segment.HEAD_BYTES
-    ) -> Record | None:
+    ) -> "Record | None":
         """Return the first record of `part` above `after_seq` that is still to be sent."""
         return part.find(self.path(part), lambda seq: seq > after_seq and self.is_due(seq), offset)
 

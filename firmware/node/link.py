@@ -17,6 +17,9 @@ from node.errors import LinkError, LinkLost, LinkRefused, MqttError
 from node.pace import Pace
 from node.waiting import within_ms
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Credentials, Iterator, Socket, Stream
+
 _CONNACK_TEXTS = (
     "accepted",
     "it does not speak MQTT 3.1.1",
@@ -44,19 +47,19 @@ class Link:
     """
 
     def __init__(
-        self, host: str, port: int, credentials: object = None, server_name: str = ""
+        self, host: str, port: int, credentials: "Credentials | None" = None, server_name: str = ""
     ) -> None:
         self.name = "%s:%d" % (host, port)
         self._address = (host, port)
         self._credentials = credentials  # None as soon as the broker has accepted us
         self._server_name = server_name
-        self._socket = None
-        self._secured = None
-        self._stream = None
+        self._socket: Socket | None = None
+        self._secured: Socket | None = None
+        self._stream: Stream  # since `open`
         self._parser = _PARSER
         self._parser.reset()
         self._chunk = _CHUNK
-        self._incoming = iter(())
+        self._incoming: Iterator[mqtt.Packet] = iter(())
         self._packet_id = 0
         self._heard_ms = time.ticks_ms()
         self._spoke_ms = time.ticks_ms()
@@ -93,7 +96,7 @@ class Link:
         if self._credentials is not None:
             self._secured = self._credentials.wrap(self._socket, self._server_name)
             wait_ms = limits.HANDSHAKE_MS_MAX
-        self._stream = asyncio.StreamReader(self._secured or self._socket)
+        self._stream = asyncio.StreamReader(self._secured or self._socket)  # type: ignore[assignment]  # it writes, too
         await self.send(connect, wait_ms=wait_ms)
         self._heard_ms = time.ticks_ms()
         packet = await self.receive(time.ticks_add(self._heard_ms, limits.CONNECT_MS_MAX))
@@ -237,4 +240,5 @@ class Link:
                     socket_.close()
             except (OSError, ValueError):
                 continue  # TLS says goodbye when it is closed, perhaps to nobody
-        self._socket = self._secured = self._stream = self._credentials = None
+        self._socket = self._secured = self._credentials = None
+        self._stream = None  # type: ignore[assignment]  # never used again

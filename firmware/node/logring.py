@@ -3,6 +3,9 @@
 A fixed buffer: the oldest bytes make room. Lines carry the uptime in seconds.
 """
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Log, TicksMs
+
 
 class LogRing:
     """Stands before the board's log and remembers its newest lines.
@@ -13,7 +16,7 @@ class LogRing:
         size: bytes kept.
     """
 
-    def __init__(self, log: object, uptime_ms: object, size: int) -> None:
+    def __init__(self, log: "Log", uptime_ms: "TicksMs", size: int) -> None:
         self._log = log
         self._uptime_ms = uptime_ms
         self._buffer = bytearray(size)

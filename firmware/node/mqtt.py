@@ -14,6 +14,9 @@ import struct
 
 from node.errors import MqttError
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Bytes, Iterator
+
 CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP = 2, 3, 4, 9, 13
 PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
@@ -124,7 +127,7 @@ class Parser:
         self._in_body = False
         self._got = 0
 
-    def feed(self, piece: "bytes | bytearray | memoryview", count: int) -> object:
+    def feed(self, piece: "Bytes", count: int) -> "Iterator[Packet]":
         """Take the first `count` bytes and yield the packets they complete.
 
         The bytes are taken while the packets are, so `piece` must stay as it is until the last.
@@ -161,7 +164,7 @@ class Parser:
         if self._length > len(self._body) and self._lead >> 4 != PUBLISH:
             raise MqttError("broker sent %d bytes of packet 0x%02x" % (self._length, self._lead))
 
-    def _take_body(self, piece: "bytes | bytearray | memoryview", at: int, count: int) -> int:
+    def _take_body(self, piece: "Bytes", at: int, count: int) -> int:
         size = min(count - at, self._length - self._got)
         kept = min(size, len(self._body) - self._got)
         if kept > 0:

@@ -21,6 +21,9 @@ from node.uplink import Uplink
 from protocol.limits import ID_BYTES
 from protocol.messages import ROLE_SAMPLE, ROLE_STANDARD
 
+if False:  # for the type checker: nothing of it is compiled
+    from node import typed
+
 FIRMWARE = "harmattan 0.1.0"
 _BAUD_BITS = 10  # of one byte on a serial line, start and stop included
 
@@ -36,25 +39,22 @@ class Node:
         is_safe: nothing is measured, see `safe.py`.
     """
 
-    def __init__(self, board: object, given: dict, boot: object) -> None:
+    def __init__(self, board: "typed.Board", given: "typed.Given", boot: "typed.Boot") -> None:
         self.board, self.boot, self.is_safe = board, boot, boot.is_unsafe
         self.post = given["post"]
         self.name = given["node"]
         self.boot_id = board.random_bytes(ID_BYTES)
         self.clock = Clock(time.ticks_ms, time.ticks_diff, self.boot_id)
         ring = LogRing(board.log, self.clock.uptime_ms, limits.LOG_BYTES)
-        board.log = ring.write  # from here on, whoever logs
+        board.log = ring.write  # type: ignore[method-assign]  # from here on, whoever logs
         self.signals = Signals(board, given["language"])
         self.supervisor = Supervisor(board.log, self._failed, lambda: board.random_bytes(1)[0])
         self.pulse = Pulse(self)
         self.storage = Storage(self, self.pulse.feed, self.is_safe)
         self.store = self.storage.store
+        path = self.storage.flash.path + "/config.bin"
         self.settings = Settings(
-            self.storage.flash.path + "/config.bin",
-            given["integration_us"],
-            given["scans"],
-            given["window"],
-            given["resend_ms"],
+            path, given["integration_us"], given["scans"], given["window"], given["resend_ms"]
         )
         self.tuning = Tuning(self)
         self.configure, self.heard = self.tuning.configure, self.tuning.heard
@@ -62,7 +62,7 @@ class Node:
         self._transfer_ms = 2 * board.BUDGET["pixels_bytes_max"] * _BAUD_BITS * 1000
         self._transfer_ms //= instrument["baud"]
         driver = None if self.is_safe else self._load_driver(instrument)
-        self.acquire = Acquire(self, driver, instrument["excitation_pm"], instrument["laser_mw"])
+        self.acquire = Acquire(self, driver, instrument["excitation_pm"], instrument["laser_mw"])  # type: ignore[arg-type]  # unused when safe
         self.reporter = Reporter(self, self.acquire, self.supervisor, instrument, FIRMWARE)
         self.commands = Commands(self.clock, self._reply, board.folder + "/commands", board.log)
         self.actions = Actions(self, ring)
@@ -75,25 +75,25 @@ class Node:
         self.signals.changed = self.reporter.changed
         self._ending = asyncio.Event()
         self._is_restarting = False
-        self._laser = None
-        self._health = None
+        self._laser: typed.Entry | None = None
+        self._health: typed.Entry  # since `run`
         boot.running = self.supervisor.running
 
-    def _load_driver(self, instrument: dict) -> object:
+    def _load_driver(self, instrument: "typed.InstrumentSettings") -> "typed.Driver":
         self.boot.begin("driver")
         driver = load_driver(instrument["driver"])(self.board, instrument)
         self.boot.begin("program")
         return driver
 
     @property
-    def journal(self) -> object:
+    def journal(self) -> "typed.AnyJournal":
         """Return the journal; a Backlog while there is none, and in safe mode."""
         return self.storage.journal
 
     def _announce(self) -> None:
         self.uplink.want("birth")
 
-    def _reply(self, result: object) -> None:
+    def _reply(self, result: "typed.Result") -> None:
         self.uplink.reply(result)
 
     def _published(self, seq: int) -> None:
@@ -101,11 +101,11 @@ class Node:
         if self.journal.is_due(seq):
             self.signals.show("published", ("seq", seq))
 
-    def status(self, online: bool) -> object:
+    def status(self, online: bool) -> "typed.Message":
         """Return the status message."""
         return self.reporter.status(online)
 
-    def message(self, channel: str) -> object:
+    def message(self, channel: str) -> "typed.Message":
         """Return the message about this node for `channel`, as of now."""
         if channel == "birth":
             return self.reporter.birth()
@@ -146,14 +146,14 @@ class Node:
         self.signals.fault(name, text)
         self.reporter.changed()
 
-    async def _press(self, report: object) -> None:
+    async def _press(self, report: "typed.Report") -> None:
         while True:
             is_standard = await self.board.button(report)
             reason = self.acquire.press(ROLE_STANDARD if is_standard else ROLE_SAMPLE)
             if reason:
                 self.board.log("button: %s" % reason)
 
-    async def _repeat(self, report: object) -> None:
+    async def _repeat(self, report: "typed.Report") -> None:
         """Measure every `period_s`; 0 means only when triggered."""
         last_ms = self.clock.uptime_ms()
         while True:
@@ -209,7 +209,7 @@ class Node:
         await self.board.stop_requested()
         self._ending.set()
 
-    def _add(self, name: str, run: object) -> None:
+    def _add(self, name: str, run: "typed.Run") -> None:
         """Supervise a task that is given the function by which it reports."""
         entry = self.supervisor.add(name, lambda: run(entry.report))
 
@@ -226,7 +226,7 @@ class Node:
         )
         self.acquire.report = self._laser.report
 
-    async def _wait_journal(self, report: object) -> None:
+    async def _wait_journal(self, report: "typed.Report") -> None:
         """Try again to open the journal; the gateway is told meanwhile, and nothing is measured."""
         while not self.storage.open():
             report()
@@ -236,14 +236,14 @@ class Node:
         self._announce()
 
 
-def load_driver(name: str) -> type:
+def load_driver(name: str) -> "typed.MakeDriver":
     """Return class Driver of the instrument family `name`.
 
     Raises:
         SettingsError: there is no such family.
     """
     try:
-        return __import__("drivers.%s.driver" % name, None, None, ("Driver",)).Driver
+        return __import__("drivers.%s.driver" % name, None, None, ("Driver",)).Driver  # type: ignore[no-any-return]  # by name
     except ImportError as error:
         if "drivers.%s" % name not in str(error):
             raise  # the family is there, and something it needs is not

@@ -11,6 +11,9 @@ Rules of the file
 
 from node import limits
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import TicksDiff
+
 _AT_MS, _BYTES = range(2)
 _ID, _SIZE = range(2)
 
@@ -25,7 +28,7 @@ class Pace:
         unacked_bytes: of the messages the broker has not acknowledged.
     """
 
-    def __init__(self, ticks_diff: object, now_ms: int) -> None:
+    def __init__(self, ticks_diff: "TicksDiff", now_ms: int) -> None:
         self._diff = ticks_diff
         self._flight: list[tuple[int, int]] = []  # (packet identifier, bytes), in order
         self._recent: list[tuple[int, int]] = []  # (ticks, bytes) of acknowledgements

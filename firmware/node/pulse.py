@@ -12,6 +12,9 @@ import asyncio
 from node import limits, safe
 from node.calendar import Calendar
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Entry, Node
+
 
 class Pulse:
     """The heartbeat of a node.
@@ -22,12 +25,12 @@ class Pulse:
         entry: of `run` at the supervisor.
     """
 
-    def __init__(self, node: object) -> None:
+    def __init__(self, node: "Node") -> None:
         self._node = node
         self._calendar = Calendar(node.board.folder + "/time", node.board.set_wall_time)
         self._silent: list[str] = []
         self._is_proven = False
-        self.entry = None
+        self.entry: Entry | None = None
 
     def feed(self) -> None:
         """Feed the watchdog, unless a task hangs."""

@@ -14,10 +14,13 @@ A rank of 0, as firmware before 0.2 wrote it, is that of the record's kind.
 import struct
 from binascii import crc32
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import File, Message
+
 try:
     from node import frame
 except (ImportError, SyntaxError, ValueError):
-    frame = None  # an interpreter that compiles no machine code, or for another processor
+    frame = None  # type: ignore[assignment]  # an interpreter that compiles no machine code, or for another processor
 
 RECORD_BYTES = 22
 _MAGIC = b"Hr"
@@ -53,7 +56,7 @@ def rank_of(kind: int) -> int:
     return RANK_SCAN if kind == _KIND_EVENT else RANK_SPECTRUM
 
 
-def pack_frame(message: object, buffer: bytearray) -> "tuple[int, int]":
+def pack_frame(message: "Message", buffer: bytearray) -> "tuple[int, int]":
     """Pack a message where a record can be made of it; return where its frame begins and ends.
 
     Raises:
@@ -61,11 +64,11 @@ def pack_frame(message: object, buffer: bytearray) -> "tuple[int, int]":
     """
     if message.KIND == _KIND_READING and frame is not None:
         try:
-            begin = frame.pack_reading(message, buffer)
+            begin = frame.pack_reading(message, buffer)  # type: ignore[arg-type]  # by KIND
         except frame.UNUSUAL:
             begin = 0  # the message itself says what is wrong with it
         if begin:
-            return begin, frame.PIXELS_AT + len(message.pixels_u16le)
+            return begin, frame.PIXELS_AT + len(message.pixels_u16le)  # type: ignore[attr-defined]  # by KIND
     return RECORD_BYTES, message.pack_into(buffer, RECORD_BYTES)
 
 
@@ -105,7 +108,7 @@ def pack_record_head(buffer: "bytearray | memoryview", record: Record) -> None:
     struct.pack_into("<I", buffer, RECORD_BYTES - 4, crc32(memoryview(buffer)[: RECORD_BYTES - 4]))
 
 
-def find_record(file: object, offset: int, size: int, head: bytearray) -> "Record | None":
+def find_record(file: "File", offset: int, size: int, head: bytearray) -> "Record | None":
     """Return the first record whose head is sound at or after `offset`.
 
     Args:
@@ -129,7 +132,7 @@ def find_record(file: object, offset: int, size: int, head: bytearray) -> "Recor
     return None
 
 
-def _hunt(file: object, offset: int, size: int) -> int:
+def _hunt(file: "File", offset: int, size: int) -> int:
     """Return the next offset at or after `offset` where a record head may begin."""
     while offset < size:
         file.seek(offset)
@@ -143,7 +146,7 @@ def _hunt(file: object, offset: int, size: int) -> int:
     return size
 
 
-def read_frame(file: object, record: Record, buffer: bytearray) -> bool:
+def read_frame(file: "File", record: Record, buffer: bytearray) -> bool:
     """Read the record's frame into `buffer`; say whether its checksum agrees."""
     if record.length > len(buffer):
         return False

@@ -10,6 +10,9 @@ Rules of the file
 
 from node import distil, record, segment
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import File, Journal
+
 
 class Room:
     """Makes room in a journal.
@@ -23,7 +26,7 @@ class Room:
         evicted_by_rank: due records that went, by rank.
     """
 
-    def __init__(self, journal: object, bytes_max: int, segment_bytes: int) -> None:
+    def __init__(self, journal: "Journal", bytes_max: int, segment_bytes: int) -> None:
         self._journal = journal
         self.bytes_max = bytes_max
         self._segment_bytes = segment_bytes
@@ -100,7 +103,7 @@ class Room:
         whole = distil.Sieve(journal.is_due, ids, -1)
         sieve = distil.Sieve(journal.is_due, ids, rank)
 
-        def sift_into(file: object) -> None:
+        def sift_into(file: "File") -> None:
             if target is not part:
                 whole.sift(journal.path(target), target, 0, file)
             sieve.sift(journal.path(part), part, floor, file)

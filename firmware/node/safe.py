@@ -21,6 +21,9 @@ from protocol.messages import (
     Result,
 )
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Acts, Boot, Budget, Call, Command, Identity, Log, Record, Reply
+
 # They touch neither instrument nor records.
 ACTIONS = (ACTION_BIRTH, ACTION_IDENTIFY, ACTION_REBOOT, ACTION_JOURNAL_REPORT, ACTION_LOG_TAIL)
 
@@ -38,7 +41,7 @@ class Backlog(Kept):
         evicted_count, evicted_by_rank, notice: as a Journal has them; nothing goes here.
     """
 
-    def __init__(self, folder: str, budget: dict, tick: object, log: object) -> None:
+    def __init__(self, folder: str, budget: "Budget", tick: "Call", log: "Log") -> None:
         super().__init__(folder)
         self._bytes_max = budget["record_bytes_max"]
         self._tick = tick
@@ -51,7 +54,7 @@ class Backlog(Kept):
     def limit(self, bytes_max: int) -> None:
         """Nothing is written, so nothing is bounded."""
 
-    def remember(self, identity: object) -> None:
+    def remember(self, identity: "Identity") -> None:
         """Take the name of the journal that this node had; for one that is not opened."""
         self.journal_id = identity.journal_id or self.journal_id
         self.next_seq = max(self.next_seq, identity.floor_seq)
@@ -71,8 +74,9 @@ class Backlog(Kept):
                 self._damaged_seqs = contents.damaged_seqs
                 self.oldest_seq = self._find_oldest()
         except (JournalUnusable, OSError) as error:
-            if getattr(error, "errno", 0) in FLASH_DAMAGED:
-                raise FlashRefused("journal %s: %s" % (self._folder, error), error.errno)
+            number = getattr(error, "errno", 0)
+            if number in FLASH_DAMAGED:
+                raise FlashRefused("journal %s: %s" % (self._folder, error), number)
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
@@ -113,7 +117,7 @@ class Backlog(Kept):
         if self._coverage.take(seq, beyond) and self.segments:
             self.oldest_seq = self._find_oldest()
 
-    def append(self, _message: object) -> int:
+    def append(self, _message: "Record") -> int:
         """Refuse: nothing is measured."""
         raise FlashRefused("nothing is stored in safe mode")
 
@@ -134,11 +138,11 @@ class Backlog(Kept):
 class Gate:
     """Commands of a node in safe mode: those of ACTIONS are done, the others refused."""
 
-    def __init__(self, commands: object, reply: object) -> None:
+    def __init__(self, commands: "Acts", reply: "Reply") -> None:
         self._commands = commands
         self._reply = reply
 
-    def take(self, command: object) -> None:
+    def take(self, command: "Command") -> None:
         """Do what the command says, or answer why not."""
         if command.action in ACTIONS:
             self._commands.take(command)
@@ -147,7 +151,7 @@ class Gate:
             self._reply(Result(command.command_id, OUTCOME_REFUSED, text))
 
 
-def text(boot: object) -> str:
+def text(boot: "Boot") -> str:
     """Return what a node in safe mode says of itself."""
     return (
         "safe mode after %d crashes: %s; nothing is measured: mend the cause and reboot the node, "
@@ -156,7 +160,7 @@ def text(boot: object) -> str:
     )
 
 
-def crash_text(boot: object) -> str:
+def crash_text(boot: "Boot") -> str:
     """Return what a node says that starts after a crash."""
     return (
         "started again after crash %d, safe mode follows %d in a row: %s; if it comes again, have "

@@ -18,6 +18,9 @@ from binascii import crc32
 
 from node.record import RECORD_BYTES, Record, find_record, read_frame
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Bytes, IsSeq, Synced
+
 VERSION = 1
 ENOSPC = 28  # MicroPython's errno module does not name it
 HEAD_BYTES = 28
@@ -27,7 +30,7 @@ _HEAD = "<4sB3x8sQ"
 RECORD_BYTES_MIN = RECORD_BYTES + 40
 
 
-def sync(file: object) -> None:
+def sync(file: "Synced") -> None:
     """Put what was written on the medium: MicroPython's flush() does, CPython's does not."""
     file.flush()
     if hasattr(os, "fsync"):
@@ -46,7 +49,7 @@ def create(path: str, journal_id: bytes, first_seq: int) -> None:
     append(path, head, "wb")
 
 
-def append(path: str, content: "bytes | memoryview", mode: str = "ab") -> None:
+def append(path: str, content: "Bytes", mode: str = "ab") -> None:
     """Write `content` at the end of the file and sync it.
 
     Raises:
@@ -108,7 +111,7 @@ class Segment:
         self.size = size
         self.ranks = 0
 
-    def find(self, path: str, is_wanted: object, offset: int = HEAD_BYTES) -> Record | None:
+    def find(self, path: str, is_wanted: "IsSeq", offset: int = HEAD_BYTES) -> "Record | None":
         """Return the first whole record from `offset` on that is wanted, or None.
 
         No generator: MicroPython leaves the file of an abandoned one open for long.

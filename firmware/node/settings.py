@@ -21,11 +21,14 @@ from protocol.limits import (
 )
 from protocol.topics import check_name
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Any, Budget, Given
+
 _FILE_BYTES_MAX = 4_096
 _TLS_PORT = 8883  # registered for MQTT over TLS
 
 # Section, key, type, lowest, highest, default (None: required). Text: bounds are characters.
-_KEYS = (
+_KEYS: "tuple[tuple[str, str, Any, int, int, Any], ...]" = (
     ("", "integration_us", int, 1, U32_MAX, 400_000),
     ("", "scans", int, 1, U16_MAX, 1),
     ("", "window", int, 1, WINDOW_RECORDS_MAX, WINDOW_RECORDS),
@@ -52,7 +55,7 @@ _KEYS = (
 )
 
 
-def load(path: str) -> dict:
+def load(path: str) -> "Given":
     """Read and check node.json.
 
     Returns:
@@ -77,17 +80,17 @@ def load(path: str) -> dict:
     return check(settings)
 
 
-def fit(budget: dict, pixels_max: int) -> dict:
+def fit(budget: "Budget", pixels_max: int) -> "Budget":
     """Return a board's budget with buffers for spectra of `pixels_max`, if it allows so many."""
     pixels_bytes = min(2 * pixels_max, budget["pixels_bytes_max"])
     head_bytes = budget["record_bytes_max"] - budget["pixels_bytes_max"]
-    fitted = dict(budget)
+    fitted = budget.copy()
     fitted["pixels_bytes_max"] = pixels_bytes
     fitted["record_bytes_max"] = pixels_bytes + head_bytes
     return fitted
 
 
-def check(settings: dict) -> dict:
+def check(settings: "dict[str, Any]") -> "Given":
     """Return `settings` with every default filled in.
 
     Raises:
@@ -103,7 +106,7 @@ def check(settings: dict) -> dict:
     for section, key, form, low, high, default in _KEYS:
         part = settings[section] if section else settings
         name = "%s.%s" % (section, key) if section else key
-        value = part.setdefault(key, default)
+        value: Any = part.setdefault(key, default)
         if value is None:
             raise SettingsError("node.json: %s is missing" % name)
         if not isinstance(value, form) or isinstance(value, bool) != (form is bool):
@@ -118,10 +121,10 @@ def check(settings: dict) -> dict:
             % (settings["language"], ", ".join(LANGUAGES))
         )
     check_exposure(settings["integration_us"], settings["scans"])
-    return settings
+    return settings  # type: ignore[return-value]  # each key was checked
 
 
-def _check_names(settings: dict) -> None:
+def _check_names(settings: "dict[str, Any]") -> None:
     for key in ("post", "node"):
         name = settings.get(key, "")
         if not isinstance(name, str):
@@ -148,7 +151,7 @@ def _is_whole(text: bytes) -> bool:
     return not depth and not quoted
 
 
-def _check_keys(settings: dict) -> None:
+def _check_keys(settings: "dict[str, Any]") -> None:
     """Refuse keys that mean nothing: a mistyped one would be its default without a word.
 
     Raises:
@@ -168,7 +171,7 @@ def _check_keys(settings: dict) -> None:
                 )
 
 
-def _kind(form: type) -> str:
+def _kind(form: "type[object]") -> str:
     if form is bool:
         return "true or false"
     return "a whole number" if form is int else "text"

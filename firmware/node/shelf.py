@@ -13,6 +13,9 @@ import os
 from node import limits, segment
 from node.errors import JournalUnusable
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Call
+
 _SUFFIX = ".seg"
 NEW_SUFFIX = ".new"  # a file that takes another one's name when it is complete
 _DIGITS = 14  # hexadecimal; 53 bits
@@ -94,7 +97,7 @@ class Contents:
         )
 
 
-def load(folder: str, buffer: bytearray, tick: object, clean: bool = True) -> Contents:
+def load(folder: str, buffer: bytearray, tick: "Call", clean: bool = True) -> Contents:
     """Read the segments in `folder`, which is created when missing.
 
     Args:

@@ -8,6 +8,9 @@ from node import limits
 from node.words import NAMES, word
 from protocol.limits import FAULT_CHARS_MAX
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Board, Call
+
 STATES = ("ready", "measuring", "fault")  # what a lamp stands for; the others are moments
 
 
@@ -21,15 +24,15 @@ class Signals:
         changed: called without arguments when a fault appears, changes or is cleared.
     """
 
-    def __init__(self, board: object, language: str) -> None:
+    def __init__(self, board: "Board", language: str) -> None:
         self._board = board
         self._language = language
         self._lamp = ""  # the one of STATES that is lit
-        self._told = None  # line and word of the newest state
+        self._told: tuple[str, str] | None = None  # line and word of the newest state
         self._faults: list[tuple[str, str]] = []  # oldest first; one per part of the node
-        self.changed = None
+        self.changed: Call | None = None
 
-    def show(self, name: str, *fields: "tuple[str, object]", words: tuple = ()) -> None:
+    def show(self, name: str, *fields: "tuple[str, object]", words: "tuple[str, ...]" = ()) -> None:
         """Show signal `name` with its fields, in the order given.
 
         Args:

@@ -5,6 +5,9 @@ from hashlib import sha256
 from node import limits
 from protocol.limits import ID_BYTES
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Instrument, Taken
+
 
 class Dark:
     """The newest dark frame of this boot.
@@ -15,12 +18,12 @@ class Dark:
     """
 
     def __init__(self) -> None:
-        self._taken = None  # integration_us, scans, axis_id
+        self._taken: Taken | None = None  # integration_us, scans, axis_id
         self._uptime_ms = 0
-        self.seq = None
-        self.mean_counts = None
+        self.seq: int | None = None
+        self.mean_counts: int | None = None
 
-    def keep(self, seq: int, pixels_u16le: memoryview, taken: tuple, uptime_ms: int) -> None:
+    def keep(self, seq: int, pixels_u16le: memoryview, taken: "Taken", uptime_ms: int) -> None:
         """Take a dark frame; `taken` is integration_us, scans and axis_id."""
         self._taken, self._uptime_ms = taken, uptime_ms
         self.seq = seq
@@ -30,17 +33,17 @@ class Dark:
         """Let no sample refer to it: the instrument may be another, or have become cold."""
         self._taken = self.seq = None
 
-    def fits(self, taken: tuple, uptime_ms: int) -> bool:
+    def fits(self, taken: "Taken", uptime_ms: int) -> bool:
         """Say whether it is one for such a sample: this axis, this exposure, not too old."""
         return taken == self._taken and uptime_ms - self._uptime_ms < limits.DARK_AGE_MS_MAX
 
 
-def axis_id(instrument: object, excitation_pm: int) -> bytes:
+def axis_id(instrument: "Instrument", excitation_pm: int) -> bytes:
     """Return the identity of a wavelength axis: the same coefficients give the same 8 bytes."""
     digest = sha256(instrument.coefficients_f32le)
     digest.update(b"%d %d " % (instrument.pixel_count, excitation_pm))
     digest.update(instrument.serial.encode())
-    return digest.digest()[:ID_BYTES]
+    return digest.digest()[:ID_BYTES]  # type: ignore[no-any-return]  # untyped stub
 
 
 def mean_counts(pixels_u16le: memoryview) -> int:

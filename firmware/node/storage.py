@@ -10,6 +10,9 @@ from node.identity import Identity
 from node.journal import Journal
 from node.safe import Backlog
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import AnyJournal, Call, Node, Record
+
 
 class Storage:
     """The flash of one node.
@@ -23,14 +26,15 @@ class Storage:
         journal: on the one in use; a Backlog while there is none, and in safe mode.
     """
 
-    def __init__(self, node: object, tick: object, is_safe: bool) -> None:
+    def __init__(self, node: "Node", tick: "Call", is_safe: bool) -> None:
         board = node.board
         self._node = node
         self._is_safe = is_safe
         self.flash = Flash(board.flash_devices(), board.folder)
         self._identity = Identity(board.folder + "/identity")
         path = self.flash.path + "/journal"
-        self.journal = self._backlog = Backlog(path, board.BUDGET, tick, board.log)
+        self._backlog = Backlog(path, board.BUDGET, tick, board.log)
+        self.journal: AnyJournal = self._backlog
         if not is_safe:
             self._journal = Journal(path, board.BUDGET, board.random_bytes, board.sync_folder, tick)
             self._journal.lost = self._lost
@@ -79,7 +83,7 @@ class Storage:
         """Let go of the partition; the node stops."""
         self.flash.close()
 
-    def store(self, message: object) -> int:
+    def store(self, message: "Record") -> int:
         """Put a record into the journal, tell the officer and the uplink; return its number.
 
         Raises:
@@ -97,7 +101,7 @@ class Storage:
             ("seq", seq),
             ("journal", self.journal.journal_id),
             ("inspection", message.inspection_id),
-            ("role", ROLE_NAMES.get(getattr(message, "role", None), "sample")),
+            ("role", ROLE_NAMES.get(getattr(message, "role", -1), "sample")),
         )
         node.uplink.stored()
         gc.collect()
@@ -117,7 +121,7 @@ class Storage:
     def _rolled(self) -> None:
         """Keep what must be known outside the journal; once per segment, for it is a write."""
         try:
-            self._identity.note(self.journal)
+            self._identity.note(self._journal)
             self.flash.save_wear()
         except OSError as error:
             self._node.board.log("identity and wear cannot be saved: %s" % error)

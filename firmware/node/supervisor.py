@@ -18,6 +18,9 @@ from node.crash import trace
 from node.errors import CredentialsRefused, LinkError, NodeError
 from node.waiting import within_ms
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Callable, Log, Start, Told
+
 _PAUSE_MS = 10  # between any two attempts, so that no failure can hold the loop
 
 
@@ -35,7 +38,7 @@ class Entry:
     def __init__(
         self,
         name: str,
-        start: object,
+        start: "Start",
         restart_ms_min: int,
         restart_ms_max: int,
         silence_ms_max: int = limits.TASK_SILENCE_MS,
@@ -52,7 +55,7 @@ class Entry:
         self.failures = 0
         self.last_failure = ""
         self.is_slow = False
-        self.task = None
+        self.task: asyncio.Task[None]  # its first use is after `add` has made it
 
     def report(self, more_ms: int = 0) -> None:
         """Say that the task lives; what it does next may take so much beyond the usual."""
@@ -91,7 +94,12 @@ class Supervisor:
         random_byte: function that returns 0..255, for the jitter.
     """
 
-    def __init__(self, log: object, failed: object = None, random_byte: object = None) -> None:
+    def __init__(
+        self,
+        log: "Log",
+        failed: "Told | None" = None,
+        random_byte: "Callable[[], int] | None" = None,
+    ) -> None:
         self._log = log
         self._failed = failed
         self._random_byte = random_byte or (lambda: 128)
@@ -105,7 +113,7 @@ class Supervisor:
     def add(
         self,
         name: str,
-        start: object,
+        start: "Start",
         restart_ms_min: int = limits.RESTART_MS_MIN,
         restart_ms_max: int = limits.RESTART_MS_MAX,
         silence_ms_max: int = limits.TASK_SILENCE_MS,
@@ -133,7 +141,7 @@ class Supervisor:
         return ", ".join(told) or "none"
 
     async def _keep(self, entry: Entry) -> None:
-        failure = None
+        failure: Exception | None = None
         while True:
             begun_ms = time.ticks_ms()
             try:
@@ -199,7 +207,7 @@ class Supervisor:
                     self._log("task %s did not stop in time" % entry.name)
 
 
-def guarded(program: object, crashed: object) -> object:
+def guarded(program: "Callable[[], int]", crashed: "Callable[[Exception], int]") -> int:
     """Return what the function `program` returns, or what `crashed` makes of its error."""
     try:
         return program()

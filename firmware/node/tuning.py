@@ -2,6 +2,9 @@
 
 from node.errors import SettingsError
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Config, Node, Time
+
 
 class Tuning:
     """The config's way into the node.
@@ -10,7 +13,7 @@ class Tuning:
         node: what the parts share: clock, settings, signals, uplink, board.
     """
 
-    def __init__(self, node: object) -> None:
+    def __init__(self, node: "Node") -> None:
         self._node = node
 
     def load(self) -> None:
@@ -23,7 +26,7 @@ class Tuning:
         if settings.notice:
             self._node.signals.fault("config", settings.notice)
 
-    def configure(self, config: object) -> bool:
+    def configure(self, config: "Config") -> bool:
         """Put a config in force; False when it is in force already, or was taken back.
 
         Raises:
@@ -38,7 +41,7 @@ class Tuning:
             self._node.signals.clear("config")
         return changed
 
-    def heard(self, message: object) -> None:
+    def heard(self, message: "Time") -> None:
         """Take note that the gateway itself answered: a `time` message."""
         if message.boot_id != self._node.boot_id:
             return

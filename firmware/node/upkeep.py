@@ -13,10 +13,14 @@ import os
 from node.segment import append
 from node.shelf import NEW_SUFFIX
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Log
+
 INSTRUMENTS_MAX = 4  # a node has one; the others were exchanged
 SAVE_LASER_MS = 10 * 60 * 1000  # of laser; a laser lives some thousand hours
 SAVE_MS = 60 * 60 * 1000
 _FILE_BYTES_MAX = 256
+_NEVER = -1  # stands for the uptime of a standard that this boot has not seen
 _LASER_MS, _STANDARD_S, _STANDARD_UPTIME_MS = range(3)
 
 
@@ -28,11 +32,11 @@ class Upkeep:
         log: function of one line.
     """
 
-    def __init__(self, path: str, log: object) -> None:
+    def __init__(self, path: str, log: "Log") -> None:
         self._path = path
         self._log = log
-        self._records: dict[str, list] = {}  # serial: laser_ms, standard_s, standard_uptime_ms
-        self._serial = None  # the instrument in use
+        self._records: dict[str, list[int]] = {}  # serial: laser_ms, standard_s, standard_uptime_ms
+        self._serial: str | None = None  # the instrument in use
         self._unsaved_ms = 0
         self._saved_uptime_ms = 0
         self._load()
@@ -46,7 +50,7 @@ class Upkeep:
         for line in lines:
             words = line.split(" ", 2)
             try:
-                self._records[words[2]] = [int(words[0]) * 1000, int(words[1]), None]
+                self._records[words[2]] = [int(words[0]) * 1000, int(words[1]), _NEVER]
             except (ValueError, IndexError):
                 continue
             self._serial = words[2]
@@ -54,7 +58,7 @@ class Upkeep:
     def use(self, serial: str) -> None:
         """Note which instrument is in use."""
         if serial != self._serial or serial not in self._records:
-            record = self._records.pop(serial, [0, 0, None])
+            record = self._records.pop(serial, [0, 0, _NEVER])
             kept = [(s, r) for s, r in self._records.items() if s != serial]
             self._records = dict(kept[1 - INSTRUMENTS_MAX :])
             self._records[serial] = record
@@ -71,7 +75,7 @@ class Upkeep:
 
     def standard(self, uptime_ms: int, time_ms: "int | None") -> None:
         """Note that the instrument in use has measured a standard just now."""
-        record = self._records.get(self._serial)
+        record = self._records.get(self._serial or "")
         if record is not None:
             record[_STANDARD_UPTIME_MS] = uptime_ms
             record[_STANDARD_S] = time_ms // 1000 if time_ms is not None else 0
@@ -88,11 +92,11 @@ class Upkeep:
 
     def calibration_age_h(self, uptime_ms: int, time_ms: "int | None") -> "int | None":
         """Return hours since the instrument in use measured a standard, None when not known."""
-        record = self._records.get(self._serial)
+        record = self._records.get(self._serial or "")
         if record is None:
             return None
         measured_ms = record[_STANDARD_UPTIME_MS]
-        if measured_ms is not None:  # in this boot: no wall clock is needed
+        if measured_ms != _NEVER:  # in this boot: no wall clock is needed
             if not record[_STANDARD_S] and time_ms is not None:
                 record[_STANDARD_S] = (time_ms - (uptime_ms - measured_ms)) // 1000
                 self._save(uptime_ms)
@@ -102,11 +106,12 @@ class Upkeep:
         return max(time_ms // 1000 - record[_STANDARD_S], 0) // 3600
 
     def _save(self, uptime_ms: int) -> None:
+        """Write the file; an instrument is in use."""
         lines = []
         for serial, record in self._records.items():
             if serial != self._serial:
                 lines.append((serial, record))
-        lines.append((self._serial, self._records[self._serial]))
+        lines.append((self._serial, self._records[self._serial]))  # type: ignore[arg-type,index]  # in use
         text = "".join(["%d %d %s\n" % (r[_LASER_MS] // 1000, r[_STANDARD_S], s) for s, r in lines])
         try:
             append(self._path + NEW_SUFFIX, text.encode(), "wb")

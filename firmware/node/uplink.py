@@ -21,6 +21,9 @@ from protocol import topics
 from protocol.delivery import Window
 from protocol.messages import KINDS
 
+if False:  # for the type checker: nothing of it is compiled
+    from node import typed
+
 _TICK_MS = 1_000  # the longest nap: pings and window deadlines are looked at this often
 
 
@@ -29,18 +32,19 @@ class Uplink:
 
     Args:
         node: what the parts share, and the maker of messages about the node.
-        broker: section `broker` of node.json.
-        wifi: section `wifi` of node.json.
+        broker, wifi: sections of node.json.
         commands: takes Command messages.
     Attributes:
         connect_count: connections that were accepted; the first is no reconnect.
         replies: results that are not sent yet.
-        published: called with the number of a record that the broker has; None for nobody.
+        published: called with the number of a record that the broker has.
         entry: of `run` at the supervisor, which waits between connections; None before it is known.
         report: tells the supervisor that `run` lives.
     """
 
-    def __init__(self, node: object, broker: dict, wifi: dict, commands: object) -> None:
+    def __init__(
+        self, node: "typed.Node", broker: "typed.Broker", wifi: "typed.Wifi", commands: "typed.Acts"
+    ) -> None:
         self._node = node
         self._broker = broker
         self._wifi = wifi
@@ -52,16 +56,16 @@ class Uplink:
         self._admitted_seq = 0
         self._wake = asyncio.Event()
         self._wanted: list[str] = []
-        self.replies: list[object] = []
+        self.replies: list[typed.Message] = []
         self._pubacks: list[int] = []
         self._handed: dict[int, int] = {}  # packet identifier: seq, of records without PUBACK
-        self._failure = None  # what ended the listener
+        self._failure: LinkError | None = None  # what ended the listener
         self._leaving = False
         self._connected_ms = 0
         self.connect_count = 0
-        self.published = None
-        self.entry = None
-        self.report = lambda: None
+        self.published: typed.Callable[[int], None] = lambda _seq: None
+        self.entry: typed.Entry | None = None
+        self.report: typed.Call = lambda: None
 
     def want(self, channel: str) -> None:
         """Have a birth or health message sent as soon as there is a link."""
@@ -69,7 +73,7 @@ class Uplink:
             self._wanted.append(channel)
         self._wake.set()
 
-    def reply(self, message: object) -> None:
+    def reply(self, message: "typed.Message") -> None:
         """Have a result sent; the oldest goes when REPLIES_MAX wait."""
         self.replies.append(message)
         if len(self.replies) > limits.REPLIES_MAX:
@@ -82,7 +86,7 @@ class Uplink:
         if self.entry is not None:
             self.entry.hurry()
 
-    def receipted(self, receipt: object) -> "list[int]":
+    def receipted(self, receipt: "typed.Receipt") -> "list[int]":
         """Take what a receipt covers out of flight and return it."""
         freed = self._window.receipt(receipt.seq, receipt.beyond)
         if freed and self.entry is not None:
@@ -108,7 +112,7 @@ class Uplink:
         broker, folder = self._broker, self._node.board.folder + "/keys"
         found = credentials.load(folder) if broker["tls"] else None
         link = Link(broker["host"], broker["port"], found, broker["name"] or broker["host"])
-        listener = None
+        listener: asyncio.Task[None] | None = None
         try:
             await self._connect(link)
             listener = asyncio.create_task(self._listen(link))
@@ -119,7 +123,7 @@ class Uplink:
                 await self._nap(link)
                 if listener.done():
                     await listener  # raises what nobody foresaw
-                    raise self._failure
+                    raise self._failure  # type: ignore[misc]  # it ended: there is one
             await self._publish(link, "status", self._node.status(False))
             await link.send(mqtt.DISCONNECT)
         finally:
@@ -132,13 +136,12 @@ class Uplink:
     async def _connect(self, link: Link) -> None:
         node = self._node
         await node.board.connect_network(self._wifi)
-        will = node.status(False).pack()
         await link.open(
             mqtt.connect(
                 "%s.%s" % (node.post, node.name),
                 limits.KEEP_ALIVE_S,
                 self._topics["status"],
-                will,
+                node.status(False).pack(),
                 self._broker["user"],
                 self._broker["password"],
             )
@@ -176,8 +179,7 @@ class Uplink:
         seq = self._handed.pop(packet_id, None)
         if seq is not None:
             self._window.sent(seq, self._node.clock.uptime_ms())
-            if self.published is not None:
-                self.published(seq)
+            self.published(seq)
         self._wake.set()
 
     async def _nap(self, link: Link) -> None:
@@ -215,11 +217,9 @@ class Uplink:
         waited_ms = self._node.clock.uptime_ms() - self._connected_ms
         return self._inbox.has_receipt or waited_ms >= limits.RECEIPT_WAIT_MS
 
-    async def _publish(self, link: Link, channel: str, message: object) -> None:
-        end = message.pack_into(self._buffer)
-        await link.publish(
-            self._topics[channel], memoryview(self._buffer)[:end], channel in topics.RETAINED
-        )
+    async def _publish(self, link: Link, channel: str, message: "typed.Message") -> None:
+        frame = memoryview(self._buffer)[: message.pack_into(self._buffer)]
+        await link.publish(self._topics[channel], frame, channel in topics.RETAINED)
 
     async def _send_record(self, link: Link) -> bool:
         """Send one record that is due; False when none is."""
@@ -234,10 +234,10 @@ class Uplink:
                 return True
             kind, length = found
         elif window.has_room:
-            found = journal.read_next(self._admitted_seq, self._buffer)
-            if found is None:
+            following = journal.read_next(self._admitted_seq, self._buffer)
+            if following is None:
                 return False
-            seq, kind, length = found
+            seq, kind, length = following
             window.admit(seq, now_ms)
             self._admitted_seq = seq
         else:

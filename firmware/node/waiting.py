@@ -6,8 +6,11 @@ the first wait in a `finally:` is cut short. Here that wait may be "laser off".
 
 import asyncio
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Awaitable, T
 
-async def within_ms(awaitable: object, wait_ms: int) -> object:
+
+async def within_ms(awaitable: "Awaitable[T]", wait_ms: int) -> "T":
     """Await something for at most `wait_ms`.
 
     Control leaves the `await` in five ways: the result is there; it raised; time ran out; the task
@@ -28,7 +31,7 @@ async def within_ms(awaitable: object, wait_ms: int) -> object:
         await asyncio.sleep_ms(max(wait_ms, 0))
         if not state[0]:
             state[1] = True
-            task.cancel()
+            task.cancel()  # type: ignore[union-attr]  # a coroutine runs within a task
 
     timer = asyncio.create_task(watch())
     try:

@@ -178,13 +178,15 @@ def make_wheel(folder: Path, name: str) -> Path:
     return path
 
 
-def lock(project: Path, *wheels: Path, digest: str = "") -> None:
-    """Write the lock of a small project, with true hashes unless another is given."""
+def lock(
+    project: Path, *wheels: Path, digest: str = "", name: str = "requirements-dev.txt"
+) -> None:
+    """Write a lock of a small project, with true hashes unless another is given."""
     lines = [
         f"{wheel.name.split('-')[0]}==1.0 --hash=sha256:{digest or files.digest(wheel)}\n"
         for wheel in wheels
     ]
-    (project / "requirements-dev.txt").write_text("".join(lines))
+    (project / name).write_text("".join(lines))
 
 
 @pytest.fixture
@@ -230,6 +232,13 @@ def test_the_environment_follows_the_lock(
     environment.ensure_environment(project)
     assert list_installed(project) == {"pip", "two", "harmattan"}, "what the lock drops is removed"
 
+    stubs = (make_wheel(tmp_path / "wheels", f"micropython_{name}_stubs") for name in "ab")
+    lock(project, *stubs, name=environment.STUBS)
+    environment.ensure_environment(project)
+    assert list_installed(project) == {"pip", "two", "harmattan"}, "stubs lie apart"
+    for name in "ab":
+        assert (project / f".venv/stubs/{name}/micropython_{name}_stubs.py").exists()
+
     lock(project, one, digest="0" * 64)
     with pytest.raises(SetupError, match="check the network and the package index") as caught:
         environment.ensure_environment(project)
@@ -248,12 +257,15 @@ def test_the_environment_follows_the_lock(
 # --------------------------------------------------------------------- what the repository promises
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
-def test_locks_are_pinned_hashed_and_name_no_host(name: str) -> None:
+@pytest.mark.parametrize(
+    "name,count_min",
+    [("requirements.txt", 20), ("requirements-dev.txt", 20), ("requirements-stubs.txt", 4)],
+)
+def test_locks_are_pinned_hashed_and_name_no_host(name: str, count_min: int) -> None:
     text = (ROOT / name).read_text()
     assert not re.search(r"://|--(extra-)?index|--find-links|--trusted-host| @ ", text)
     entries = re.split(r"(?m)^(?=[A-Za-z0-9])", text)[1:]
-    assert len(entries) > 20
+    assert len(entries) >= count_min
     for entry in entries:
         assert re.match(r"[A-Za-z0-9._-]+==[0-9][^\s]*( ;[^\\]*)? \\\n", entry), entry[:80]
         assert "--hash=sha256:" in entry
@@ -314,7 +326,7 @@ def test_check_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_make_without_a_suitable_python_ends_with_one_sentence(
     tmp_path: Path, python: str, said: str
 ) -> None:
-    for name in ("Makefile", ".ci", "pyproject.toml", "requirements-dev.txt"):
+    for name in ("Makefile", ".ci", "pyproject.toml", "requirements-dev.txt", environment.STUBS):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     old = write_program(

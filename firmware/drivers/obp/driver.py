@@ -19,6 +19,9 @@ from node import limits
 from node.errors import InstrumentError, InstrumentRefused, InstrumentUnsuited, LaserUncertain
 from protocol.limits import COEFFICIENT_COUNT_MAX, NAME_CHARS_MAX, PIXELS_BYTES_MAX
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Board, InstrumentSettings, Port
+
 SERIAL_NUMBER = 0x0000_0100
 ABORT = 0x0010_0000
 SPECTRUM_RAW = 0x0010_1100
@@ -48,16 +51,16 @@ class Driver:
         unverified: the newest spectrum came without a checksum.
     """
 
-    def __init__(self, board: object, settings: dict) -> None:
+    def __init__(self, board: "Board", settings: "InstrumentSettings") -> None:
         self._board = board
         self._settings = settings
-        self._port = None
-        self._instrument = None
+        self._port: Port | None = None
+        self._instrument: Instrument | None = None
         self._has_thermometer = True
         self._pixels_max = min(board.BUDGET["pixels_bytes_max"], PIXELS_BYTES_MAX) // 2
         self._exchange = Exchange(2 * self._pixels_max)
         self.pixels = _NO_PIXELS
-        self.temperature_mc = None
+        self.temperature_mc: int | None = None
         self.unverified = False
 
     async def open(self) -> None:
@@ -79,10 +82,8 @@ class Driver:
         """
         ask = self._exchange.ask
         self._exchange.release()
-        if self._instrument is None:
-            await self._first_contact()
+        known = self._instrument or await self._first_contact()
         serial = _printable(await ask(SERIAL_NUMBER, answer_bytes=NAME_CHARS_MAX))
-        known = self._instrument
         if known.serial == serial and known.pixel_count:
             return known
         pixel_count = int.from_bytes(bytes(await ask(PIXEL_COUNT)), "little")
@@ -90,7 +91,7 @@ class Driver:
             raise InstrumentUnsuited(
                 "instrument on %s has %d pixels; this node takes 1 to %d, see "
                 "instrument.pixels_max in docs/node.md"
-                % (self._port.name, pixel_count, self._pixels_max)
+                % (self._settings["port"], pixel_count, self._pixels_max)
             )
         coefficients = await self._coefficients()
         module = known.has_laser_module
@@ -98,7 +99,7 @@ class Driver:
         self._instrument = Instrument(model, serial, pixel_count, coefficients, module)
         return self._instrument
 
-    async def _first_contact(self) -> None:
+    async def _first_contact(self) -> Instrument:
         """Learn how the laser is switched, switch it off and end whatever is being exposed.
 
         A power cut may have left both under way, and an exposing instrument takes no settings.
@@ -108,9 +109,10 @@ class Driver:
             module = True
         except InstrumentRefused:
             module = False  # a model without the module does not know the message
-        self._instrument = Instrument("", "", 0, b"", module)
+        found = self._instrument = Instrument("", "", 0, b"", module)
         await self._laser_off()
         await self._abort()
+        return found
 
     async def _coefficients(self) -> bytes:
         """Return the wavelength coefficients as the instrument stores them, 4 bytes each."""
@@ -119,7 +121,7 @@ class Driver:
         if not 0 < count <= COEFFICIENT_COUNT_MAX:
             raise InstrumentUnsuited(
                 "instrument on %s has %d wavelength coefficients; 1 to %d are needed: have it "
-                "calibrated" % (self._port.name, count, COEFFICIENT_COUNT_MAX)
+                "calibrated" % (self._settings["port"], count, COEFFICIENT_COUNT_MAX)
             )
         coefficients = b""
         for index in range(count):
@@ -127,7 +129,7 @@ class Driver:
             if len(value) != 4:
                 raise InstrumentUnsuited(
                     "instrument on %s: wavelength coefficient %d has %d bytes instead of 4"
-                    % (self._port.name, index, len(value))
+                    % (self._settings["port"], index, len(value))
                 )
             coefficients += value
         return coefficients
@@ -166,18 +168,18 @@ class Driver:
         self.temperature_mc = await self._temperature()
 
     async def _expose(self, exposure_ms: int) -> None:
-        size = 2 * self._instrument.pixel_count
+        size = 2 * self._instrument.pixel_count  # type: ignore[union-attr]  # after `identify`
         data = await self._exchange.request(SPECTRUM_RAW, answer_bytes=size, busy_ms=exposure_ms)
         if len(data) != size:
             raise InstrumentUnsuited(
                 "instrument on %s sent %d bytes of pixels instead of %d; only 16-bit models are "
-                "supported" % (self._port.name, len(data), size)
+                "supported" % (self._settings["port"], len(data), size)
             )
         self._exchange.hold()
         self.pixels = data
 
     async def _laser(self, on: bool) -> None:
-        if self._instrument.has_laser_module:
+        if self._instrument.has_laser_module:  # type: ignore[union-attr]  # first contact was
             await self._exchange.ask(LIGHT_SET, MODULE_SOURCE + bytes([on]), setting=True)
         else:
             await self._exchange.ask(LAMP_SET, bytes([on]), setting=True)
@@ -196,7 +198,7 @@ class Driver:
             else:
                 return
         if strict:
-            raise LaserUncertain("laser may be on: %s; use the key switch" % failure)
+            raise LaserUncertain("laser may be on: %s; use the key switch" % failure)  # type: ignore[possibly-undefined]  # one attempt at least
 
     async def laser_off(self) -> None:
         """Switch the laser off, whatever it is.

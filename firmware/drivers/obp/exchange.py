@@ -15,6 +15,7 @@ import time
 from drivers.obp import frames
 from node import limits
 from node.errors import (
+    InstrumentError,
     InstrumentGarbled,
     InstrumentRefused,
     InstrumentSilent,
@@ -22,6 +23,9 @@ from node.errors import (
 )
 from node.waiting import within_ms
 from protocol.limits import NAME_CHARS_MAX
+
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Port
 
 BAD_CHECKSUM, NOT_READY, RESET, DEFERRED = 3, 7, 9, 255
 # One text, because each of twenty would be an object on the heap.
@@ -62,7 +66,7 @@ class Exchange:
     """
 
     def __init__(self, payload_bytes_max: int) -> None:
-        self._port = None
+        self._port: Port  # since `open`
         self._chunk = bytearray(limits.CHUNK_BYTES)
         self._large = frames.Parser(payload_bytes_max, limits.CHUNK_BYTES)
         self._small = frames.Parser(NAME_CHARS_MAX, limits.CHUNK_BYTES)
@@ -71,7 +75,7 @@ class Exchange:
         self.unverified = False
         self.stray_count = 0
 
-    def open(self, port: object) -> None:
+    def open(self, port: "Port") -> None:
         """Use a port of the board: `name`, `baud`, `stream` (asyncio stream)."""
         self._port = port
         self._large.reset()
@@ -137,7 +141,7 @@ class Exchange:
             if answer.error != DEFERRED:
                 break
             deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
-        if answer.error or answer.flags & frames.NACK:
+        if answer.error or answer.flags & frames.NACK:  # type: ignore[possibly-undefined]  # DEFERRALS_MAX > 0
             raise InstrumentRefused(
                 "instrument on %s refuses message 0x%08x: error %d, %s"
                 % (
@@ -188,7 +192,7 @@ class Exchange:
             if count:
                 self._parser.feed(self._chunk, count)
 
-    def _no_answer(self, dropped_bytes: int) -> InstrumentSilent:
+    def _no_answer(self, dropped_bytes: int) -> InstrumentError:
         noise_bytes = self._parser.dropped_bytes + self._parser.pending_bytes - dropped_bytes
         if noise_bytes:
             return InstrumentGarbled(

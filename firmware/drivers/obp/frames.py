@@ -17,10 +17,13 @@ References: STS data sheet 030-00000-003-05-2016; Ventana data sheet 891-00000-2
 
 import struct
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Any, Bytes
+
 try:
-    from hashlib import md5
+    from hashlib import md5  # type: ignore[attr-defined,unused-ignore]  # rp2 has none
 except ImportError:  # rp2 and esp32
-    from drivers.obp.md5 import md5
+    from drivers.obp.md5 import md5  # type: ignore[assignment,unused-ignore]  # does the same
 
 START = b"\xc1\xc0"
 FOOTER = b"\xc5\xc4\xc3\xc2"
@@ -79,7 +82,7 @@ class Frame:
         data: memoryview of the argument, valid until the parser is fed again.
     """
 
-    def __init__(self, fields: tuple, verified: bool, data: memoryview) -> None:
+    def __init__(self, fields: "tuple[Any, ...]", verified: bool, data: memoryview) -> None:
         self.flags = fields[2]
         self.error = fields[3]
         self.message_type = fields[4]
@@ -118,7 +121,7 @@ class Parser:
         self.dropped_bytes += self.pending_bytes
         self._start = self._end = 0
 
-    def feed(self, piece: "bytes | bytearray | memoryview", count: int) -> None:
+    def feed(self, piece: "Bytes", count: int) -> None:
         """Take the first `count` bytes of `piece`; call `next` until None before feeding again.
 
         Raises:
@@ -161,7 +164,7 @@ class Parser:
         self.dropped_bytes += found - self._start
         self._start = found
 
-    def _length(self, fields: tuple) -> int:
+    def _length(self, fields: "tuple[Any, ...]") -> int:
         """Return the length the header states, 0 when the header cannot be one."""
         checksum_type, immediate_length, remaining = fields[7], fields[8], fields[10]
         if (
@@ -171,9 +174,9 @@ class Parser:
             or not TAIL_BYTES <= remaining <= self._payload_bytes_max + TAIL_BYTES
         ):
             return 0
-        return HEADER_BYTES + remaining
+        return HEADER_BYTES + remaining  # type: ignore[no-any-return]  # of struct
 
-    def _cut(self, fields: tuple, length: int) -> "Frame | None":
+    def _cut(self, fields: "tuple[Any, ...]", length: int) -> "Frame | None":
         """Return the frame of `length` bytes at the start, None when it is not sound."""
         end = self._start + length
         body_end = end - TAIL_BYTES

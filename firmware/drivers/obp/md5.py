@@ -8,6 +8,9 @@ Reference: R. Rivest, RFC 1321, The MD5 Message-Digest Algorithm, April 1992.
 
 import struct
 
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Bytes
+
 # floor(2**32 * abs(sin(i))) for i = 1..64, packed: as integers they would be 64 objects on the
 # heap, and a board's single-precision sine cannot compute them.
 _SINES = bytes.fromhex(
@@ -25,7 +28,7 @@ _MASK = 0xFFFFFFFF
 _BLOCK_BYTES = 64
 
 
-def md5(content: "bytes | memoryview") -> "_Digest":
+def md5(content: "Bytes") -> "_Digest":
     """Return an object whose `digest()` is the MD5 of `content`, as hashlib does."""
     state = (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476)
     length = len(content)
@@ -50,7 +53,9 @@ class _Digest:
         return struct.pack("<4I", *self._state)
 
 
-def _mix(state: "tuple[int, int, int, int]", words: tuple) -> "tuple[int, int, int, int]":
+def _mix(
+    state: "tuple[int, int, int, int]", words: "tuple[int, ...]"
+) -> "tuple[int, int, int, int]":
     """Return the state after one block of sixteen 32-bit words (RFC 1321, section 3.4)."""
     a, b, c, d = state
     for i in range(64):
