@@ -394,6 +394,11 @@ def _draw(outcome: Outcome, files: list[Path], language: str, library: Library, 
 
 def _check_target(path: Path, files: list[Path]) -> None:
     """Raise GatewayError when a picture would take the place of anything but a picture."""
+    if not path.parent.is_dir():
+        raise GatewayError(
+            f"cannot write {_text(path)}: there is no folder {_text(path.parent)}; make it, or name"
+            " another file for --plot"
+        )
     if not path.exists():
         return
     try:

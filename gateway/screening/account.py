@@ -21,7 +21,7 @@ LINES = {
     ),
     "agreeing": "Bands at their place, in cm-1: {bands}.",
     "missing": "Missing bands, in cm-1: {bands}.",
-    "hidden": "Bands beneath another substance, in cm-1: {bands}.",
+    "hidden": "Bands covered by a stronger one, in cm-1: {bands}.",
     "faint": "Bands too weak to be seen here, in cm-1: {bands}.",
     "rivals": "Fits as well: {substances}.",
     "next": (

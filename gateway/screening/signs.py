@@ -63,9 +63,13 @@ def _may_be_there(candidate: Candidate, limits: Thresholds) -> bool:
         return candidate.nats >= (faint if is_led else limits.alarm_nats_min)
     if principal_found(candidate.bands):
         return candidate.nats >= limits.possible_nats_min - _leeway(candidate)
-    # Two others at their places say as much as the main one, which something covers.
-    found = sum(band.state == "found" for band in candidate.bands)
-    is_pattern = found >= POSSIBLE_PATTERN_BANDS_MIN
+    # Two others at their places say as much as the main one, which something covers; one does where
+    # the substance would be bright and nothing of it is missing.
+    missing, found = (
+        sum(band.state == state for band in candidate.bands) for state in ("missing", "found")
+    )
+    is_bright = candidate.share >= POSSIBLE_BRIGHT_SHARE_MIN and not missing
+    is_pattern = found >= (1 if is_bright else POSSIBLE_PATTERN_BANDS_MIN)
     least = limits.possible_nats_min if is_pattern else limits.possible_nats_hidden_min
     return not _principal_missing(candidate.bands) and candidate.nats >= least
 

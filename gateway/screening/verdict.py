@@ -17,7 +17,7 @@ class BandRecord(msgspec.Struct, frozen=True):
     Attributes:
         shift_cm1: tabulated position.
         measured_cm1: position found, None when not found.
-        state: found, missing, hidden (beneath another substance), faint (too weak to be seen
+        state: found, missing, hidden (covered by a stronger one), faint (too weak to be seen
             here) or outside (not measured).
         snr: height over noise of the band found.
         grade: how well the tabulated position is known, A to D.

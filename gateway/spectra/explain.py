@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from gateway.spectra.bands import SHARE_MIN
 from gateway.spectra.evidence import BandState, Evidence
 from gateway.spectra.library import Library
+from gateway.spectra.prepare import STEP_CM1
 from gateway.spectra.scene import Scene
 from gateway.spectra.spectrum import BoolArray, FloatArray
 
@@ -18,6 +20,11 @@ BLIND_SHARE = 0.5
 BLIND_EXCESS = 1.5
 """A covered band must be this much brighter than what covers it: heights are good to a factor of
 two only."""
+
+MERGED_WIDTHS = 0.75
+MERGED_SNR_MAX = 80.0
+"""Bands nearer than this to a higher one, in line widths, have no crest of their own; a shoulder is
+seen only in a measurement better than this."""
 
 BLIND_PRINCIPAL_REL = 0.8
 LOOK_ALIKES_MAX = 5
@@ -156,7 +163,8 @@ def blind_spots(
 
     A substance shows by a principal band, or two others, besides the light already explained. One
     half as bright as the strongest band that would show with less noise but does not now is hidden
-    by noise: a longer exposure helps. One as bright as the strongest band that would not show at
+    by noise, and so is one that would be a shoulder, where the measurement is not good enough for
+    shoulders: a longer exposure helps. One as bright as the strongest band that would not show at
     all is covered by what was found: no exposure helps.
 
     Args:
@@ -170,18 +178,22 @@ def blind_spots(
     bands = scene.bands
     strongest = float(scene.measured.height.max(initial=0.0))
     told = BLIND_EXCESS * scene.at_all_bands(model)
+    told_beside = told
+    if float(scene.measured.snr.max(initial=0.0)) < MERGED_SNR_MAX:
+        beside = round(MERGED_WIDTHS * scene.prepared.resolution_cm1 / STEP_CM1)
+        told_beside = BLIND_EXCESS * scene.at_all_bands(maximum_filter1d(model, 2 * beside + 1))
     now = scene.at_all_bands(scene.limit)
     weight = np.where(bands.rel_intensity >= BLIND_PRINCIPAL_REL, 2.0, 1.0) * scene.inside
     height = strongest * scene.rel_merged
 
-    def shows(expected: FloatArray, limit: FloatArray | float) -> BoolArray:
-        seen = (expected > told) & (expected >= limit)
+    def shows(expected: FloatArray, least: FloatArray, limit: FloatArray | float) -> BoolArray:
+        seen = (expected > least) & (expected >= limit)
         return np.asarray(bands.by_entry(weight * seen) >= 2.0, dtype=np.bool_)
 
     ripple = SHARE_MIN * strongest
     half = BLIND_SHARE * height
-    noisy = shows(half, ripple) & ~shows(half, now)
-    covered = ~shows(height, ripple)
+    noisy = shows(half, told, ripple) & ~shows(half, told_beside, now)
+    covered = ~shows(height, told, ripple)
 
     def whole(unseen: BoolArray) -> tuple[str, ...]:
         # A substance is hidden when all its states are.

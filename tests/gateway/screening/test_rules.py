@@ -248,6 +248,14 @@ def test_noise_that_could_hide_a_listed_substance_takes_the_clear_away():
     assert mixed.count("clear") <= 2
 
 
+def test_a_precursor_that_is_a_shoulder_of_the_goods_is_not_cleared():
+    """Urea's 1011 runs into polystyrene's 1002; in noise only its weak 548 stands by itself."""
+    noisy = [verdict_on({"polystyrene": 0.6, "urea": 0.4}, (k, 5), snr=24.0) for k in range(24)]
+    assert sum(verdict.verdict == "clear" for verdict in noisy) <= 1
+    good = [verdict_on({"polystyrene": 1.0}, (k, 6), snr=300.0).verdict for k in range(8)]
+    assert good.count("clear") >= 7
+
+
 def test_weak_signals_are_not_cleared():
     reasons = Counter()
     for k in range(20):
