@@ -70,11 +70,6 @@ class Journal(Kept):
         """Unreceipted records lost to the byte limit, by rank: health, spectra, scans, alarms."""
         return self._room.evicted_by_rank
 
-    @property
-    def evicted_count(self) -> int:
-        """Unreceipted records lost to the byte limit."""
-        return sum(self._room.evicted_by_rank)
-
     def limit(self, bytes_max: int) -> None:
         """Have the segments take at most so many bytes, two of them at least."""
         self._room.bytes_max = max(min(self._room.bytes_max, bytes_max), 2 * self._segment_bytes)
@@ -176,7 +171,11 @@ class Journal(Kept):
         Raises:
             OSError: the medium fails.
         """
-        os.remove(self.path(part))
+        try:
+            os.remove(self.path(part))
+        except OSError as error:
+            self.spoilt(error.errno)
+            raise
         self.segments.remove(part)
         self.forget_place()
 

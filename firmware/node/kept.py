@@ -3,15 +3,17 @@
 Rules of the file
 - Nothing is written here.
 - Numbers are read upwards. A record that lies in two segments is therefore read once.
-- A damaged record is found when it is read: counted once, told, and passed over.
+- A damaged record is found when it is read: counted once, told, and passed over. So is what the
+  medium does not give any more, and `spoilt` is called: nothing should be written there.
 """
 
 from node import limits, segment, shelf
 from node.coverage import Coverage
-from node.record import Record, read_frame
+from node.errors import FLASH_DAMAGED
+from node.record import Record
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import Call
+    from node.typed import Call, Callable
 
 
 class Kept:
@@ -25,6 +27,7 @@ class Kept:
         damaged_count: unreceipted records lost to damage.
         segments: files, ascending; the last one is being written.
         lost: called without arguments when records are lost.
+        spoilt: called with the number of the error when the medium does not give what it holds.
     """
 
     def __init__(self, folder: str) -> None:
@@ -41,6 +44,8 @@ class Kept:
         self.oldest_seq = 1
         self.damaged_count = 0
         self.lost: Call = lambda: None
+        self.spoilt: Callable[[int], object] = lambda _number: None
+        self._told_spoilt: list[int] = []  # segments, by their first numbers
 
     @property
     def bytes(self) -> int:
@@ -88,12 +93,28 @@ class Kept:
         place, offset, seq = self._place
         for part in self.segments:
             if part.last_seq > after_seq:
-                self.know(part)
                 start = offset if part is place and seq <= after_seq else segment.HEAD_BYTES
-                record = self._find_due(part, after_seq, start)
+                try:
+                    self.know(part)
+                    before = part.spoilt
+                    record = self._find_due(part, after_seq, start)
+                    self.damaged_count += part.spoilt != before
+                except OSError as error:  # not even opened
+                    if error.errno not in FLASH_DAMAGED:
+                        raise
+                    self.damaged_count += not part.spoilt
+                    part.spoilt, record = error.errno, None
+                self._tell_spoilt(part)
                 if record is not None:
                     return part, record
         return None
+
+    def _tell_spoilt(self, part: segment.Segment) -> None:
+        """Tell once of a segment that the medium does not give as a whole."""
+        if part.spoilt and part.first_seq not in self._told_spoilt:
+            self._told_spoilt.append(part.first_seq)
+            self.spoilt(part.spoilt)
+            self.lost()
 
     def read_next(self, after_seq: int, buffer: bytearray) -> "tuple[int, int, int] | None":
         """Read the first sound record due above `after_seq`: (seq, kind, length), or None.
@@ -123,10 +144,11 @@ class Kept:
 
     def _read(self, part: segment.Segment, record: Record, buffer: bytearray) -> bool:
         with open(self.path(part), "rb") as file:
-            sound = read_frame(file, record, buffer)
+            sound = part.read(file, record, buffer)
         if not sound:
             # At most so many are remembered: more than that is a flash to be replaced.
             self._damaged_seqs = self._damaged_seqs[-limits.DAMAGED_SEQS_MAX + 1 :] + [record.seq]
+            self._tell_spoilt(part)
             self.damaged_count += 1
             self.oldest_seq = self._find_oldest()
             self.lost()

@@ -93,7 +93,10 @@ class Contents:
         self.damaged += found.damaged
         self.damaged_seqs += found.damaged_seqs
         self.appendable = (
-            head is not None and found.tail_clean and self.next_seq == part.last_seq + 1
+            head is not None
+            and found.tail_clean
+            and not part.spoilt
+            and self.next_seq == part.last_seq + 1
         )
 
 
