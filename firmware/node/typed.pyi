@@ -18,6 +18,7 @@ from node.acquire import Acquire as Acquire
 from node.boots import Boot as Boot
 from node.clock import Clock as Clock
 from node.commands import Commands as Commands
+from node.config import Settings as Settings
 from node.errors import LinkError
 from node.identity import Identity as Identity
 from node.journal import Journal as Journal
@@ -195,6 +196,8 @@ class Instrument(Protocol):
     def pixel_count(self) -> int: ...
     @property
     def full_scale_counts(self) -> int: ...
+    @property
+    def integration_us_range(self) -> tuple[int, ...]: ...
     @property
     def coefficients_f32le(self) -> bytes: ...
 
