@@ -160,10 +160,10 @@ def _read(frame: bytes, path: str) -> Config:
     Raises:
         SettingsError: it cannot be used.
     """
+    unsealed = unseal(frame)
+    if unsealed is None:
+        raise SettingsError("saved config %s is damaged: wrong checksum; send it again" % path)
     try:
-        unsealed = unseal(frame)
-        if unsealed is None:
-            raise ProtocolError("its checksum does not agree")
         config = unpack(unsealed)
     except ProtocolError as error:
         raise SettingsError("saved config %s is damaged: %s; send it again" % (path, error))

@@ -99,7 +99,7 @@ class Reporter:
             journal.oldest_seq,
             journal.next_seq,
             journal.bytes,
-            sum(journal.evicted_by_rank),
+            journal.evicted_count,
             journal.damaged_count,
             node.reconnect_count(),
             self._supervisor.failure_count,

@@ -25,6 +25,7 @@ class Kept:
         next_seq: the number the next record gets.
         oldest_seq: lowest number that is kept and not receipted; `next_seq` when there is none.
         damaged_count: unreceipted records lost to damage.
+        evicted_by_rank: unreceipted records lost to the byte limit: health, spectra, scans, alarms.
         segments: files, ascending; the last one is being written.
         lost: called without arguments when records are lost.
         spoilt: called with the number of the error when the medium does not give what it holds.
@@ -43,9 +44,15 @@ class Kept:
         self.next_seq = 1
         self.oldest_seq = 1
         self.damaged_count = 0
+        self.evicted_by_rank = [0, 0, 0, 0]
         self.lost: Call = lambda: None
         self.spoilt: Callable[[int], object] = lambda _number: None
         self._told_spoilt: list[int] = []  # segments, by their first numbers
+
+    @property
+    def evicted_count(self) -> int:
+        """Unreceipted records lost to the byte limit."""
+        return sum(self.evicted_by_rank)
 
     @property
     def bytes(self) -> int:
@@ -64,6 +71,15 @@ class Kept:
         """Note that files changed: what comes next is looked for from the beginning."""
         self._place = (None, 0, 0)
 
+    def _count(self, part: segment.Segment, damaged: int) -> None:
+        self.damaged_count += damaged
+        part.damaged += damaged
+
+    @property
+    def damaged_gone(self) -> int:
+        """Of `damaged_count`, what no segment shows any more, nor to the next start."""
+        return self.damaged_count - sum([part.damaged for part in self.segments])
+
     def know(self, part: segment.Segment) -> None:
         """Read the heads of a segment that was not read since the start.
 
@@ -73,7 +89,7 @@ class Kept:
         if part.ranks < 0:
             found = part.survey(self.path(part), None)
             if found.damaged:
-                self.damaged_count += found.damaged
+                self._count(part, found.damaged)
                 self.lost()
 
     def _find_due(
@@ -98,11 +114,11 @@ class Kept:
                     self.know(part)
                     before = part.spoilt
                     record = self._find_due(part, after_seq, start)
-                    self.damaged_count += part.spoilt != before
+                    self._count(part, int(part.spoilt != before))
                 except OSError as error:  # not even opened
                     if error.errno not in FLASH_DAMAGED:
                         raise
-                    self.damaged_count += not part.spoilt
+                    self._count(part, int(not part.spoilt))
                     part.spoilt, record = error.errno, None
                 self._tell_spoilt(part)
                 if record is not None:
@@ -149,7 +165,7 @@ class Kept:
             # At most so many are remembered: more than that is a flash to be replaced.
             self._damaged_seqs = self._damaged_seqs[-limits.DAMAGED_SEQS_MAX + 1 :] + [record.seq]
             self._tell_spoilt(part)
-            self.damaged_count += 1
+            self._count(part, 1)
             self.oldest_seq = self._find_oldest()
             self.lost()
         return sound

@@ -113,6 +113,7 @@ class Segment:
             the file was not read, the number before the next file's first.
         size: bytes.
         ranks: bit r is set when a record of rank r may be in it; below 0: not read yet.
+        damaged: what was found damaged in it, and counted.
         spoilt: number of the error by which a part of it could not be read, 0: none was met.
     """
 
@@ -121,6 +122,7 @@ class Segment:
         self.last_seq = first_seq - 1
         self.size = size
         self.ranks = 0
+        self.damaged = 0
         self.spoilt = 0
 
     def _find(self, file: "File", offset: int, head: bytearray) -> "Record | None":

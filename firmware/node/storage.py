@@ -53,9 +53,9 @@ class Storage:
 
     def open(self) -> bool:
         """Open the journal; False when there is none, and nothing can be promised."""
-        self._identity.load()
-        self._backlog.remember(self._identity)
         try:
+            self._identity.load()
+            self._backlog.remember(self._identity)
             return self._open_safe() if self._is_safe else self._open()
         except (JournalError, OSError) as error:
             self._node.signals.fault("journal", str(error))
@@ -169,11 +169,12 @@ class Storage:
             % (tuple(journal.evicted_by_rank[1:]) + (journal.damaged_count,)),
         )
         node.reporter.changed()
+        self._rolled()
 
     def _rolled(self) -> None:
-        """Keep what must be known outside the journal; once per segment, for it is a write."""
+        """Keep what must be known outside the journal; once per segment and loss."""
         try:
             self._identity.note(self._journal)
             self.flash.save_wear()
-        except OSError as error:
+        except (FlashRefused, OSError) as error:
             self._node.board.log("identity and wear cannot be saved: %s" % error)

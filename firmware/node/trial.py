@@ -8,8 +8,8 @@ state before or after it:
     config.tried     on trial since the start before: found once more, it is taken back
     config.refused   taken back: this version is not tried again until another one came
 
-Each holds "Hc", the CRC-32 of the frame (little-endian), and the frame; files of firmware that wrote
-the frame alone are read, too.
+Each holds "Hc", the CRC-32 of the frame (little-endian), and the frame; older firmware wrote the
+frame alone, and its files are read, too.
 """
 
 import os
@@ -102,9 +102,14 @@ class Trial:
         self.is_on = False
 
 
+def _crc(frame: bytes) -> bytes:
+    crc: bytes = crc32(frame).to_bytes(4, "little")
+    return crc
+
+
 def seal(frame: bytes) -> bytes:
     """Return what is stored of a frame."""
-    return _MAGIC + crc32(frame).to_bytes(4, "little") + frame
+    return _MAGIC + _crc(frame) + frame
 
 
 def unseal(content: bytes) -> "bytes | None":
@@ -112,7 +117,7 @@ def unseal(content: bytes) -> "bytes | None":
     if content[:2] != _MAGIC:
         return content  # of older firmware, or no frame at all
     frame = content[_HEAD_BYTES:]
-    return frame if crc32(frame).to_bytes(4, "little") == content[2:_HEAD_BYTES] else None
+    return frame if _crc(frame) == content[2:_HEAD_BYTES] else None
 
 
 def read(path: str) -> "bytes | None":

@@ -16,7 +16,13 @@ import struct
 from drivers.obp.exchange import Exchange
 from drivers.obp.models import Instrument, infer_model
 from node import limits
-from node.errors import ExposureRefused, InstrumentError, InstrumentRefused, InstrumentUnsuited, LaserUncertain
+from node.errors import (
+    ExposureRefused,
+    InstrumentError,
+    InstrumentRefused,
+    InstrumentUnsuited,
+    LaserUncertain,
+)
 from protocol.limits import COEFFICIENT_COUNT_MAX, NAME_CHARS_MAX, PIXELS_BYTES_MAX
 
 if False:  # for the type checker: nothing of it is compiled

@@ -2,7 +2,7 @@
 
 from node.limits import INTEGRATION_US_MAX
 
-# Model: pixels, full scale in counts, shortest and longest integration in microseconds (data sheets).
+# Model: pixels, full scale in counts, shortest and longest integration in microseconds.
 MODELS = {
     # Has its own laser behind the light source messages.
     "ventana": (1024, 65_535, 22_000, 60_000_000),

@@ -78,7 +78,7 @@ def provision(micropython_path, repository_path, tmp_path):
 
 @pytest.fixture
 def spoil(provision, micropython_path, repository_path, tmp_path):
-    """Fill a partition and erase the blocks that hold pixels of records 42 and 43, in the middle of it."""
+    """Fill a partition and erase the blocks, in its middle, of records 42 and 43."""
 
     def do():
         image = provision("journal", 64)

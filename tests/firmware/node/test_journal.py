@@ -120,19 +120,19 @@ def test_only_receipts_free_and_only_whole_segments_go(tmp_path):
 def test_the_oldest_is_evicted_counted_and_told(tmp_path):
     told = []
     journal = make(tmp_path, journal_bytes_max=1200)
-    journal.lost = lambda: told.append(sum(journal.evicted_by_rank))
+    journal.lost = lambda: told.append(journal.evicted_count)
     for _ in range(20):
         journal.append(event(journal, 60))
         assert journal.bytes <= 1200
         assert journal.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
     kept = read_all(journal)
     assert sorted(kept) == list(range(journal.oldest_seq, 21))
-    assert sum(journal.evicted_by_rank) == 20 - len(kept) == told[-1]
+    assert journal.evicted_count == 20 - len(kept) == told[-1]
     journal.free(20)
     for _ in range(20):
         journal.append(event(journal, 60))
         journal.free(journal.next_seq - 1)
-    assert sum(journal.evicted_by_rank) == told[-1]  # what is receipted is no loss
+    assert journal.evicted_count == told[-1]  # what is receipted is no loss
 
 
 def spectrum(journal, inspection_id=b"inspect!"):
@@ -177,12 +177,12 @@ def test_what_goes_first_is_chosen_by_rank_and_counted_by_it(tmp_path):
     assert not [seq for seq in scans if seq in kept and seq not in read_all(journal, None)]
     assert "2 of alarms" not in journal.report()
     assert len(journal.report()) <= 400
-    evicted = sum(journal.evicted_by_rank)
+    evicted = journal.evicted_count
     journal.free(journal.next_seq - 1)
     for _ in range(40):
         journal.append(spectrum(journal))
         journal.free(journal.next_seq - 1)
-    assert sum(journal.evicted_by_rank) == evicted  # what is receipted is no loss
+    assert journal.evicted_count == evicted  # what is receipted is no loss
 
 
 def test_gaps_that_evictions_left_do_not_hold_up_receipts(tmp_path):
@@ -210,7 +210,7 @@ def test_without_room_for_a_copy_a_segment_goes_as_a_whole_but_never_an_alarm(tm
         journal.protect(b"inspect!")
     oldest = newest_file(tmp_path)
     scan = journal.append(event(journal))
-    while not sum(journal.evicted_by_rank):
+    while not journal.evicted_count:
         copy = Path(f"{oldest}.new")
         if not copy.is_symlink():
             copy.symlink_to("/dev/full")
@@ -242,7 +242,7 @@ def test_alarms_last_go_when_there_is_nothing_else(tmp_path):
     assert make(tmp_path).alarms.ids == [b"alarm..%d" % number for number in range(2, 10)]
     for _ in range(20):
         journal.append(spectrum(journal, b"alarm..9"))
-    assert journal.evicted_by_rank[3] == sum(journal.evicted_by_rank) == 20 - len(read_all(journal, None))
+    assert journal.evicted_by_rank[3] == journal.evicted_count == 20 - len(read_all(journal, None))
     assert journal.oldest_seq == min(read_all(journal, None))
 
 
@@ -255,7 +255,7 @@ def test_a_damaged_record_is_left_out_of_a_copy_and_counted(tmp_path):
     content = bytearray(path.read_bytes())
     content[segment.HEAD_BYTES + record.RECORD_BYTES + 5] ^= 1
     path.write_bytes(content)
-    while not sum(journal.evicted_by_rank):
+    while not journal.evicted_count:
         journal.append(spectrum(journal))
     assert journal.damaged_count == 1
     assert first not in read_all(journal, None)
@@ -282,13 +282,13 @@ def test_a_full_medium_evicts_and_then_says_so(tmp_path):
     full.symlink_to("/dev/full")
     with pytest.raises(FlashRefused, match="check the flash"):
         journal.append(event(journal, 60))
-    lost = sum(journal.evicted_by_rank)
+    lost = journal.evicted_count
     assert lost > 0
     full.unlink()
     kept = read_all(journal)
     seq = journal.append(event(journal, 60))
     assert sorted(read_all(journal)) == [*sorted(kept), seq]
-    assert sum(journal.evicted_by_rank) == lost
+    assert journal.evicted_count == lost
 
 
 def test_a_receipt_from_the_future_means_a_restored_copy(tmp_path):
@@ -454,8 +454,8 @@ class Story(RuleBasedStateMachine):
         if torn:
             message = event(self.journal, 60)
             buffer = bytearray(400)
-            begin, end = record.pack_frame(message, buffer)
-            record.pack_record(buffer, begin, end, message.KIND, message.seq)
+            end = message.pack_into(buffer, record.RECORD_BYTES)
+            record.pack_record(buffer, message.KIND, message.seq, end)
             with newest_file(self.folder).open("ab") as file:
                 file.write(buffer[: min(torn, end - 1)])
         self.journal = make(self.folder)  # it forgets receipts; what they freed may be there again
@@ -469,7 +469,7 @@ class Story(RuleBasedStateMachine):
         assert self.journal.next_seq > max(self.given, default=0)
         assert self.journal.oldest_seq == min(found, default=self.journal.next_seq)
         assert not self.journal.damaged_count
-        assert not sum(self.journal.evicted_by_rank)
+        assert not self.journal.evicted_count
 
 
 Story.TestCase.settings = settings(max_examples=40, stateful_step_count=20)
