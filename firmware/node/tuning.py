@@ -1,5 +1,6 @@
 """What becomes of a config: applied, proven or taken back, and told."""
 
+from node.config import check_exposure
 from node.errors import SettingsError
 
 if False:  # for the type checker: nothing of it is compiled
@@ -35,6 +36,7 @@ class Tuning:
         Raises:
             SettingsError: it cannot be used.
         """
+        check_exposure(config.integration_us, config.scans)
         wrong = self._unsuited(config)
         if wrong:
             raise SettingsError("config %d is not used: %s" % (config.version, wrong))

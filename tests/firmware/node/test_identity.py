@@ -22,6 +22,7 @@ def start(folder, **budget):
 
 
 def test_what_was_evicted_stays_counted(tmp_path):
+    """SPEC 6.14: over the life of the journal."""
     journal, _ = start(tmp_path, journal_bytes_max=1_400)
     while journal.evicted_count < 8:
         journal.append(event(journal, 60))

@@ -454,8 +454,8 @@ class Story(RuleBasedStateMachine):
         if torn:
             message = event(self.journal, 60)
             buffer = bytearray(400)
-            end = message.pack_into(buffer, record.RECORD_BYTES)
-            record.pack_record(buffer, message.KIND, message.seq, end)
+            begin, end = record.pack_frame(message, buffer)
+            record.pack_record(buffer, begin, end, message.KIND, message.seq)
             with newest_file(self.folder).open("ab") as file:
                 file.write(buffer[: min(torn, end - 1)])
         self.journal = make(self.folder)  # it forgets receipts; what they freed may be there again
