@@ -122,7 +122,7 @@ class Flash:
         """Take note that nothing shall be written any more if `error` says that it is damaged."""
         if not self.name or error.number not in FLASH_DAMAGED:
             return False
-        self.doubt = error
+        self.doubt = self.doubt or error  # the first one tells most
         return True
 
     def save_wear(self) -> None:
@@ -159,7 +159,7 @@ class Flash:
         except OSError as error:
             if error.errno not in FLASH_DAMAGED:
                 raise FlashRefused("partition %s: %s; check the flash" % (self.name, error))
-            text = "blocks in use cannot be told: %s" % error
+            text = "its file system is spoilt: %s" % error
             self.doubt = FlashRefused(text, error.errno)
             return
         self.bytes_max = found[1] * found[2] * _USED_NUMERATOR // _USED_DENOMINATOR

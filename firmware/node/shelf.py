@@ -127,7 +127,7 @@ def load(folder: str, buffer: bytearray, tick: "Call", clean: bool = True) -> Co
         if first_seq is not None:
             found.append(first_seq)
         elif clean and name.endswith(_SUFFIX + NEW_SUFFIX):
-            os.remove(folder + "/" + name)
+            _remove_tree(folder + "/" + name)
     for first_seq in sorted(found):
         try:
             contents.take(folder, first_seq, buffer if first_seq == max(found) else None, clean)

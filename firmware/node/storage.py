@@ -109,11 +109,13 @@ class Storage:
                 raise self.flash.doubt
             seq = self.journal.append(message)
         except FlashRefused as error:
+            text = "not stored: %s" % error
             if self._suspect(error):
                 self._rescue_ms = limits.RESCUE_MS_HURRIED
+                text += "; measure again when the node has started anew"
             # Each time: somebody pressed the button in vain.
-            node.signals.fault("journal", "not stored: %s" % error, repeat=True)
-            raise
+            node.signals.fault("journal", text, repeat=True)
+            raise FlashRefused(text, error.number)
         node.signals.show(
             "stored",
             ("seq", seq),

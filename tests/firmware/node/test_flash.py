@@ -221,7 +221,8 @@ def test_what_a_damaged_partition_still_gives_is_sent_before_the_node_goes_on(be
                 after = len(node.signals.items)
                 await node.press()
                 fault = await node.wait("fault", what="journal", after=after)
-                assert fault["text"].startswith("not stored: "), fault
+                assert fault["text"].startswith("not stored: its file system is spoilt"), fault
+                assert "measure again when the node has started anew" in fault["text"]
             for seq in (30, 60, 80):  # more than a window at once is not sent
                 await gateway.wait("reading", lambda m, seq=seq: m.seq == seq)
                 await gateway.say(messages.Receipt(old, seq, ()))

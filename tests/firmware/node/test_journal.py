@@ -490,6 +490,7 @@ def test_a_long_eviction_feeds_the_watchdog_between_records(tmp_path):
 
 def test_a_folder_named_like_a_segment_is_named(tmp_path):
     (tmp_path / "journal/00000000000001.seg").mkdir(parents=True)
+    (tmp_path / "journal/00000000000001.seg.new").mkdir()
     journal = make(tmp_path / "journal")
     assert "00000000000001.seg is a folder, no segment; set aside as" in journal.notice
     assert journal.append(event(journal)) == 1
