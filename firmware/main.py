@@ -32,9 +32,13 @@ def load_board(name: str, folder: str) -> "Board":
         SettingsError: there is no such board.
     """
     try:
-        return __import__("boards.%s" % name, None, None, ("Board",)).Board(folder)  # type: ignore[no-any-return]  # by name
+        module = __import__("boards.%s" % name, None, None, ("Board",))
+        make = getattr(module, "Board", None)  # None: a module that boards share
     except ImportError:
+        make = None
+    if make is None:
         raise SettingsError("node.json: board is %r; use unix, esp32_s3 or pico2_w" % name)
+    return make(folder)  # type: ignore[no-any-return]  # by name
 
 
 def run(board: "Board", given: "Given", boot: "Boot") -> int:
@@ -79,7 +83,14 @@ def start(folder: str) -> int:
         given, board = prepare(folder)
     except NodeError as error:
         return refuse(error)
-    boot = boots.Boot(folder, board.reset_cause(), time.ticks_ms, time.ticks_diff, board.log)
+    boot = boots.Boot(
+        folder,
+        board.reset_cause(),
+        time.ticks_ms,
+        time.ticks_diff,
+        board.log,
+        board.CRASH_CAUSES,
+    )
 
     def crashed(error: Exception) -> int:
         if isinstance(error, SettingsError):  # a person must mend it: starting again would not

@@ -51,6 +51,7 @@ class Board:
     """A microcontroller as a board; see boards/README.md for the interface."""
 
     NAME = ""
+    CRASH_CAUSES: "tuple[int, ...]"  # of `reset_cause`, where nobody asked for the reset
     BUDGET: "Budget"
     UARTS: "dict[str, tuple[int, int, int]]" = {}  # name: (number, tx pin, rx pin)
     BUTTON_PIN = 0  # to ground when pressed

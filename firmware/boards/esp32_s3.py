@@ -26,6 +26,9 @@ class Board(bare.Board):
     """ESP32-S3."""
 
     NAME = "esp32_s3"
+    # HARD_RESET is a panic of the chip's own software or machine.reset(), WDT_RESET a watchdog;
+    # power on and brown-out are both PWRON_RESET.
+    CRASH_CAUSES = (2, 3)
     BUDGET = {
         "journal_bytes_max": 3_600_000,  # of 4 MiB: littlefs needs room to copy and to spread wear
         "segment_bytes": 131_072,  # one eviction costs at most 31 spectra of 2048 pixels

@@ -28,6 +28,9 @@ class Board(bare.Board):
     """Raspberry Pi Pico 2 W."""
 
     NAME = "pico2_w"
+    # WDT_RESET is the watchdog, which also ends a hard fault, or machine.reset(); all else is
+    # PWRON_RESET.
+    CRASH_CAUSES = (3,)
     BUDGET = {
         # 500 spectra of 2048 pixels, of 2.5 MiB storage that programs (as .mpy) and settings share
         "journal_bytes_max": 2_228_224,

@@ -57,6 +57,7 @@ class Board:
     """
 
     NAME = "unix"
+    CRASH_CAUSES = (2, 3)  # as on the ESP32; whoever starts the program says what it was
     BUDGET = BUDGET
 
     def __init__(self, folder: str) -> None:

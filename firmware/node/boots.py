@@ -1,8 +1,9 @@
 """Starts that ended badly, counted in a row, so that a node that cannot stay up stays reachable.
 
 Rules of the file
-- A crash is a reset by the watchdog, or an error that went through the whole program. Lost power is
-  none, nor is a brown-out: where power is bad, that says nothing about the firmware.
+- A crash is a reset whose cause the board counts as one (`CRASH_CAUSES`) and nobody asked for, or
+  an error that went through the whole program. Lost power is none, nor is a brown-out: where power
+  is bad, that says nothing about the firmware.
 - The file is three words and a line: crashes in a row, cause of the newest start, mark, and the
   words of the newest crash. It is replaced as a whole, and only when it changes.
 - The mark says how the start is about to end: `asked` and `trial` (a reset that is no crash, though
@@ -23,6 +24,8 @@ SAFE_BOOTS = 5  # crashes in a row that lead to safe mode
 MUTE_BOOTS = 10  # safe mode itself crashes: wait, so that the flash is not worn out
 RESET_UNKNOWN, RESET_WATCHDOG = 0, 3  # machine.WDT_RESET on esp32 and rp2
 _FILE_BYTES_MAX = 400
+_HUNG = "watchdog: what hung could not be told"
+_UNASKED = "reset: nobody asked for it; a fault below Python, or a tool reset the board"
 _RUNNING, _ASKED, _TRIAL, _CRASH = "-", "asked", "trial", "crash"
 
 
@@ -34,6 +37,7 @@ class Boot:
         cause: reset cause of this start.
         ticks_ms, ticks_diff: the board's counter.
         log: function of one line.
+        crash_causes: reset causes that are a crash unless the reset was asked for.
     Attributes:
         crash_count: crashes in a row, the one before this start included.
         is_crash: the start before this one ended by a crash.
@@ -44,7 +48,13 @@ class Boot:
     """
 
     def __init__(
-        self, folder: str, cause: int, ticks_ms: "TicksMs", ticks_diff: "TicksDiff", log: "Log"
+        self,
+        folder: str,
+        cause: int,
+        ticks_ms: "TicksMs",
+        ticks_diff: "TicksDiff",
+        log: "Log",
+        crash_causes: "tuple[int, ...]" = (RESET_WATCHDOG,),
     ) -> None:
         self._path = folder + "/boots"
         self._cause = cause
@@ -55,13 +65,13 @@ class Boot:
         self.running: Callable[[], str] = lambda: "main"
         before = _read(self._path)
         self.crash_count, _, mark, self.words = before
-        self.is_crash = mark == _CRASH or (cause == RESET_WATCHDOG and mark not in (_ASKED, _TRIAL))
+        self.is_crash = mark == _CRASH or (cause in crash_causes and mark not in (_ASKED, _TRIAL))
         if self.is_crash:
             self.crash_count += 1
             self.words = self.left.split("\n")[0]
             if not self.words and mark[0] == "@":
                 self.words = "%s: reset while this went on" % mark[1:]
-            self.words = self.words or "watchdog: what hung could not be told"
+            self.words = self.words or (_HUNG if cause == RESET_WATCHDOG else _UNASKED)
         elif mark == _TRIAL:
             self.crash_count = SAFE_BOOTS - 1
         else:

@@ -7,7 +7,7 @@ cannot be used or stored is refused as a whole and the old settings stay.
 
 from node import limits
 from node.errors import SettingsError
-from node.trial import Trial
+from node.trial import Trial, unseal
 from protocol.errors import ProtocolError
 from protocol.messages import Config, unpack
 
@@ -62,21 +62,19 @@ class Settings:
             self._note_refused()
             if self._trial.is_taken_back:
                 self._tell("the node started twice before the gateway was heard")
-            try:
-                if proven is not None:
-                    self._put(_read(proven, self._path).values())
-            finally:
-                if on_trial is not None:
-                    self._load_trial(on_trial)
+            damaged = []
+            for content, name in ((proven, self._path), (on_trial, "on trial")):
+                try:
+                    if content is not None:
+                        self._put(_read(content, name).values())
+                except SettingsError as error:
+                    damaged.append(str(error))
+                    if content is on_trial:
+                        self._trial.end(False)  # before the gateway's next answer calls it proven
         except OSError as error:
             raise SettingsError("saved config %s: %s; check the flash" % (self._path, error))
-
-    def _load_trial(self, frame: bytes) -> None:
-        try:
-            self._put(_read(frame, "on trial").values())
-        except SettingsError:
-            self._trial.end(False)  # before the gateway's next answer calls it proven
-            raise
+        if damaged:
+            raise SettingsError("; ".join(damaged))
 
     def apply(self, config: Config, now_ms: int) -> bool:
         """Put a config in force on trial; False when it is in force already, or was taken back.
@@ -120,19 +118,32 @@ class Settings:
         self.load()
         return True
 
+    def refuse(self, why: str) -> bool:
+        """Take the config in force back, proven or not; say whether there was one.
+
+        Args:
+            why: names the value that the instrument does not do.
+        Raises:
+            OSError, SettingsError: as `take_back`.
+        """
+        if not self.version:
+            return False
+        self._trial.end(False)
+        self._note_refused()
+        self._tell(why)
+        self.load()
+        return True
+
     def _note_refused(self) -> None:
-        frame = self._trial.refused()
+        content = self._trial.refused()
         try:
-            message = unpack(frame) if frame is not None else None
-            self.refused_version = message.version if isinstance(message, Config) else 0
-        except ProtocolError:
+            self.refused_version = _read(content, "taken back").version if content else 0
+        except SettingsError:
             self.refused_version = 0  # damaged: it would only be tried once more
 
     def _tell(self, why: str) -> None:
-        self.notice = "config %d was taken back: %s; send another version" % (
-            self.refused_version,
-            why,
-        )
+        name = "config %d" % self.refused_version if self.refused_version else "a damaged config"
+        self.notice = "%s was taken back: %s; send another version" % (name, why)
 
     def _put(self, values: "Sequence[object]") -> None:
         for index, name in enumerate(NAMES):
@@ -149,10 +160,13 @@ def _read(frame: bytes, path: str) -> Config:
     Raises:
         SettingsError: it cannot be used.
     """
+    unsealed = unseal(frame)
+    if unsealed is None:
+        raise SettingsError("saved config %s is damaged: wrong checksum; send it again" % path)
     try:
-        config = unpack(frame)
+        config = unpack(unsealed)
     except ProtocolError as error:
-        raise SettingsError("saved config %s is damaged: %s" % (path, error))
+        raise SettingsError("saved config %s is damaged: %s; send it again" % (path, error))
     if not isinstance(config, Config):
         raise SettingsError("saved config %s is a message of another kind" % path)
     _check(config)

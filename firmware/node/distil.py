@@ -19,7 +19,7 @@ from protocol.limits import INTEGER_MAX
 from protocol.packing import Unpacker
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import Bytes, File, IsSeq, Sift
+    from node.typed import Bytes, Call, File, IsSeq, Sift
 
 _CHUNK_BYTES = 256
 _PREFIX_BYTES = 80  # of a frame: more than its fields up to inspection_id can take
@@ -53,14 +53,16 @@ class Sieve:
         is_due: function of a sequence number: not receipted, not known as damaged.
         alarm_ids: inspections whose records have the highest rank.
         rank: records of this rank and below go; -1: none does.
+        tick: called after each record; it feeds the watchdog.
     Attributes:
         evicted: due records that go, by rank.
         damaged_seqs: numbers of due records whose frame is damaged.
         ranks, bytes, last_seq: of what stays.
     """
 
-    def __init__(self, is_due: "IsSeq", alarm_ids: "list[bytes]", rank: int) -> None:
+    def __init__(self, is_due: "IsSeq", alarm_ids: "list[bytes]", rank: int, tick: "Call") -> None:
         self._is_due = is_due
+        self._tick = tick
         self._alarm_ids = alarm_ids
         self._rank = rank
         self._chunk = bytearray(_CHUNK_BYTES)
@@ -94,6 +96,7 @@ class Sieve:
                 offset = record.end
                 if record.seq > above_seq and self._is_due(record.seq):
                     self._sort(file, record, head, into)
+                    self._tick()
 
     def _sort(
         self, file: "File", record: records.Record, head: bytearray, into: "File | None"

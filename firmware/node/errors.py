@@ -10,6 +10,7 @@ NodeError
 |   +-- InstrumentSilent    no byte of an answer within the deadline
 |   +-- InstrumentGarbled   bytes came, but no whole frame answers the request
 |   +-- InstrumentRefused   the instrument answered with an error number (attribute `number`)
+|   |   +-- ExposureRefused     it does not do the exposure that is set
 |   +-- InstrumentUnsuited  it answers well, but this firmware cannot use it
 |   +-- LaserUncertain      "laser off" was not confirmed
 +-- JournalError
@@ -74,6 +75,10 @@ class InstrumentRefused(InstrumentError):
         self.number = number
 
 
+class ExposureRefused(InstrumentRefused):
+    """The instrument does not take an integration time or a number of scans."""
+
+
 class InstrumentUnsuited(InstrumentError):
     """The instrument cannot be used by this firmware."""
 
@@ -124,3 +129,15 @@ class CredentialsRefused(LinkRefused):
 
 class LinkLost(LinkError):
     """The connection was closed, reset, or fell silent."""
+
+
+def part_of(error: Exception) -> str:
+    """Return the part of the node that an error concerns, empty: none in particular."""
+    for kind, name in (
+        (LinkError, "broker"),
+        (InstrumentError, "instrument"),
+        (JournalError, "journal"),
+    ):
+        if isinstance(error, kind):
+            return name
+    return ""

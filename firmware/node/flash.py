@@ -61,6 +61,7 @@ class Flash:
         name: of the partition in use, empty for none.
         notice: which partitions are in quarantine, one sentence, else empty.
         bytes_max: what the journal may take of it; 0: no bound of its own.
+        doubt: why the partition in use takes no record, though it can be read; None: it does.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Flash:
         self.name = ""
         self.notice = ""
         self.bytes_max = 0
+        self.doubt: FlashRefused | None = None
 
     @property
     def erase_count(self) -> int:
@@ -88,7 +90,8 @@ class Flash:
         while True:
             if self._devices and not self.name:
                 self._mount()
-                journal.limit(self.bytes_max)
+                if self.doubt is None:
+                    journal.limit(self.bytes_max)
             try:
                 journal.open()
             except FlashRefused as error:
@@ -110,9 +113,16 @@ class Flash:
 
         It takes effect at the next start; nothing is unmounted here.
         """
-        if not self.name or error.number not in FLASH_DAMAGED:
+        if not self.suspect(error):
             return False
         self._quarantine(self.name, str(error))
+        return True
+
+    def suspect(self, error: FlashRefused) -> bool:
+        """Take note that nothing shall be written any more if `error` says that it is damaged."""
+        if not self.name or error.number not in FLASH_DAMAGED:
+            return False
+        self.doubt = self.doubt or error  # the first one tells most
         return True
 
     def save_wear(self) -> None:
@@ -137,10 +147,22 @@ class Flash:
                 continue
             self._blocks = blocks
             self.name = name
-            found = os.statvfs(self.path)
-            self.bytes_max = found[1] * found[2] * _USED_NUMERATOR // _USED_DENOMINATOR
+            self.doubt = None
+            self._measure()
             return
         raise FlashRefused("no partition of the flash is sound: " + self.notice)
+
+    def _measure(self) -> None:
+        """Learn the partition's size; littlefs looks at every block in use for that."""
+        try:
+            found = os.statvfs(self.path)
+        except OSError as error:
+            if error.errno not in FLASH_DAMAGED:
+                raise FlashRefused("partition %s: %s; check the flash" % (self.name, error))
+            text = "its file system is spoilt: %s" % error
+            self.doubt = FlashRefused(text, error.errno)
+            return
+        self.bytes_max = found[1] * found[2] * _USED_NUMERATOR // _USED_DENOMINATOR
 
     def _quarantine(self, name: str, text: str) -> None:
         try:

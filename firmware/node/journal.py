@@ -54,7 +54,7 @@ class Journal(Kept):
         self._random_bytes = random_bytes
         self._sync_folder = sync_folder
         self.segment_records_max = self._segment_bytes // segment.RECORD_BYTES_MIN + 1
-        self._tick = tick or (lambda: None)
+        self.tick = tick or (lambda: None)
         self._buffer = bytearray(record.RECORD_BYTES + budget["record_bytes_max"])
         self._room = Room(
             self, max(budget["journal_bytes_max"], 2 * self._segment_bytes), self._segment_bytes
@@ -64,16 +64,6 @@ class Journal(Kept):
         self.journal_id = b""
         self.notice = ""
         self.rolled: Call = lambda: None
-
-    @property
-    def evicted_by_rank(self) -> "list[int]":
-        """Unreceipted records lost to the byte limit, by rank: health, spectra, scans, alarms."""
-        return self._room.evicted_by_rank
-
-    @property
-    def evicted_count(self) -> int:
-        """Unreceipted records lost to the byte limit."""
-        return sum(self._room.evicted_by_rank)
 
     def limit(self, bytes_max: int) -> None:
         """Have the segments take at most so many bytes, two of them at least."""
@@ -87,12 +77,12 @@ class Journal(Kept):
         """
         try:
             try:
-                contents = shelf.load(self._folder, self._buffer, self._tick)
+                contents = shelf.load(self._folder, self._buffer, self.tick)
             except (JournalUnusable, OSError) as error:
                 if getattr(error, "errno", 0) in FLASH_DAMAGED:
                     raise  # setting aside would write to what must be examined
                 self.notice = "%s; set aside as %s" % (error, shelf.set_aside(self._folder))
-                contents = shelf.load(self._folder, self._buffer, self._tick)
+                contents = shelf.load(self._folder, self._buffer, self.tick)
             self.segments = contents.segments
             self._appendable = contents.appendable
             self.journal_id = contents.journal_id or self._random_bytes(ID_BYTES)
@@ -168,7 +158,7 @@ class Journal(Kept):
     def sync_names(self) -> None:
         """Make new names in the folder durable."""
         self._sync_folder(self._folder)
-        self._tick()
+        self.tick()
 
     def remove(self, part: segment.Segment) -> None:
         """Remove a segment's file.
@@ -176,9 +166,15 @@ class Journal(Kept):
         Raises:
             OSError: the medium fails.
         """
-        os.remove(self.path(part))
+        try:
+            os.remove(self.path(part))
+        except OSError as error:
+            self.spoilt(error.errno or 0)
+            raise
         self.segments.remove(part)
         self.forget_place()
+        if part.damaged:
+            self.rolled()  # what was lost with it shows nowhere else
 
     def thinned(self, evicted: int, damaged_seqs: "list[int]") -> None:
         """Take note that `room` took records away, and met damaged ones."""

@@ -66,6 +66,8 @@ SKIP_SEQ_MAX = (
     1 << 32
 )  # a receipt further ahead than a node can ever be is nonsense, not a newer copy
 DAMAGED_SEQS_MAX = 64  # numbers of damaged records remembered; more is a flash to be replaced
+RESCUE_MS = 600_000  # for what a damaged partition holds to be sent; then the next is used
+RESCUE_MS_HURRIED = 30_000  # the same when somebody waits to measure
 FLASH_RETRY_MS = 5_000  # a journal that cannot be opened is tried again this often
 RECEIPT_WAIT_MS = 2_000  # after CONNECT: the retained receipt comes first, so less is sent twice
 

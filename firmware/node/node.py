@@ -9,7 +9,7 @@ from node.actions import Actions
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
-from node.errors import InstrumentError, JournalError, LinkError, SettingsError
+from node.errors import ExposureRefused, SettingsError, part_of
 from node.health import Reporter
 from node.logring import LogRing
 from node.pulse import Pulse
@@ -134,12 +134,9 @@ class Node:
         if traced:
             told = "failures by task: %s\n%s" % (self.supervisor.summary(), traced)
             self.boot.note(name, told)
-        if isinstance(error, LinkError):
-            name = "broker"
-        elif isinstance(error, InstrumentError):
-            name = "instrument"
-        elif isinstance(error, JournalError):
-            name = "journal"
+        if isinstance(error, ExposureRefused):
+            self.tuning.refused(str(error))
+        name = part_of(error) or name
         text = str(error) or error.__class__.__name__
         if traced:
             text += "; started again, have the log and the file `crash` looked at"

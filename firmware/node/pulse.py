@@ -66,6 +66,7 @@ class Pulse:
             self.feed()
             self._follow_time()
             self._node.tuning.follow()
+            self._node.storage.follow()
             self._follow_start()
             await asyncio.sleep_ms(limits.HEARTBEAT_MS)
 

@@ -6,6 +6,7 @@ Rules of the file
 - One eviction empties one segment of a rank, so the flash is not rewritten for every record.
 - The newest segment is left alone: it is being written.
 - Every due record that goes is counted by its rank. What is receipted is no loss.
+- Between any two records the watchdog is fed: making room in a fragmented journal takes long.
 """
 
 from node import distil, record, segment
@@ -23,14 +24,12 @@ class Room:
         segment_bytes: two segments that fit into it become one.
     Attributes:
         bytes_max: as given.
-        evicted_by_rank: due records that went, by rank.
     """
 
     def __init__(self, journal: "Journal", bytes_max: int, segment_bytes: int) -> None:
         self._journal = journal
         self.bytes_max = bytes_max
         self._segment_bytes = segment_bytes
-        self.evicted_by_rank = [0, 0, 0, 0]
 
     def make(self, size: int, rank: int) -> bool:
         """Evict until `size` bytes fit; False when only what ranks above `rank` is left.
@@ -56,6 +55,7 @@ class Room:
             for index in range(len(segments) - 1):
                 part = segments[index]
                 journal.know(part)
+                journal.tick()
                 if (part.ranks >> low & 1 or not part.ranks) and self._distil(index, low):
                     return True
         return False
@@ -68,7 +68,7 @@ class Room:
         if before:
             journal.know(before)
         floor = before.last_seq if before else 0
-        sieve = distil.Sieve(journal.is_due, journal.alarms.ids, rank)
+        sieve = distil.Sieve(journal.is_due, journal.alarms.ids, rank, journal.tick)
         sieve.sift(journal.path(part), part, floor)
         kept = sieve.bytes
         target = before if before and before.size + kept <= self._segment_bytes else part
@@ -82,11 +82,12 @@ class Room:
                 raise
             if sieve.ranks >> record.RANK_ALARM:
                 return False  # no room for a copy, and an alarm is not given up for it
-            sieve = distil.Sieve(journal.is_due, journal.alarms.ids, record.RANK_SCAN)
+            low = record.RANK_SCAN
+            sieve = distil.Sieve(journal.is_due, journal.alarms.ids, low, journal.tick)
             sieve.sift(journal.path(part), part, floor)
             journal.remove(part)
         for lost in range(len(sieve.evicted)):
-            self.evicted_by_rank[lost] += sieve.evicted[lost]
+            journal.evicted_by_rank[lost] += sieve.evicted[lost]
         journal.thinned(sum(sieve.evicted), sieve.damaged_seqs)
         return True
 
@@ -100,8 +101,8 @@ class Room:
         """
         journal = self._journal
         ids = journal.alarms.ids
-        whole = distil.Sieve(journal.is_due, ids, -1)
-        sieve = distil.Sieve(journal.is_due, ids, rank)
+        whole = distil.Sieve(journal.is_due, ids, -1, journal.tick)
+        sieve = distil.Sieve(journal.is_due, ids, rank, journal.tick)
 
         def sift_into(file: "File") -> None:
             if target is not part:
@@ -113,6 +114,7 @@ class Room:
         )
         target.ranks = whole.ranks | sieve.ranks
         target.last_seq = sieve.last_seq
+        target.damaged = target.spoilt = 0
         journal.forget_place()
         journal.sync_names()
         return whole.damaged_seqs

@@ -38,7 +38,7 @@ class Backlog(Kept):
         log: function of one line.
     Attributes:
         journal_id: of the journal, eight zeros when nothing is known of one.
-        evicted_count, evicted_by_rank, notice: as a Journal has them; nothing goes here.
+        notice: as a Journal has it.
     """
 
     def __init__(self, folder: str, budget: "Budget", tick: "Call", log: "Log") -> None:
@@ -47,8 +47,6 @@ class Backlog(Kept):
         self._tick = tick
         self._log = log
         self.journal_id = bytes(ID_BYTES)
-        self.evicted_count = 0
-        self.evicted_by_rank = [0, 0, 0, 0]
         self.notice = ""
 
     def limit(self, bytes_max: int) -> None:

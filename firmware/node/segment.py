@@ -5,6 +5,8 @@ Rules of the file
 - A record is believed only when the checksum of its head and of its frame agree; what fails is
   stepped over by hunting for the next head that agrees.
 - Only open, read, seek while reading, append, flush: what littlefs does well.
+- What the medium does not give is stepped over as well, and noted in `spoilt`: a file may be
+  readable again behind it.
 
 Layout, little-endian::
 
@@ -16,16 +18,18 @@ import os
 import struct
 from binascii import crc32
 
+from node.errors import FLASH_DAMAGED
 from node.record import RECORD_BYTES, Record, find_record, read_frame
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import Bytes, IsSeq, Synced
+    from node.typed import Bytes, File, IsSeq, Synced
 
 VERSION = 1
 ENOSPC = 28  # MicroPython's errno module does not name it
 HEAD_BYTES = 28
 _MAGIC = b"HMJL"
 _HEAD = "<4sB3x8sQ"
+_SKIP_BYTES = 512  # at once, of what cannot be read: a part of any flash's block
 # Between the bytes of two records stand at least a head and the fixed fields of a frame.
 RECORD_BYTES_MIN = RECORD_BYTES + 40
 
@@ -67,8 +71,14 @@ def read_head(path: str) -> "tuple[int, tuple[int, bytes] | None]":
     In one opening: looking a name up is what takes littlefs longest.
     """
     with open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
         size = file.seek(0, 2)
+        file.seek(0)
+        try:
+            head = file.read(HEAD_BYTES)
+        except OSError as error:
+            if error.errno not in FLASH_DAMAGED:
+                raise
+            head = b""
     if len(head) < HEAD_BYTES or head[:4] != _MAGIC:
         return size, None
     if struct.unpack("<I", head[HEAD_BYTES - 4 :])[0] != crc32(head[: HEAD_BYTES - 4]):
@@ -103,6 +113,8 @@ class Segment:
             the file was not read, the number before the next file's first.
         size: bytes.
         ranks: bit r is set when a record of rank r may be in it; below 0: not read yet.
+        damaged: what was found damaged in it, and counted.
+        spoilt: number of the error by which a part of it could not be read, 0: none was met.
     """
 
     def __init__(self, first_seq: int, size: int = HEAD_BYTES) -> None:
@@ -110,6 +122,30 @@ class Segment:
         self.last_seq = first_seq - 1
         self.size = size
         self.ranks = 0
+        self.damaged = 0
+        self.spoilt = 0
+
+    def _find(self, file: "File", offset: int, head: bytearray) -> "Record | None":
+        """Find a record as `find_record` does, behind what cannot be read."""
+        while offset < self.size:
+            try:
+                return find_record(file, offset, self.size, head)
+            except OSError as error:
+                if error.errno not in FLASH_DAMAGED:
+                    raise
+                self.spoilt = error.errno
+                offset += _SKIP_BYTES
+        return None
+
+    def read(self, file: "File", record: Record, buffer: bytearray) -> bool:
+        """Read a record's frame; False when it is damaged or cannot be read."""
+        try:
+            return read_frame(file, record, buffer)
+        except OSError as error:
+            if error.errno not in FLASH_DAMAGED:
+                raise
+            self.spoilt = error.errno
+            return False
 
     def find(self, path: str, is_wanted: "IsSeq", offset: int = HEAD_BYTES) -> "Record | None":
         """Return the first whole record from `offset` on that is wanted, or None.
@@ -127,7 +163,7 @@ class Segment:
         head = bytearray(RECORD_BYTES)
         with open(path, "rb") as file:
             while True:
-                record = find_record(file, offset, self.size, head)
+                record = self._find(file, offset, head)
                 if record is None or record.end > self.size:
                     return None
                 if is_wanted(record.seq):
@@ -152,7 +188,7 @@ class Segment:
         self.ranks = 0
         with open(path, "rb") as file:
             while not torn:
-                record = find_record(file, offset, self.size, head)
+                record = self._find(file, offset, head)
                 if record is None:
                     break
                 found.damaged += record.offset > offset
@@ -162,7 +198,7 @@ class Segment:
                     offset = record.offset
                 else:
                     self.ranks |= 1 << record.rank
-                    if buffer is not None and not read_frame(file, record, buffer):
+                    if buffer is not None and not self.read(file, record, buffer):
                         found.damaged += 1
                         found.damaged_seqs.append(record.seq)
                     offset = record.end

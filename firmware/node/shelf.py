@@ -18,6 +18,7 @@ if False:  # for the type checker: nothing of it is compiled
 
 _SUFFIX = ".seg"
 NEW_SUFFIX = ".new"  # a file that takes another one's name when it is complete
+_EISDIR = 21
 _DIGITS = 14  # hexadecimal; 53 bits
 
 
@@ -84,16 +85,21 @@ class Contents:
                 raise JournalUnusable("journal %s mixes two identities" % folder)
             self.journal_id = head[1]
         self.segments.append(part)
-        self.damaged += head is None
+        part.damaged = int(head is None)
+        self.damaged += part.damaged
         if buffer is None:
             part.ranks = -1
             return
         found = part.survey(path, buffer)
         self.next_seq = max(self.next_seq, found.next_seq)
         self.damaged += found.damaged
+        part.damaged += found.damaged
         self.damaged_seqs += found.damaged_seqs
         self.appendable = (
-            head is not None and found.tail_clean and self.next_seq == part.last_seq + 1
+            head is not None
+            and found.tail_clean
+            and not part.spoilt
+            and self.next_seq == part.last_seq + 1
         )
 
 
@@ -121,9 +127,14 @@ def load(folder: str, buffer: bytearray, tick: "Call", clean: bool = True) -> Co
         if first_seq is not None:
             found.append(first_seq)
         elif clean and name.endswith(_SUFFIX + NEW_SUFFIX):
-            os.remove(folder + "/" + name)
+            _remove_tree(folder + "/" + name)
     for first_seq in sorted(found):
-        contents.take(folder, first_seq, buffer if first_seq == max(found) else None, clean)
+        try:
+            contents.take(folder, first_seq, buffer if first_seq == max(found) else None, clean)
+        except OSError as error:
+            if error.errno != _EISDIR:
+                raise
+            raise JournalUnusable("%s is a folder, no segment" % segment_path(folder, first_seq))
         tick()
     if contents.segments and not contents.journal_id:
         raise JournalUnusable("no segment of journal %s has a sound head" % folder)

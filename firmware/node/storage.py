@@ -1,8 +1,16 @@
-"""What a node keeps: the partition, the journal on it, and what must be known outside of it."""
+"""What a node keeps: the partition, the journal on it, and what must be known outside of it.
+
+Rules of the file
+- A partition found damaged takes no further record. What can be read of it is still delivered, for
+  RESCUE_MS at most; then it goes into quarantine, and the node starts anew with the next one. A
+  measurement that cannot be stored hastens that: somebody stands there.
+- The node starts anew once for each mark of a quarantine: the next start does not touch what is
+  marked, and without a mark there is no restart.
+"""
 
 import gc
 
-from node import boots
+from node import boots, limits
 from node.acquire import ROLE_NAMES
 from node.errors import FlashRefused, JournalError
 from node.flash import Flash
@@ -30,6 +38,9 @@ class Storage:
         board = node.board
         self._node = node
         self._is_safe = is_safe
+        self._spoilt_ms: int | None = None  # uptime at which the partition was found damaged
+        self._rescue_ms = limits.RESCUE_MS
+        self._leaving_ms = 0  # for what waits to be sent, since it is time to leave
         self.flash = Flash(board.flash_devices(), board.folder)
         self._identity = Identity(board.folder + "/identity")
         path = self.flash.path + "/journal"
@@ -38,12 +49,13 @@ class Storage:
         if not is_safe:
             self._journal = Journal(path, board.BUDGET, board.random_bytes, board.sync_folder, tick)
             self._journal.lost = self._lost
+            self._journal.spoilt = self._spoilt
 
     def open(self) -> bool:
         """Open the journal; False when there is none, and nothing can be promised."""
-        self._identity.load()
-        self._backlog.remember(self._identity)
         try:
+            self._identity.load()
+            self._backlog.remember(self._identity)
             return self._open_safe() if self._is_safe else self._open()
         except (JournalError, OSError) as error:
             self._node.signals.fault("journal", str(error))
@@ -70,6 +82,8 @@ class Storage:
         node.signals.clear("journal")
         self._show(journal.notice, self.flash.notice, missing)
         node.board.log("%s; %d erasures" % (journal.report(), self.flash.erase_count))
+        if self.flash.doubt is not None:
+            self._suspect(self.flash.doubt)
         return True
 
     def _show(self, journal_notice: str, *flash_notices: str) -> None:
@@ -91,11 +105,17 @@ class Storage:
         """
         node = self._node
         try:
+            if self.flash.doubt is not None:
+                raise self.flash.doubt
             seq = self.journal.append(message)
         except FlashRefused as error:
-            if self.flash.condemn(error):
-                node.board.log("partition %s is used no more after a restart" % self.flash.name)
-            raise
+            text = "not stored: %s" % error
+            if self._suspect(error):
+                self._rescue_ms = limits.RESCUE_MS_HURRIED
+                text += "; measure again when the node has started anew"
+            # Each time: somebody pressed the button in vain.
+            node.signals.fault("journal", text, repeat=True)
+            raise FlashRefused(text, error.number)
         node.signals.show(
             "stored",
             ("seq", seq),
@@ -107,6 +127,40 @@ class Storage:
         gc.collect()
         return seq
 
+    def _spoilt(self, number: int) -> None:
+        self._suspect(FlashRefused("it cannot be read: %d" % number, number))
+
+    def _suspect(self, error: FlashRefused) -> bool:
+        """Have nothing written to the partition any more if `error` says that it is damaged."""
+        if not self.flash.suspect(error):
+            return False
+        if self._spoilt_ms is None:
+            self._spoilt_ms = self._node.clock.uptime_ms()
+            text = "partition %s is damaged: %s; what can be read is sent, then the node restarts"
+            self._node.signals.fault("flash", text % (self.flash.name, error))
+        return True
+
+    def follow(self) -> None:
+        """Start the node anew when a partition is damaged; call it every second."""
+        error = self.flash.doubt
+        if self._spoilt_ms is None or self._is_safe or error is None:
+            return
+        node, journal = self._node, self.journal
+        spoilt_ms = node.clock.uptime_ms() - self._spoilt_ms
+        if journal.oldest_seq < journal.next_seq and spoilt_ms < self._rescue_ms:
+            return
+        self._leaving_ms += limits.HEARTBEAT_MS
+        if node.uplink.replies and self._leaving_ms <= limits.REBOOT_MS_MAX:
+            return
+        self._spoilt_ms = None
+        try:
+            self.flash.condemn(error)
+        except FlashRefused as failure:  # without a mark a restart would change nothing
+            node.signals.fault("flash", str(failure))
+            return
+        node.board.log("partition %s is used no more: the node starts anew" % self.flash.name)
+        node.restart()
+
     def _lost(self) -> None:
         """Tell that records are gone that nobody has received."""
         journal, node = self.journal, self._node
@@ -117,11 +171,12 @@ class Storage:
             % (tuple(journal.evicted_by_rank[1:]) + (journal.damaged_count,)),
         )
         node.reporter.changed()
+        self._rolled()
 
     def _rolled(self) -> None:
-        """Keep what must be known outside the journal; once per segment, for it is a write."""
+        """Keep what must be known outside the journal; once per segment and loss."""
         try:
             self._identity.note(self._journal)
             self.flash.save_wear()
-        except OSError as error:
+        except (FlashRefused, OSError) as error:
             self._node.board.log("identity and wear cannot be saved: %s" % error)

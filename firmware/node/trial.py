@@ -7,15 +7,21 @@ state before or after it:
     config.trial     on trial since this start
     config.tried     on trial since the start before: found once more, it is taken back
     config.refused   taken back: this version is not tried again until another one came
+
+Each holds "Hc", the CRC-32 of the frame (little-endian), and the frame; older firmware wrote the
+frame alone, and its files are read, too.
 """
 
 import os
+from binascii import crc32
 
 from node import limits
 from node.segment import append
 from node.shelf import exists
 
 _FILE_BYTES_MAX = 128
+_MAGIC = b"Hc"  # no frame begins like this: those are arrays
+_HEAD_BYTES = 6
 
 
 class Trial:
@@ -61,7 +67,7 @@ class Trial:
         Raises:
             OSError: it could not be stored, so nothing has changed.
         """
-        append(self._trial + ".new", frame, "wb")
+        append(self._trial + ".new", seal(frame), "wb")
         if exists(self._refused):
             os.remove(self._refused)
         if exists(self._tried):
@@ -88,9 +94,30 @@ class Trial:
         Raises:
             OSError: the medium fails; the trial goes on.
         """
-        found = self._trial if exists(self._trial) else self._tried
+        found = self._proven  # what was proven may still turn out to be impossible
+        for path in (self._tried, self._trial):
+            if exists(path):
+                found = path
         os.rename(found, self._proven if is_proven else self._refused)
         self.is_on = False
+
+
+def _crc(frame: bytes) -> bytes:
+    crc: bytes = crc32(frame).to_bytes(4, "little")
+    return crc
+
+
+def seal(frame: bytes) -> bytes:
+    """Return what is stored of a frame."""
+    return _MAGIC + _crc(frame) + frame
+
+
+def unseal(content: bytes) -> "bytes | None":
+    """Return the frame that `seal` was given, None when its checksum does not agree."""
+    if content[:2] != _MAGIC:
+        return content  # of older firmware, or no frame at all
+    frame = content[_HEAD_BYTES:]
+    return frame if _crc(frame) == content[2:_HEAD_BYTES] else None
 
 
 def read(path: str) -> "bytes | None":

@@ -18,6 +18,7 @@ from node.acquire import Acquire as Acquire
 from node.boots import Boot as Boot
 from node.clock import Clock as Clock
 from node.commands import Commands as Commands
+from node.config import Settings as Settings
 from node.errors import LinkError
 from node.identity import Identity as Identity
 from node.journal import Journal as Journal
@@ -165,6 +166,8 @@ class Board(Protocol):
 
     @property
     def NAME(self) -> str: ...  # noqa: N802 - a constant of the boards
+    @property
+    def CRASH_CAUSES(self) -> tuple[int, ...]: ...  # noqa: N802 - as above
     def flash_devices(self) -> list[tuple[str, BlockDevice]]: ...
     def sync_folder(self, path: str, /) -> None: ...
     def open_serial(self, name: str, baud: int) -> Port: ...
@@ -195,6 +198,8 @@ class Instrument(Protocol):
     def pixel_count(self) -> int: ...
     @property
     def full_scale_counts(self) -> int: ...
+    @property
+    def integration_us_range(self) -> tuple[int, ...]: ...
     @property
     def coefficients_f32le(self) -> bytes: ...
 

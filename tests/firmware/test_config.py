@@ -9,7 +9,7 @@ import signal
 
 from protocol import messages
 from simulators.board import POWER_ON
-from tests.firmware.conftest import BoardProgram
+from tests.firmware.conftest import INTEGRATION_US, BoardProgram
 
 FAST = 100  # the trial of 300 s takes three
 
@@ -50,7 +50,7 @@ def test_a_config_is_taken_back_without_the_gateway_and_kept_with_it(bench):
             after = len(gateway.heard.items)
             await gateway.say(messages.Command(b"command2", messages.ACTION_BIRTH, None, b""))
             await gateway.wait("birth", after=after)
-            assert (bench.folder / "config.bin").read_bytes() == config(9).pack()
+            assert (bench.folder / "config.bin").read_bytes()[6:] == config(9).pack()
             assert not (bench.folder / "config.trial").exists()
 
     asyncio.run(story())
@@ -76,3 +76,36 @@ def test_a_config_that_ends_two_starts_is_taken_back(bench):
             assert "config 8 was taken back: the node started twice" in fault["text"]
 
     asyncio.run(story())
+
+
+def test_a_config_the_instrument_cannot_do_is_refused_or_taken_back(bench):
+    """Its limits are known of the model; of an unknown one it is the first exposure that tells."""
+
+    async def story(model, words, version):
+        await bench.plug()
+        given = bench.settings()["instrument"] | {"model": model}
+        node = await bench.start_node(instrument=given)
+        await node.wait("ready")
+        gateway = await bench.start_gateway()
+        await gateway.say(messages.Config(version, 1, 1, 0, 60, 4, 60_000))
+        if model:
+            await gateway.wait("birth", lambda m: m.config_version == version)
+            await node.press()
+        fault = await node.wait("fault", what="config")
+        assert words in fault["text"], fault
+        assert not (bench.folder / "config.bin").exists()
+        after = len(node.signals.items)
+        await node.wait("ready", after=after if model else 0)
+        await bench.take()
+        await gateway.wait("reading", lambda m: m.integration_us == INTEGRATION_US)
+
+    async def both():
+        async with bench:
+            await bench.start_broker()
+            await story("", "config 8 is not used: integration_us is 1; instrument VEN", 8)
+            await bench.node.end(signal.SIGKILL)
+            (bench.folder / "tty").unlink()
+            words = "config 9 was taken back: the instrument refuses integration_us 1 with scans 1"
+            await story("other", words, 9)
+
+    asyncio.run(both())

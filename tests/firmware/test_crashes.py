@@ -178,3 +178,20 @@ def test_where_safe_mode_crashes_as_well_the_node_waits_before_it_starts(bench, 
             assert not node.signals.items
 
     asyncio.run(story())
+
+
+def test_a_reset_nobody_asked_for_is_told(bench):
+    """On an ESP32 a panic and `machine.reset()` have one cause; the mark tells them apart."""
+
+    async def story():
+        async with bench:
+            node = await bench.start_node(program=BoardProgram, options={"cause": HARD_RESET})
+            fault = await node.wait("fault", what="node")
+            assert "started again after crash 1," in fault["text"]
+            assert "reset: nobody asked for it; a fault below Python" in fault["text"]
+            await node.end(signal.SIGKILL)
+            node = await bench.start_node(program=BoardProgram)  # power
+            await node.wait("fault", what="instrument")
+            assert not [fields for _, fields in node.signals.items if fields.get("what") == "node"]
+
+    asyncio.run(story())

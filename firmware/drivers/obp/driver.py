@@ -16,7 +16,13 @@ import struct
 from drivers.obp.exchange import Exchange
 from drivers.obp.models import Instrument, infer_model
 from node import limits
-from node.errors import InstrumentError, InstrumentRefused, InstrumentUnsuited, LaserUncertain
+from node.errors import (
+    ExposureRefused,
+    InstrumentError,
+    InstrumentRefused,
+    InstrumentUnsuited,
+    LaserUncertain,
+)
 from protocol.limits import COEFFICIENT_COUNT_MAX, NAME_CHARS_MAX, PIXELS_BYTES_MAX
 
 if False:  # for the type checker: nothing of it is compiled
@@ -142,14 +148,19 @@ class Driver:
             scans: averaged by the instrument.
             laser_on: False for a dark frame.
         Raises:
+            ExposureRefused: the instrument does not do that.
             InstrumentError: no spectrum; the laser is off as far as the port allows.
             LaserUncertain: there is a spectrum, but "laser off" was not confirmed.
         """
         ask = self._exchange.ask
         self.pixels = _NO_PIXELS
         self._exchange.release()
-        await ask(INTEGRATION_SET, struct.pack("<I", integration_us), setting=True)
-        await ask(SCANS_SET, struct.pack("<H", scans), setting=True)
+        try:
+            await ask(INTEGRATION_SET, struct.pack("<I", integration_us), setting=True)
+            await ask(SCANS_SET, struct.pack("<H", scans), setting=True)
+        except InstrumentRefused as error:
+            told = "the instrument refuses integration_us %d with scans %d: %s"
+            raise ExposureRefused(told % (integration_us, scans, error), error.number)
         self._exchange.unverified = False
         complete = False
         try:

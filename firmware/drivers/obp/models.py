@@ -1,10 +1,14 @@
 """What is known of the models; the protocol itself does not tell which one answers."""
 
-# Model: pixels, full scale in counts.
+from node.limits import INTEGRATION_US_MAX
+
+# Model: pixels, full scale in counts, shortest and longest integration in microseconds.
 MODELS = {
-    "ventana": (1024, 65_535),  # has its own laser behind the light source messages
-    "sts": (1024, 16_383),  # 14 bit; an external laser hangs on its lamp line
-    "hdx": (2068, 65_535),
+    # Has its own laser behind the light source messages.
+    "ventana": (1024, 65_535, 22_000, 60_000_000),
+    # 14 bit; an external laser hangs on its lamp line.
+    "sts": (1024, 16_383, 10, 85_000_000),
+    "hdx": (2068, 65_535, 6_000, 10_000_000),
 }
 UNKNOWN_FULL_SCALE_COUNTS = 65_535  # the word's: saturation of an unknown model shows late
 
@@ -16,6 +20,8 @@ class Instrument:
         model, serial: text for the birth.
         pixel_count: pixels of one spectrum.
         full_scale_counts: counts at which a pixel is saturated.
+        integration_us_range: shortest and longest integration; of an unknown model anything, and
+            the instrument refuses what it does not do.
         coefficients_f32le: pixel index -> wavelength in nm, as the instrument stores them.
         has_laser_module: its laser obeys light source messages; otherwise the lamp line.
     """
@@ -26,7 +32,9 @@ class Instrument:
         self.model = model
         self.serial = serial
         self.pixel_count = pixel_count
-        self.full_scale_counts = MODELS.get(model, (0, UNKNOWN_FULL_SCALE_COUNTS))[1]
+        known = MODELS.get(model, (0, UNKNOWN_FULL_SCALE_COUNTS, 1, INTEGRATION_US_MAX))
+        self.full_scale_counts = known[1]
+        self.integration_us_range = known[2:]
         self.coefficients_f32le = coefficients_f32le
         self.has_laser_module = module
 

@@ -21,6 +21,7 @@ class Board:
         self.folder = folder
         self.now_ms = 0
         self.log = []
+        self.crash_causes = (WATCHDOG,)
 
     def start(self, cause):
         return Boot(
@@ -29,6 +30,7 @@ class Board:
             lambda: self.now_ms,
             lambda later, earlier: later - earlier,
             self.log.append,
+            self.crash_causes,
         )
 
 
@@ -106,15 +108,20 @@ def test_a_damaged_file_counts_nothing(board, content):
     assert boot.crash_count == 1
 
 
+def _written(path):
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
 def test_a_node_that_is_well_writes_nothing(board):
     board.start(POWER_ON)
     (board.folder / "boots").chmod(0o400)
-    before = (board.folder / "boots").stat()
+    written = _written(board.folder / "boots")
     boot = board.start(POWER_ON)
     boot.begin("journal")
     boot.begin("")
     boot.proven()
-    assert (board.folder / "boots").stat() == before
+    assert _written(board.folder / "boots") == written
     assert sorted(path.name for path in board.folder.iterdir()) == ["boots"]
 
 
@@ -146,3 +153,20 @@ def test_a_flash_that_refuses_is_told_and_nothing_else(board):
     boot.asked(is_trial=False)
     assert boot.crash_count == 1
     assert [line for line in board.log if "check the flash" in line] == board.log != []
+
+
+@pytest.mark.parametrize(
+    "causes, cause, crashes",
+    [((2, 3), HARD, 1), ((2, 3), WATCHDOG, 1), ((2, 3), POWER_ON, 0), ((3,), HARD, 0)],
+)
+def test_a_reset_nobody_asked_for_is_a_crash_where_the_board_counts_it(
+    board, causes, cause, crashes
+):
+    board.crash_causes = causes
+    board.start(POWER_ON)
+    boot = board.start(cause)
+    assert boot.crash_count == crashes
+    if cause == HARD and crashes:
+        assert boot.words.startswith("reset: nobody asked for it; a fault below Python")
+    boot.asked(is_trial=False)
+    assert board.start(cause).crash_count == 0

@@ -11,6 +11,10 @@ import subprocess
 
 import pytest
 
+from protocol import messages
+from simulators.board import HARD_RESET, POWER_ON
+from tests.firmware.conftest import BoardProgram
+
 FORMAT = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
@@ -19,6 +23,25 @@ with open(sys.argv[2], "wb") as file:
     for _ in range(int(sys.argv[3])):
         file.write(bytes(BLOCK_BYTES))
 os.VfsLfs2.mkfs(ImageBlocks(sys.argv[2]))
+"""
+# Three segments of records, each of whose pixels all are its number.
+FILL = """
+import os, sys
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/firmware"]
+from boards.image import ImageBlocks
+from node.identity import Identity
+from node.journal import Journal
+from protocol.messages import Reading
+BUDGET = {"journal_bytes_max": 200_000, "segment_bytes": 65_536, "record_bytes_max": 8_448}
+os.mount(os.VfsLfs2(ImageBlocks(sys.argv[2] + "/journal.img")), "/flash")
+journal = Journal("/flash/journal", BUDGET, os.urandom, lambda _: None)
+journal.open()
+for seq in range(1, 81):
+    pixels = bytes([seq]) * 2048
+    journal.append(Reading(journal.journal_id, seq, bytes(8), seq, None, 0, bytes(8), 0, bytes(8),
+                           400_000, 1, 100, None, 65_535, 0, None, pixels))
+Identity(sys.argv[2] + "/identity").note(journal)
+os.umount("/flash")
 """
 BLOCK_BYTES = 4096
 
@@ -49,6 +72,29 @@ def provision(micropython_path, repository_path, tmp_path):
             timeout=30,
         )
         return path
+
+    return do
+
+
+@pytest.fixture
+def spoil(provision, micropython_path, repository_path, tmp_path):
+    """Fill a partition and erase the blocks, in its middle, of records 42 and 43."""
+
+    def do():
+        image = provision("journal", 64)
+        provision("spare", 64)
+        program = tmp_path / "fill.py"
+        program.write_text(FILL)
+        command = [micropython_path, "-X", "heapsize=2m", program, repository_path, tmp_path]
+        subprocess.run(command, check=True, timeout=30)
+        content = image.read_bytes()
+        blocks = [content[at : at + BLOCK_BYTES] for at in range(0, len(content), BLOCK_BYTES)]
+        spoilt = [max(block.count(42), block.count(43)) > 1000 for block in blocks]
+        assert sum(spoilt) in (2, 3)
+        erased = b"\xff" * BLOCK_BYTES
+        image.write_bytes(
+            b"".join(erased if bad else block for bad, block in zip(spoilt, blocks, strict=True))
+        )
 
     return do
 
@@ -152,5 +198,46 @@ def test_a_node_without_a_sound_partition_tells_the_gateway_and_measures_when_th
             (bench.folder / "quarantine.journal").unlink()
             await gateway.wait("birth", lambda m: m.journal_id != birth.journal_id)
             await node.wait("ready")
+
+    asyncio.run(story())
+
+
+def test_what_a_damaged_partition_still_gives_is_sent_before_the_node_goes_on(bench, spoil):
+    """A press meanwhile is in vain, and each is told."""
+
+    async def story():
+        async with bench:
+            spoil()
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await bench.plug()
+            node = await bench.start_node(program=BoardProgram, window=32)
+            fault = await node.wait("fault", what="flash")
+            assert "what can be read is sent, then the node restarts" in fault["text"]
+            old = (await gateway.wait("birth")).journal_id
+            after = 0
+            for _ in range(2):
+                await node.wait("ready", after=after)
+                after = len(node.signals.items)
+                await node.press()
+                fault = await node.wait("fault", what="journal", after=after)
+                assert fault["text"].startswith("not stored: its file system is spoilt"), fault
+                assert "measure again when the node has started anew" in fault["text"]
+            for seq in (30, 60, 80):  # more than a window at once is not sent
+                await gateway.wait("reading", lambda m, seq=seq: m.seq == seq)
+                await gateway.say(messages.Receipt(old, seq, ()))
+            came = {m.seq for channel, m, _ in gateway.heard.items if channel == "reading"}
+            missing = set(range(1, 81)) - came
+            assert 42 in missing
+            assert len(missing) <= 12, missing  # around what the erased blocks held
+            await gateway.wait("birth", lambda m: m.journal_id != old)
+            assert node.causes == [POWER_ON, HARD_RESET]
+            after = next(i for i, item in enumerate(node.signals.items) if item[0] == "stopped")
+            fault = await node.wait("fault", what="flash", after=after)
+            assert "damaged and kept" in fault["text"]
+            await node.wait("ready", after=after)
+            assert await bench.take() == 2
+            await gateway.wait("reading", lambda m: m.seq == 2 and m.journal_id != old)
+            assert node.causes == [POWER_ON, HARD_RESET]
 
     asyncio.run(story())

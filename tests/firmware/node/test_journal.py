@@ -474,3 +474,23 @@ class Story(RuleBasedStateMachine):
 
 Story.TestCase.settings = settings(max_examples=40, stateful_step_count=20)
 TestStory = Story.TestCase
+
+
+def test_a_long_eviction_feeds_the_watchdog_between_records(tmp_path):
+    """On flash each record copied is up to three erasures of 400 ms; a watchdog waits for 8 s."""
+    journal = make(tmp_path, journal_bytes_max=9_000, segment_bytes=4_000, record_bytes_max=300)
+    ticks = []
+    journal.tick = lambda: ticks.append(journal.next_seq)
+    while not journal.evicted_count:
+        seq = journal.next_seq
+        is_scan = seq % 5
+        journal.append(event(journal, 60) if is_scan else spectrum(journal))
+    assert len([tick for tick in ticks if tick == seq + 1]) >= 2 * (4_000 // 150)
+
+
+def test_a_folder_named_like_a_segment_is_named(tmp_path):
+    (tmp_path / "journal/00000000000001.seg").mkdir(parents=True)
+    (tmp_path / "journal/00000000000001.seg.new").mkdir()
+    journal = make(tmp_path / "journal")
+    assert "00000000000001.seg is a folder, no segment; set aside as" in journal.notice
+    assert journal.append(event(journal)) == 1

@@ -185,3 +185,17 @@ def test_buffers_fit_the_instrument_and_never_exceed_the_board():
     fitted = settings.fit(budget, 1_024)
     assert fitted == budget | {"pixels_bytes_max": 2_048, "record_bytes_max": 2_360}
     assert settings.fit(budget, 4_096) == budget
+
+
+@pytest.mark.parametrize("name", ["tty", "bare", "nowhere"])
+def test_a_board_that_is_none_is_refused_in_words(
+    tmp_path, micropython_path, repository_path, name
+):
+    """Some modules of boards/ are shared by boards and are none."""
+    given = {"post": "p", "node": "n", "board": name, "broker": {"host": "h"}}
+    (tmp_path / "node.json").write_text(json.dumps(given | {"instrument": {"port": "x"}}))
+    command = [micropython_path, repository_path / "firmware/main.py", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    told = f"error: node.json: board is {name!r}; use unix, esp32_s3 or pico2_w\n"
+    assert done.stderr == told

@@ -104,3 +104,51 @@ def test_a_trial_survives_a_damaged_proven_config(folder):
     with pytest.raises(SettingsError, match="damaged"):
         settings.load()
     assert settings.version == 8
+
+
+def test_no_flipped_bit_of_a_saved_config_is_taken_for_a_setting(folder):
+    sealed = (folder / "config.bin").read_bytes()
+    for bit in range(8 * len(sealed)):
+        flipped = bytearray(sealed)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (folder / "config.bin").write_bytes(flipped)
+        settings = Settings(str(folder / "config.bin"), 400_000, 1, 8, 5_000)
+        with pytest.raises(SettingsError, match=r"config\.bin is (damaged|a message of another)"):
+            settings.load()
+        assert (settings.version, settings.integration_us) == (0, 400_000)
+
+
+def test_a_config_saved_without_a_checksum_is_read(folder):
+    """As firmware wrote it before there was one."""
+    (folder / "config.bin").write_bytes(NEW.pack())
+    assert start(folder).values() == list(NEW.values())
+
+
+def test_what_was_damaged_is_not_called_config_0(folder):
+    start(folder).apply(NEW, 0)
+    (folder / "config.trial").rename(folder / "config.tried")
+    (folder / "config.tried").write_bytes(b"\xff")
+    settings = start(folder)
+    assert settings.notice.startswith("a damaged config was taken back: the node started twice")
+
+
+def test_two_damaged_configs_are_both_told(folder):
+    start(folder).apply(NEW, 0)
+    (folder / "config.trial").write_bytes(b"")
+    (folder / "config.bin").write_bytes(b"")
+    settings = Settings(str(folder / "config.bin"), 400_000, 1, 8, 5_000)
+    with pytest.raises(SettingsError, match=r"config\.bin is damaged.*; saved config on trial is"):
+        settings.load()
+    assert settings.version == 0
+
+
+@pytest.mark.parametrize("is_proven", [False, True])
+def test_a_config_the_instrument_refuses_goes_proven_or_not(folder, is_proven):
+    settings = start(folder)
+    settings.apply(NEW, 0)
+    if is_proven:
+        settings.heard(0, 1)
+    assert settings.refuse("integration_us is 50000")
+    assert settings.notice.startswith("config 8 was taken back: integration_us is 50000;")
+    assert settings.version == (0 if is_proven else 3)
+    assert not start(folder).apply(NEW, 0)
