@@ -126,9 +126,16 @@ def test_the_laser_is_off_until_somebody_presses_the_button(bench):
             barred = await answer(gateway, 4)
             assert barred.outcome == messages.OUTCOME_REFUSED
             assert "press the node's button" in barred.detail
+            told = "laser: barred by order; press the node's button "
+            await gateway.wait("health", lambda m: m.fault == told)
             await node.end(signal.SIGKILL)
-            node = await bench.start_node()
+            after = len(gateway.heard.items)
+            node = await bench.start_node(language="fr")
+            fault = await node.wait("fault", what="laser")
+            assert "press the node's button to allow it again" in fault["text"]
+            assert ("fault", "panne") in node.words
             await node.wait("ready")
+            await gateway.wait("health", lambda m: m.fault == told, after=after)
             await gateway.say(messages.Config(2, 22_000, 1, 0, 60, 8, 60_000))
             await gateway.wait("birth", lambda m: m.config_version == 2)
             await gateway.say(command(5, messages.ACTION_CAPTURE))
@@ -138,7 +145,9 @@ def test_the_laser_is_off_until_somebody_presses_the_button(bench):
             assert not [
                 m for c, m, _ in gateway.heard.items if c == "reading" and m.seq > 3 and m.laser_mw
             ]
+            after = len(gateway.heard.items)
             await bench.take()
+            await gateway.wait("health", lambda m: not m.fault, after=after)
             await gateway.say(command(7, messages.ACTION_CAPTURE))
             assert (await answer(gateway, 7)).outcome == messages.OUTCOME_DONE
 
