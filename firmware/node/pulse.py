@@ -68,6 +68,7 @@ class Pulse:
             self._node.board.beat()
             self._follow_time()
             self._node.tuning.follow()
+            self._node.hearing.follow()
             self._follow_start()
             await asyncio.sleep_ms(limits.HEARTBEAT_MS)
 

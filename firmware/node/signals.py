@@ -103,12 +103,12 @@ class Signals:
         self._board.signal(lamp, line, shown, text)
 
     def again(self) -> None:
-        """Show what holds again: something else was on the lamps meanwhile, or a fault went."""
-        if self._faults:
-            what, text = self._faults[-1]
-            self.fault(what, text, repeat=True)
-        else:
-            self._light(*self._told.get(self._state, ("", "", "")))
+        """Show what holds again: something else was on the lamps meanwhile, or a fault went.
+
+        A fault that stands is lit again, but its line is not said again.
+        """
+        line, shown, text = self._told.get(self._state, ("", "", ""))
+        self._light("" if self._faults else line, shown, text)
 
     def fault(self, what: str, text: str, repeat: bool = False) -> None:
         """Note that part `what` is at fault.

@@ -339,6 +339,22 @@ def test_a_broker_that_talks_nonsense_is_named_and_measuring_goes_on(bench):
     asyncio.run(story())
 
 
+def test_a_broker_that_refuses_the_subscriptions_is_told_with_the_remedy(bench):
+    async def story():
+        async with bench:
+            await bench.plug()
+            server = await peer(bench.port, b"\x20\x02\x00\x00\x90\x03\x00\x01\x80")
+            node = await bench.start_node()
+            fault = await node.wait("fault", what="broker")
+            assert fault["text"].endswith(
+                f"127.0.0.1:{bench.port} refuses the subscriptions; do its access list and node.json "
+                "name the same post and node?"
+            )
+            server.close()
+
+    asyncio.run(story())
+
+
 def test_in_safe_mode_a_node_still_reports_and_a_reboot_leaves_it(bench):
     """SPEC 8.7, SPEC 8.9: nothing that needs instrument or flash is done there."""
 
