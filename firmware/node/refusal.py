@@ -3,7 +3,7 @@
 NO_CONNACK = "answered CONNECT with packet type %d; is that a broker? check broker.host and port"
 SUBACK = "refuses the subscriptions; do its access list and node.json name the same post and node?"
 UNACKNOWLEDGED = (
-    "leaves %d messages unacknowledged; the link is too slow, or the gateway's computer overloaded: "
+    "leaves %d messages unacknowledged; the link is too slow, or the gateway's computer too busy: "
     "have both looked at if it stays so"
 )
 _CONNACK = (

@@ -25,7 +25,8 @@ async def peer(port, words):
             await reader.read(100)
             writer.write(words)
             await writer.drain()
-            await reader.read(100)
+            while await reader.read(100):
+                pass
         writer.close()
 
     return await asyncio.start_server(serve, "127.0.0.1", port)
@@ -347,8 +348,8 @@ def test_a_broker_that_refuses_the_subscriptions_is_told_with_the_remedy(bench):
             node = await bench.start_node()
             fault = await node.wait("fault", what="broker")
             assert fault["text"].endswith(
-                f"127.0.0.1:{bench.port} refuses the subscriptions; do its access list and node.json "
-                "name the same post and node?"
+                f"127.0.0.1:{bench.port} refuses the subscriptions; do its access list and "
+                "node.json name the same post and node?"
             )
             server.close()
 

@@ -8,6 +8,7 @@ import ast
 
 import pytest
 
+from node.signals import LAMPS
 from node.words import LANGUAGES, plain
 
 STEPS = ("ready", "measuring", "published", "sent", "clear", "inconclusive")
@@ -30,6 +31,13 @@ def find(told, *first):
 def seen(text):
     """Return (what is lit and sounds in each second, rows of the display)."""
     return ast.literal_eval(text.replace("] [", "], ["))
+
+
+def test_every_lamp_that_the_node_names_has_a_pattern(repository_path):
+    tree = ast.parse((repository_path / "firmware/boards/panel.py").read_text())
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    values = {node.targets[0].id: node.value for node in assigned}
+    assert tuple(ast.literal_eval(values["PATTERNS"])) == LAMPS
 
 
 def test_each_step_of_a_reading_looks_different_and_has_its_word(told):
