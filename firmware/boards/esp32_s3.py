@@ -59,7 +59,8 @@ class Board(bare.Board):
         if self.SUPPLY is None:
             return None
         pin, divider = self.SUPPLY
-        adc = machine.ADC(machine.Pin(pin), atten=machine.ADC.ATTN_11DB)
+        adc = machine.ADC(machine.Pin(pin))
+        adc.atten(machine.ADC.ATTN_11DB)  # up to about 3 V
         return adc.read_uv() * divider // 1_000
 
     def temperature_mc(self) -> int:
