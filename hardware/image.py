@@ -29,7 +29,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FIRMWARE = REPOSITORY / "firmware"
 BOARDS = ("unix", "esp32_s3", "pico2_w")
 # Modules of boards/ that a board needs beside its own.
-BESIDE = {"unix": ("image", "alarm", "tty"), "esp32_s3": ("bare",), "pico2_w": ("bare",)}
+BESIDE = {
+    "unix": ("image", "alarm", "tty"),
+    "esp32_s3": ("bare", "panel"),
+    "pico2_w": ("bare", "panel"),
+}
 PACKAGES = ("node", "drivers", "boards", "protocol")
 STARTER = "main"  # MicroPython starts it by itself; it must be source
 RUN_S_MAX = 60.0

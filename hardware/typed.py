@@ -18,8 +18,8 @@ STUBS = ROOT / ".venv/stubs"
 # Board: the folder of its stubs, and the modules of boards/ that it runs.
 BOARDS = {
     "unix": ("unix", ("alarm", "image", "tty", "unix")),
-    "esp32_s3": ("esp32", ("bare", "esp32_s3")),
-    "pico2_w": ("rp2-rpi-pico2-w", ("bare", "pico2_w")),
+    "esp32_s3": ("esp32", ("bare", "esp32_s3", "panel")),
+    "pico2_w": ("rp2-rpi-pico2-w", ("bare", "panel", "pico2_w")),
 }
 # Boards and drivers are loaded by name, so nothing else holds them against what the node asks.
 FITS = """

@@ -57,9 +57,9 @@ def _count() -> None:
 
     show = unix.Board.signal
 
-    def signal(board: object, lamp: str, line: str, word: str) -> None:
-        show(board, lamp, line, word)
-        if line.split(" ")[1] == "sent":
+    def signal(board: object, lamp: str, line: str, word: str, text: str) -> None:
+        show(board, lamp, line, word, text)
+        if line.startswith("signal sent "):
             count.tell()
 
     unix.Board.signal = signal

@@ -12,6 +12,7 @@ import time
 import machine
 import network
 
+from boards.panel import Panel
 from node.errors import LinkLost, PortBusy, PortMissing
 
 if False:  # for the type checker: nothing of it is compiled
@@ -56,7 +57,9 @@ class Board:
     UARTS: "dict[str, tuple[int, int, int]]" = {}  # name: (number, tx pin, rx pin)
     BUTTON_PIN = 0  # to ground when pressed
     TIMER = 0  # number of a free timer
-    LAMP_PINS: "dict[str, int]" = {}  # signal name: pin, lit while it is the newest signal
+    LAMP_PINS: "dict[str, int]" = {}  # ready, measuring, fault: pin; see boards/panel.py
+    BUZZER_PIN: "int | None" = None
+    DISPLAY: "tuple[int, int, int, int] | None" = None  # I2C number, clock, data pin, address
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -65,9 +68,7 @@ class Board:
         self._timer: machine.Timer  # since `start_watchdog`, as `_hung`
         self._hung: Callable[[object], None]
         self._button = machine.Pin(self.BUTTON_PIN, machine.Pin.IN, machine.Pin.PULL_UP)
-        self._lamps = {}
-        for name, pin in self.LAMP_PINS.items():
-            self._lamps[name] = machine.Pin(pin, machine.Pin.OUT, value=0)
+        self._panel = Panel(self.LAMP_PINS, self.BUZZER_PIN, self.DISPLAY, self.log)
 
     def sync_folder(self, _path: str) -> None:
         """Do nothing: littlefs makes new names durable by itself."""
@@ -89,7 +90,7 @@ class Board:
         return gc.mem_free()
 
     def supply_mv(self) -> "int | None":
-        """Return None: no divider to the supply is wired on these boards."""
+        """Return None: not every board has a divider to the supply; one that has says so itself."""
         return None
 
     def set_wall_time(self, utc: "Utc") -> None:
@@ -117,8 +118,7 @@ class Board:
 
     def blink(self, on: bool) -> None:
         """Switch every lamp on or off, so that somebody finds this node among others."""
-        for lamp in self._lamps.values():
-            lamp.value(on)
+        self._panel.blink(on)
 
     async def connect_network(self, wifi: "Wifi") -> None:
         """Return when the board is in its Wi-Fi network.
@@ -162,11 +162,15 @@ class Board:
         self.open_ports.append(name)
         return Port(self, name, baud, uart)
 
-    def signal(self, lamp: str, line: str, _word: str) -> None:
-        """Light the lamp of the node's state and print the signal's line on the console."""
-        for name in self._lamps:
-            self._lamps[name].value(name == lamp)
-        print(line)
+    def signal(self, lamp: str, line: str, _word: str, text: str) -> None:
+        """Show it on lamps, buzzer and display, and print the signal's line on the console."""
+        self._panel.show(lamp, text)
+        if line:
+            print(line)
+
+    def beat(self) -> None:
+        """Have what blinks blink; called once a second."""
+        self._panel.beat()
 
     def log(self, line: str) -> None:
         """Write a line to the console."""

@@ -7,6 +7,7 @@ is what the node goes on with when `journal` is damaged.
 """
 
 import esp32
+import machine
 
 from boards import bare
 from node.errors import FlashRefused
@@ -38,6 +39,9 @@ class Board(bare.Board):
     UARTS = {"uart1": (1, 17, 18), "uart2": (2, 15, 16)}
     BUTTON_PIN = 4
     LAMP_PINS = {"ready": 5, "measuring": 6, "fault": 7}
+    BUZZER_PIN = 10
+    DISPLAY = (0, 9, 8, 0x3C)
+    SUPPLY: "tuple[int, int] | None" = None  # ADC pin behind a divider, and what that divides by
 
     def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return the data partitions `journal` and `spare`.
@@ -52,6 +56,15 @@ class Board(bare.Board):
         if not devices:
             raise FlashRefused("flash has no partition `journal`; provision the board again")
         return devices
+
+    def supply_mv(self) -> "int | None":
+        """Return the supply voltage in millivolt, None where no divider to it is wired."""
+        if self.SUPPLY is None:
+            return None
+        pin, divider = self.SUPPLY
+        adc = machine.ADC(machine.Pin(pin))
+        adc.atten(machine.ADC.ATTN_11DB)  # up to about 3 V
+        return adc.read_uv() * divider // 1_000
 
     def temperature_mc(self) -> int:
         """Return the chip's temperature in 1e-3 degree Celsius."""

@@ -6,15 +6,20 @@ of its own for the journal needs a build with another `_boot.py`.
 """
 
 import machine
+import network
 
 from boards import bare
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import BlockDevice
+    from node.typed import BlockDevice, Wifi
 
 _VOLT_PER_COUNT = 3.3 / 65_535
 _AT_27_C_V = 0.706  # RP2350 data sheet, temperature sensor
 _SLOPE_V_PER_C = 0.001_721
+
+_SUPPLY_ADC_PIN = 29  # a third of VSYS; the radio's clock line, too, so only while it is off
+_RADIO_SELECT_PIN = 25  # high: the radio leaves that line alone
+_SUPPLY_MV_PER_COUNT = 3 * 3_300 / 65_535
 
 SIZES = {
     "architecture": "armv7emsp",
@@ -42,6 +47,23 @@ class Board(bare.Board):
     TIMER = -1  # a virtual one: rp2 has no others
     BUTTON_PIN = 15
     LAMP_PINS = {"ready": 16, "measuring": 17, "fault": 18}
+    BUZZER_PIN = 19
+    DISPLAY = (0, 21, 20, 0x3C)
+    _supply_mv: "int | None" = None
+
+    async def connect_network(self, wifi: "Wifi") -> None:
+        """Return when the board is in its Wi-Fi network; before the radio is on, ask the supply.
+
+        Raises:
+            LinkLost: not within WIFI_MS_MAX.
+        """
+        if not network.WLAN(network.STA_IF).active():
+            self._supply_mv = _measure_supply_mv()
+        await super().connect_network(wifi)
+
+    def supply_mv(self) -> "int | None":
+        """Return the voltage at VSYS when the radio was last off, None before it was asked."""
+        return self._supply_mv
 
     def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return none: MicroPython has mounted its storage already."""
@@ -51,3 +73,13 @@ class Board(bare.Board):
         """Return the chip's temperature in 1e-3 degree Celsius."""
         volt = machine.ADC(machine.ADC.CORE_TEMP).read_u16() * _VOLT_PER_COUNT
         return int((27 - (volt - _AT_27_C_V) / _SLOPE_V_PER_C) * 1000)
+
+
+def _measure_supply_mv() -> int:
+    """Return the voltage at VSYS in millivolt; the radio must be off."""
+    select = machine.Pin(_RADIO_SELECT_PIN, machine.Pin.OUT, value=1)
+    try:
+        return int(machine.ADC(machine.Pin(_SUPPLY_ADC_PIN)).read_u16() * _SUPPLY_MV_PER_COUNT)
+    finally:  # the lines are the radio's again
+        select.value(0)
+        machine.Pin(_SUPPLY_ADC_PIN, machine.Pin.ALT, pull=machine.Pin.PULL_DOWN, alt=7)

@@ -142,9 +142,13 @@ class Board:
         """
         return open_port(name, baud)
 
-    def signal(self, _lamp: str, line: str, _word: str) -> None:
-        """Give a signal to whoever watches: a line on standard output."""
-        _tell(line, sys.stdout)
+    def signal(self, _lamp: str, line: str, word: str, _text: str) -> None:
+        """Give a signal to whoever watches: a line on standard output, its last field the word."""
+        if line:
+            _tell('%s word="%s"' % (line, word), sys.stdout)
+
+    def beat(self) -> None:
+        """Do nothing: nothing blinks here."""
 
     def log(self, line: str) -> None:
         """Write a line to the log: standard error."""

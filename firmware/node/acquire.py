@@ -64,7 +64,7 @@ class Acquire:
         self.axis_id: bytes | None = None
         self._exposure: asyncio.Task[None] | None = None  # the task that measures, while it does
         self._darkening: list[bytes] = []  # commands that wait for the laser to be off
-        self.bar = LaserBar(node.board.folder + "/laser.barred", node.board.log)
+        self.bar = LaserBar(node.board.folder + "/laser.barred", node.board.log, node.signals)
         self.upkeep = Upkeep(node.board.folder + "/upkeep", node.board.log)
         self.identified: Call = lambda: None
         self.finished: Finished = lambda _id, _outcome, _detail: None

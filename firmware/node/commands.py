@@ -6,6 +6,9 @@ Rules of the file
 - Those in LASTING are kept in a file too: noted before they are begun, so that a restart in between
   does not make a node do them twice.
 - Those in ASKING change nothing and are answered anew: their answers are long, and memory is short.
+- Those in TIMELESS are done whatever their expiry says. The clock may be the one that is wrong: an
+  order for darkness is never too late, and a birth is what the time comes by. Where another one
+  is refused for the time's sake the node asks for the time at once.
 """
 
 import os
@@ -16,6 +19,7 @@ from node.shelf import NEW_SUFFIX
 from node.signals import ascii_text
 from protocol.limits import DETAIL_CHARS_MAX, ID_BYTES, NAME_CHARS_MAX, TAIL_BYTES_MAX
 from protocol.messages import (
+    ACTION_BIRTH,
     ACTION_CAPTURE,
     ACTION_JOURNAL_REPORT,
     ACTION_LASER_OFF,
@@ -35,8 +39,13 @@ if False:  # for the type checker: nothing of it is compiled
 
 LASTING = (ACTION_CAPTURE, ACTION_REBOOT, ACTION_LASER_OFF)
 ASKING = (ACTION_JOURNAL_REPORT, ACTION_LOG_TAIL)
+TIMELESS = (ACTION_LASER_OFF, ACTION_BIRTH)
 
 _COMMAND_ID, _RESULT, _IS_LASTING = range(3)
+_EXPIRED = (
+    "expired %d ms ago by this node's clock; if that is wrong, order again: the time is asked for"
+)
+_UNTIMED = "whether it expired is not known: the node has no time yet and asks for it; order again"
 _UNDER_WAY = 255  # stands in the file for an outcome
 _FILE_BYTES_MAX = limits.COMMANDS_REMEMBERED * (ID_BYTES + 2 + DETAIL_CHARS_MAX)
 
@@ -82,18 +91,25 @@ class Commands:
 
     def _refusal(self, command: "Command") -> "tuple[int, str] | None":
         """Return why a command is not even begun; else None, and it is noted where it must be."""
-        now_ms, expires_ms = self._clock.time_ms(), command.expires_ms
-        action = command.action
+        now_ms, action = self._clock.time_ms(), command.action
+        expires_ms = None if action in TIMELESS else command.expires_ms
         if expires_ms is not None and now_ms is not None and expires_ms <= now_ms:
-            return OUTCOME_EXPIRED, "expired %d ms ago" % (now_ms - expires_ms)
+            self._ask_time(command)
+            return OUTCOME_EXPIRED, _EXPIRED % (now_ms - expires_ms)
         if action not in self.actions:
             known = ", ".join([str(number) for number in sorted(self.actions)])
             return OUTCOME_REFUSED, "action %d is not known here; known are %s" % (action, known)
         if action == ACTION_REBOOT and expires_ms is not None and now_ms is None:
-            return OUTCOME_REFUSED, "whether it expired is not known: the node has no time yet"
+            self._ask_time(command)
+            return OUTCOME_REFUSED, _UNTIMED
         if action in LASTING and not self._save() and action == ACTION_REBOOT:
             return OUTCOME_REFUSED, "it cannot be noted, and would be done again; check the flash"
         return None
+
+    def _ask_time(self, command: "Command") -> None:
+        """Have a birth sent, which the gateway answers with the time (SPEC 7.3)."""
+        if ACTION_BIRTH in self.actions:
+            self.actions[ACTION_BIRTH](command)
 
     def finish(self, command_id: bytes, outcome: int, detail: str, tail: bytes = b"") -> None:
         """Answer a command and remember the answer."""

@@ -12,7 +12,10 @@ from hashlib import sha256
 
 import tls
 
+from node.der import common_name
 from node.errors import CredentialsRefused
+from node.signals import ascii_text
+from protocol.limits import NAME_CHARS_MAX
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Any
@@ -97,11 +100,18 @@ class Credentials:
         )
 
 
-def load(folder: str) -> Credentials:
+def load(folder: str, node: str) -> Credentials:
     """Read the files in `folder`; a node without certificate of its own is possible.
 
+    The broker knows a node by its certificate. It takes what a node says under another's name, and
+    drops it without a word.
+
+    Args:
+        folder: where they lie.
+        node: its name.
+
     Raises:
-        CredentialsRefused: a file is missing, too long, or not whole DER.
+        CredentialsRefused: a file is missing, too long, not whole DER, or for another node.
     """
     ca, certificate, key = [_read(folder + "/" + name) for name in _NAMES]
     if not ca:
@@ -110,6 +120,12 @@ def load(folder: str) -> Credentials:
         missing = _NAMES[1] if key else _NAMES[2]
         raise CredentialsRefused(
             "keys/%s is missing beside its counterpart; %s" % (missing, _REMEDY)
+        )
+    named = common_name(certificate)
+    if named and named != node:
+        raise CredentialsRefused(
+            "keys/node.der is the certificate of %s, and this node is %s; copy the keys of %s"
+            % (ascii_text(named, NAME_CHARS_MAX), node, node)
         )
     digest = sha256(ca)
     digest.update(certificate)

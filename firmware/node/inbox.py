@@ -81,6 +81,8 @@ class Inbox:
     def _learn(self, message: Time) -> None:
         self._node.clock.learn(message)
         self._node.heard(message)
+        if message.boot_id == self._node.boot_id:
+            self._node.hearing.heard()
         if message.boot_id == self._node.boot_id and message.echo_uptime_ms is None:
             self._uplink.repeat()  # SPEC 7.5: what went before may have met nobody
 
@@ -130,7 +132,10 @@ class Inbox:
             return
         except OSError as error:
             signals.fault("journal", "segments cannot be changed: %s; check the flash" % error)
-        for seq in self._uplink.receipted(receipt):
+        receipted = self._uplink.receipted(receipt)
+        if receipted:
+            self._node.hearing.heard()
+        for seq in receipted:
             signals.show("sent", ("seq", seq))
         if journal.oldest_seq == journal.next_seq:
             signals.clear("journal")

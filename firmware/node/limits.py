@@ -39,6 +39,8 @@ FOREIGN_RECEIPTS_MAX = 3  # one may be an old word of the broker; more are a nam
 
 CONFIG_TRIAL_MS = 300_000  # without the gateway after a new config: three reconnects of a bad link
 
+GATEWAY_SILENT_MS = 300_000  # no answer to a birth or record; a slow link takes a minute
+
 # Broker
 CONNECT_MS_MAX = 15_000  # TCP, and then CONNACK; a satellite link takes 3 s each way
 HANDSHAKE_MS_MAX = 60_000  # TLS sends 2 kB each way: 14 s at 2400 bit/s, and four times 3 s

@@ -12,7 +12,7 @@ import select
 import socket
 import time
 
-from node import limits, mqtt
+from node import limits, mqtt, refusal
 from node.errors import LinkError, LinkLost, LinkRefused, MqttError
 from node.pace import Pace
 from node.waiting import within_ms
@@ -20,14 +20,6 @@ from node.waiting import within_ms
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Credentials, Iterator, Socket, Stream
 
-_CONNACK_TEXTS = (
-    "accepted",
-    "it does not speak MQTT 3.1.1",
-    "it rejects the client identifier",
-    "it is not available now",
-    "user name or password are wrong",
-    "this node is not authorised",
-)
 _POLL_MS = 20
 # Made once, for there is never more than one connection: a heap in use may have no room for them.
 _PARSER = mqtt.Parser(limits.INBOUND_BYTES_MAX)
@@ -102,10 +94,9 @@ class Link:
         packet = await self.receive(time.ticks_add(self._heard_ms, limits.CONNECT_MS_MAX))
         self._credentials = None
         if packet.kind != mqtt.CONNACK:
-            raise self._lost("answered CONNECT with packet type %d" % packet.kind)
+            raise self._lost(refusal.NO_CONNACK % packet.kind)
         if packet.code:
-            text = _CONNACK_TEXTS[packet.code] if packet.code < len(_CONNACK_TEXTS) else "no reason"
-            raise LinkRefused("broker %s refuses: %s" % (self.name, text))
+            raise LinkRefused("broker %s refuses: %s" % (self.name, refusal.connack(packet.code)))
 
     async def _wait_connected(self, deadline_ms: int) -> None:
         poller = select.poll()
@@ -200,7 +191,9 @@ class Link:
             except (OSError, ValueError) as error:
                 raise self._broken(error)
             except asyncio.TimeoutError:
-                raise self._lost("does not answer")
+                raise self._lost(
+                    "does not answer; is that a broker? check broker.host, port and tls"
+                )
             if count == 0:  # None is a spurious wake-up
                 raise self._lost("closed the connection")
             if count:
@@ -227,7 +220,11 @@ class Link:
         return why or self._lost("hung up (%s)" % error)
 
     def _unacknowledged(self) -> LinkLost:
-        return self._lost("leaves %d messages unacknowledged" % self.pace.unacked_count)
+        return self._lost(refusal.UNACKNOWLEDGED % self.pace.unacked_count)
+
+    def unsubscribed(self) -> LinkRefused:
+        """Return what a refused SUBSCRIBE means."""
+        return LinkRefused("broker %s %s" % (self.name, refusal.SUBACK))
 
     def _lost(self, what: str) -> LinkLost:
         return LinkLost("broker %s %s" % (self.name, what))

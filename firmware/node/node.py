@@ -11,6 +11,7 @@ from node.commands import Commands
 from node.config import Settings
 from node.errors import ExposureRefused, SettingsError, part_of
 from node.health import Reporter
+from node.hearing import Hearing
 from node.logring import LogRing
 from node.pulse import Pulse
 from node.signals import Signals
@@ -69,7 +70,8 @@ class Node:
         self.commands.actions = self.actions.known()
         commands = safe.Gate(self.commands, self._reply) if self.is_safe else self.commands
         self.uplink = Uplink(self, given["broker"], given["wifi"], commands)
-        self.uplink.published = self._published
+        self.hearing = Hearing(self)
+        self.uplink.published = self.hearing.published
         self.acquire.identified = self._announce
         self.acquire.finished = self.commands.finish
         self.signals.changed = self.reporter.changed
@@ -95,11 +97,6 @@ class Node:
 
     def _reply(self, result: "typed.Result") -> None:
         self.uplink.reply(result)
-
-    def _published(self, seq: int) -> None:
-        """Show that the broker has a record, unless it was receipted meanwhile."""
-        if self.journal.is_due(seq):
-            self.signals.show("published", ("seq", seq))
 
     def status(self, online: bool) -> "typed.Message":
         """Return the status message."""

@@ -47,6 +47,7 @@ class Pulse:
     def tell_start(self) -> None:
         """Tell what the start before this one came to."""
         node, boot = self._node, self._node.boot
+        node.acquire.bar.tell()
         if boot.left:
             node.board.log("the start before this one left: %s" % boot.left)
         if node.is_safe:
@@ -64,9 +65,11 @@ class Pulse:
             if self.entry is not None:
                 self.entry.report()
             self.feed()
+            self._node.board.beat()
             self._follow_time()
             self._node.tuning.follow()
             self._node.storage.follow()
+            self._node.hearing.follow()
             self._follow_start()
             await asyncio.sleep_ms(limits.HEARTBEAT_MS)
 

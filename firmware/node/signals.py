@@ -2,16 +2,23 @@
 
 A signal is `signal NAME key=value ...`. A fault is shown when it appears or changes, not at every
 attempt, and stands until it is cleared; the newest standing one goes into the health message.
+
+Rules of the file
+- What is lit is the first of these that holds: an alarm, an exposure, a standing fault, what
+  became of the newest reading, whether the instrument is ready.
+- An alarm stays until the next exposure begins.
+- When the last fault goes, what else holds is shown again.
 """
 
 from node import limits
-from node.words import NAMES, word
+from node.words import NAMES, plain, word
 from protocol.limits import FAULT_CHARS_MAX
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Board, Call
 
-STATES = ("ready", "measuring", "fault")  # what a lamp stands for; the others are moments
+LAMPS = ("ready", "measuring", "published", "sent", "clear", "inconclusive", "alarm", "fault")
+_ON_INSTRUMENT = ("instrument", "acquire")  # parts whose fault ends an exposure, and readiness
 
 
 class Signals:
@@ -27,8 +34,10 @@ class Signals:
     def __init__(self, board: "Board", language: str) -> None:
         self._board = board
         self._language = language
-        self._lamp = ""  # the one of STATES that is lit
-        self._told: tuple[str, str] | None = None  # line and word of the newest state
+        self._state = ""  # of the instrument: ready, measuring, or neither
+        self._moment = ""  # what became of the newest reading
+        self._told: dict[str, tuple[str, str, str]] = {}  # of ready and measuring: what was shown
+        self._text = ""  # of the moment, for the display
         self._faults: list[tuple[str, str]] = []  # oldest first; one per part of the node
         self.changed: Call | None = None
 
@@ -38,27 +47,68 @@ class Signals:
         Args:
             name: one of NAMES.
             fields: key and value.
-            words: names of what a display shows instead of `name`.
+            words: names of what a display shows instead of `name`; of a verdict, its outcome last.
         """
         if name not in NAMES:
             raise ValueError("signal %r does not exist" % name)
         parts = ["signal", name]
         for key, value in fields:
             parts.append("%s=%s" % (key, _quoted(value)))
-        told = ": ".join([word(each, self._language) for each in words or (name,)])
-        if name in STATES:
-            self._lamp = name
+        words, language = words or (name,), self._language
+        told = (
+            " ".join(parts),
+            ": ".join([word(each, language) for each in words]),
+            ": ".join([plain(each, language) for each in words]),
+        )
+        self._follow(name, words[-1], told[2])
+        if name in ("ready", "measuring"):
+            self._told[name] = told
+        self._light(*told, as_told=name == "identify")
+
+    def _follow(self, name: str, outcome: str, text: str) -> None:
+        """Take note of what signal `name` says of the instrument and the newest reading."""
+        if name in ("ready", "measuring"):
+            self._state = name
         elif name == "stored":  # the exposure is over
-            self._lamp = "fault" if self._faults else "ready"
+            self._state = "ready"
         elif name in ("starting", "stopped"):
-            self._lamp = ""
-        self._told = (" ".join(parts), told) if name in STATES else self._told
-        self._board.signal(self._lamp, " ".join(parts), told)
+            self._state = ""
+        if name in ("measuring", "starting", "stopped"):
+            self._moment = ""
+        elif name == "verdict":
+            self._moment, self._text = outcome, text
+        elif self._moment != "alarm" and name in ("published", "sent"):
+            self._moment, self._text = name, text
+        elif self._moment != "alarm" and name in ("ready", "stored"):
+            self._moment = ""
+        if name == "stopped":
+            self._faults = []  # nobody is left to mend them for
+
+    def _lamp(self) -> str:
+        """Return which of LAMPS is lit, empty: none."""
+        if self._moment == "alarm" or self._state == "measuring":
+            return self._moment if self._moment == "alarm" else self._state
+        if self._faults:
+            return "fault"
+        return self._moment or self._state
+
+    def _light(self, line: str, shown: str, text: str, as_told: bool = False) -> None:
+        """Have the board show it; lamp and display agree, unless the display shows it `as_told`."""
+        lamp = self._lamp()
+        if lamp == "fault" and not as_told:
+            what, fault = self._faults[-1]
+            text = "%s\n%s: %s" % (plain("fault", self._language), what, fault)
+        elif lamp and lamp == self._moment and not as_told:
+            text = self._text
+        self._board.signal(lamp, line, shown, text)
 
     def again(self) -> None:
-        """Show the newest state again: something else was on the lamps meanwhile."""
-        if self._told is not None:
-            self._board.signal(self._lamp, *self._told)
+        """Show what holds again: something else was on the lamps meanwhile, or a fault went.
+
+        A fault that stands is lit again, but its line is not said again.
+        """
+        line, shown, text = self._told.get(self._state, ("", "", ""))
+        self._light("" if self._faults else line, shown, text)
 
     def fault(self, what: str, text: str, repeat: bool = False) -> None:
         """Note that part `what` is at fault.
@@ -72,6 +122,8 @@ class Signals:
         if not known:
             self._faults = [fault for fault in self._faults if fault[0] != what]
             self._faults.append((what, text))
+        if what in _ON_INSTRUMENT:
+            self._state = ""
         if repeat or not known:
             self.show("fault", ("what", what), ("text", text[: limits.FAULT_TEXT_CHARS_MAX]))
         if not known and self.changed is not None:
@@ -81,8 +133,10 @@ class Signals:
         """Note that part `what` works."""
         count = len(self._faults)
         self._faults = [fault for fault in self._faults if fault[0] != what]
-        if len(self._faults) != count and self.changed is not None:
-            self.changed()
+        if len(self._faults) != count:
+            self.again()
+            if self.changed is not None:
+                self.changed()
 
     def standing(self, what: str) -> str:
         """Return the text of the fault of part `what`, empty when it works."""

@@ -13,7 +13,7 @@ import asyncio
 import time
 
 from node import credentials, limits, mqtt
-from node.errors import LinkError, LinkRefused
+from node.errors import LinkError
 from node.inbox import Inbox
 from node.link import Link
 from node.waiting import within_ms
@@ -110,7 +110,7 @@ class Uplink:
             LinkError: it is lost, or never came about.
         """
         broker, folder = self._broker, self._node.board.folder + "/keys"
-        found = credentials.load(folder) if broker["tls"] else None
+        found = credentials.load(folder, self._node.name) if broker["tls"] else None
         link = Link(broker["host"], broker["port"], found, broker["name"] or broker["host"])
         listener: asyncio.Task[None] | None = None
         try:
@@ -168,7 +168,7 @@ class Uplink:
                 elif packet.kind == mqtt.PUBACK:
                     self._acknowledged(packet.packet_id)
                 elif packet.kind == mqtt.SUBACK and packet.code > 2:
-                    raise LinkRefused("broker %s refuses the subscriptions" % link.name)
+                    raise link.unsubscribed()
         except LinkError as error:
             self._failure = error
         finally:

@@ -17,10 +17,10 @@ NAMES = (
     "identify",
     "safe",
     "stopped",
+    "drill",
     "alarm",
     "inconclusive",
     "clear",
-    "drill",
 )
 
 WORDS = {
@@ -36,10 +36,10 @@ WORDS = {
         "here it is",
         "safe mode",
         "stopped",
+        "drill",
         "alarm",
         "inconclusive",
         "clear",
-        "drill",
     ),
     "fr": (
         "démarrage",
@@ -53,10 +53,10 @@ WORDS = {
         "c'est ici",
         "mode sans échec",
         "arrêté",
+        "exercice",
         "alarme",
         "non concluant",
         "rien à signaler",
-        "exercice",
     ),
     "ar": (
         "جارٍ بدء التشغيل",
@@ -70,10 +70,10 @@ WORDS = {
         "هنا",
         "الوضع الآمن",
         "متوقف",
+        "تمرين",
         "إنذار",
         "غير حاسم",
         "لا شيء",
-        "تمرين",
     ),
     "es": (
         "iniciando",
@@ -87,12 +87,27 @@ WORDS = {
         "es este",
         "modo seguro",
         "detenido",
+        "simulacro",
         "alarma",
         "no concluyente",
         "sin hallazgos",
-        "simulacro",
     ),
 }
+
+
+_BARE = {
+    "à": "a", "á": "a", "â": "a", "ç": "c", "è": "e", "é": "e", "ê": "e", "ë": "e", "í": "i",
+    "î": "i", "ï": "i", "ñ": "n", "ó": "o", "ô": "o", "ù": "u", "ú": "u", "û": "u", "ü": "u",
+}  # fmt: skip
+
+
+def plain(name: str, language: str) -> str:
+    """Return the word in ASCII, for a display whose letters are no others.
+
+    French and Spanish lose their accents. Arabic cannot be written so: it becomes English.
+    """
+    bare = "".join([_BARE.get(letter, letter) for letter in word(name, language)])
+    return bare if all(ord(letter) < 0x80 for letter in bare) else word(name, "en")
 
 
 def word(name: str, language: str) -> str:

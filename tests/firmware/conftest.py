@@ -80,6 +80,7 @@ class NodeProgram:
         ]
         self._options = options
         self.signals = Watched()
+        self.words = []  # (name of a signal, the word beside it)
         self.log = Watched()
 
     async def start(self):
@@ -99,7 +100,9 @@ class NodeProgram:
         async for line in self.process.stdout:
             words = shlex.split(line.decode())
             assert words[0] == "signal", line
-            await self.signals.add((words[1], dict(word.split("=", 1) for word in words[2:])))
+            fields = dict(word.split("=", 1) for word in words[2:])
+            self.words.append((words[1], fields.pop("word")))
+            await self.signals.add((words[1], fields))
 
     async def _read_log(self):
         async for line in self.process.stderr:

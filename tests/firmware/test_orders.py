@@ -25,7 +25,8 @@ async def peer(port, words):
             await reader.read(100)
             writer.write(words)
             await writer.drain()
-            await reader.read(100)
+            while await reader.read(100):
+                pass
         writer.close()
 
     return await asyncio.start_server(serve, "127.0.0.1", port)
@@ -126,9 +127,16 @@ def test_the_laser_is_off_until_somebody_presses_the_button(bench):
             barred = await answer(gateway, 4)
             assert barred.outcome == messages.OUTCOME_REFUSED
             assert "press the node's button" in barred.detail
+            told = "laser: barred by order; press the node's button "
+            await gateway.wait("health", lambda m: m.fault == told)
             await node.end(signal.SIGKILL)
-            node = await bench.start_node()
+            after = len(gateway.heard.items)
+            node = await bench.start_node(language="fr")
+            fault = await node.wait("fault", what="laser")
+            assert "press the node's button to allow it again" in fault["text"]
+            assert ("fault", "panne") in node.words
             await node.wait("ready")
+            await gateway.wait("health", lambda m: m.fault == told, after=after)
             await gateway.say(messages.Config(2, 22_000, 1, 0, 60, 8, 60_000))
             await gateway.wait("birth", lambda m: m.config_version == 2)
             await gateway.say(command(5, messages.ACTION_CAPTURE))
@@ -138,7 +146,9 @@ def test_the_laser_is_off_until_somebody_presses_the_button(bench):
             assert not [
                 m for c, m, _ in gateway.heard.items if c == "reading" and m.seq > 3 and m.laser_mw
             ]
+            after = len(gateway.heard.items)
             await bench.take()
+            await gateway.wait("health", lambda m: not m.fault, after=after)
             await gateway.say(command(7, messages.ACTION_CAPTURE))
             assert (await answer(gateway, 7)).outcome == messages.OUTCOME_DONE
 
@@ -326,6 +336,22 @@ def test_a_broker_that_talks_nonsense_is_named_and_measuring_goes_on(bench):
             assert await bench.take() == 3
             health = await gateway.wait("health", lambda m: not m.fault)
             assert health.failure_count == 0
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_refuses_the_subscriptions_is_told_with_the_remedy(bench):
+    async def story():
+        async with bench:
+            await bench.plug()
+            server = await peer(bench.port, b"\x20\x02\x00\x00\x90\x03\x00\x01\x80")
+            node = await bench.start_node()
+            fault = await node.wait("fault", what="broker")
+            assert fault["text"].endswith(
+                f"127.0.0.1:{bench.port} refuses the subscriptions; do its access list and "
+                "node.json name the same post and node?"
+            )
+            server.close()
 
     asyncio.run(story())
 

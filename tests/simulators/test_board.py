@@ -60,5 +60,5 @@ def test_a_board_that_is_asked_to_stop_lets_the_node_say_goodbye(tmp_path):
     assert lines[0].startswith("signal starting")
     board.send_signal(signal.SIGTERM)
     output, _ = board.communicate(timeout=60)
-    assert output.endswith("signal stopped\n")
+    assert output.endswith('signal stopped word="stopped"\n')
     assert board.returncode == 0

@@ -66,6 +66,11 @@ def test_no_pin_is_used_twice(firmware, name):
     for _, tx, rx in ast.literal_eval(constants["UARTS"]).values():
         pins += [tx, rx]
     pins += ast.literal_eval(constants["LAMP_PINS"]).values()
+    pins += [
+        ast.literal_eval(constants["BUZZER_PIN"]),
+        *ast.literal_eval(constants["DISPLAY"])[1:3],
+    ]
+    pins += {"pico2_w": (23, 24, 25, 29)}.get(name, ())  # of its radio
     assert len(pins) == len(set(pins))
 
 

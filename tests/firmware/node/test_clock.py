@@ -122,11 +122,12 @@ def test_jumps_of_any_size_and_wrapped_ticks_change_labels_and_nothing_else(run_
     facts, labels = zip(*[line.split("|") for line in lines], strict=True)
     assert len(lines) == 3 * 13
     assert set(facts) == {facts[0]}
-    told, due, identity, outcomes = ast.literal_eval(facts[0].strip())
+    told, due, identity, outcomes, meanwhile = ast.literal_eval(facts[0].strip())
     assert [seq for seq, _, _ in identity] == [1, 2, 3, 4]
     assert due == 1
     assert told[0] == (1, 0, 5_000)
     assert outcomes == [0, 3, 0, 3]  # done in time, expired afterwards; before and after the jump
+    assert meanwhile == ([0, 0, 0], True)  # before it is told: dark, born, and the time asked for
     assert len(set(labels)) == 13
     assert all(ast.literal_eval(label.strip())[0] is None for label in labels)
     after = {ast.literal_eval(label.strip())[3] for label in labels}

@@ -10,6 +10,7 @@ from node.commands import Commands, capture_role
 from protocol.messages import (
     ACTION_BIRTH,
     ACTION_CAPTURE,
+    ACTION_LASER_OFF,
     ACTION_LOG_TAIL,
     ACTION_REBOOT,
     OUTCOME_DONE,
@@ -34,7 +35,7 @@ class Desk:
         self.captures = []
         self.births = 0
         self.replies = []
-        self.reboots = 0
+        self.reboots = self.darkened = 0
         self.restart()
 
     def restart(self):
@@ -44,8 +45,13 @@ class Desk:
             ACTION_CAPTURE: self.capture,
             ACTION_BIRTH: self.birth,
             ACTION_REBOOT: self.reboot,
+            ACTION_LASER_OFF: self.darken,
             ACTION_LOG_TAIL: lambda _: (OUTCOME_DONE, "", b"x" * 2_000),
         }
+
+    def darken(self, _):
+        self.darkened += 1
+        return OUTCOME_DONE, ""
 
     def reboot(self, _):
         self.reboots += 1
@@ -107,8 +113,31 @@ def test_an_expired_command_is_not_done(desk):
 
 def test_a_node_without_wall_time_does_it(desk):
     """SPEC 8.3."""
-    desk.take(1, ACTION_BIRTH, expires_ms=1)
-    assert desk.replies[0].outcome == OUTCOME_DONE
+    desk.take(1, expires_ms=1)
+    assert desk.captures == [b"%08d" % 1]
+
+
+def test_darkness_and_a_birth_are_never_too_late(desk):
+    """SPEC 8.3: the clock that says so may be the wrong one."""
+    desk.now_ms = 10**13
+    desk.take(1, ACTION_LASER_OFF, expires_ms=1)
+    desk.take(2, ACTION_BIRTH, expires_ms=1)
+    assert [reply.outcome for reply in desk.replies] == [OUTCOME_DONE, OUTCOME_DONE]
+    assert (desk.darkened, desk.births) == (1, 1)
+
+
+def test_a_node_that_refuses_for_the_times_sake_asks_for_the_time(desk):
+    """SPEC 8.3."""
+    desk.take(1, ACTION_REBOOT, expires_ms=5_000)
+    assert desk.births == 1
+    desk.now_ms = 10**13
+    desk.take(2, expires_ms=1)
+    assert (desk.births, desk.captures, desk.reboots) == (2, [], 0)
+    assert desk.replies[1].detail == (
+        "expired 9999999999999 ms ago by this node's clock; if that is wrong, order again: "
+        "the time is asked for"
+    )
+    assert "order again" in desk.replies[0].detail
 
 
 def test_what_cannot_begin_is_refused_with_the_reason(desk):

@@ -201,6 +201,55 @@ def test_a_key_of_another_certificate_is_refused(post, tell):
     assert "node-key.der" in said(tell())
 
 
+def test_the_certificate_of_another_node_is_refused_before_the_broker_drops_all(post, tell):
+    """The broker takes what such a node says, acknowledges it, and tells nobody."""
+    post.start()
+    keys.make_post(post.folder / "keys", "post1", (HOST,), ["lane2"], NOW)
+    for name in ("node.der", "node-key.der"):
+        shutil.copy(post.folder / "keys" / "nodes" / "lane2" / name, post.node / name)
+    assert said(tell()) == (
+        "keys/node.der is the certificate of lane2, and this node is lane1; copy the keys of lane1"
+    )
+
+
+NAMED = """
+import sys
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/firmware"]
+from node.der import common_name
+for path in sys.argv[2:]:
+    with open(path, "rb") as file:
+        content = file.read()
+    for size in range(len(content) + 1):
+        found = common_name(content[:size])
+        assert found in ("", "lane9"), found
+    spoilt = bytearray(content)
+    for at in range(len(content)):
+        for value in (0, 0x7F, 0x82, 0xFF):
+            spoilt[at] = value
+            common_name(bytes(spoilt))
+        spoilt[at] = content[at]
+    print(common_name(content))
+"""
+
+
+def test_a_name_is_read_from_a_certificate_and_nothing_from_what_is_none(
+    tmp_path, post, micropython_path
+):
+    """Cut at every byte and spoilt at every byte, it is read or not, and nothing else happens."""
+    issued = keys.issue(post.authority, "lane9", NOW)
+    (tmp_path / "long.der").write_bytes(issued.certificate_der())
+    (tmp_path / "key.der").write_bytes(issued.key_der())
+    paths = [tmp_path / "long.der", tmp_path / "key.der"]
+    done = subprocess.run(
+        [micropython_path, "-c", NAMED, REPOSITORY, *paths],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert done.stdout.splitlines() == ["lane9", ""]
+
+
 def cut_short(path):
     path.write_bytes(path.read_bytes()[:-7])
 
@@ -255,17 +304,17 @@ root, good, other = sys.argv[1:]
 sys.path[:0] = [root, root + "/firmware"]
 from node import credentials
 from node.errors import CredentialsRefused
-first = credentials.load(good)
-print(credentials.load(good) is first)
-second = credentials.load(other)
-print(second is first, credentials.load(other) is second)
+first = credentials.load(good, "lane1")
+print(credentials.load(good, "lane1") is first)
+second = credentials.load(other, "lane1")
+print(second is first, credentials.load(other, "lane1") is second)
 with open(other + "/ca.der", "wb") as file:
     file.write(b"0")
 try:
-    credentials.load(other)
+    credentials.load(other, "lane1")
 except CredentialsRefused as error:
     print(error)
-print(credentials.load(good) is second)
+print(credentials.load(good, "lane1") is second)
 """
 
 

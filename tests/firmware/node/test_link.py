@@ -69,17 +69,40 @@ def test_nobody_there(run_story, free_port):
 def test_a_peer_that_accepts_and_says_nothing(tell):
     (line,) = tell(drain)
     assert line.startswith("LinkLost broker")
-    assert line.endswith("does not answer")
+    assert line.endswith("does not answer; is that a broker? check broker.host, port and tls")
 
 
-def test_a_broker_that_refuses(tell):
+@pytest.mark.parametrize(
+    "code, words",
+    [
+        (1, ("does not speak MQTT 3.1.1", "check broker.host and port")),
+        (2, ("client identifier", "correct post and node in node.json")),
+        (3, ("not available now", "have the gateway looked at")),
+        (4, ("user name or password", "correct broker.user and broker.password")),
+        (5, ("this node is not authorised", "in the post's settings", "keys/ its own")),
+        (6, ("no reason (code 6)", "have the broker's log looked at")),
+        (255, ("no reason (code 255)", "have the broker's log looked at")),
+    ],
+)
+def test_a_broker_that_refuses_is_told_with_the_remedy(tell, code, words):
     def serve(stream):
-        stream.sendall(b"\x20\x02\x00\x05")
+        stream.sendall(bytes([0x20, 2, 0, code]))
         drain(stream)
 
     (line,) = tell(serve)
     assert line.startswith("LinkRefused")
-    assert line.endswith("this node is not authorised")
+    assert all(word in line for word in words), line
+
+
+def test_a_peer_that_answers_something_else_is_told_with_the_remedy(tell):
+    def serve(stream):
+        stream.sendall(b"\x30\x05\x00\x01abc")
+        drain(stream)
+
+    (line,) = tell(serve)
+    assert line.endswith(
+        "answered CONNECT with packet type 3; is that a broker? check broker.host and port"
+    )
 
 
 def test_a_half_open_link_is_found_by_the_ping(tell):
@@ -146,7 +169,9 @@ def test_a_broker_that_never_acknowledges_is_given_up(tell):
         except OSError:
             return
 
-    assert re.search(r"leaves \d+ messages unacknowledged", tell(serve, "publish")[-1])
+    line = tell(serve, "publish")[-1]
+    assert re.search(r"leaves \d+ messages unacknowledged; the link is too slow", line)
+    assert "have both looked at" in line
 
 
 def test_a_port_that_is_a_web_server_is_named(tell):

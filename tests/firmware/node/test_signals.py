@@ -9,7 +9,7 @@ import pytest
 
 from gateway import catalogue
 from node.signals import Signals, ascii_text
-from node.words import LANGUAGES, NAMES, word
+from node.words import LANGUAGES, NAMES, plain, word
 from protocol.limits import FAULT_CHARS_MAX
 
 
@@ -20,11 +20,13 @@ class Console:
         self.lamps = []
         self.lines = []
         self.words = []
+        self.texts = []
 
-    def signal(self, lamp, line, shown):
+    def signal(self, lamp, line, shown, text):
         self.lamps.append(lamp)
         self.lines.append(line)
         self.words.append(shown)
+        self.texts.append(text)
 
 
 @pytest.fixture
@@ -60,19 +62,86 @@ def test_a_state_comes_back_after_a_moment(console):
     signals.show("ready")
     signals.show("identify")
     signals.again()
-    assert console.words == ["ready", "here it is", "ready"]
+    assert console.words == ["", "ready", "here it is", "ready"]
+    assert console.lines[0] == ""  # nothing to tell
+    signals.show("measuring")
+    signals.show("stored")
+    signals.again()
+    assert console.words[-1] == "ready"  # the exposure is over
 
 
-def test_a_lamp_stands_for_a_state_and_outlasts_the_moments(console):
+def test_the_lamps_follow_a_reading_to_its_verdict(console):
     signals = Signals(console, "en")
-    for name in ("starting", "ready", "measuring", "stored", "published", "sent", "verdict"):
+    for name in ("starting", "ready", "measuring", "stored", "published", "sent"):
         signals.show(name)
-    assert console.lamps == ["", "ready", "measuring", "ready", "ready", "ready", "ready"]
+    assert console.lamps == ["", "ready", "measuring", "ready", "published", "sent"]
+    assert console.texts[-2:] == ["sent", "stored at the post"]
+    signals.show("verdict", words=("inconclusive",))
+    signals.show("measuring")
+    signals.show("stored")
+    assert console.lamps[6:] == ["inconclusive", "measuring", "ready"]
     signals.fault("broker", "away")
     signals.show("measuring")
     signals.show("stored")
     signals.show("stopped")
-    assert console.lamps[7:] == ["fault", "measuring", "fault", ""]
+    assert console.lamps[9:] == ["fault", "measuring", "fault", ""]
+
+
+def test_an_alarm_is_lit_until_the_next_exposure_whatever_comes_between(console):
+    signals = Signals(console, "en")
+    signals.show("ready")
+    signals.show("measuring")
+    signals.show("verdict", words=("alarm",))  # of the one before
+    for name in ("stored", "published", "sent", "ready"):
+        signals.show(name)
+    signals.fault("broker", "away")
+    signals.clear("broker")
+    assert set(console.lamps[2:]) == {"alarm"}
+    assert set(console.texts[2:]) == {"alarm"}
+    signals.show("measuring")
+    assert console.lamps[-1] == "measuring"
+    signals.show("verdict", words=("drill", "alarm"))
+    assert (console.lamps[-1], console.texts[-1]) == ("alarm", "drill: alarm")
+
+
+def test_a_fault_that_is_over_is_shown_no_more(console):
+    signals = Signals(console, "en")
+    signals.show("ready", ("instrument", "X"))
+    signals.fault("broker", "away")
+    signals.fault("journal", "full")
+    signals.clear("journal")
+    assert (console.lamps[-1], console.lines[-1]) == ("fault", "")
+    assert console.texts[-1] == "fault\nbroker: away"
+    signals.clear("broker")
+    assert (console.lamps[-1], console.lines[-1]) == ("ready", "signal ready instrument=X")
+    signals.show("identify", ("seconds", 10))
+    signals.again()
+    assert (console.lamps[-1], console.texts[-1]) == ("ready", "ready")
+    assert sum("fault" in line for line in console.lines) == 2
+
+
+def test_ready_is_not_lit_over_a_standing_fault(console):
+    signals = Signals(console, "fr")
+    signals.fault("journal", "full; see to the link")
+    signals.show("ready", ("instrument", "X"))
+    assert console.lamps == ["fault", "fault"]
+    assert console.texts[-1] == "panne\njournal: full; see to the link"
+    signals.show("identify")
+    assert console.texts[-1] == "c'est ici"
+    signals.again()
+    assert console.lamps[-1] == "fault"
+
+
+def test_an_instrument_that_fails_is_neither_measuring_nor_ready(console):
+    signals = Signals(console, "en")
+    signals.show("ready")
+    signals.show("measuring")
+    signals.fault("instrument", "gone")
+    assert console.lamps[-1] == "fault"
+    signals.clear("instrument")
+    assert console.lamps[-1] == console.lines[-1] == ""  # until it is identified
+    signals.show("ready")
+    assert console.lamps[-1] == "ready"
 
 
 def test_a_signal_that_does_not_exist_is_a_fault_of_the_caller(console):
@@ -88,7 +157,8 @@ def test_a_standing_fault_is_shown_once_and_again_when_somebody_asks(console):
     signals.fault("broker", "away")
     assert len(console.lines) == 1
     signals.fault("broker", "away", repeat=True)
-    assert len(console.lines) == 2
+    assert len(console.lines) == 2  # and the word, for all to see
+    assert console.words == ["fault", "fault"]
     signals.fault("instrument", "gone")
     signals.fault("broker", "still away")
     assert signals.standing("instrument") == "gone"
@@ -119,6 +189,17 @@ def test_words_are_those_of_the_catalogue(language):
     assert [word(name, language) for name in NAMES] == [
         catalogue.translate(name, language) for name in NAMES
     ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_display_of_ascii_letters_shows_every_word(language):
+    for name in NAMES:
+        shown = plain(name, language)
+        assert shown.isascii()
+        assert len(shown) == len(word(name, "en" if language == "ar" else language))
+    assert plain("measuring", "fr") == "mesure en cours"
+    assert plain("fault", "es") == "averia"
+    assert plain("alarm", "ar") == "alarm"  # no letters for it: told in docs/node.md
 
 
 def test_an_unknown_language_gets_english():

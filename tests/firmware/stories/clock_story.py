@@ -30,6 +30,8 @@ from node.pace import Pace  # noqa: E402
 from protocol.delivery import Window  # noqa: E402
 from protocol.messages import (  # noqa: E402
     ACTION_BIRTH,
+    ACTION_IDENTIFY,
+    ACTION_LASER_OFF,
     EVENT_CODE,
     OUTCOME_DONE,
     TIME_GATEWAY,
@@ -60,7 +62,12 @@ class Desk:
         self.window = Window(8, 5_000)
         self.outcomes = []
         self.commands = Commands(self.clock, self.reply, folder + ".commands", print)
-        self.commands.actions = {ACTION_BIRTH: lambda _: (OUTCOME_DONE, "")}
+        self.births = 0
+        self.commands.actions = {
+            ACTION_BIRTH: self.birth,
+            ACTION_IDENTIFY: lambda _: (OUTCOME_DONE, ""),
+            ACTION_LASER_OFF: lambda _: (OUTCOME_DONE, ""),
+        }
         self.journal = make(folder)
         self.facts = []
 
@@ -70,8 +77,26 @@ class Desk:
     def gateway_ms(self):
         return self.wall_ms + self.true_ms - self.start
 
+    def birth(self, _):
+        self.births += 1
+        return OUTCOME_DONE, ""
+
     def reply(self, result):
         self.outcomes.append(result.outcome)
+
+    def command_meanwhile(self):
+        """Have commands come between the jump and the time; say what holds after any jump.
+
+        Darkness and a birth are done; another one is done, or refused for the time's sake and then
+        the time is asked for.
+        """
+        self.command(10, 30_000, ACTION_LASER_OFF)
+        self.command(11, -30_000, ACTION_LASER_OFF)
+        self.command(12, 30_000, ACTION_BIRTH)
+        births = self.births
+        self.command(13, 30_000)
+        outcomes, self.outcomes = self.outcomes, self.outcomes[:-4]
+        return outcomes[-4:-1], (outcomes[-1] == OUTCOME_DONE) != (self.births > births)
 
     def tell_time(self):
         """Have the gateway answer a birth; 100 ms there and back."""
@@ -108,10 +133,10 @@ class Desk:
         self.facts.append((self.pace.is_stuck(self.ticks()), self.pace.has_room(self.ticks())))
         self.pace.acknowledged(seq, self.ticks())
 
-    def command(self, number, left_ms):
+    def command(self, number, left_ms, action=ACTION_IDENTIFY):
         """Have a command come that the gateway lets expire in `left_ms`."""
         expires_ms = max(self.gateway_ms() + left_ms, 0)
-        self.commands.take(Command(b"%08d" % number, ACTION_BIRTH, expires_ms, b""))
+        self.commands.take(Command(b"%08d" % number, action, expires_ms, b""))
 
 
 def diff(later, earlier):
@@ -130,6 +155,7 @@ def main():
             desk.wall_ms += jump_ms
             desk.true_ms += 10_000
             desk.store()  # the gateway's clock has jumped, the node does not know
+            meanwhile = desk.command_meanwhile()
             desk.tell_time()
             desk.store()
             desk.command(3, 30_000)
@@ -141,7 +167,7 @@ def main():
             ]
             identity = [(record.seq, record.uptime_ms, record.boot_id) for record in records]
             labels = [record.time_ms and record.time_ms - desk.wall_ms for record in records]
-            print((desk.facts, due, identity, desk.outcomes), "|", labels)
+            print((desk.facts, due, identity, desk.outcomes, meanwhile), "|", labels)
 
 
 main()

@@ -16,7 +16,7 @@ from node.link import Link  # noqa: E402
 async def main():
     link = None
     try:
-        link = Link("127.0.0.1", int(PORT), credentials.load(KEYS), NAME)
+        link = Link("127.0.0.1", int(PORT), credentials.load(KEYS, "lane1"), NAME)
         await link.open(mqtt.connect("post1.lane1", 30, "harmattan/v1/post1/lane1/status", b"gone"))
         print("connected")
         topics = ["harmattan/v1/post1/" + node + "/receipt" for node in ("lane2", "lane1")]
