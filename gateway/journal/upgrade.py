@@ -61,8 +61,8 @@ def _move(connection: apsw.Connection, old: set[str]) -> None:
     if "boots" in old:
         connection.execute(
             "INSERT INTO boots (node, boot_id, word_ms, quality, word_uptime_ms, arrival_ms)"
-            " SELECT node, boot_id, iif(quality > 0, offset_ms, NULL), quality, 0,"
-            " iif(quality > 0, NULL, offset_ms) FROM old_boots ORDER BY learned_ms"
+            " SELECT node, boot_id, CASE WHEN quality > 0 THEN offset_ms END, quality, 0,"
+            " CASE WHEN quality = 0 THEN offset_ms END FROM old_boots ORDER BY learned_ms"
         )
     for table in old:
         connection.execute(f"DROP TABLE old_{table}")
