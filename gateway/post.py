@@ -17,6 +17,7 @@ from typing import Any
 from gateway.errors import JournalError, SettingsError
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.roster import Roster
+from gateway.fleet.timekeeping import Timekeeping
 from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.broker import Broker, find_program
@@ -146,12 +147,14 @@ async def _run_parts(
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
     )
+    timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
     parts: dict[str, Part] = {
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
         "knowledge": knowledge.run,
         "forwarder": forwarder.run,
+        "clock": timekeeping.run,
         "counters": partial(_keep_counters, journal, counters, lines),
     }
     if broker is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway import wire
+from gateway.fleet.timekeeping import time_quality
 from protocol import topics
 
 SUBJECTS_MAX = 16  # verdicts a node may have missed; an officer waits for the newest
@@ -62,7 +63,10 @@ class Outgoing:
         """Return the letter; a time may have waited for the broker, and would be a wrong time."""
         if not isinstance(letter.message, wire.Time):
             return letter
-        message = msgspec.structs.replace(letter.message, time_ms=self._now_ms())
+        now_ms = self._now_ms()
+        message = msgspec.structs.replace(
+            letter.message, time_ms=now_ms, time_quality=time_quality(now_ms)
+        )
         return Letter(letter.topic, message, letter.retain, letter.subject)
 
     def put_back(self, letter: Letter) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from gateway import wire
 from gateway.fleet.confirmation import Confirmations
 from gateway.fleet.outgoing import Outgoing
+from gateway.fleet.timekeeping import time_quality
 from gateway.journal import records
 from gateway.journal.store import Journal
 from gateway.settings import NodeSettings, Settings
@@ -105,6 +106,26 @@ class Roster:
             if node in self._boots:
                 self._send_time(node, self._boots[node], None)
 
+    async def correct_time(self, step_ms: int) -> None:
+        """Tell every node the time, because the gateway's clock was set.
+
+        A birth that is asked for says, by its arrival, since when the boot runs.
+
+        Args:
+            step_ms: by how much it was set.
+
+        Raises:
+            JournalError: what the journal knows by the old clock cannot be corrected.
+        """
+        move = partial(records.move_presence, step_ms=step_ms, now_ms=self._now_ms())
+        try:
+            await self._journal.write(move)
+        finally:  # a full disk must not keep the time from the nodes
+            for node, boot_id in self._boots.items():
+                self._send_time(node, boot_id, None)
+                self._asked.discard(node)
+                self.ask_birth(node)
+
     # ------------------------------------------------------------------------------------- ledgers
 
     def known(self, keys: Iterable[JournalKey]) -> dict[JournalKey, int]:
@@ -169,11 +190,9 @@ class Roster:
 
     def _send_time(self, node: str, boot_id: bytes, echo_uptime_ms: int | None) -> None:
         """Tell a node the time; the echo lets it measure the round trip."""
-        self._outgoing.put(
-            node,
-            "time",
-            wire.Time(self._now_ms(), messages.TIME_GATEWAY, boot_id, echo_uptime_ms),
-        )
+        now_ms = self._now_ms()
+        quality = time_quality(now_ms)
+        self._outgoing.put(node, "time", wire.Time(now_ms, quality, boot_id, echo_uptime_ms))
 
     def tell_verdict(self, node: str, inspection_id: bytes, outcome: int, detail: str) -> None:
         """Tell a node what was judged; one that is off is not told (SPEC.md 3.14)."""

@@ -16,7 +16,7 @@ from gateway.ingest.glass import GlassError, evaluate_glass
 from gateway.ingest.knowledge import Known
 from gateway.journal import calibrations, records, responses
 from gateway.journal.darks import read_dark
-from gateway.journal.dating import Moment, read_moment
+from gateway.journal.dating import Moment, age_base_ms, read_moment
 from gateway.screening.frame import Frame, FrameError
 from gateway.screening.judge import Verdict, judge
 from gateway.screening.standing import Standing, Trial, choose, correct_intensity
@@ -27,7 +27,6 @@ from gateway.spectra.errors import CalibrationError, LibraryError, SpectraError
 from gateway.spectra.origin import Origin
 from gateway.spectra.response import ResponseCurve
 from gateway.spectra.standards import STANDARD_DEFAULT, find_standard
-from protocol import messages
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,11 +57,7 @@ class Case:
 
         Ages are counted from it: a backlog of days arrives within a minute.
         """
-        moment = self.moment
-        is_rtc = moment.source == "node" and self.reading.time_quality < messages.TIME_GATEWAY
-        if moment.time_ms is None or is_rtc:
-            return self.received_ms
-        return min(moment.time_ms, self.received_ms)
+        return age_base_ms(self.moment, self.reading.time_quality, self.received_ms)
 
     @property
     def instrument(self) -> str:

@@ -248,7 +248,7 @@ def _keep_record(
     if not is_fresh and not records.read_is_same(connection, taken.node, record, taken.frame):
         outcome.changed.append(taken)
     if is_fresh:
-        learn_boot(connection, taken.node, stamp_of(record), None)
+        _learn(connection, taken, record, None, outcome)
         if isinstance(record, wire.Reading) and record.role == messages.ROLE_DARK:
             save_dark(connection, taken.node, record, taken.received_ms)
     outcome.is_judge_wanted |= is_fresh and records.is_spectrum(record)
@@ -262,11 +262,11 @@ def _keep_presence(connection: apsw.Connection, taken: Taken, outcome: _Outcome)
             is_wanted = records.save_birth(connection, node, birth, taken.frame, seen_ms)
             outcome.is_judge_wanted |= is_wanted
             _raise_floor(connection, taken, birth, outcome)
-            learn_boot(connection, node, stamp_of(birth), seen_ms)
+            _learn(connection, taken, birth, seen_ms, outcome)
         case wire.Health() as health:
             records.save_health(connection, node, taken.frame, seen_ms)
             _raise_floor(connection, taken, health, outcome)
-            learn_boot(connection, node, stamp_of(health), seen_ms)
+            _learn(connection, taken, health, seen_ms, outcome)
         case wire.Status() as status:
             if not records.save_status(connection, node, status, seen_ms):
                 return
@@ -277,6 +277,18 @@ def _keep_presence(connection: apsw.Connection, taken: Taken, outcome: _Outcome)
         case _:
             pass
     outcome.presences.append(taken)
+
+
+def _learn(
+    connection: apsw.Connection,
+    taken: Taken,
+    message: wire.Birth | wire.Health | wire.Record,
+    arrived_ms: int | None,
+    outcome: _Outcome,
+) -> None:
+    """Learn the time of a boot; what was judged by a wrong one is judged again."""
+    if learn_boot(connection, taken.node, stamp_of(message), arrived_ms):
+        outcome.is_judge_wanted |= calibrations.want_again(connection, taken.node)
 
 
 def _raise_floor(

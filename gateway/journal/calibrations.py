@@ -5,12 +5,13 @@ grows with every commit. Wall time gives the age only.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import apsw
 
 from gateway import wire
+from gateway.journal.dating import HEAD_BYTES, oldest_ms, read_age_base
 from gateway.journal.records import WANT_CALIBRATION, read_frame
 from protocol import limits, messages
 
@@ -18,6 +19,12 @@ Rows = Iterable[tuple[Any, ...]]
 
 ORDERS_PER_NODE_MAX = 64  # an order is answered within a minute or never
 KEPT_READ_MAX = 64  # around one reading; a standard is measured once a day
+AGAIN_MAX = 1_024  # readings judged again after a correction of the time: a full flash, twice
+
+_SELECT = (
+    "SELECT k.record_id, k.received_ms, k.standard_id, k.fault, k.text, k.body,"
+    f" substr(r.frame, 1, {HEAD_BYTES}), r.received_ms"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,8 @@ def save_order(
         (node, command.command_id, name[: limits.NAME_CHARS_MAX].decode("ascii"), received_ms),
     )
     connection.execute(
-        "DELETE FROM orders WHERE node = ?1 AND command_id NOT IN (SELECT command_id FROM orders"
-        " WHERE node = ?1 ORDER BY received_ms DESC, command_id LIMIT ?2)",
+        "DELETE FROM orders WHERE node = ?1 AND id NOT IN (SELECT id FROM orders"
+        " WHERE node = ?1 ORDER BY id DESC LIMIT ?2)",
         (node, ORDERS_PER_NODE_MAX),
     )
     return True
@@ -116,6 +123,26 @@ def insert_calibration(
     keep_outcome(connection, "calibrations", node, axis_id, kept)
     if kept.fault:
         return False
+    return _want(
+        connection,
+        node,
+        # What came before this computer's clock was set, in 1970 by its date, may be of yesterday.
+        "(r.received_ms >= ?1 OR (r.received_ms < ?2 AND ?1 >= ?2))",
+        (again_from_ms, oldest_ms()),
+    )
+
+
+def want_again(connection: apsw.Connection, node: str) -> bool:
+    """Have a node's newest readings that want a calibration judged again: its time was corrected.
+
+    Returns:
+        Whether there are any.
+    """
+    return _want(connection, node, "TRUE ORDER BY r.id DESC LIMIT ?1", (AGAIN_MAX,))
+
+
+def _want(connection: apsw.Connection, node: str, which: str, values: tuple[int, ...]) -> bool:
+    """Send readings that want a calibration to the judges; say whether there are any."""
     # What waits for a calibration: what was said of a reading at the time, what was said last when
     # it was judged again, and readings of the time when calibrations were not kept.
     reasons = ", ".join(f"'{reason}'" for reason in sorted(WANT_CALIBRATION))
@@ -128,8 +155,8 @@ def insert_calibration(
         f"  AND json_extract(CAST(j.after AS TEXT), '$.reason_id') IN ({reasons})"
         "  AND NOT EXISTS (SELECT 1 FROM rejudged n"
         "   WHERE n.record_id = j.record_id AND n.run_id > j.run_id))"
-        " AND r.node = ? AND r.received_ms >= ?",
-        (node, again_from_ms),
+        f" AND r.node = ?{len(values) + 1} AND {which}",
+        (*values, node),
     )
     return bool(connection.changes())
 
@@ -141,18 +168,31 @@ def read_around(
 
     They are the newest before it and the first after it, `KEPT_READ_MAX` at most on each side.
     """
-    columns = "record_id, received_ms, standard_id, fault, text, body"
     before: Rows = connection.execute(
-        f"SELECT {columns} FROM calibrations WHERE node = ? AND axis_id = ? AND record_id < ?"  # noqa: S608
-        " ORDER BY record_id DESC LIMIT ?",
+        f"{_SELECT} FROM calibrations k JOIN records r ON r.id = k.record_id"
+        " WHERE k.node = ? AND k.axis_id = ? AND k.record_id < ? ORDER BY k.record_id DESC LIMIT ?",
         (node, axis_id, record_id, KEPT_READ_MAX),
     )
     after: Rows = connection.execute(
-        f"SELECT {columns} FROM calibrations WHERE node = ? AND axis_id = ? AND record_id > ?"  # noqa: S608
-        " ORDER BY record_id LIMIT ?",
+        f"{_SELECT} FROM calibrations k JOIN records r ON r.id = k.record_id"
+        " WHERE k.node = ? AND k.axis_id = ? AND k.record_id > ? ORDER BY k.record_id LIMIT ?",
         (node, axis_id, record_id, KEPT_READ_MAX),
     )
-    return tuple(Kept(*row) for row in [*reversed(list(before)), *after])
+    rows = [*reversed(list(before)), *after]
+    return tuple(read_kept(connection, node, row) for row in rows)
+
+
+def read_kept(connection: apsw.Connection, node: str, row: tuple[Any, ...]) -> Kept:
+    """Return what was kept, dated by what is known now.
+
+    Args:
+        connection: any.
+        node: who measured.
+        row: the columns of `Kept`, then the beginning of its record and when that came.
+    """
+    kept, head, received_ms = Kept(*row[:6]), row[6], row[7]
+    now_known_ms = read_age_base(connection, node, head, received_ms, kept.received_ms)
+    return replace(kept, received_ms=now_known_ms)
 
 
 def read_newest(
@@ -164,12 +204,12 @@ def read_newest(
     probe says nothing of the instrument.
     """
     decisive = frozenset(decisive_faults)
-    rows = connection.execute(
-        "SELECT record_id, received_ms, standard_id, fault, text, body FROM calibrations"
-        " WHERE node = ? AND axis_id = ? ORDER BY record_id DESC LIMIT ?",
+    rows: Rows = connection.execute(
+        f"{_SELECT} FROM calibrations k JOIN records r ON r.id = k.record_id"
+        " WHERE k.node = ? AND k.axis_id = ? ORDER BY k.record_id DESC LIMIT ?",
         (node, axis_id, KEPT_READ_MAX),
     )
-    found = [Kept(*row) for row in rows]
+    found = [read_kept(connection, node, row) for row in rows]
     if decisive:
         found = [kept for kept in found if not kept.fault or kept.fault in decisive] or found
     return found[0] if found else None

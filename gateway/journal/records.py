@@ -223,6 +223,14 @@ def forget_presence(connection: apsw.Connection) -> None:
     connection.execute("UPDATE nodes SET online = 0")
 
 
+def move_presence(connection: apsw.Connection, step_ms: int, now_ms: int) -> None:
+    """Move when nodes were heard, because the clock was set by `step_ms` and now says `now_ms`."""
+    connection.execute(
+        "UPDATE nodes SET seen_ms = max(min(seen_ms + ?1, ?2), 0) WHERE ?1 > 0 OR seen_ms > ?2",
+        (step_ms, now_ms),
+    )
+
+
 def read_births(connection: apsw.Connection) -> dict[str, wire.Birth]:
     """Return the newest birth of every node that has one."""
     births = {}

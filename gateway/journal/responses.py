@@ -10,7 +10,8 @@ from typing import Any, Final
 import apsw
 
 from gateway import wire
-from gateway.journal.calibrations import Kept, keep_outcome
+from gateway.journal.calibrations import Kept, keep_outcome, read_kept
+from gateway.journal.dating import HEAD_BYTES
 from gateway.journal.records import read_frame
 
 Rows = Iterable[tuple[Any, ...]]
@@ -20,7 +21,7 @@ GLASS_PREFIX: Final = "glass:"
 
 READ_MAX: Final = 64  # newest looked through for the answer to one command
 
-_COLUMNS: Final = "record_id, received_ms, standard_id, fault, text, body"
+_COLUMNS: Final = "k.record_id, k.received_ms, k.standard_id, k.fault, k.text, k.body"
 
 
 def insert_response(connection: apsw.Connection, node: str, axis_id: bytes, kept: Kept) -> None:
@@ -33,12 +34,13 @@ def read_response(
 ) -> Kept | None:
     """Return the correction in force for a reading: the newest before it; None without one."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM responses"  # noqa: S608 - a constant
-        " WHERE node = ? AND axis_id = ? AND record_id < ? AND fault = ''"
-        " ORDER BY record_id DESC LIMIT 1",
+        f"SELECT {_COLUMNS}, substr(r.frame, 1, {HEAD_BYTES}), r.received_ms"  # noqa: S608 - constants
+        " FROM responses k JOIN records r ON r.id = k.record_id"
+        " WHERE k.node = ? AND k.axis_id = ? AND k.record_id < ? AND k.fault = ''"
+        " ORDER BY k.record_id DESC LIMIT 1",
         (node, axis_id, record_id),
     ).fetchone()
-    return Kept(*row) if row else None
+    return read_kept(connection, node, row) if row else None
 
 
 def read_answer(connection: apsw.Connection, node: str, command_id: bytes) -> Kept | None:

@@ -1,4 +1,4 @@
--- Version 4. A record is a frame as the node sent it; everything else can be made from records again.
+-- Version 5. A record is a frame as the node sent it; everything else can be made from records again.
 
 CREATE TABLE records (
     id          INTEGER PRIMARY KEY,
@@ -41,15 +41,18 @@ CREATE TABLE configs (
     frame       BLOB    NOT NULL            -- with its version; a change in the settings raises it
 ) STRICT, WITHOUT ROWID;
 
--- What is known of each start of a node: wall time minus uptime (SPEC.md 7.6).
+-- What is known of each start of a node: wall time minus uptime (SPEC.md 7.6), by its own words and
+-- by the arrival of what it says of itself. The oldest is that with the lowest id.
 CREATE TABLE boots (
+    id          INTEGER PRIMARY KEY,
     node        TEXT    NOT NULL,
     boot_id     BLOB    NOT NULL,
-    offset_ms   INTEGER NOT NULL,
-    quality     INTEGER NOT NULL,           -- 2, 3: the node's own time; 0: when a message came
-    learned_ms  INTEGER NOT NULL,
-    PRIMARY KEY (node, boot_id)
-) STRICT, WITHOUT ROWID;
+    word_ms     INTEGER,                    -- NULL: it never knew the time
+    quality     INTEGER NOT NULL,           -- of that word: 2, 3; 0 without one
+    word_uptime_ms INTEGER NOT NULL,        -- when that was said; an earlier word corrects nothing
+    arrival_ms  INTEGER,                    -- NULL: nothing arrived directly
+    UNIQUE (node, boot_id)
+) STRICT;
 
 -- The newest dark frame of each node.
 CREATE TABLE darks (
@@ -77,13 +80,15 @@ CREATE INDEX verdicts_uncalibrated ON verdicts (record_id)
     WHERE reason_id IN ('not_calibrated', 'calibration_expired', 'calibration_failed', 'uncalibrated_listed');
 
 -- The standards that commands have named; the reading they asked for has their id as its inspection.
+-- The oldest is that with the lowest id.
 CREATE TABLE orders (
+    id          INTEGER PRIMARY KEY,
     node        TEXT    NOT NULL,
     command_id  BLOB    NOT NULL,
     standard    TEXT    NOT NULL,
-    received_ms INTEGER NOT NULL,
-    PRIMARY KEY (node, command_id)
-) STRICT, WITHOUT ROWID;
+    received_ms INTEGER NOT NULL,           -- a label
+    UNIQUE (node, command_id)
+) STRICT;
 
 -- What came of each measured standard, failed ones included.
 CREATE TABLE calibrations (

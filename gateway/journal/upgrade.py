@@ -2,17 +2,22 @@
 
 Version 1 kept neither calibrations nor which one a verdict stood on, and left measured standards
 where they were. Version 2 judged stored readings again as if there had been no calibration. Version
-3 did not date records of nodes that had no time yet.
+3 did not date records of nodes that had no time yet. Version 4 let wall time say which order or
+boot is the oldest, and kept of each boot only the better one of two offsets.
 """
 
+from collections.abc import Iterable
 from importlib import resources
+from typing import Final
 
 import apsw
 
 from gateway import wire
-from gateway.journal.dating import learn_boot, stamp_of
+from gateway.journal.dating import HEAD_BYTES, Stamp, learn_boot, read_stamp, stamp_of
 from gateway.journal.records import Rows, read_frame
 from protocol import messages
+
+LEARNED_RECORDS_MAX: Final = 65_536  # two seconds of a start; older ones are hardly judged again
 
 
 def upgrade(connection: apsw.Connection, version: int) -> None:
@@ -22,19 +27,65 @@ def upgrade(connection: apsw.Connection, version: int) -> None:
         connection: in a transaction.
         version: of the file; 0 = a new one.
     """
+    # Versions before 5 gave these tables another shape.
+    old = _set_aside(connection, ("orders", "boots")) if 0 < version < 5 else set()
     for statement in _missing(connection):
         connection.execute(statement)
+    _move(connection, old)
     if 0 < version < 3:
         _note_unrecorded(connection)
         _send_standards(connection)
-    if 0 < version < 4:
+    if 0 < version < 5:
         _learn_boots(connection)
 
 
+def _set_aside(connection: apsw.Connection, tables: Iterable[str]) -> set[str]:
+    """Rename those tables that there are without the `id` of today; return them."""
+    found = set()
+    for table in tables:
+        rows: Rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        columns = [name for (name,) in rows]
+        if columns and "id" not in columns:
+            connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+            found.add(table)
+    return found
+
+
+def _move(connection: apsw.Connection, old: set[str]) -> None:
+    """Move rows into the tables of today, in the order that the old ones had."""
+    if "orders" in old:
+        connection.execute(
+            "INSERT INTO orders (node, command_id, standard, received_ms)"
+            " SELECT node, command_id, standard, received_ms FROM old_orders ORDER BY received_ms"
+        )
+    if "boots" in old:
+        connection.execute(
+            "INSERT INTO boots (node, boot_id, word_ms, quality, word_uptime_ms, arrival_ms)"
+            " SELECT node, boot_id, CASE WHEN quality > 0 THEN offset_ms END, quality, 0,"
+            " CASE WHEN quality = 0 THEN offset_ms END FROM old_boots ORDER BY learned_ms"
+        )
+    for table in old:
+        connection.execute(f"DROP TABLE old_{table}")
+
+
 def _learn_boots(connection: apsw.Connection) -> None:
-    """Learn what the newest word of each node says of its boot; when it came nobody has kept."""
-    rows: Rows = connection.execute("SELECT node, birth, health FROM nodes").fetchall()
-    for node, birth, health in rows:
+    """Learn what nodes and stored records say of their boots; when it came nobody has kept.
+
+    Of the newest LEARNED_RECORDS_MAX records the newest that knows the time speaks for its boot.
+    """
+    stamps: dict[tuple[str, bytes], Stamp] = {}
+    rows: Rows = connection.execute(
+        f"SELECT node, substr(frame, 1, {HEAD_BYTES}) FROM records ORDER BY id DESC LIMIT ?",  # noqa: S608 - a constant
+        (LEARNED_RECORDS_MAX,),
+    )
+    for node, head in rows:
+        stamp = read_stamp(head)
+        if stamp is not None and stamp.time_quality >= messages.TIME_GATEWAY:
+            stamps.setdefault((node, stamp.boot_id), stamp)
+    for (node, _), stamp in reversed(stamps.items()):  # the oldest is learned first
+        learn_boot(connection, node, stamp, None)
+    words: Rows = connection.execute("SELECT node, birth, health FROM nodes").fetchall()
+    for node, birth, health in words:
         for frame in (birth, health):
             message = read_frame(frame)
             if isinstance(message, wire.Birth | wire.Health):
@@ -44,7 +95,7 @@ def _learn_boots(connection: apsw.Connection) -> None:
 def _missing(connection: apsw.Connection) -> list[str]:
     """Return the statements that make what the schema has and the file has not.
 
-    Versions have only ever added tables and indexes; one that changes a table needs its own step.
+    A table of another shape has been set aside before.
     """
     schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
     model = apsw.Connection(":memory:")

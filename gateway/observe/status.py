@@ -27,6 +27,7 @@ from gateway.settings import NodeSettings, Settings
 
 DAY_S = 86_400
 SEQ_LAST = (1 << 63) - 1  # beyond every record
+AHEAD_MS_MAX = 10_000  # a gateway that runs notices a clock that was set within a second
 SILENT_HEALTHS = 3  # so many healths may be lost on a bad link before a node is taken for silent
 
 
@@ -176,7 +177,19 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
             _rows(connection, "SELECT name, sum(count) FROM counters GROUP BY name ORDER BY name")
         ),
         library=read_progress(connection),
-        clock_fault=clock_fault(dt.datetime.fromtimestamp(now_ms / 1_000, dt.UTC).date()),
+        clock_fault=clock_fault(dt.datetime.fromtimestamp(now_ms / 1_000, dt.UTC).date())
+        or _went_back(states, now_ms),
+    )
+
+
+def _went_back(states: tuple[NodeState, ...], now_ms: int) -> str:
+    """Say that a node was heard in what this clock calls the future; empty when none was."""
+    ahead_ms = max((state.seen_ms or 0 for state in states), default=0) - now_ms
+    if ahead_ms <= AHEAD_MS_MAX:
+        return ""
+    return (
+        f"this computer's clock went back: a node was heard {ahead_ms // 1_000} s after what it"
+        " says now; set the clock. Which nodes are silent is not known until they are heard again"
     )
 
 
@@ -284,7 +297,11 @@ def show(status: Status, console: Console, now_ms: int) -> None:
     _show_conditions(status, console)
     for node in status.nodes:
         if node.fault:  # a node's own words are no markup
-            console.print(f"[red]fault of {node.node}:[/red]", Text(node.fault), soft_wrap=True)
+            console.print(
+                f"[red]fault of {node.node}:[/red]",
+                Text(f"{node.fault} (in short; harmattan command {node.node} log says it all)"),
+                soft_wrap=True,
+            )
         if node.response == "expired":
             console.print(
                 f"[yellow]intensities of {node.node}:[/yellow] the correction is"

@@ -10,6 +10,7 @@ from gateway.fleet.outgoing import SUBJECTS_MAX, Outgoing
 from tests.gateway.seen import DEADLINE_S
 
 BOOT = b"boot-one"
+NOW_MS = 1_795_000_000_000
 
 
 def receipt(seq):
@@ -53,12 +54,16 @@ def test_what_could_not_be_sent_comes_back_unless_there_is_a_newer_word():
 
 def test_a_time_that_had_to_wait_is_that_of_its_sending():
     async def story():
-        clock = [1_000]
+        clock = [NOW_MS]
         outgoing = Outgoing("post-1", lambda: clock[0])
-        outgoing.put("lane-1", "time", wire.Time(1_000, 2, BOOT, 77))
-        clock[0] = 61_000
+        outgoing.put("lane-1", "time", wire.Time(NOW_MS, 2, BOOT, 77))
+        clock[0] += 61_000
         (letter,) = await take(outgoing)
-        assert letter.message == wire.Time(61_000, 2, BOOT, 77)
+        assert letter.message == wire.Time(NOW_MS + 61_000, 2, BOOT, 77)
+        outgoing.put_back(letter)
+        clock[0] = 61_000  # 1970: and with what such a clock is worth
+        (letter,) = await take(outgoing)
+        assert letter.message == wire.Time(61_000, 1, BOOT, 77)
 
     asyncio.run(story())
 

@@ -294,7 +294,8 @@ def test_an_old_calibration_counts_no_more(tmp_path, free_port, monkeypatch):
             await node.measure_standard()
             await log.event("calibration_made")
             later_ns.append(31 * 86_400 * 10**9)
-            await node.say_health(next_seq=3)  # the boot's moments are those of the new clock
+            node.boot_id = b"boot-two"  # within a boot its uptime would tell a clock that was set
+            await node.be_born(next_seq=3)
             await node.say(node.reading(1, pixels=UREA))
             found = await log.event("verdict", seq=1)
             assert found["reason"] == "uncalibrated_listed"

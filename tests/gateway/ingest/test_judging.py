@@ -127,6 +127,7 @@ def test_the_age_of_a_calibration_is_counted_from_the_measurement(tmp_path, free
             connected(free_port) as node,
         ):
             await node.be_born(next_seq=3)
+            node.boot_id = b"unheard1"  # it was off the link then, and started again since
             await node.measure_standard(time=(now_ms - 40 * day_ms, 2))
             await log.event("calibration_made")
             await node.say(node.reading(1, pixels=UREA, time=(now_ms - 39 * day_ms, 2)))

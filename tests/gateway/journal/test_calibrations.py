@@ -8,6 +8,7 @@ import pytest
 from gateway import wire
 from gateway.journal import calibrations, records
 from gateway.journal.calibrations import Kept
+from gateway.journal.dating import Stamp, learn_boot, stamp_of
 from gateway.journal.store import connect
 from protocol import messages
 from tests.gateway.journal.test_records import birth, insert, judge, reading
@@ -74,6 +75,31 @@ def test_orders_are_bounded_by_node_and_the_newest_stay(connection):
     assert found == [("lane-1", calibrations.ORDERS_PER_NODE_MAX), ("lane-2", 1)]
     assert calibrations.read_order(connection, "lane-1", b"%08d" % 99) == "diamond"
     assert calibrations.read_order(connection, "lane-1", b"%08d" % 0) is None
+
+
+def test_the_newest_order_stays_whatever_the_clock_says(connection):
+    """SPEC 7.1: the gateway's clock was set back by an hour, an order of just now is the newest."""
+    hour_ms = 3_600_000
+    for number in range(64):
+        calibrations.save_order(
+            connection, "lane-1", command(number, b"\2diamond"), number + hour_ms
+        )
+    calibrations.save_order(connection, "lane-1", command(99, b"\2silicon"), 64)
+    assert calibrations.read_order(connection, "lane-1", b"%08d" % 99) == "silicon"
+    assert calibrations.read_order(connection, "lane-1", b"%08d" % 0) is None
+
+
+def test_a_standard_is_dated_by_what_is_known_now(connection):
+    """SPEC 7.7: when it was evaluated the clock was wrong."""
+    now_ms = 1_795_000_000_000
+    record_id = standard(connection, 1)
+    stamp = stamp_of(reading(1))
+    learn_boot(connection, "lane-1", Stamp(stamp.boot_id, stamp.uptime_ms + 9, None, 0), now_ms + 9)
+    for found in (
+        calibrations.read_newest(connection, "lane-1", AXIS),
+        *calibrations.read_around(connection, "lane-1", AXIS, record_id + 1),
+    ):
+        assert (found.record_id, found.received_ms) == (record_id, now_ms)
 
 
 def test_those_around_a_reading_come_in_their_order_and_are_bounded(connection):

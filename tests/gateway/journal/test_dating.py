@@ -1,4 +1,4 @@
-"""Goal: records that were measured before the node knew the time are dated, honestly.
+"""Goal: records are dated honestly: those without a time, and those with one that cannot be true.
 
 Method: births, healths and records of scripted boots in a real journal; the moments asked for.
 """
@@ -14,6 +14,7 @@ from gateway.journal.dating import (
     STEP_MS,
     Moment,
     Stamp,
+    age_base_ms,
     learn_boot,
     read_moment,
     stamp_of,
@@ -128,3 +129,68 @@ def test_a_node_that_invents_boots_fills_nothing(connection):
         learn_boot(connection, NODE, Stamp(b"%08d" % number, 0, None, 0), NOW_MS + number)
     found = connection.execute("SELECT count(*), min(boot_id) FROM boots").fetchall()
     assert found == [(BOOTS_PER_NODE_MAX, b"00000005")]
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("wrong_ms", [-20_000 * DAY_MS, -40 * DAY_MS, -STEP_MS * 2, 40 * DAY_MS])
+def test_a_word_that_the_arrivals_contradict_is_not_believed(connection, wrong_ms):
+    """SPEC 7.7: the node was told the time by a gateway whose clock was wrong."""
+    learn_boot(connection, NODE, Stamp(FIRST, 65_000, None, 0), NOW_MS)
+    record = commit(connection, 1, FIRST, 5_000, (NOW_MS - 60_000 + wrong_ms, 2))
+    moment = read_moment(connection, NODE, record, NOW_MS)
+    assert moment == Moment(NOW_MS - 60_000, ARRIVAL_UNCERTAINTY_MS, "boot")
+    undated = commit(connection, 2, FIRST, 6_000)  # nor by what the boot said so
+    assert read_moment(connection, NODE, undated, NOW_MS).time_ms == NOW_MS - 59_000
+
+
+@pytest.mark.parametrize("time_ms", [0, 1_700_000_000_000, NOW_MS + STEP_MS + 1])
+def test_a_word_that_cannot_be_true_is_passed_over(connection, time_ms):
+    """SPEC 7.7: later than it came, or long before this program was made."""
+    record = commit(connection, 1, FIRST, 5_000, (time_ms, 2))
+    assert read_moment(connection, NODE, record, NOW_MS).source == "none"
+    commit(connection, 3, SECOND, 5_000, (NOW_MS - 10, 2))
+    fourth = commit(connection, 4, FIRST, 5_000, (time_ms, 2))
+    commit(connection, 5, THIRD, 5_000, (NOW_MS, 2))
+    assert read_moment(connection, NODE, fourth, NOW_MS) == Moment(NOW_MS - 5, 5, "between")
+
+
+def test_a_time_of_satellites_needs_no_gateway(connection):
+    """SPEC 7.7."""
+    learn_boot(connection, NODE, Stamp(FIRST, 65_000, None, 0), NOW_MS + 40 * DAY_MS)
+    record = commit(connection, 1, FIRST, 5_000, (NOW_MS, 3))
+    assert read_moment(connection, NODE, record, NOW_MS) == Moment(NOW_MS, None, "node")
+
+
+def test_a_computer_in_1970_takes_nothing_from_a_node_that_knows_better(connection):
+    """SPEC 7.7: neither by the arrivals of its births nor by that of the record."""
+    learn_boot(connection, NODE, Stamp(FIRST, 65_000, None, 0), 90_000)
+    record = commit(connection, 1, FIRST, 5_000, (NOW_MS, 2), received_ms=91_000)
+    moment = read_moment(connection, NODE, record, 91_000)
+    assert moment == Moment(NOW_MS, None, "node")
+    assert age_base_ms(moment, 2, 91_000) == NOW_MS
+
+
+def test_later_words_correct_earlier_ones_and_that_is_told(connection):
+    """SPEC 7.7: also when a record with the earlier word comes from the flash afterwards."""
+    wrong_ms = NOW_MS - 40 * DAY_MS
+    assert not learn_boot(connection, NODE, Stamp(FIRST, 1_000, None, 0), wrong_ms)
+    assert not learn_boot(connection, NODE, Stamp(FIRST, 2_000, wrong_ms + 1_000, 2), wrong_ms)
+    record = commit(connection, 1, FIRST, 5_000, received_ms=wrong_ms + 4_000)
+    assert read_moment(connection, NODE, record, NOW_MS).time_ms == wrong_ms + 4_000
+    assert learn_boot(connection, NODE, Stamp(FIRST, 60_000, NOW_MS, 2), NOW_MS)  # it was set
+    commit(connection, 2, FIRST, 6_000, (wrong_ms + 5_000, 2))
+    moment = read_moment(connection, NODE, record, wrong_ms + 4_000)
+    assert moment == Moment(NOW_MS - 55_000, NODE_UNCERTAINTY_MS, "boot")
+    assert age_base_ms(moment, 0, wrong_ms + 4_000) == NOW_MS - 55_000
+    assert not learn_boot(connection, NODE, Stamp(FIRST, 90_000, NOW_MS + 30_000, 2), NOW_MS)
+
+
+def test_a_board_that_runs_for_months_may_drift(connection):
+    """SPEC 7.7: 100 ppm of its uptime are no contradiction."""
+    months_ms = 100 * DAY_MS
+    learn_boot(connection, NODE, Stamp(FIRST, 1_000, None, 0), NOW_MS - months_ms)
+    own_ms = NOW_MS + STEP_MS + 200_000
+    record = commit(connection, 1, FIRST, months_ms, (own_ms, 2), received_ms=own_ms)
+    assert read_moment(connection, NODE, record, own_ms) == Moment(own_ms, None, "node")

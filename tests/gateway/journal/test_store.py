@@ -233,8 +233,8 @@ def make_folder(path):
     [
         (make_corrupt, "is not a database; the file is damaged: stop the gateway, move it"),
         (make_cut, "malformed; the file is damaged: stop the gateway, move it"),
-        (make_foreign, "has schema version 0, this gateway knows 4; use the gateway that wrote it"),
-        (make_newer, "has schema version 99, this gateway knows 4; use the gateway that wrote it"),
+        (make_foreign, "has schema version 0, this gateway knows 5; use the gateway that wrote it"),
+        (make_newer, "has schema version 99, this gateway knows 5; use the gateway that wrote it"),
         (make_folder, "give this user the right to write the file and its folder"),
     ],
 )

@@ -14,13 +14,21 @@ from protocol.messages import ROLE_DARK, ROLE_SAMPLE, ROLE_STANDARD, Health, Rea
 
 NODE = "lane-1"
 NEW_TABLES = {3: ("boots", "darks")}
+OF_VERSION_4 = """
+DROP TABLE boots;
+DROP TABLE orders;
+CREATE TABLE boots (node TEXT, boot_id BLOB, offset_ms INTEGER, quality INTEGER,
+    learned_ms INTEGER, PRIMARY KEY (node, boot_id)) WITHOUT ROWID;
+CREATE TABLE orders (node TEXT, command_id BLOB, standard TEXT, received_ms INTEGER,
+    PRIMARY KEY (node, command_id)) WITHOUT ROWID;
+"""
 NEW_TABLES[2] = (*NEW_TABLES[3], "unrecorded")
 NEW_TABLES[1] = (*NEW_TABLES[2], "orders", "calibrations", "rejudged", "rejudgings")
 
 
-def insert(connection, seq, role=ROLE_SAMPLE):
+def insert(connection, seq, role=ROLE_SAMPLE, boot_id=b"boot-one", time=(None, 0)):
     frame = Reading(
-        *(b"journal1", seq, b"boot-one", 5_000, None, 0, b"inspect1", role, b"axis-one"),
+        *(b"journal1", seq, boot_id, 5_000, *time, b"inspect1", role, b"axis-one"),
         *(400_000, 1, 100, None, 65_535, 0, None, bytes(64)),
     ).pack()
     records.insert_record(connection, NODE, wire.decode(frame), frame, received_ms=seq)
@@ -94,8 +102,54 @@ def test_what_a_node_last_said_of_its_boot_dates_its_records(tmp_path):
     take_back(connection, 3)
     connection = connect(path)
     assert connection.pragma("user_version") == SCHEMA_VERSION
-    found = connection.execute("SELECT node, boot_id, offset_ms, quality FROM boots").fetchall()
+    found = connection.execute("SELECT node, boot_id, word_ms, quality FROM boots").fetchall()
     assert found == [("lane-1", b"boot-one", 1_795_000_000_000, 2)]
+    connection.close()
+
+
+def test_stored_records_date_their_boots(tmp_path):
+    """SPEC 7.6: the newest record of a boot that knew the time speaks for those that did not."""
+    path = tmp_path / "journal.sqlite"
+    connection = connect(path)
+    now_ms = 1_795_000_000_000
+    for seq, (boot_id, time) in enumerate(
+        (
+            (b"boot-one", (None, 0)),
+            (b"boot-one", (now_ms - 90_000_000, 2)),
+            (b"boot-one", (now_ms, 2)),
+            (b"boot-two", (now_ms, 1)),  # its own clock's: no word of a gateway
+            (b"boot-xyz", (now_ms, 2)),
+            (b"boot-old", (86_400_000, 2)),  # 1970
+        ),
+        start=1,
+    ):
+        insert(connection, seq, boot_id=boot_id, time=time)
+    take_back(connection, 3)
+    connection = connect(path)
+    found = connection.execute("SELECT boot_id, word_ms, quality FROM boots ORDER BY id").fetchall()
+    assert found == [(b"boot-one", now_ms - 5_000, 2), (b"boot-xyz", now_ms - 5_000, 2)]
+    connection.close()
+
+
+def test_orders_and_boots_of_version_4_keep_their_order(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    connection = connect(path)
+    connection.execute(OF_VERSION_4)
+    connection.execute(
+        "INSERT INTO boots VALUES ('lane-1', x'62', 7, 2, 2), ('lane-1', x'61', 8, 0, 1)"
+    )
+    connection.execute(
+        "INSERT INTO orders VALUES ('lane-1', x'64', 'diamond', 2), ('lane-1', x'63', 'silicon', 1)"
+    )
+    connection.pragma("user_version", 4)
+    connection.close()
+    connection = connect(path)
+    boots = connection.execute("SELECT boot_id, word_ms, arrival_ms FROM boots ORDER BY id")
+    assert boots.fetchall() == [(b"a", None, 8), (b"b", 7, None)]
+    orders = connection.execute("SELECT command_id, standard FROM orders ORDER BY id")
+    assert orders.fetchall() == [(b"c", "silicon"), (b"d", "diamond")]
+    left = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'old%'")
+    assert left.fetchall() == [(0,)]
     connection.close()
 
 

@@ -179,3 +179,34 @@ def test_looking_at_the_lock_does_not_take_it(tmp_path, free_port):
     with locked(folder):
         assert is_running(folder)
     assert not is_running(folder)
+
+
+def test_a_clock_that_went_back_is_told_instead_of_silence(tmp_path, free_port):
+    """Nobody can say how long a node has been silent by a clock that is behind its last word."""
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born()
+            await node.say_status(online=True)
+            await log.event("node_status", online=True)
+        hour_ms = 3_600_000
+        assert read(path).clock_fault == ""
+        found = read(path, now_ms=wall_ms() - hour_ms)
+        assert "clock went back: a node was heard 3" in found.clock_fault
+        assert not found.is_well
+
+    asyncio.run(story())
+
+
+def test_a_fault_says_where_the_rest_of_it_is(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born()
+            await node.say_health(fault="journal: the partition cannot be mounted, it")
+            await log.event("node_fault")
+            _, printed, _ = await ask(path)
+        assert f"it (in short; harmattan command {NODE} log says it all)" in printed
+
+    asyncio.run(story())
