@@ -95,10 +95,10 @@ WORDS = {
 }
 
 
-_BARE = {
-    "à": "a", "á": "a", "â": "a", "ç": "c", "è": "e", "é": "e", "ê": "e", "ë": "e", "í": "i",
-    "î": "i", "ï": "i", "ñ": "n", "ó": "o", "ô": "o", "ù": "u", "ú": "u", "û": "u", "ü": "u",
-}  # fmt: skip
+# What U+00C0 to U+00FF are without their accents. By bytes: MicroPython keeps every single letter
+# that is looked at as a name for ever.
+_BARE = b"AAAAAAACEEEEIIIIDNOOOOOxOUUUUYPsaaaaaaaceeeeiiiidnooooo/ouuuuypy"
+_LATIN = 0xC3  # begins their two bytes in UTF-8; the second is 0x80 to 0xBF
 
 
 def plain(name: str, language: str) -> str:
@@ -106,8 +106,16 @@ def plain(name: str, language: str) -> str:
 
     French and Spanish lose their accents. Arabic cannot be written so: it becomes English.
     """
-    bare = "".join([_BARE.get(letter, letter) for letter in word(name, language)])
-    return bare if all(ord(letter) < 0x80 for letter in bare) else word(name, "en")
+    bare, is_latin = bytearray(), False
+    for byte in word(name, language).encode():
+        if is_latin:
+            byte = _BARE[byte - 0x80]  # noqa: PLW2901 - another name would cost memory
+        is_latin = byte == _LATIN
+        if byte < 0x80:
+            bare.append(byte)
+        elif not is_latin:
+            return word(name, "en")
+    return bare.decode()
 
 
 def word(name: str, language: str) -> str:

@@ -13,7 +13,7 @@ from benchmarks.firmware import bench
 from benchmarks.firmware.__main__ import encode
 from hardware import image
 
-HEAP_BYTES = 192 << 10  # `make bench-firmware` finds what is really needed; docs/node.md says it
+HEAP_BYTES = 216 << 10  # `make bench-firmware` finds what is really needed; docs/node.md says it
 GROWTH_BYTES = 1_024  # between two readings, after a collection: lists that have more or less room
 
 
