@@ -26,7 +26,9 @@ EVERYWHERE = frozenset(
 )
 UNIX = frozenset({"ffi", "termios"})
 # Modules of the boards, from the documentation of MicroPython 1.25; the unix port lacks them.
-BOARDS = frozenset("bluetooth esp esp32 framebuf machine neopixel network ntptime onewire rp2".split())
+BOARDS = frozenset(
+    "bluetooth esp esp32 framebuf machine neopixel network ntptime onewire rp2".split()
+)
 # Absent or silently different there; would pass every test that runs on CPython alone.
 REFUSED = ("typing", "dataclasses", "enum", "contextlib", "__future__", "functools", "pathlib")
 ROOMS = ("firmware", "protocol")
