@@ -167,17 +167,13 @@ def identify(  # noqa: PLR0913, PLR0917 - the options of the command
     )
 
 
-DEFAULT_STANDARD = "polystyrene"
-"""Of a node whose settings name none. A file can be of any material, so there it must be said."""
-
-
 @app.command()
 def calibrate(  # noqa: PLR0913, PLR0917 - the options of the command
     file: Annotated[Path | None, typer.Argument(help="Spectrum of the standard.")] = None,
     standard: Annotated[
         str,
         typer.Option(
-            help="What was measured: polystyrene (a node's default), cyclohexane, paracetamol, ..."
+            help="What is measured: polystyrene, cyclohexane, ...; default of a node: its settings."
         ),
     ] = "",
     node: Annotated[
@@ -231,7 +227,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 - the options of the command
             status = of_node.run_node(
                 loaded,
                 node,
-                standard or "polystyrene",
+                standard,
                 as_json=as_json,
                 wait_s=wait_s,
                 console=console,

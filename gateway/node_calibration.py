@@ -50,9 +50,9 @@ def run_node(
         BrokerError: the broker cannot be reached.
         JournalError: there is no journal.
     """
-    check_node(settings, node)
+    entry = check_node(settings, node)
     try:
-        chosen = find_standard(standard)
+        chosen = find_standard(standard or entry.standard)
     except SpectraError as error:
         raise SettingsError(f"--standard: {error}") from error
     outcome = asyncio.run(_ask(settings, node, chosen.standard_id, wait_s))

@@ -36,7 +36,6 @@ except ImportError:  # CPython, in the tests
 else:
     _IS_SWIFT = True
 
-FIELD_COUNT = 17  # fields of a reading; another layout is not known here
 HEADER_BYTES_MAX = 114  # 4 for array and kind, 4 identities of 10, 11 numbers, 3 for the pixels
 FRAME_AT = 22  # in front of any frame is room for the head of a record
 PIXELS_AT = FRAME_AT + HEADER_BYTES_MAX

@@ -18,13 +18,13 @@ from rich.text import Text
 
 from gateway import wire
 from gateway.errors import BrokerError, SettingsError
+from gateway.fleet.roster import COMMAND_LIFE_MS
 from gateway.ingest.link import tls_context
 from gateway.journal.records import read_frame
-from gateway.settings import Settings
+from gateway.settings import NodeSettings, Settings
 from protocol import messages, topics
 
 CONNECT_S_MAX = 10.0
-LIFE_MS = 60_000  # a node that gets the command later than this does not do it any more
 
 ACTIONS = {
     "capture": (messages.ACTION_CAPTURE, b""),
@@ -48,15 +48,17 @@ STATUSES = {"done": 0, "refused": 1, "failed": 1, "expired": 3, "unanswered": 4}
 """Exit statuses; 2 is the command line itself and what could not be reached."""
 
 
-def check_node(settings: Settings, node: str) -> None:
-    """Insist on a node of the settings.
+def check_node(settings: Settings, node: str) -> NodeSettings:
+    """Return a node of the settings.
 
     Raises:
         SettingsError: it is none; known ones are named.
     """
-    if node not in {entry.id for entry in settings.nodes}:
-        known = ", ".join(entry.id for entry in settings.nodes) or "none"
-        raise SettingsError(f"node {node[:40]!r} is not in the settings; known are: {known}")
+    for entry in settings.nodes:
+        if entry.id == node:
+            return entry
+    known = ", ".join(entry.id for entry in settings.nodes) or "none"
+    raise SettingsError(f"node {node[:40]!r} is not in the settings; known are: {known}")
 
 
 class Order:
@@ -91,7 +93,7 @@ class Order:
         command = wire.Command(
             self.command_id,
             self._action,
-            time.time_ns() // 1_000_000 + LIFE_MS,
+            time.time_ns() // 1_000_000 + COMMAND_LIFE_MS,
             self._argument,
         )
         try:

@@ -165,7 +165,7 @@ def _standing(case: Case, limits: SpectraSettings) -> Standing:
     found = choose(
         [_trial(kept) for kept in case.kept],
         order=case.order,
-        received_ms=case.measured_ms,
+        measured_ms=case.measured_ms,
         days_max=limits.calibration_days_max,
         axis_uncertainty_cm1=limits.axis_uncertainty_cm1,
         instrument=case.instrument,
@@ -177,7 +177,7 @@ def _standing(case: Case, limits: SpectraSettings) -> Standing:
         found,
         msgspec.json.decode(case.response.body, type=ResponseCurve),
         excitation_nm=axis_record(case.birth).excitation_nm,
-        age_s=abs(case.measured_ms - case.response.received_ms) / 1_000,
+        age_s=abs(case.measured_ms - case.response.measured_ms) / 1_000,
         days_max=limits.response_days_max,
     )
 
@@ -199,7 +199,7 @@ def _trial(kept: calibrations.Kept) -> Trial:
         found = msgspec.json.decode(kept.body, type=Calibration) if kept.body else None
     except msgspec.DecodeError:
         fault = "unreadable"
-    return Trial(kept.record_id, kept.received_ms, kept.standard_id, fault, found)
+    return Trial(kept.record_id, kept.measured_ms, kept.standard_id, fault, found)
 
 
 def _counts(reading: wire.Reading) -> "np.ndarray[tuple[int], np.dtype[np.uint16]]":

@@ -33,7 +33,7 @@ class Kept:
 
     Attributes:
         record_id: of its reading.
-        received_ms: when that was measured; where nobody knows, when it came.
+        measured_ms: when that was; where nobody knows, when it came (column `received_ms`).
         standard_id: what it was taken for.
         fault: why it failed; empty when it is valid.
         text: one sentence for the technician; empty when it is valid.
@@ -41,7 +41,7 @@ class Kept:
     """
 
     record_id: int
-    received_ms: int
+    measured_ms: int
     standard_id: str
     fault: str
     text: str
@@ -67,7 +67,7 @@ def keep_outcome(
             node,
             axis_id,
             kept.standard_id,
-            kept.received_ms,
+            kept.measured_ms,
             kept.fault,
             kept.text,
             kept.body,
@@ -191,8 +191,8 @@ def read_kept(connection: apsw.Connection, node: str, row: tuple[Any, ...]) -> K
         row: the columns of `Kept`, then the beginning of its record and when that came.
     """
     kept, head, received_ms = Kept(*row[:6]), row[6], row[7]
-    now_known_ms = read_age_base(connection, node, head, received_ms, kept.received_ms)
-    return replace(kept, received_ms=now_known_ms)
+    now_known_ms = read_age_base(connection, node, head, received_ms, kept.measured_ms)
+    return replace(kept, measured_ms=now_known_ms)
 
 
 def read_newest(

@@ -245,7 +245,7 @@ def _calibrated(
     kept = read_newest(connection, state.node, axis_id, INSTRUMENT_FAULTS) if axis_id else None
     glass = read_response(connection, state.node, axis_id, SEQ_LAST) if axis_id else None
     if glass is not None:
-        glass_age_s = abs(now_ms - glass.received_ms) / 1_000
+        glass_age_s = abs(now_ms - glass.measured_ms) / 1_000
         state = msgspec.structs.replace(
             state,
             response="expired" if glass_age_s > response_days_max * DAY_S else "valid",
@@ -253,7 +253,7 @@ def _calibrated(
         )
     if kept is None:
         return state
-    age_s = abs(now_ms - kept.received_ms) / 1_000
+    age_s = abs(now_ms - kept.measured_ms) / 1_000
     found = "expired" if age_s > days_max * DAY_S else "valid"
     return msgspec.structs.replace(
         state,

@@ -69,14 +69,14 @@ class Trial:
 
     Attributes:
         order: place among all readings; grows with every record that is committed.
-        received_ms: by the gateway's clock.
+        measured_ms: when it was measured; where nobody knows, when it came.
         standard_id: what it was taken for.
         fault: empty when it is valid.
         calibration: None when it failed.
     """
 
     order: int
-    received_ms: int
+    measured_ms: int
     standard_id: str
     fault: str
     calibration: Calibration | None
@@ -233,7 +233,7 @@ def choose(
     trials: Sequence[Trial],
     *,
     order: int,
-    received_ms: int,
+    measured_ms: int,
     days_max: int,
     axis_uncertainty_cm1: float,
     instrument: str,
@@ -244,7 +244,7 @@ def choose(
     Args:
         trials: of the reading's node and axis, by rising `order`.
         order: the reading's place among all readings.
-        received_ms: when the reading came.
+        measured_ms: when the reading was measured; where nobody knows, when it came.
         days_max: an older calibration counts no more.
         axis_uncertainty_cm1: how far an axis that nobody has looked at is searched for listed
             substances, to name them.
@@ -262,13 +262,13 @@ def choose(
         if (
             trial is not None
             and trial.calibration is not None
-            and _age_s(trial, received_ms) <= days_max * DAY_S
+            and _age_s(trial, measured_ms) <= days_max * DAY_S
         ):
-            return _with(trial, instrument, received_ms)
+            return _with(trial, instrument, measured_ms)
     if later is not None and later.calibration is None:
         return without("failed", {"fault": later.fault, "standard": later.standard_id})
     if last is not None:
-        age_s = _age_s(last, received_ms)
+        age_s = _age_s(last, measured_ms)
         return _expired(instrument, axis_uncertainty_cm1, last, age_s, days_max)
     if before:  # tried, and never with success
         return without("failed", {"fault": before[-1].fault, "standard": standard})
@@ -280,16 +280,16 @@ def _speaks(trial: Trial) -> bool:
     return trial.calibration is not None or trial.fault in INSTRUMENT_FAULTS
 
 
-def _age_s(trial: Trial, received_ms: int) -> float:
+def _age_s(trial: Trial, measured_ms: int) -> float:
     """How far apart the two came; a clock that was set in between must not make it young."""
-    return abs(received_ms - trial.received_ms) / 1_000.0
+    return abs(measured_ms - trial.measured_ms) / 1_000.0
 
 
-def _with(trial: Trial, instrument: str, received_ms: int) -> Standing:
+def _with(trial: Trial, instrument: str, measured_ms: int) -> Standing:
     found = trial.calibration
     if found is None:
         raise ValueError("a trial without a calibration cannot be stood on")
-    return Standing(_record(found, instrument, _age_s(trial, received_ms)), found, {})
+    return Standing(_record(found, instrument, _age_s(trial, measured_ms)), found, {})
 
 
 def _expired(

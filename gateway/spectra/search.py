@@ -57,7 +57,7 @@ REFINE_GAIN_NATS = 0.5
 
 SHORTLIST_MAX = 400
 """Entries of a large library that are weighed again and again; the others have fewer bands in their
-places than these. Twice the shipped tables, so that these are always weighed whole."""
+places than these. More than the shipped tables hold, so that these are always weighed whole."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

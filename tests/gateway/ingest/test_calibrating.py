@@ -222,13 +222,13 @@ def test_a_standard_nobody_knows_fails_by_name(tmp_path, free_port):
     asyncio.run(story())
 
 
-def ask(path, wait_s=30.0):
+def ask(path, wait_s=30.0, node=NODE):
     """Do what `harmattan calibrate --node` does; return its status and what it says."""
     output = io.StringIO()
     status = run_node(
         settings.load(path),
-        NODE,
-        "polystyrene",
+        node,
+        "",
         as_json=True,
         wait_s=wait_s,
         console=Console(file=output, width=200, color_system=None),
@@ -263,6 +263,24 @@ def test_the_command_asks_the_node_and_says_what_came_of_it(tmp_path, free_port)
             status, said = await asking
             assert (status, said["fault"]) == (2, "not_measured")
             assert said["error"] == "the node did not measure: busy"
+
+    asyncio.run(story())
+
+
+def test_without_a_standard_the_command_names_that_of_the_settings(tmp_path, free_port):
+    """SPEC 8.5."""
+
+    async def story():
+        more = '[[nodes]]\nid = "lane-3"\nstandard = "cyclohexane"\n'
+        path = write_settings(tmp_path, free_port, more=more)
+        async with running(path), connected(free_port, "lane-3") as node:
+            await node.be_born()
+            asking = asyncio.create_task(asyncio.to_thread(ask, path, node="lane-3"))
+            command = await node.heard.wait(lambda one: isinstance(one, messages.Command))
+            assert command.argument == b"\2cyclohexane"
+            await node.say(messages.Result(command.command_id, messages.OUTCOME_REFUSED, "busy"))
+            status, said = await asking
+            assert (status, said["error"]) == (2, "the node did not measure: busy")
 
     asyncio.run(story())
 

@@ -23,9 +23,9 @@ def connection(tmp_path):
     connection.close()
 
 
-def kept(record_id, fault="", received_ms=5_000):
+def kept(record_id, fault="", measured_ms=5_000):
     body = b"" if fault else b"{}"
-    return Kept(record_id, received_ms, "polystyrene", fault, "why" if fault else "", body)
+    return Kept(record_id, measured_ms, "polystyrene", fault, "why" if fault else "", body)
 
 
 def standard(connection, seq, fault="", *, node="lane-1", axis_id=AXIS, again_from_ms=0):
@@ -99,7 +99,7 @@ def test_a_standard_is_dated_by_what_is_known_now(connection):
         calibrations.read_newest(connection, "lane-1", AXIS),
         *calibrations.read_around(connection, "lane-1", AXIS, record_id + 1),
     ):
-        assert (found.record_id, found.received_ms) == (record_id, now_ms)
+        assert (found.record_id, found.measured_ms) == (record_id, now_ms)
 
 
 def test_those_around_a_reading_come_in_their_order_and_are_bounded(connection):

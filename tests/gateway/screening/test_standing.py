@@ -59,7 +59,7 @@ def stand(trials, *, order=100, day=1.0, days_max=30):
     return choose(
         trials,
         order=order,
-        received_ms=int(day * DAY_MS),
+        measured_ms=int(day * DAY_MS),
         days_max=days_max,
         axis_uncertainty_cm1=4.0,
         instrument="VEN1",
@@ -134,7 +134,7 @@ def test_what_counts_is_valid_young_and_not_overtaken(trials, order, day):
         return
     used = next(t for t in trials if t.calibration == found.calibration)
     assert not used.fault
-    assert abs(used.received_ms - int(day * DAY_MS)) <= 30 * DAY_MS
+    assert abs(used.measured_ms - int(day * DAY_MS)) <= 30 * DAY_MS
     low, high = sorted((used.order, order))
     between = [t for t in trials if low < t.order < high]
     assert not any(t.calibration or t.fault in INSTRUMENT_FAULTS for t in between)
@@ -144,7 +144,7 @@ def test_what_counts_is_valid_young_and_not_overtaken(trials, order, day):
             for t in trials
             if t.order < order
             and t.calibration
-            and abs(t.received_ms - int(day * DAY_MS)) <= 30 * DAY_MS
+            and abs(t.measured_ms - int(day * DAY_MS)) <= 30 * DAY_MS
         ]
         spoken = [t for t in trials if t.order < order and t.fault in INSTRUMENT_FAULTS]
         assert (
