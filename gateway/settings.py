@@ -20,7 +20,7 @@ from protocol.errors import TopicError
 
 LANGUAGES = ("en", "fr", "ar", "es")
 SETTINGS_BYTES_MAX = 1 << 20  # a post has tens of nodes; a file of 1 MiB is not a settings file
-NODES_MAX = 64  # bounds what one small computer can judge; a larger post needs a second gateway
+NODES_MAX = 1_000  # ledgers, queues and the broker's sessions of so many stay within 100 MB
 VALUE_CHARS_MAX = 80  # of a wrong value that is repeated
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -93,6 +93,28 @@ class ScreeningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     lists_directory: str = "lists"  # national watchlists, one TOML file each; may not exist
 
 
+class JournalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much the journal keeps, and what of the disk stays free for alerts."""
+
+    bytes_max: Annotated[int, msgspec.Meta(ge=100_000_000, le=10**13)] = 8_000_000_000
+    days_max: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 365
+    # Below so many free bytes no reading is taken in; verdicts and alerts still are.
+    reserve_bytes: Annotated[int, msgspec.Meta(ge=1_000_000, le=10**12)] = 64_000_000
+
+
+class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one node may send; more waits, and lasting excess puts it into quarantine."""
+
+    node_messages_per_s: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    node_bytes_per_s: Annotated[int, msgspec.Meta(ge=10_000, le=100_000_000)] = 1_000_000
+
+
+class ObserveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the post is watched from outside."""
+
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0  # on 127.0.0.1; 0: none
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything a post needs to know; paths are relative to the settings file."""
 
@@ -104,6 +126,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authority: AuthoritySettings = AuthoritySettings()
     spectra: SpectraSettings = SpectraSettings()
     screening: ScreeningSettings = ScreeningSettings()
+    journal: JournalSettings = JournalSettings()
+    ingest: IngestSettings = IngestSettings()
+    observe: ObserveSettings = ObserveSettings()
 
 
 def is_loopback(host: str) -> bool:

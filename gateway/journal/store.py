@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from gateway.errors import JournalError
+from gateway.journal.condition import Condition
 from gateway.journal.upgrade import upgrade
 
 FILE_NAME: Final = "journal.sqlite"  # in the post's folder
@@ -125,6 +126,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.condition = Condition()  # of the disk, as of the last batch
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._writing: apsw.Connection | None = None

@@ -138,12 +138,12 @@ SENTENCES = {
     "number as text": ("post = 7", 'post = 7: use text in quotes ("...")'),
     "one table where many belong": (
         'post = "p"\n[nodes]\nid = "a"',
-        "use at most 64 tables, each headed [[nodes]]",
+        "use at most 1000 tables, each headed [[nodes]]",
     ),
     "no table": ('post = "p"\nbroker = 1883', "broker = 1883: use a table headed [broker]"),
     "too many nodes": (
-        'post = "p"\n' + "".join(f'[[nodes]]\nid = "n{n}"\n' for n in range(65)),
-        "use at most 64 tables, each headed [[nodes]]",
+        'post = "p"\n' + "".join(f'[[nodes]]\nid = "n{n}"\n' for n in range(1_001)),
+        "use at most 1000 tables, each headed [[nodes]]",
     ),
     "node without id": ('post = "p"\n[[nodes]]\nscans = 1', "nodes[0].id is missing; add it"),
     "bad post name": (
