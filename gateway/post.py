@@ -26,7 +26,9 @@ from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
 from gateway.journal.records import save_counters
+from gateway.journal.retention import Limits
 from gateway.journal.store import FILE_NAME, Journal
+from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
 from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
@@ -162,8 +164,10 @@ async def _run_parts(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
     )
     timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
+    limits = Limits(settings.journal.bytes_max, settings.journal.days_max)
     parts: dict[str, Part] = {
         "journal": journal.run,
+        "upkeep": Upkeep(journal, limits, now_ms=now_ms, count=counters.count).run,
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
