@@ -23,7 +23,7 @@ from gateway.journal import worth
 
 Rows = Iterable[tuple[Any, ...]]
 
-STEP_RECORDS: Final = 100  # emptied in one step: 10 ms of the writer
+STEP_RECORDS: Final = 100  # emptied in one step: 20 ms of the writer
 LOOKED_AT_MAX: Final = 1_000  # in one step, for these
 FRESH_RECORDS: Final = 4_096  # the newest: a reading may be under way to the dark it needs
 ROWS_MAX: Final = 2_000_000  # emptied rows are 120 bytes

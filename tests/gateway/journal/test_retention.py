@@ -55,8 +55,13 @@ def put(connection, seq, kind, *, dark_seq=None, node="lane-1", received_ms=None
         record = reading(seq, role=role, dark_seq=dark_seq)
         pixels = random.Random(seq).randbytes(2_900)
         record = msgspec.structs.replace(record, pixels_u16le=pixels)
-    frame = wire.encode(record)
-    when = seq if received_ms is None else received_ms
+    with connection:
+        settle(connection, record, kind, node, seq if received_ms is None else received_ms)
+    return record
+
+
+def settle(connection, record, kind, node, when):
+    frame, seq = wire.encode(record), record.seq
     assert records.insert_record(connection, node, record, frame, when)
     ((record_id,),) = connection.execute("SELECT max(id) FROM records").fetchall()
     if kind == "dark":
@@ -68,7 +73,6 @@ def put(connection, seq, kind, *, dark_seq=None, node="lane-1", received_ms=None
         judge(connection, record_id, kind, "listed_found", f"{node}-{seq}")
     elif kind in {"clear", "inconclusive"}:
         judge(connection, record_id, kind)
-    return record
 
 
 def run(connection, limits, now_ms=0):
