@@ -11,9 +11,9 @@ from typing import Final
 import apsw
 
 from gateway.errors import DiskError
-from gateway.journal import integrity
+from gateway.journal import integrity, setting_aside
 from gateway.journal.condition import WRITABLE
-from gateway.journal.postures import save_posture
+from gateway.journal.postures import read_postures, save_posture
 from gateway.journal.retention import Evicted, Limits, evict
 from gateway.journal.store import Journal
 
@@ -82,10 +82,22 @@ class Upkeep:
             return False
         if is_for_age:
             self._aged_s = now_s
+            await self._forget_damage()
         for kind, count in step.counts.items():
             self._count("record_evicted", kind, count)
         await self._tell(step)
         return step.is_over and not step.is_stuck
+
+    async def _forget_damage(self) -> None:
+        """End the state of a damaged journal once somebody has taken its folder away."""
+        if setting_aside.damaged_folders(self._journal.path.parent):
+            return
+        postures = await self._journal.read(read_postures, lane="views")
+        if setting_aside.POSTURE in postures:
+            forget = partial(
+                save_posture, name=setting_aside.POSTURE, text=None, now_ms=self._now_ms()
+            )
+            await self._journal.write(forget)
 
     async def _tell(self, step: Evicted) -> None:
         """Have readings refused while nothing is left that may go for them."""
