@@ -44,7 +44,15 @@ from gateway.journal.postures import save_posture
 from gateway.journal.retention import SPARE_BYTES, spare_bytes
 from gateway.journal.space import Space, describe
 
-__all__ = ["FILE_NAME", "SCHEMA_VERSION", "SCHEMA_VERSION_MIN", "Journal", "connect", "fault"]
+__all__ = [
+    "FILE_NAME",
+    "SCHEMA_VERSION",
+    "SCHEMA_VERSION_MIN",
+    "Journal",
+    "connect",
+    "fault",
+    "look_at",
+]
 
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting

@@ -16,10 +16,10 @@ from rich.text import Text
 from gateway import wire
 from gateway.journal.calibrations import read_newest
 from gateway.journal.darks import read_level
+from gateway.journal.opening import fault, look_at, shut
 from gateway.journal.records import read_frame
 from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
-from gateway.journal.store import connect, fault
 from gateway.journal.tallies import read_tallies
 from gateway.observe.condition import COLUMNS, Condition, cells, condition
 from gateway.screening.standing import INSTRUMENT_FAULTS
@@ -116,13 +116,13 @@ def read(settings: Settings, journal_path: Path, *, running: bool, now_ms: int) 
     Raises:
         JournalError: there is no journal, or it cannot be read.
     """
-    connection = connect(journal_path, read_only=True)
+    connection = look_at(journal_path)
     try:
         return _read(connection, settings, running=running, now_ms=now_ms)
     except apsw.Error as error:
         raise fault(journal_path, error) from error
     finally:
-        connection.close()
+        shut(connection)
 
 
 def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now_ms: int) -> Status:
