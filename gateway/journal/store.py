@@ -51,7 +51,6 @@ __all__ = [
     "Journal",
     "connect",
     "fault",
-    "look_at",
 ]
 
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
