@@ -136,6 +136,11 @@ class Journal:
         self._flight: asyncio.Future[list[Any]] | None = None
         self._alone = 0  # so many operations are to be done one at a time
 
+    @property
+    def flight(self) -> "asyncio.Future[list[Any]] | None":
+        """The transaction under way; None when there is none."""
+        return self._flight
+
     async def open(self) -> None:
         """Open the file and check it; `close` also after a failure.
 

@@ -46,6 +46,7 @@ NAMES: Final[Mapping[str, str]] = {
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
     "task_failed": "a part met an unforeseen fault and was started again",
+    "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_set": "this computer's clock was set while the gateway ran",
     "log_dropped": "a line of the log that nobody took in time",
