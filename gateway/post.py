@@ -34,8 +34,10 @@ from gateway.journal.store import FILE_NAME, Journal
 from gateway.lock import locked
 from gateway.observe.counters import Counters
 from gateway.observe.log import Lines, Log
+from gateway.observe.metrics import Live, answer
 from gateway.observe.notify import Notify
 from gateway.observe.pulse import Pulse
+from gateway.observe.scrape import Scrape
 from gateway.observe.state import State, StateFile
 from gateway.observe.watch import Watch
 from gateway.settings import Settings
@@ -201,11 +203,24 @@ async def _run_parts(
     timekeeping = Timekeeping(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
+    state = partial(_state, settings, journal, started_ms=now_ms())
+
+    def live() -> Live:
+        return Live(
+            state(),
+            counters.totals(),
+            pulse.silences(),
+            arrivals=(len(arrivals), 0, 0),
+            outgoing=len(outgoing),
+            operations=journal.waiting,
+            lines=lines.waiting,
+        )
+
     watch = Watch(
         outside.notify,
         pulse,
         flight=lambda: journal.flight,
-        state=partial(_state, settings, journal, started_ms=now_ms()),
+        state=state,
         file=outside.file,
         now_s=time.monotonic,
         counters=counters,
@@ -223,6 +238,14 @@ async def _run_parts(
     }
     if broker is not None:
         parts["broker"] = broker.run
+    if settings.observe.metrics_port:
+        parts["metrics"] = Scrape(
+            settings.observe.metrics_port,
+            lambda: attempt(
+                "metrics", answer(settings, journal, live, now_ms), counters=counters, log=log
+            ),
+            partial(pulse.beat, "metrics"),
+        ).run
     if not settings.nodes:
         log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
     log.info("started", post=settings.post, nodes=[node.id for node in settings.nodes])

@@ -41,6 +41,9 @@ class Outgoing:
         self._letters: dict[tuple[str, bytes], Letter] = {}
         self._filled = asyncio.Event()
 
+    def __len__(self) -> int:
+        return len(self._letters)
+
     def put(self, node: str, channel: str, message: wire.Message, subject: bytes = b"") -> None:
         """Send `message` to `node` as soon as the broker is there."""
         topic = topics.build(self._post, node, channel)

@@ -141,6 +141,11 @@ class Journal:
         """The transaction under way; None when there is none."""
         return self._flight
 
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the next transactions."""
+        return len(self._waiting)
+
     async def open(self) -> None:
         """Open the file and check it; `close` also after a failure.
 

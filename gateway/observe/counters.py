@@ -58,6 +58,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._fresh: Counter[tuple[str, str]] = Counter()
+        self._totals: Counter[tuple[str, str]] = Counter()
 
     def count(self, name: str, subject: str = "", amount: int = 1) -> None:
         """Add to one count.
@@ -68,6 +69,11 @@ class Counters:
         if name not in NAMES:
             raise KeyError(f"counter {name!r} is not listed in gateway/observe/counters.py")
         self._fresh[name, subject] += amount
+        self._totals[name, subject] += amount
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Return everything counted since the start of the gateway, kept or not."""
+        return dict(self._totals)
 
     def take(self) -> dict[tuple[str, str], int]:
         """Return what was counted since the last call."""

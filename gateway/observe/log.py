@@ -46,6 +46,11 @@ class Lines:
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """How many lines wait to be written."""
+        return len(self._lines)
+
     def msg(self, message: str) -> None:
         """Take one line."""
         if len(self._lines) >= LINES_MAX:
