@@ -34,6 +34,7 @@ class NodeListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     ca_file: str = ""  # that signed the nodes' certificates; all three come from hardware.keys
     certificate_file: str = ""
     key_file: str = ""
+    crl_file: str = ""  # revoked certificates; empty: crl.pem beside ca_file, where there is one
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,6 +195,7 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
                 ca_file=resolve(broker.nodes.ca_file),
                 certificate_file=resolve(broker.nodes.certificate_file),
                 key_file=resolve(broker.nodes.key_file),
+                crl_file=resolve(broker.nodes.crl_file),
             ),
         ),
         authority=msgspec.structs.replace(authority, ca_file=resolve(authority.ca_file)),
@@ -347,7 +349,7 @@ def _check_listener(broker: BrokerSettings) -> None:
             f"broker.nodes.host = {nodes.host!r}: nodes with certificates need ca_file,"
             " certificate_file and key_file; `python -m hardware.keys` makes them"
         )
-    for path in files:
+    for path in (*files, nodes.crl_file or files[0]):
         if not re.fullmatch(r"[^\x00-\x1f]{1,1024}", path) or path != path.strip():
             raise SettingsError(
                 f"broker.nodes: the path {path[:VALUE_CHARS_MAX]!r} cannot be told to the broker;"

@@ -12,6 +12,7 @@ NAMES: Final[Mapping[str, str]] = {
     "frame_overlong": "longer than the protocol allows",
     "frame_refused": "not a message of the protocol",
     "kind_refused": "of a kind that does not belong on its channel",
+    "node_revoked": "from a node that is revoked",
     "packet_oversize": "so long that the broker closed the sender's connection",
     "message_dropped": "from a node that has too many waiting; it sends them again",
     # Records.
@@ -48,6 +49,7 @@ NAMES: Final[Mapping[str, str]] = {
     "task_failed": "a part met an unforeseen fault and was started again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_set": "this computer's clock was set while the gateway ran",
+    "nodes_file_fault": "nodes.toml cannot be read; what it said before holds",
     "log_dropped": "a line of the log that nobody took in time",
 }
 
