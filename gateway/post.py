@@ -31,6 +31,7 @@ from gateway.lock import locked
 from gateway.observe.counters import Counters
 from gateway.observe.log import Lines, Log
 from gateway.settings import Settings
+from gateway.settings_faults import SettingError
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.standards import load_standards
 from gateway.supervisor import attempt, end, supervise
@@ -193,11 +194,11 @@ def _check_standards(settings: Settings) -> None:
         known = load_standards()
     except SpectraError as error:
         raise SettingsError(f"this installation: {error}; install the package again") from error
-    for node in settings.nodes:
+    for index, node in enumerate(settings.nodes):
         if node.standard not in known:
-            raise SettingsError(
-                f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
-                f"{', '.join(sorted(known))}"
+            key = f"nodes[{index}].standard"
+            raise SettingError(
+                key, f"{key} = {node.standard!r} is none; use one of {', '.join(sorted(known))}"
             )
 
 
