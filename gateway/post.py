@@ -26,6 +26,7 @@ from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.broker import Broker, find_program
 from gateway.ingest.committer import Committer
+from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
@@ -41,9 +42,10 @@ from gateway.observe.scrape import Scrape
 from gateway.observe.state import State, StateFile
 from gateway.observe.watch import Watch
 from gateway.settings import Settings
+from gateway.settings_faults import SettingError
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.standards import load_standards
-from gateway.supervisor import attempt, end, supervise
+from gateway.supervisor import attempt, end, endure, supervise
 
 COUNTERS_S = 5.0  # a crash forgets at most this much counting; records are never counted on
 # Our own broker and the link to it cost nothing to try, and an officer may be waiting behind them.
@@ -156,7 +158,13 @@ async def _run_parts(
 ) -> None:
     """Wire the parts together and run them until `stop` is set."""
     pulse = outside.pulse
-    arrivals = Arrivals()
+    arrivals = Arrivals(settings.ingest)
+    gate = Gate(
+        frozenset(node.id for node in settings.nodes),
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "gate"),
+    )
     judge_wanted, alert_wanted = asyncio.Event(), asyncio.Event()
     outgoing = Outgoing(settings.post, now_ms)
     roster = Roster(settings, journal, outgoing, now_ms=now_ms)
@@ -169,16 +177,23 @@ async def _run_parts(
             counters=counters,
             log=log,
             post=settings.post,
+            nodes_count=len(settings.nodes),
+            misbehaved=partial(gate.note, cause="topic_foreign"),
+            beat=partial(pulse.beat, "broker"),
         )
     link = Link(
         settings,
         arrivals=arrivals,
+        gate=gate,
+        endure=partial(endure, "link", counters=counters, log=log),
+        secret=lambda: broker.secret if broker else None,
         outgoing=outgoing,
         announce=roster.announce,
         broker_ready=broker.ready if broker else None,
         now_ms=now_ms,
         counters=counters,
         log=log,
+        beat=partial(pulse.beat, "link"),
     )
     committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
     _check_standards(settings)
@@ -203,30 +218,8 @@ async def _run_parts(
     timekeeping = Timekeeping(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
-    state = partial(_state, settings, journal, started_ms=now_ms())
-
-    def live() -> Live:
-        return Live(
-            state(),
-            counters.totals(),
-            pulse.silences(),
-            arrivals=(len(arrivals), 0, 0),
-            outgoing=len(outgoing),
-            operations=journal.waiting,
-            lines=lines.waiting,
-        )
-
-    watch = Watch(
-        outside.notify,
-        pulse,
-        flight=lambda: journal.flight,
-        state=state,
-        file=outside.file,
-        now_s=time.monotonic,
-        counters=counters,
-        log=log,
-    )
     parts: dict[str, Part] = {
+        "gate": gate.run,
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
@@ -234,18 +227,11 @@ async def _run_parts(
         "forwarder": forwarder.run,
         "clock": timekeeping.run,
         "counters": partial(_keep_counters, journal, counters, lines, pulse),
-        "watch": watch.run,  # last: the post is ready when it begins
     }
     if broker is not None:
         parts["broker"] = broker.run
-    if settings.observe.metrics_port:
-        parts["metrics"] = Scrape(
-            settings.observe.metrics_port,
-            lambda: attempt(
-                "metrics", answer(settings, journal, live, now_ms), counters=counters, log=log
-            ),
-            partial(pulse.beat, "metrics"),
-        ).run
+    # Last: the post is ready when the watch begins.
+    parts |= _observers(settings, journal, arrivals, gate, outgoing, outside, counters, log, lines)
     if not settings.nodes:
         log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
     log.info("started", post=settings.post, nodes=[node.id for node in settings.nodes])
@@ -254,11 +240,12 @@ async def _run_parts(
             group.create_task(
                 supervise(
                     name,
-                    partial(_beating, pulse, name, part),
+                    part,
                     stop=stop,
                     counters=counters,
                     log=log,
                     wait_s_max=None if broker is None else LOCAL_WAIT_S_MAX.get(name),
+                    beat=partial(pulse.renew, name),
                 ),
                 name=name,
             )
@@ -281,26 +268,71 @@ def _check_standards(settings: Settings) -> None:
         known = load_standards()
     except SpectraError as error:
         raise SettingsError(f"this installation: {error}; install the package again") from error
-    for node in settings.nodes:
+    for index, node in enumerate(settings.nodes):
         if node.standard not in known:
-            raise SettingsError(
-                f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
-                f"{', '.join(sorted(known))}"
+            key = f"nodes[{index}].standard"
+            raise SettingError(
+                key, f"{key} = {node.standard!r} is none; use one of {', '.join(sorted(known))}"
             )
 
 
-async def _beating(pulse: Pulse, name: str, part: Part) -> None:
-    """Run a part; its starts and ends count as beats, so waiting between them is no silence."""
-    pulse.renew(name)
-    try:
-        await part()
-    finally:
-        pulse.renew(name)
+def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
+    settings: Settings,
+    journal: Journal,
+    arrivals: Arrivals,
+    gate: Gate,
+    outgoing: Outgoing,
+    outside: _Outside,
+    counters: Counters,
+    log: Log,
+    lines: Lines,
+) -> dict[str, Part]:
+    """Return the parts that look at the others: the watch, and who answers for metrics."""
+    started_ms, pulse = now_ms(), outside.pulse
 
+    def state() -> State:
+        barred = {node: found.cause for node, found in gate.states().items()}
+        return State(
+            settings.directory,
+            os.getpid(),
+            started_ms,
+            disk=journal.condition,
+            barred=barred,
+            barred_count=len(barred),
+        )
 
-def _state(settings: Settings, journal: Journal, *, started_ms: int) -> State:
-    """Return what the gateway says of itself now."""
-    return State(settings.directory, os.getpid(), started_ms, disk=journal.condition)
+    def live() -> Live:
+        waiting = arrivals.sizes()
+        return Live(
+            state(),
+            counters.totals(),
+            pulse.silences(),
+            arrivals=(waiting.messages, waiting.bytes, waiting.nodes),
+            outgoing=len(outgoing),
+            operations=journal.waiting,
+            lines=lines.waiting,
+        )
+
+    watch = Watch(
+        outside.notify,
+        pulse,
+        flight=lambda: journal.flight,
+        state=state,
+        file=outside.file,
+        now_s=time.monotonic,
+        counters=counters,
+        log=log,
+    )
+    parts: dict[str, Part] = {"watch": watch.run}
+    if settings.observe.metrics_port:
+        parts["metrics"] = Scrape(
+            settings.observe.metrics_port,
+            lambda: attempt(
+                "metrics", answer(settings, journal, live, now_ms), counters=counters, log=log
+            ),
+            partial(pulse.beat, "metrics"),
+        ).run
+    return parts
 
 
 async def _keep_counters(journal: Journal, counters: Counters, lines: Lines, pulse: Pulse) -> None:

@@ -12,8 +12,16 @@ NAMES: Final[Mapping[str, str]] = {
     "frame_overlong": "longer than the protocol allows",
     "frame_refused": "not a message of the protocol",
     "kind_refused": "of a kind that does not belong on its channel",
+    "node_revoked": "from a node that is revoked",
     "packet_oversize": "so long that the broker closed the sender's connection",
     "message_dropped": "from a node that has too many waiting; it sends them again",
+    "message_barred": "from a node in quarantine",
+    "message_unaffordable": "this computer had no memory for it; its node sends it again",
+    "message_failed": "the gateway itself failed over it; its node sends it again",
+    "topic_foreign": "a node published on a topic that is not its own; nobody got it",
+    "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
+    "client_refused": "a program on this machine spoke to the broker without its password",
+    "quarantined": "a node misbehaved and was not listened to for a while",
     # Records.
     "record_repeated": "came again; committed once, receipted again",
     "record_changed": "came again with other bytes; the first ones are kept",
@@ -49,6 +57,7 @@ NAMES: Final[Mapping[str, str]] = {
     "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_set": "this computer's clock was set while the gateway ran",
+    "nodes_file_fault": "nodes.toml cannot be read; what it said before holds",
     "log_dropped": "a line of the log that nobody took in time",
 }
 

@@ -25,7 +25,7 @@ class Pulse:
         self._last_s[part] = self._now_s()
 
     def renew(self, part: str) -> None:
-        """Note that `part` was started or has ended; counts only for one that beats by itself."""
+        """Note that `part` waits to be started again; counts only for one that beats by itself."""
         if part in self._last_s:
             self.beat(part)
 

@@ -1,0 +1,173 @@
+"""Goal: what a technician says of nodes is in force within a second, and never by half a file.
+
+Method: `nodes.toml` and a certificate revocation list in a temporary folder, and a `Revocation`
+that looks at them when the test says so.
+"""
+
+import asyncio
+import datetime as dt
+import threading
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import BrokerError, SettingsError
+from gateway.fleet import nodes_file, revocation
+from gateway.fleet.nodes_file import Entry, NodesFile
+from gateway.fleet.revocation import Revocation
+from gateway.observe.counters import Counters
+from gateway.settings import BrokerSettings, NodeListenerSettings
+from tests.gateway.running import recording
+from tests.gateway.seen import Log
+
+SINCE = dt.datetime(2026, 11, 22, 6, 30, tzinfo=dt.UTC)
+
+entries = st.builds(
+    Entry,
+    label=st.text(st.characters(codec="utf-8"), max_size=nodes_file.LABEL_CHARS_MAX),
+    revoked=st.none() | st.just(SINCE),
+    serials=st.lists(st.from_regex("[0-9a-f]{1,40}", fullmatch=True), max_size=3).map(tuple),
+)
+
+
+@given(st.dictionaries(st.from_regex("[a-z0-9][a-z0-9-]{0,31}", fullmatch=True), entries))
+def test_what_is_written_is_read_again(found):
+    text = nodes_file._text(found)
+    assert nodes_file.msgspec.convert(tomllib.loads(text), NodesFile) == NodesFile(found)
+
+
+def revoke(folder, node, **fields):
+    with nodes_file.changing(folder) as found:
+        found[node] = Entry(revoked=SINCE, **fields)
+
+
+def test_a_folder_without_the_file_revokes_nobody(tmp_path):
+    assert revocation.current(tmp_path) == frozenset()
+    revoke(tmp_path, "lane-1", label="North")
+    assert revocation.current(tmp_path) == {"lane-1"}
+    assert nodes_file.read(tmp_path).label("lane-1") == "North"
+    assert nodes_file.read(tmp_path).label("lane-2") == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["nodes.toml"]
+
+
+def test_an_error_while_it_is_changed_changes_nothing(tmp_path):
+    revoke(tmp_path, "lane-1")
+    before = (tmp_path / "nodes.toml").read_bytes()
+
+    def fail():
+        with nodes_file.changing(tmp_path) as found:
+            found.clear()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (tmp_path / "nodes.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[nodes.x",
+        b"\xff",
+        b"[nodes.x]\ncolour = 1",
+        b"[nodes.x]\nserials = ['zz']",
+        b"a = " + b"[" * 9999,
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_named(tmp_path, text):
+    (tmp_path / "nodes.toml").write_bytes(text)
+    with pytest.raises(SettingsError, match=r"nodes\.toml: .*; mend that place, or remove"):
+        nodes_file.read(tmp_path)
+
+
+def watch(folder, settings=BrokerSettings()):  # noqa: B008 - immutable
+    log, counters = Log(), Counters()
+    return Revocation(folder, settings, counters=counters, log=recording(log)), log, counters
+
+
+def check(found, told, error=None):
+    async def tell(nodes):
+        told.append(nodes)
+        if error is not None:
+            raise error
+
+    asyncio.run(found.check(tell))
+
+
+def test_each_change_is_told_once(tmp_path):
+    revoke(tmp_path, "lane-1")
+    found, log, _ = watch(tmp_path)
+    assert found.current() == {"lane-1"}
+    told = []
+    check(found, told)
+    revoke(tmp_path, "lane-2")
+    check(found, told)
+    check(found, told)
+    assert told == [{"lane-2"}]
+    assert found.current() == {"lane-1", "lane-2"}
+    with nodes_file.changing(tmp_path) as content:
+        del content["lane-1"]
+    check(found, told)
+    assert told == [{"lane-2"}, frozenset()]
+    assert found.current() == {"lane-2"}
+    assert [(line["event"], line["node"]) for line in log.items] == [
+        ("node_revoked", "lane-2"),
+        ("node_restored", "lane-1"),
+    ]
+
+
+def test_a_broker_that_could_not_be_told_is_told_again(tmp_path):
+    found, _, _ = watch(tmp_path)
+    revoke(tmp_path, "lane-1")
+    told = []
+    with pytest.raises(BrokerError):
+        check(found, told, BrokerError("gone"))
+    assert found.current() == {"lane-1"}  # whatever the broker does
+    check(found, told)
+    assert len(told) == 2
+
+
+def test_a_faulty_file_admits_nobody_again(tmp_path):
+    revoke(tmp_path, "lane-1")
+    found, log, counters = watch(tmp_path)
+    (tmp_path / "nodes.toml").write_text("[nodes.")
+    check(found, [])
+    assert found.current() == {"lane-1"}
+    assert log.items[-1]["event"] == "nodes_file_fault"
+    assert counters.take() == {("nodes_file_fault", ""): 1}
+
+
+def test_a_new_list_of_certificates_is_told_too(tmp_path):
+    settings = BrokerSettings(nodes=NodeListenerSettings("127.0.0.1", ca_file=f"{tmp_path}/ca.pem"))
+    found, _, _ = watch(tmp_path, settings)
+    told = []
+    (tmp_path / "crl.pem").write_text("x")
+    check(found, told)
+    assert told == [frozenset()]
+
+
+def test_the_broker_is_given_a_list_that_is_there_or_that_is_named(tmp_path):
+    beside = NodeListenerSettings("127.0.0.1", ca_file=f"{tmp_path}/ca.pem")
+    assert revocation.broker_lines(BrokerSettings()) == ()
+    assert revocation.broker_lines(BrokerSettings(nodes=beside)) == ()
+    (tmp_path / "crl.pem").touch()
+    assert revocation.broker_lines(BrokerSettings(nodes=beside)) == (f"crlfile {tmp_path}/crl.pem",)
+    named = NodeListenerSettings("127.0.0.1", ca_file="/k/ca.pem", crl_file="/k/list.pem")
+    assert revocation.broker_lines(BrokerSettings(nodes=named)) == ("crlfile /k/list.pem",)
+    assert revocation.access_lines({"b", "a"}) == (
+        *("user a", "topic deny #"),
+        *("user b", "topic deny #"),
+    )
+
+
+def test_commands_wait_for_each_other(tmp_path):
+    """A second one that reads before the first has written would undo it."""
+    revoke(tmp_path, "lane-1")
+    other = threading.Thread(target=revoke, args=(tmp_path, "lane-3"))
+    with nodes_file.changing(tmp_path) as found:
+        found["lane-2"] = Entry(label="South")
+        other.start()
+    other.join(timeout=30)
+    assert set(nodes_file.read(tmp_path).nodes) == {"lane-1", "lane-2", "lane-3"}
