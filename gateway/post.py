@@ -33,7 +33,7 @@ from gateway.ingest.link import Link
 from gateway.journal.records import save_counters
 from gateway.journal.store import FILE_NAME, Journal
 from gateway.lock import locked
-from gateway.observe.counters import Counters
+from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
 from gateway.observe.metrics import Live, answer
 from gateway.observe.notify import Notify
@@ -133,8 +133,13 @@ async def run(
     if not settings.broker.external:
         find_program(settings.broker.program)  # better said now than every 30 s from a task
     outside = _Outside(notify or Notify(), StateFile(directory), Pulse(time.monotonic))
-    journal = Journal(directory / FILE_NAME)
     counters = Counters()
+    journal = Journal(
+        directory / FILE_NAME,
+        reserve_bytes=settings.journal.reserve_bytes,
+        now_ms=now_ms,
+        tell=partial(_tell_journal, counters, log.bind(part="journal")),
+    )
     try:
         await journal.open()
         await _run_parts(settings, journal, stop, counters, log, lines, outside)
@@ -145,6 +150,15 @@ async def run(
         outside.file.remove()
         outside.notify.close()
     log.info("stopped", post=settings.post)
+
+
+def _tell_journal(counters: Counters, log: Log, name: str, text: str) -> None:
+    """Count and log what the journal says of its disk and of its file."""
+    if name in NAMES:
+        counters.count(name)
+        log.error(name, text=text)
+    else:
+        log.info(name, text=text)
 
 
 async def _run_parts(
@@ -219,6 +233,7 @@ async def _run_parts(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
     parts: dict[str, Part] = {
+        "journal": journal.run,
         "gate": gate.run,
         "link": link.run,
         "committer": committer.run,

@@ -144,7 +144,7 @@ def test_eviction_checks_damage_and_lasting_states_are_told(post):
 def test_certificates_that_end_are_told_in_time(tmp_path, post):
     authority = trustme.CA()
     files = {}
-    for name, days in (("soon", 12.5), ("long", 400), ("over", -3)):
+    for name, days in (("soon", 12.4), ("long", 400), ("over", -3)):
         leaf = authority.issue_cert(
             "gateway", not_after=dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
         )
@@ -160,7 +160,7 @@ def test_certificates_that_end_are_told_in_time(tmp_path, post):
         ),
     )
     left = days_left(post, NOW_MS)
-    assert left["broker.nodes.certificate_file"] == pytest.approx(12.5, abs=0.1)
+    assert left["broker.nodes.certificate_file"] == pytest.approx(12.4, abs=0.1)
     assert left["broker.certificate_file"] is None
     say(post)
     found = read(post)
