@@ -24,6 +24,7 @@ from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.store import connect, fault
 from gateway.journal.tallies import read_tallies
+from gateway.masking import mask_in
 from gateway.observe.certificates import days_left
 from gateway.observe.condition import COLUMNS, Condition, cells, condition
 from gateway.observe.keeping import read_keeping
@@ -210,7 +211,8 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
         "SELECT fault FROM alerts WHERE receipt IS NULL AND fault <> ''"
         " ORDER BY attempts DESC LIMIT 1",
     )
-    alert_fault = faults[0][0] if faults else ""
+    # Attempts of an earlier version are kept with the whole address.
+    alert_fault = mask_in(faults[0][0], settings.authority.url) if faults else ""
     if waiting and not settings.authority.url:
         alert_fault = "authority.url is empty; set it in the settings"
     return Status(
