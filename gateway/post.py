@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.errors import JournalError, SettingsError
 from gateway.fleet.outgoing import Outgoing
+from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
 from gateway.fleet.timekeeping import Timekeeping
 from gateway.forward.https import Forwarder
@@ -108,8 +109,15 @@ async def _run_parts(
     """Wire the parts together and run them until `stop` is set."""
     pulse = Pulse(time.monotonic)
     arrivals = Arrivals(settings.ingest)
+    revocation = Revocation(
+        Path(settings.directory),
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "revocation"),
+    )
     gate = Gate(
         frozenset(node.id for node in settings.nodes),
+        revoked=revocation.current,
         counters=counters,
         log=log,
         beat=partial(pulse.beat, "gate"),
@@ -127,6 +135,8 @@ async def _run_parts(
             log=log,
             post=settings.post,
             nodes_count=len(settings.nodes),
+            node_lines=partial(broker_lines, settings.broker),
+            revoked=revocation.current,
             misbehaved=partial(gate.note, cause="topic_foreign"),
             beat=partial(pulse.beat, "broker"),
         )
@@ -166,6 +176,7 @@ async def _run_parts(
     )
     timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
     parts: dict[str, Part] = {
+        "revocation": revocation.run,
         "gate": gate.run,
         "link": link.run,
         "committer": committer.run,

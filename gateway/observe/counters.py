@@ -18,7 +18,6 @@ NAMES: Final[Mapping[str, str]] = {
     "message_barred": "from a node in quarantine",
     "message_unaffordable": "this computer had no memory for it; its node sends it again",
     "message_failed": "the gateway itself failed over it; its node sends it again",
-    "node_revoked": "from a node whose certificate is revoked",
     "topic_foreign": "a node published on a topic that is not its own; nobody got it",
     "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
     "client_refused": "a program on this machine spoke to the broker without its password",
