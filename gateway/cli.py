@@ -24,6 +24,7 @@ from gateway.lock import is_running
 from gateway.observe import log as logging
 from gateway.observe import status as observing
 from gateway.settings_faults import SettingError
+from gateway.starting.commands import init
 
 app = typer.Typer(
     help="Sensor system of a border post: reads instruments, recognises precursors, alerts people.",
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 
 app.add_typer(library_app, name="library")
+app.command("init")(init)
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look

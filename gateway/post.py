@@ -155,7 +155,7 @@ async def _run_parts(
         beat=partial(pulse.beat, "link"),
     )
     committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
-    _check_standards(settings)
+    check_standards(settings)
     knowledge = Knowledge(
         settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
     )
@@ -213,7 +213,7 @@ async def _run_parts(
     knowledge.close()
 
 
-def _check_standards(settings: Settings) -> None:
+def check_standards(settings: Settings) -> None:
     """Insist that every node's standard is one.
 
     Raises:
