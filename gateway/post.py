@@ -20,6 +20,7 @@ from typing import Any
 
 from gateway.errors import JournalError, SettingsError
 from gateway.fleet.outgoing import Outgoing
+from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
 from gateway.fleet.timekeeping import Timekeeping
 from gateway.forward.https import Forwarder
@@ -174,8 +175,15 @@ async def _run_parts(
     """Wire the parts together and run them until `stop` is set."""
     pulse = outside.pulse
     arrivals = Arrivals(settings.ingest)
+    revocation = Revocation(
+        Path(settings.directory),
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "revocation"),
+    )
     gate = Gate(
         frozenset(node.id for node in settings.nodes),
+        revoked=revocation.current,
         counters=counters,
         log=log,
         save=partial(_save_posture, journal, "quarantine"),
@@ -194,6 +202,8 @@ async def _run_parts(
             log=log,
             post=settings.post,
             nodes_count=len(settings.nodes),
+            node_lines=partial(broker_lines, settings.broker),
+            revoked=revocation.current,
             misbehaved=partial(gate.note, cause="topic_foreign"),
             beat=partial(pulse.beat, "broker"),
         )
@@ -221,7 +231,7 @@ async def _run_parts(
         beat=partial(pulse.beat, "committer"),
         now_ms=now_ms,
     )
-    _check_standards(settings)
+    check_standards(settings)
     knowledge = Knowledge(
         settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
     )
@@ -245,6 +255,7 @@ async def _run_parts(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
     parts: dict[str, Part] = {
+        "revocation": revocation.run,
         "journal": journal.run,
         "gate": gate.run,
         "link": link.run,
@@ -285,7 +296,7 @@ async def _run_parts(
     knowledge.close()
 
 
-def _check_standards(settings: Settings) -> None:
+def check_standards(settings: Settings) -> None:
     """Insist that every node's standard is one.
 
     Raises:

@@ -1,15 +1,14 @@
 """Nodes that are revoked: refused by the broker where it can tell them, and by the gateway anyway.
 
 Rules of the file
-- Three doors, one behind the other. The broker's certificate revocation list bars a certificate
-  that tries to connect; its access list bars the name from every topic, at once and on a
-  connection that stands; the gateway refuses whatever the name says, by whichever broker it came.
-- The running gateway looks at `nodes.toml` and at the list every LOOK_S. What cannot be read
-  changes nothing: what was in force stays, and it is told.
+- Two doors, one behind the other. The broker's list of revoked certificates bars a certificate;
+  the gateway refuses whatever is said in a revoked node's name, by whichever broker it came.
+- The running gateway looks at `nodes.toml` every LOOK_S. A file that cannot be read changes
+  nothing: what was in force stays, and it is told.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -52,27 +51,27 @@ def broker_lines(settings: BrokerSettings) -> tuple[str, ...]:
     return (f"crlfile {path}",)
 
 
-def access_lines(revoked: Iterable[str]) -> tuple[str, ...]:
-    """Return what mosquitto's access list says of revoked nodes; it goes before every pattern."""
-    return tuple(line for node in sorted(revoked) for line in (f"user {node}", "topic deny #"))
-
-
 class Revocation:
     """Who is revoked, kept up with the post's folder by `run`.
 
     Args:
         directory: the post's folder.
-        settings: of the broker.
+        beat: called at every turn of `run`.
     """
 
     def __init__(
-        self, directory: Path, settings: BrokerSettings, *, counters: Counters, log: Log
+        self,
+        directory: Path,
+        *,
+        counters: Counters,
+        log: Log,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
-        self._directory = directory
-        self._crl = crl_path(settings.nodes)
+        self._path = directory / nodes_file.NAME
         self._counters = counters
         self._log = log.bind(part="revocation")
-        self._marks = self._look()
+        self._beat = beat
+        self._mark = self._look()
         self._file = nodes_file.NodesFile()
         self._read()
 
@@ -80,55 +79,40 @@ class Revocation:
         """Return the nodes that are revoked; whatever they say is to be refused."""
         return self._file.revoked
 
-    async def run(self, tell: Callable[[frozenset[str]], Awaitable[None]]) -> None:
-        """Look at the folder until cancelled.
-
-        Args:
-            tell: called after each change with the nodes that are revoked since; the broker must
-                read its lists again.
-
-        Raises:
-            BrokerError: the broker could not be told; the next start of this part does it.
-        """
+    async def run(self) -> None:
+        """Look at the folder until cancelled."""
         while True:
-            await self.check(tell)
+            self._beat()
+            self.check()
             await asyncio.sleep(LOOK_S)
 
-    async def check(self, tell: Callable[[frozenset[str]], Awaitable[None]]) -> None:
+    def check(self) -> None:
         """Act upon what has changed since the last look."""
-        marks = self._look()
-        if marks == self._marks:
+        mark = self._look()
+        if mark == self._mark:
             return
-        before = self._file.revoked
+        self._mark, before = mark, self._file.revoked
         self._read()
         now = self._file.revoked
         for node in sorted(now - before):
-            self._log.warning(
-                "node_revoked", node=node, text=f"node {node!r} is refused from now on"
-            )
+            text = f"node {node!r} is refused from now on"
+            self._log.warning("node_revoked", node=node, text=text)
         for node in sorted(before - now):
             self._log.info("node_restored", node=node)
-        await tell(now - before)
-        self._marks = marks  # only now: what could not be told is told again
 
-    def _look(self) -> tuple[_Mark, _Mark]:
-        crl = None if self._crl is None else _mark(self._crl)
-        return _mark(self._directory / nodes_file.NAME), crl
+    def _look(self) -> _Mark:
+        """Return what tells one content of the file from the next; None where there is none."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> None:
         try:
-            self._file = nodes_file.read(self._directory)
+            self._file = nodes_file.read(self._path.parent)
         except SettingsError as error:
             self._counters.count("nodes_file_fault")
             self._log.error(
                 "nodes_file_fault", text=f"{error}; until then what was revoked before stays so"
             )
-
-
-def _mark(path: Path) -> _Mark:
-    """Return what tells one content of a file from the next; None where it cannot be looked at."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
