@@ -1,9 +1,9 @@
 """How fast the gateway commits readings, against a bare aiomqtt loop that only receives them.
 
-Both take the same readings of 3 kB from the same sender through the same mosquitto, in turns: A the
+Both take the same readings of 3 kB from the same sender through a mosquitto each, in turns: A the
 bare loop (subscribe, count), B the gateway (check, decode, commit with synchronous=FULL, receipt).
-Sender, bare loop, gateway and broker are processes of their own. The time is the sender's: from the
-first reading sent to the last one answered. `identified` are samples that the gateway judges
+Sender, bare loop, gateway and brokers are processes of their own. The time is the sender's: from
+the first reading sent to the last one answered. `identified` are samples that the gateway judges
 meanwhile: how fast they are receipted, and how fast they have their verdicts. `scale` is the same
 ratio with 1 to 1,000 nodes, which share one window, so that always as much is in flight. `profile`
 says what a reading costs which thread of the gateway, and the loop's thread for what.
@@ -28,6 +28,9 @@ from typing import Any
 import aiomqtt
 
 from benchmarks.sender import COUNTER, PIXELS, Order, frame_of, node_name
+from gateway.ingest.broker import find_program
+from gateway.ingest.mosquitto import configuration
+from gateway.settings import BrokerSettings
 from protocol import topics
 from protocol.limits import WINDOW_RECORDS_MAX
 
@@ -43,6 +46,8 @@ SAMPLES = 25  # of each node and round: about five seconds of judging
 SAMPLE_ROUNDS = 3
 PACED_S = 6.0  # at half the rate found, for the latency
 READY_S_MAX = 60.0
+# What is measured is the gateway, not the limit it keeps a node to.
+UNLIMITED = "[ingest]\nnode_messages_per_s = 10000\nnode_bytes_per_s = 100000000\n"
 COUNTERS_BYTES = max(SCALES) * COUNTER.itemsize
 
 
@@ -51,13 +56,15 @@ class Bench:
     """A running gateway and a running bare loop at one broker.
 
     Attributes:
-        order: what is sent; `post` and `mode` are each side's own.
+        order: what is sent to the gateway.
+        bare_port: of the bare loop's broker.
         pid: of the gateway.
         counters: file of the bare loop's counters.
         profile: file that the gateway's profile goes to.
     """
 
     order: Order
+    bare_port: int
     pid: int
     counters: Path
     profile: Path
@@ -65,7 +72,13 @@ class Bench:
     async def bare(self) -> float:
         """Send to the bare loop; return its readings per second."""
         self.counters.write_bytes(bytes(COUNTERS_BYTES))
-        order = replace(self.order, post=BARE_POST, mode="counters", counters=str(self.counters))
+        order = replace(
+            self.order,
+            port=self.bare_port,
+            post=BARE_POST,
+            mode="counters",
+            counters=str(self.counters),
+        )
         return _rate(await _send(order))
 
     async def pairs(self, rounds: int, label: str) -> list[tuple[float, float]]:
@@ -205,14 +218,18 @@ async def _bench(nodes: int) -> AsyncIterator[Bench]:
         folder = Path(name)
         counters, profile = folder / "counters", folder / "profile"
         counters.write_bytes(bytes(COUNTERS_BYTES))
-        async with gateway(folder, nodes, profile) as (port, pid), _bare_loop(port, counters):
+        async with (
+            gateway(folder, nodes, profile, UNLIMITED) as (port, pid),
+            _bare_broker(folder) as bare_port,
+            _bare_loop(bare_port, counters),
+        ):
             order = Order(port, POST, nodes, READINGS // nodes, window)
-            yield Bench(order, pid, counters, profile)
+            yield Bench(order, bare_port, pid, counters, profile)
 
 
 @contextlib.asynccontextmanager
 async def gateway(
-    folder: Path, nodes: int, profile: Path | None = None, more: str = ""
+    folder: Path, nodes: int, profile: Path | None = None, tables: str = ""
 ) -> AsyncIterator[tuple[int, int]]:
     """Run the real gateway with its own broker; give the broker's port and the gateway's pid.
 
@@ -220,17 +237,14 @@ async def gateway(
         folder: for everything it writes.
         nodes: how many may speak.
         profile: where a profile goes, if one is asked for.
-        more: at the end of its settings.
+        tables: more of its settings.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     settings = folder / "post.toml"
     settings.write_text(
-        f'post = "{POST}"\ndirectory = "state"\n[broker]\nport = {port}\n'
-        # What is measured is the gateway, not the limit it keeps a node to.
-        "[ingest]\nnode_messages_per_s = 10000\nnode_bytes_per_s = 100000000\n"
+        f'post = "{POST}"\ndirectory = "state"\n[broker]\nport = {port}\n{tables}'
         + "".join(f'[[nodes]]\nid = "{node_name(number)}"\n' for number in range(nodes))
-        + more
     )
     program = ("benchmarks.profiled", str(profile)) if profile else ("gateway",)
     log = (folder / "log").open("wb")
@@ -250,6 +264,34 @@ async def gateway(
             child.terminate()
         await child.wait()
         log.close()
+
+
+@contextlib.asynccontextmanager
+async def _bare_broker(folder: Path) -> AsyncIterator[int]:
+    """Run a broker for the bare loop, as the gateway's but with longer queues; give its port.
+
+    Who sends to the bare loop is told in shared memory what it counted, sooner than the broker has
+    its acknowledgements: of a queue as short as the gateway's some would be dropped.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    conf = folder / "bare.conf"
+    conf.write_text(configuration(BrokerSettings(port=port), nodes_count=READINGS))
+    child = await asyncio.create_subprocess_exec(
+        *(find_program("mosquitto"), "-c", str(conf)), stderr=subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(READY_S_MAX):
+            while True:
+                with contextlib.suppress(ConnectionError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    break
+                await asyncio.sleep(0.05)
+        yield port
+    finally:
+        child.terminate()
+        await child.wait()
 
 
 @contextlib.asynccontextmanager

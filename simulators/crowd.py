@@ -93,16 +93,16 @@ class Kept:
         """Return the lowest number that is still kept, or the next one."""
         return next(iter(self._records), self.next_seq)
 
-    def append(self, what: str) -> int | None:
-        """Keep a record; return the number of the one given up for it, None when there was room."""
-        gone = None
+    def __contains__(self, seq: int) -> bool:
+        return seq in self._records
+
+    def append(self, what: str) -> None:
+        """Keep a record; the oldest one is given up for it when there is no room."""
         if len(self._records) >= self._count_max:
-            gone = self.oldest_seq
-            del self._records[gone]
+            del self._records[self.oldest_seq]
             self.evicted_count += 1
         self._records[self.next_seq] = what
         self.next_seq += 1
-        return gone
 
     def after(self, seq: int) -> int | None:
         """Return the lowest number above `seq` that is kept, None when there is none."""
@@ -179,11 +179,14 @@ class CrowdNode(asyncio.Protocol):
     def add(self, what: str) -> int:
         """Measure something; return its number."""
         seq = self.kept.next_seq
-        gone = self.kept.append(what)
-        if gone is not None:
-            self._window.drop(gone)
-        self.pump()
+        self.add_all([what])
         return seq
+
+    def add_all(self, measured: Iterable[str]) -> None:
+        """Measure several things at once."""
+        for what in measured:
+            self.kept.append(what)
+        self.pump()
 
     async def run(self) -> None:
         """Keep connected, send again what is due, and say now and then how it is."""
@@ -215,6 +218,9 @@ class CrowdNode(asyncio.Protocol):
             self._admitted = seq
             self._window.admit(seq, now_ms)
         while (seq := self._window.due(now_ms)) is not None:
+            if seq not in self.kept:  # given up since; a real node too notices it only now
+                self._window.drop(seq)
+                continue
             record = self._make(self, seq, self.kept[seq])
             self._window.hold(seq)
             self._sent[self._say(record)] = seq

@@ -331,12 +331,12 @@ def read_committed(journal: Path) -> list[tuple[str, int]]:
     ]
 
 
-def read_rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+def read_rows(path: Path, query: str, *parameters: str | bytes | int) -> list[tuple[Any, ...]]:
     """Return the rows of a query on a gateway's journal, also while the gateway writes."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         connection.set_busy_timeout(5_000)
-        return connection.execute(query).fetchall()
+        return connection.execute(query, parameters).fetchall()
     finally:
         connection.close()
 
