@@ -26,6 +26,7 @@ from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
+from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
 from gateway.journal.store import FILE_NAME, Journal
 from gateway.lock import locked
@@ -125,6 +126,7 @@ async def _run_parts(
         frozenset(node.id for node in settings.nodes),
         counters=counters,
         log=log,
+        save=partial(_save_posture, journal, "quarantine"),
         beat=partial(pulse.beat, "gate"),
     )
     judge_wanted, alert_wanted = asyncio.Event(), asyncio.Event()
@@ -157,7 +159,16 @@ async def _run_parts(
         log=log,
         beat=partial(pulse.beat, "link"),
     )
-    committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
+    committer = Committer(
+        journal,
+        roster,
+        arrivals,
+        judge_wanted,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "committer"),
+        now_ms=now_ms,
+    )
     _check_standards(settings)
     knowledge = Knowledge(
         settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
@@ -173,6 +184,7 @@ async def _run_parts(
         now_ms=now_ms,
         counters=counters,
         log=log,
+        beat=partial(pulse.beat, "judging"),
     )
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
@@ -232,6 +244,15 @@ def _check_standards(settings: Settings) -> None:
                 f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
                 f"{', '.join(sorted(known))}"
             )
+
+
+async def _save_posture(journal: Journal, name: str, text: str | None) -> None:
+    """Keep a lasting state of the post for whoever looks at it from outside.
+
+    Raises:
+        JournalError: it is not kept.
+    """
+    await journal.write(partial(save_posture, name=name, text=text, now_ms=now_ms()))
 
 
 async def _keep_counters(journal: Journal, counters: Counters, lines: Lines) -> None:
