@@ -110,6 +110,36 @@ def status(
 
 
 @app.command()
+def doctor(
+    settings_path: SettingsPath = Path("post.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+    everything: Annotated[  # noqa: FBT002
+        bool, typer.Option("--all", help="Show the checks that are well, too.")
+    ] = False,
+    rehearse: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--rehearse", help="Practise a full disk and a lost link in a post apart."),
+    ] = False,
+) -> None:
+    """Say what is wrong with the post, why, and what to do; nothing of the post is written.
+
+    Exit status: 0 all is well, 1 somebody should look, 2 something is bad or cannot be told.
+    """
+    from gateway.doctor import command as examination  # noqa: PLC0415 - see the rules of the file
+
+    raise typer.Exit(
+        examination.run(
+            settings.load(settings_path),
+            settings_path,
+            as_json=as_json,
+            everything=everything,
+            rehearse=rehearse,
+            console=Console(),
+        )
+    )
+
+
+@app.command()
 def identify(  # noqa: PLR0913, PLR0917 - the options of the command
     files: Annotated[list[Path], typer.Argument(help="Two columns, JCAMP-DX or Galactic SPC.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,  # noqa: FBT002
