@@ -15,7 +15,7 @@ import aiohttp
 from gateway.alerts.alert import RECEIPT_BYTES_MAX, check_receipt
 from gateway.alerts.retry import Schedule
 from gateway.errors import DeliveryError, LinkError, ReceiptError, RefusedError
-from gateway.journal import records
+from gateway.journal import outbox
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
@@ -89,7 +89,7 @@ class Forwarder:
         self._wanted.clear()
         alert = await self._journal.read(
             partial(
-                records.read_waiting,
+                outbox.read_waiting,
                 held=self._schedule.held(now_s),
                 only_new=self._schedule.link_waits(now_s),
             )
@@ -104,7 +104,7 @@ class Forwarder:
             return
         await self._journal.write(
             partial(
-                records.save_receipt,
+                outbox.save_receipt,
                 alert_id=alert.alert_id,
                 receipt=receipt,
                 receipt_ms=self._now_ms(),
@@ -132,12 +132,10 @@ class Forwarder:
             wait_s = self._schedule.alert_failed(alert_id, now_s, jitter, refused=refused)
         name = _COUNTS[type(error)]
         self._counters.count(name)
-        await self._journal.write(
-            partial(records.save_attempt, alert_id=alert_id, fault=str(error))
-        )
+        await self._journal.write(partial(outbox.save_attempt, alert_id=alert_id, fault=str(error)))
         self._log.warning(name, alert=alert_id, text=str(error), again_s=round(wait_s, 1))
 
-    async def _post(self, session: aiohttp.ClientSession, alert: records.Waiting) -> bytes:
+    async def _post(self, session: aiohttp.ClientSession, alert: outbox.Waiting) -> bytes:
         """Send one alert and return its valid receipt.
 
         Raises:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import apsw
 
 from gateway import wire
+from gateway.journal import worth
 from gateway.journal.dating import HEAD_BYTES, oldest_ms, read_age_base
 from gateway.journal.records import WANT_CALIBRATION, read_frame
 from protocol import limits, messages
@@ -74,6 +75,7 @@ def keep_outcome(
         ),
     )
     connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
+    worth.rank(connection, kept.record_id, worth.CLEAR)
 
 
 def save_order(
@@ -147,7 +149,8 @@ def _want(connection: apsw.Connection, node: str, which: str, values: tuple[int,
     # it was judged again, and readings of the time when calibrations were not kept.
     reasons = ", ".join(f"'{reason}'" for reason in sorted(WANT_CALIBRATION))
     connection.execute(
-        "INSERT OR IGNORE INTO pending (record_id) SELECT r.id FROM records r WHERE r.id IN ("  # noqa: S608 - our own constants
+        "INSERT OR IGNORE INTO pending (node, record_id)"  # noqa: S608 - our own constants
+        " SELECT r.node, r.id FROM records r WHERE r.id IN ("
         f" SELECT record_id FROM verdicts WHERE reason_id IN ({reasons})"
         " UNION SELECT record_id FROM unrecorded"
         " UNION SELECT j.record_id FROM rejudged j JOIN verdicts v ON v.record_id = j.record_id"
@@ -155,7 +158,7 @@ def _want(connection: apsw.Connection, node: str, which: str, values: tuple[int,
         f"  AND json_extract(CAST(j.after AS TEXT), '$.reason_id') IN ({reasons})"
         "  AND NOT EXISTS (SELECT 1 FROM rejudged n"
         "   WHERE n.record_id = j.record_id AND n.run_id > j.run_id))"
-        f" AND r.node = ?{len(values) + 1} AND {which}",
+        f" AND r.node = ?{len(values) + 1} AND length(r.frame) > 0 AND {which}",
         (*values, node),
     )
     return bool(connection.changes())

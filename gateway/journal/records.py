@@ -4,7 +4,7 @@ Functions that `insert`, `save`, `raise` or `forget` run inside the writer's tra
 (`Journal.write`), functions that `read` also on the reader's connection (`Journal.read`).
 """
 
-import json
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +13,13 @@ import apsw
 import msgspec
 
 from gateway import wire
+from gateway.journal import healths, worth
 from protocol import limits, messages
 from protocol.delivery import Ledger
 from protocol.errors import ProtocolError
 
 Rows = Iterable[tuple[Any, ...]]
 
-FAULT_CHARS_MAX = 500  # of a delivery's fault that is kept for `harmattan status`
 WANT_CALIBRATION = frozenset(
     {"not_calibrated", "calibration_expired", "calibration_failed", "uncalibrated_listed"}
 )
@@ -39,6 +39,7 @@ class Pending:
         reading: None when the frame cannot be decoded any more: a damaged file, or a stricter
             version of the protocol.
         is_told: it has a verdict that an officer may have acted upon, which is not replaced.
+        is_damaged: the frame has other bytes than it came with; `reading` is None then.
     """
 
     record_id: int
@@ -46,14 +47,7 @@ class Pending:
     received_ms: int
     reading: wire.Reading | None
     is_told: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An alert in the outbox without a receipt."""
-
-    alert_id: str
-    body: bytes
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +71,10 @@ def insert_record(
 ) -> bool:
     """Commit a record and say whether it is new. A new spectrum goes to the judges."""
     row = connection.execute(
-        "INSERT INTO records (node, journal_id, seq, kind, received_ms, frame)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+        "INSERT INTO records (node, journal_id, seq, kind, received_ms, frame, crc, dark_seq)"
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"  # its row may be gone
+        " (SELECT 1 FROM journals WHERE node = ?1 AND journal_id = ?2 AND evicted_seq >= ?3)"
+        " ON CONFLICT DO NOTHING RETURNING id",
         (
             node,
             record.journal_id,
@@ -86,20 +82,37 @@ def insert_record(
             record.__struct_config__.tag,
             received_ms,
             frame,
+            zlib.crc32(frame),
+            getattr(record, "dark_seq", None),
         ),
     ).fetchone()
-    if row is not None and is_spectrum(record):
-        connection.execute("INSERT INTO pending (record_id) VALUES (?)", row)
-    return row is not None
+    if row is None:
+        return False
+    if is_spectrum(record):
+        connection.execute("INSERT INTO pending (node, record_id) VALUES (?, ?)", (node, row[0]))
+    else:
+        is_dark = isinstance(record, wire.Reading)
+        worth.rank_new(connection, row[0], worth.DARK if is_dark else worth.INCONCLUSIVE)
+    return True
 
 
 def read_is_same(connection: apsw.Connection, node: str, record: wire.Record, frame: bytes) -> bool:
-    """Say whether a record that came again has the bytes it had the first time (SPEC.md 6.1)."""
+    """Say whether a record that came again has the bytes it had the first time (SPEC.md 6.1).
+
+    Of one that was evicted the checksum is known, of one whose row is gone nothing.
+    """
     row = connection.execute(
-        "SELECT frame FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
+        "SELECT frame, crc FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
         (node, record.journal_id, record.seq),
     ).fetchone()
-    return row is not None and row[0] == frame
+    if row is None or row[0]:
+        return row is None or row[0] == frame
+    return row[1] is None or row[1] == zlib.crc32(frame)
+
+
+def is_damaged(frame: bytes, crc: int | None) -> bool:
+    """Say whether a kept frame has other bytes than it came with; an evicted one has none."""
+    return bool(frame) and crc is not None and zlib.crc32(frame) != crc
 
 
 def is_spectrum(record: wire.Record) -> bool:
@@ -181,23 +194,25 @@ def save_birth(
     if not connection.changes():
         return False
     connection.execute(
-        "INSERT OR IGNORE INTO pending (record_id) SELECT v.record_id FROM verdicts v"
-        " JOIN records r ON r.id = v.record_id"
-        " WHERE v.reason_id = 'no_axis' AND r.node = ?1"
-        " UNION SELECT record_id FROM calibrations WHERE fault = 'no_axis' AND node = ?1",
+        "INSERT OR IGNORE INTO pending (node, record_id) SELECT r.node, r.id FROM records r"
+        " WHERE r.id IN (SELECT record_id FROM verdicts WHERE reason_id = 'no_axis'"
+        " UNION SELECT record_id FROM calibrations WHERE fault = 'no_axis' AND node = ?1)"
+        " AND r.node = ?1 AND length(r.frame) > 0",
         (node,),
     )
     return bool(connection.changes())
 
 
 def save_health(connection: apsw.Connection, node: str, frame: bytes, seen_ms: int | None) -> None:
-    """Keep the newest health of a node; `seen_ms` as in `save_birth`."""
+    """Keep a health of a node, the newest one and those before; `seen_ms` as in `save_birth`."""
     connection.execute(
         "INSERT INTO nodes (node, health, online, seen_ms) VALUES (?1, ?2, ?3, ?4)"
         " ON CONFLICT DO UPDATE SET health = ?2, online = max(online, ?3),"
         " seen_ms = coalesce(?4, seen_ms)",
         (node, frame, int(seen_ms is not None), seen_ms),
     )
+    if seen_ms is not None:
+        healths.insert_health(connection, node, frame, seen_ms)
 
 
 def save_status(
@@ -292,24 +307,50 @@ def save_config(
 # ---------------------------------------------------------------------------------------- judgement
 
 
+def read_heads(connection: apsw.Connection) -> list[tuple[str, int]]:
+    """Return of each node that has readings pending the oldest: (node, record_id), by node.
+
+    Costs as much as there are such nodes, however much is pending.
+    """
+    rows: Rows = connection.execute(
+        "WITH RECURSIVE heads (node) AS (SELECT min(node) FROM pending UNION ALL"
+        " SELECT (SELECT min(node) FROM pending WHERE node > heads.node) FROM heads"
+        " WHERE heads.node IS NOT NULL)"
+        " SELECT node, (SELECT min(record_id) FROM pending p WHERE p.node = heads.node) FROM heads"
+        " WHERE node IS NOT NULL"
+    )
+    return [(node, record_id) for node, record_id in rows]
+
+
+def read_pending_one(connection: apsw.Connection, record_id: int) -> Pending | None:
+    """Return a pending reading; None when it is not pending any more."""
+    row = connection.execute(
+        "SELECT r.node, r.received_ms, r.frame, r.crc, v.reason_id FROM pending p"
+        " JOIN records r ON r.id = p.record_id LEFT JOIN verdicts v ON v.record_id = p.record_id"
+        " WHERE p.record_id = ?",
+        (record_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    node, received_ms, frame, crc, reason_id = row
+    damaged = is_damaged(frame, crc)
+    message = None if damaged else read_frame(frame)
+    reading = message if isinstance(message, wire.Reading) else None
+    is_told = reason_id is not None and reason_id not in PROVISIONAL
+    return Pending(record_id, node, received_ms, reading, is_told, damaged)
+
+
 def read_pending(connection: apsw.Connection, count_max: int) -> list[Pending]:
     """Return readings that await a verdict: each node's in order, the nodes taking turns."""
-    rows: Rows = connection.execute(
-        "WITH turn AS (SELECT p.record_id AS id,"
-        " row_number() OVER (PARTITION BY r.node ORDER BY p.record_id) AS place"
-        " FROM pending p JOIN records r ON r.id = p.record_id ORDER BY place, p.record_id LIMIT ?)"
-        " SELECT r.id, r.node, r.received_ms, r.frame, v.reason_id FROM turn"
-        " JOIN records r ON r.id = turn.id LEFT JOIN verdicts v ON v.record_id = turn.id"
-        " ORDER BY turn.place, r.id",
-        (count_max,),
-    )
-    pending = []
-    for record_id, node, received_ms, frame, reason_id in rows:
-        message = read_frame(frame)
-        reading = message if isinstance(message, wire.Reading) else None
-        is_told = reason_id is not None and reason_id not in PROVISIONAL
-        pending.append(Pending(record_id, node, received_ms, reading, is_told))
-    return pending
+    turns: list[tuple[int, int]] = []
+    for node, _ in sorted(read_heads(connection), key=lambda head: head[1])[:count_max]:
+        rows: Rows = connection.execute(
+            "SELECT record_id FROM pending WHERE node = ? ORDER BY record_id LIMIT ?",
+            (node, count_max),
+        )
+        turns += [(place, record_id) for place, (record_id,) in enumerate(rows)]
+    found = [read_pending_one(connection, record_id) for _, record_id in sorted(turns)[:count_max]]
+    return [pending for pending in found if pending is not None]
 
 
 def read_axis_birth(connection: apsw.Connection, node: str, axis_id: bytes) -> wire.Birth | None:
@@ -337,6 +378,7 @@ def insert_judgement(connection: apsw.Connection, judgement: Judgement) -> bool:
         ),
     )
     connection.execute("DELETE FROM pending WHERE record_id = ?", (judgement.record_id,))
+    worth.rank(connection, judgement.record_id, worth.OF_VERDICTS.get(judgement.verdict))
     return insert_alert(connection, judgement)
 
 
@@ -350,47 +392,6 @@ def insert_alert(connection: apsw.Connection, judgement: Judgement) -> bool:
         (judgement.alert_id, judgement.record_id, judgement.alert_body, judgement.judged_ms),
     )
     return bool(connection.changes())
-
-
-# ------------------------------------------------------------------------------------------- outbox
-
-
-def read_waiting(
-    connection: apsw.Connection, held: Iterable[str], *, only_new: bool
-) -> Waiting | None:
-    """Return the alert to deliver next: the least tried, then the oldest; None when none may go.
-
-    Args:
-        connection: any.
-        held: alerts that have to wait.
-        only_new: none that was tried before.
-    """
-    row = connection.execute(
-        "SELECT alert_id, body FROM alerts WHERE receipt IS NULL"
-        " AND alert_id NOT IN (SELECT value FROM json_each(?)) AND (attempts = 0 OR ?)"
-        " ORDER BY attempts, created_ms, alert_id LIMIT 1",
-        (json.dumps(list(held)), not only_new),
-    ).fetchone()
-    return Waiting(*row) if row else None
-
-
-def save_receipt(
-    connection: apsw.Connection, alert_id: str, receipt: bytes, receipt_ms: int
-) -> None:
-    """Note the authority's receipt: the alert is delivered."""
-    connection.execute(
-        "UPDATE alerts SET receipt = ?, receipt_ms = ?, attempts = attempts + 1, fault = ''"
-        " WHERE alert_id = ? AND receipt IS NULL",
-        (receipt, receipt_ms, alert_id),
-    )
-
-
-def save_attempt(connection: apsw.Connection, alert_id: str, fault: str) -> None:
-    """Note a failed delivery; the alert stays."""
-    connection.execute(
-        "UPDATE alerts SET attempts = attempts + 1, fault = ? WHERE alert_id = ?",
-        (fault[:FAULT_CHARS_MAX], alert_id),
-    )
 
 
 # ----------------------------------------------------------------------------------------- counters

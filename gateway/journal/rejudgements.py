@@ -12,7 +12,10 @@ from typing import Any
 import apsw
 import msgspec
 
-from gateway.journal.records import Judgement, insert_alert, read_frame
+from gateway import wire
+from gateway.journal import worth
+from gateway.journal.darks import is_dark_evicted
+from gateway.journal.records import Judgement, insert_alert, is_damaged, read_frame
 
 Rows = Iterable[tuple[Any, ...]]
 
@@ -187,16 +190,26 @@ def read_next(connection: apsw.Connection, below_id: int, count_max: int) -> lis
 
 
 def read_stored(connection: apsw.Connection, record_id: int) -> Stored | None:
-    """Return a judged reading with the newest verdict on it; None when it is not there any more."""
+    """Return a judged reading with the newest verdict on it.
+
+    None when it is not there any more, or not as it was judged: its frame or that of its dark was
+    evicted, or is damaged.
+    """
     rows: Rows = connection.execute(
-        "SELECT r.id, r.node, r.received_ms, r.frame, coalesce("
+        "SELECT r.crc, r.id, r.node, r.received_ms, r.frame, coalesce("
         "(SELECT j.after FROM rejudged j WHERE j.record_id = r.id AND j.rejudged_ms >= v.judged_ms"
         " ORDER BY j.run_id DESC LIMIT 1),"  # an axis or a calibration may have come since
         " v.explanation), r.id IN (SELECT record_id FROM unrecorded)"
-        " FROM records r JOIN verdicts v ON v.record_id = r.id WHERE r.id = ?",
+        " FROM records r JOIN verdicts v ON v.record_id = r.id"
+        " WHERE r.id = ? AND length(r.frame) > 0",
         (record_id,),
     )
-    for found_id, node, received_ms, frame, explanation, is_unrecorded in rows:
+    for crc, found_id, node, received_ms, frame, explanation, is_unrecorded in rows:
+        reading = read_frame(frame)
+        if is_damaged(frame, crc):
+            return None
+        if isinstance(reading, wire.Reading) and is_dark_evicted(connection, node, reading):
+            return None
         return Stored(found_id, node, received_ms, frame, explanation, bool(is_unrecorded))
     return None
 
@@ -286,6 +299,7 @@ def _save_changed(connection: apsw.Connection, run_id: int, changed: Changed) ->
             after.judged_ms,
         ),
     )
+    worth.rank(connection, after.record_id, worth.OF_VERDICTS.get(after.verdict))
     return insert_alert(connection, after)
 
 

@@ -1,4 +1,5 @@
--- Version 5. A record is a frame as the node sent it; everything else can be made from records again.
+-- Version 6. A record is a frame as the node sent it; everything else can be made from records again.
+-- Columns that came later stand last, as they do in a file that was brought up to date.
 
 CREATE TABLE records (
     id          INTEGER PRIMARY KEY,
@@ -7,15 +8,27 @@ CREATE TABLE records (
     seq         INTEGER NOT NULL,
     kind        INTEGER NOT NULL,
     received_ms INTEGER NOT NULL,           -- wall time of the gateway, a label
-    frame       BLOB    NOT NULL,
+    frame       BLOB    NOT NULL,           -- empty: evicted; the row says that it was committed
+    crc         INTEGER,                    -- CRC-32 of the frame as it came; NULL: none was kept
+    dark_seq    INTEGER,                    -- the dark frame that it needs; NULL: none, or not known
     UNIQUE (node, journal_id, seq)          -- delivered twice, committed once
 ) STRICT;
+
+CREATE INDEX records_of_darks ON records (node, journal_id, dark_seq) WHERE dark_seq IS NOT NULL;
+
+-- What may be evicted, the least valuable first; see gateway/journal/retention.py.
+CREATE TABLE evictable (
+    rank        INTEGER NOT NULL,
+    record_id   INTEGER NOT NULL,
+    PRIMARY KEY (rank, record_id)
+) STRICT, WITHOUT ROWID;
 
 -- What the ledger of a journal starts from: everything up to `seq` is committed or will never come.
 CREATE TABLE journals (
     node        TEXT    NOT NULL,
     journal_id  BLOB    NOT NULL,
     seq         INTEGER NOT NULL,
+    evicted_seq INTEGER NOT NULL DEFAULT 0, -- rows up to here may be gone; what comes again is old
     PRIMARY KEY (node, journal_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -62,7 +75,24 @@ CREATE TABLE darks (
     received_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE pending (record_id INTEGER NOT NULL PRIMARY KEY REFERENCES records (id)) STRICT;
+CREATE INDEX darks_of_records ON darks (record_id);
+
+-- The healths that came, newest last: how supply, temperature and memory went before a fault.
+CREATE TABLE healths (
+    id          INTEGER PRIMARY KEY,
+    node        TEXT    NOT NULL,
+    received_ms INTEGER NOT NULL,
+    frame       BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX healths_of_nodes ON healths (node, id);
+
+-- Readings that await the judges.
+CREATE TABLE pending (
+    node        TEXT    NOT NULL,
+    record_id   INTEGER NOT NULL UNIQUE REFERENCES records (id),
+    PRIMARY KEY (node, record_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE verdicts (
     record_id   INTEGER NOT NULL PRIMARY KEY REFERENCES records (id),
@@ -176,3 +206,78 @@ CREATE TABLE rejudged (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX rejudged_by_run ON rejudged (run_id, record_id);
+
+-- How many there are, kept by the triggers below, so that nobody has to count rows:
+-- record and pending of each node, verdict of each kind, alert_made, alert_delivered. What was
+-- evicted or deleted since is still counted, but for what is pending.
+CREATE TABLE tallies (
+    name        TEXT    NOT NULL,
+    subject     TEXT    NOT NULL,           -- a node or a verdict; empty: the whole post
+    count       INTEGER NOT NULL,
+    PRIMARY KEY (name, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER tally_record AFTER INSERT ON records BEGIN
+    INSERT INTO tallies VALUES ('record', NEW.node, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER tally_pending AFTER INSERT ON pending BEGIN
+    INSERT INTO tallies VALUES ('pending', NEW.node, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER tally_settled AFTER DELETE ON pending BEGIN
+    UPDATE tallies SET count = count - 1 WHERE name = 'pending' AND subject = OLD.node;
+END;
+
+CREATE TRIGGER tally_verdict AFTER INSERT ON verdicts BEGIN
+    INSERT INTO tallies VALUES ('verdict', NEW.verdict, 1)
+        ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER tally_verdict_changed AFTER UPDATE OF verdict ON verdicts
+WHEN OLD.verdict <> NEW.verdict BEGIN
+    UPDATE tallies SET count = count - 1 WHERE name = 'verdict' AND subject = OLD.verdict;
+    INSERT INTO tallies VALUES ('verdict', NEW.verdict, 1)
+        ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER tally_alert AFTER INSERT ON alerts BEGIN
+    INSERT INTO tallies VALUES ('alert_made', '', 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER tally_alert_brought AFTER INSERT ON alerts WHEN NEW.receipt IS NOT NULL BEGIN
+    INSERT INTO tallies VALUES ('alert_delivered', '', 1)
+        ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER tally_alert_delivered AFTER UPDATE OF receipt ON alerts
+WHEN OLD.receipt IS NULL AND NEW.receipt IS NOT NULL BEGIN
+    INSERT INTO tallies VALUES ('alert_delivered', '', 1)
+        ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+-- What retention has done; one row.
+CREATE TABLE retention (
+    id          INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    next_id     INTEGER NOT NULL DEFAULT 0, -- rows are looked at from here on for deletion
+    evicted     INTEGER NOT NULL DEFAULT 0, -- frames emptied since the journal began
+    bytes       INTEGER NOT NULL DEFAULT 0, -- of these frames
+    deleted     INTEGER NOT NULL DEFAULT 0, -- rows deleted since the journal began
+    evicted_ms  INTEGER                     -- when the last was emptied; NULL: never
+) STRICT;
+
+-- When the file was last checked, and what came of it; one row.
+CREATE TABLE integrity (
+    id          INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    is_open     INTEGER NOT NULL DEFAULT 0, -- a gateway has it open, or ended without closing it
+    checked_ms  INTEGER,                    -- end of the last full check; NULL: never
+    fault       TEXT    NOT NULL DEFAULT '' -- what it found; empty: nothing
+) STRICT;
+
+-- Lasting states of the post that somebody should know of: what holds now, since when, and what to
+-- do. A row is there as long as the state lasts.
+CREATE TABLE posture (
+    name        TEXT    NOT NULL PRIMARY KEY,
+    since_ms    INTEGER NOT NULL,
+    text        TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -24,7 +24,7 @@ from gateway.journal.condition import Condition
 from gateway.journal.upgrade import upgrade
 
 FILE_NAME: Final = "journal.sqlite"  # in the post's folder
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 SCHEMA_VERSION_MIN: Final = 1  # older journals from here on are brought up to date
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting

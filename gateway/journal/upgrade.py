@@ -3,18 +3,21 @@
 Version 1 kept neither calibrations nor which one a verdict stood on, and left measured standards
 where they were. Version 2 judged stored readings again as if there had been no calibration. Version
 3 did not date records of nodes that had no time yet. Version 4 let wall time say which order or
-boot is the oldest, and kept of each boot only the better one of two offsets.
+boot is the oldest, and kept of each boot only the better one of two offsets. Version 5 did not say
+of pending readings whose they are, counted nothing, and evicted nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from importlib import resources
 from typing import Final
 
 import apsw
 
 from gateway import wire
+from gateway.journal import worth
 from gateway.journal.dating import HEAD_BYTES, Stamp, learn_boot, read_stamp, stamp_of
 from gateway.journal.records import Rows, read_frame
+from gateway.journal.tallies import count_anew
 from protocol import messages
 
 LEARNED_RECORDS_MAX: Final = 65_536  # two seconds of a start; older ones are hardly judged again
@@ -27,8 +30,10 @@ def upgrade(connection: apsw.Connection, version: int) -> None:
         connection: in a transaction.
         version: of the file; 0 = a new one.
     """
-    # Versions before 5 gave these tables another shape.
-    old = _set_aside(connection, ("orders", "boots")) if 0 < version < 5 else set()
+    # Versions before 5 gave two of these tables another shape, those before 6 the third.
+    old = _set_aside(connection, {"orders": "id", "boots": "id", "pending": "node"})
+    if 0 < version < 6:
+        _add_columns(connection)
     for statement in _missing(connection):
         connection.execute(statement)
     _move(connection, old)
@@ -37,18 +42,37 @@ def upgrade(connection: apsw.Connection, version: int) -> None:
         _send_standards(connection)
     if 0 < version < 5:
         _learn_boots(connection)
+    if 0 < version < 6:
+        _rank(connection)
+        _find_darks(connection)
+        count_anew(connection)
 
 
-def _set_aside(connection: apsw.Connection, tables: Iterable[str]) -> set[str]:
-    """Rename those tables that there are without the `id` of today; return them."""
+def _columns(connection: apsw.Connection, table: str) -> list[str]:
+    rows: Rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    return [name for (name,) in rows]
+
+
+def _set_aside(connection: apsw.Connection, tables: Mapping[str, str]) -> set[str]:
+    """Rename those tables that there are without the column of today; return them."""
     found = set()
-    for table in tables:
-        rows: Rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
-        columns = [name for (name,) in rows]
-        if columns and "id" not in columns:
+    for table, column in tables.items():
+        columns = _columns(connection, table)
+        if columns and column not in columns:
             connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
             found.add(table)
     return found
+
+
+def _add_columns(connection: apsw.Connection) -> None:
+    """Add what tables have today, at their end; no row is touched."""
+    for table, column, kind in (
+        ("records", "crc", "INTEGER"),
+        ("records", "dark_seq", "INTEGER"),
+        ("journals", "evicted_seq", "INTEGER NOT NULL DEFAULT 0"),
+    ):
+        if column not in _columns(connection, table):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
 def _move(connection: apsw.Connection, old: set[str]) -> None:
@@ -64,8 +88,45 @@ def _move(connection: apsw.Connection, old: set[str]) -> None:
             " SELECT node, boot_id, CASE WHEN quality > 0 THEN offset_ms END, quality, 0,"
             " CASE WHEN quality = 0 THEN offset_ms END FROM old_boots ORDER BY learned_ms"
         )
-    for table in old:
+    if "pending" in old:
+        connection.execute(
+            "INSERT INTO pending (node, record_id) SELECT r.node, r.id FROM old_pending p"
+            " JOIN records r ON r.id = p.record_id"
+        )
+    for table in sorted(old):
         connection.execute(f"DROP TABLE old_{table}")
+
+
+def _rank(connection: apsw.Connection) -> None:
+    """Give stored records their worth; a reading without verdict that is not pending is a dark.
+
+    Which of them need it is not known without reading every frame: it goes as late as they do.
+    """
+    connection.execute(
+        "INSERT OR IGNORE INTO evictable (rank, record_id)"
+        " SELECT CASE verdict WHEN 'clear' THEN ?1 ELSE ?2 END, record_id FROM verdicts"
+        " WHERE verdict <> 'alarm' AND record_id NOT IN (SELECT record_id FROM alerts)"
+        " UNION SELECT ?1, record_id FROM calibrations UNION SELECT ?1, record_id FROM responses"
+        " UNION SELECT ?2, id FROM records WHERE"
+        " id NOT IN (SELECT record_id FROM verdicts) AND id NOT IN (SELECT record_id FROM pending)"
+        " AND id NOT IN (SELECT record_id FROM calibrations)"
+        " AND id NOT IN (SELECT record_id FROM responses)",
+        (worth.CLEAR, worth.INCONCLUSIVE),
+    )
+
+
+def _find_darks(connection: apsw.Connection) -> None:
+    """Note the dark frames of what is never evicted."""
+    rows: Rows = connection.execute(
+        "SELECT id, frame FROM records WHERE id IN (SELECT record_id FROM alerts"
+        " UNION SELECT record_id FROM calibrations UNION SELECT record_id FROM responses)"
+    ).fetchall()
+    for record_id, frame in rows:
+        reading = read_frame(frame)
+        if isinstance(reading, wire.Reading) and reading.dark_seq is not None:
+            connection.execute(
+                "UPDATE records SET dark_seq = ? WHERE id = ?", (reading.dark_seq, record_id)
+            )
 
 
 def _learn_boots(connection: apsw.Connection) -> None:
@@ -135,4 +196,7 @@ def _send_standards(connection: apsw.Connection) -> None:
         reading = read_frame(frame)
         if isinstance(reading, wire.Reading) and reading.role == messages.ROLE_STANDARD:
             standards.append((record_id,))
-    connection.executemany("INSERT OR IGNORE INTO pending (record_id) VALUES (?)", standards)
+    connection.executemany(
+        "INSERT OR IGNORE INTO pending (node, record_id) SELECT node, id FROM records WHERE id = ?",
+        standards,
+    )

@@ -20,6 +20,7 @@ from gateway.journal.records import read_frame
 from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.store import connect, fault
+from gateway.journal.tallies import read_tallies
 from gateway.observe.condition import COLUMNS, Condition, cells, condition
 from gateway.screening.standing import INSTRUMENT_FAULTS
 from gateway.screening.watchlists import clock_fault
@@ -131,7 +132,8 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
         "SELECT n.node, n.birth, n.health, n.online, n.seen_ms, c.frame"
         " FROM nodes n LEFT JOIN configs c ON c.node = n.node",
     )
-    counts = dict(_rows(connection, "SELECT node, count(*) FROM records GROUP BY node"))
+    tallies = read_tallies(connection)
+    counts = tallies.get("record", {})
     known = {row[0]: row for row in rows}
     days_max = settings.spectra.calibration_days_max
     states = tuple(
@@ -151,10 +153,10 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
         )
         for node in settings.nodes
     )
-    ((delivered, waiting),) = _rows(
-        connection, "SELECT count(receipt), count(*) - count(receipt) FROM alerts"
+    made, delivered = (
+        tallies.get(name, {}).get("", 0) for name in ("alert_made", "alert_delivered")
     )
-    ((pending,),) = _rows(connection, "SELECT count(*) FROM pending")
+    waiting = made - delivered
     faults = _rows(
         connection,
         "SELECT fault FROM alerts WHERE receipt IS NULL AND fault <> ''"
@@ -168,8 +170,8 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
         running=running,
         nodes=states,
         records=sum(counts.values()),
-        pending=pending,
-        verdicts=dict(_rows(connection, "SELECT verdict, count(*) FROM verdicts GROUP BY verdict")),
+        pending=sum(tallies.get("pending", {}).values()),
+        verdicts={kind: count for kind, count in tallies.get("verdict", {}).items() if count},
         alerts_delivered=delivered,
         alerts_waiting=waiting,
         alert_fault=alert_fault,

@@ -14,6 +14,7 @@ from gateway.journal.store import FILE_NAME
 from simulators.headquarters import Headquarters
 from tests.gateway.ingest.test_judging import DARK, SUGAR, UREA
 from tests.gateway.ingest.test_rejudging import grow, salt
+from tests.gateway.journal.older import to_version_5
 from tests.gateway.library.national import SUBSTANCE_ID
 from tests.gateway.running import rows, running, write_settings
 from tests.gateway.scripted import connected
@@ -24,6 +25,7 @@ STANDARD, SUGAR_ID, SALT_ID, UREA_ID = 1, 3, 4, 5  # records, in the order they 
 def take_back(folder, *, with_standard):
     """Leave what version 1 kept."""
     connection = apsw.Connection(str(folder / "state" / FILE_NAME))
+    to_version_5(connection)
     for table in (
         *("rejudged", "rejudgings", "orders", "calibrations", "unrecorded", "boots", "darks"),
     ):

@@ -199,7 +199,9 @@ def test_a_verdict_that_says_what_it_waits_for_is_replaced(connection):
     for record_id, reason in enumerate(("not_calibrated", "no_axis", "harmless_found"), start=1):
         insert(connection, reading(record_id))
         judge(connection, record_id, "inconclusive", reason)
-        connection.execute("INSERT INTO pending (record_id) VALUES (?)", (record_id,))
+        connection.execute(
+            "INSERT INTO pending SELECT node, id FROM records WHERE id = ?", (record_id,)
+        )
     insert(connection, reading(4))
     found = records.read_pending(connection, 9)
     assert [pending.is_told for pending in found] == [False, False, True, False]

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway import wire
-from gateway.journal import darks, records
+from gateway.journal import darks, outbox, records
 from gateway.journal.store import connect
 from protocol import messages
 from protocol.delivery import Ledger
@@ -257,17 +257,17 @@ def test_the_outbox_gives_the_least_tried_first_and_holds_nobody_up(connection):
     for seq in range(1, 5):
         insert(connection, reading(seq))
         judge(connection, seq, "alarm", "listed_found", f"alert-{seq}")
-    read = records.read_waiting
+    read = outbox.read_waiting
     assert read(connection, [], only_new=False).alert_id == "alert-1"
-    records.save_attempt(connection, "alert-1", "x" * 1_000)
-    records.save_attempt(connection, "alert-2", "no")
+    outbox.save_attempt(connection, "alert-1", "x" * 1_000)
+    outbox.save_attempt(connection, "alert-2", "no")
     assert read(connection, [], only_new=False).alert_id == "alert-3"
     assert read(connection, ["alert-3"], only_new=True).alert_id == "alert-4"
     assert read(connection, ["alert-3", "alert-4"], only_new=True) is None
     assert read(connection, ["alert-3", "alert-4"], only_new=False).alert_id == "alert-1"
-    records.save_receipt(connection, "alert-3", b"{}", 5)
+    outbox.save_receipt(connection, "alert-3", b"{}", 5)
     assert read(connection, [], only_new=False).alert_id == "alert-4"
-    records.save_receipt(connection, "alert-3", b"another", 9)  # the first receipt stands
+    outbox.save_receipt(connection, "alert-3", b"another", 9)  # the first receipt stands
     found = connection.execute("SELECT receipt, receipt_ms FROM alerts WHERE receipt NOT NULL")
     assert found.fetchall() == [(b"{}", 5)]
 

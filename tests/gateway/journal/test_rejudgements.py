@@ -157,7 +157,7 @@ def test_a_reading_has_one_difference_in_a_run(connection):
     first = explanation("alarm")
     rejudgements.save_step(connection, run.run_id, Step(2, 1, 0), Changed(first, "alarm", lowered))
     after = judgement(2, "alarm", 3_000, alert="a.2")
-    connection.execute("INSERT INTO pending (record_id) VALUES (2)")
+    connection.execute("INSERT INTO pending SELECT node, id FROM records WHERE id = 2")
     changed = Changed(lowered.explanation, "inconclusive", after)
     assert rejudgements.save_now(connection, run.run_id, 2, is_calibrated=True, changed=changed)
     progress = rejudgements.read_progress(connection)
@@ -167,6 +167,6 @@ def test_a_reading_has_one_difference_in_a_run(connection):
     assert records.read_pending(connection, 10) == []
     assert not rejudgements.read_stored(connection, 2).is_unrecorded
     other = begin(connection, library="3")
-    connection.execute("INSERT INTO pending (record_id) VALUES (3)")
+    connection.execute("INSERT INTO pending SELECT node, id FROM records WHERE id = 3")
     assert not rejudgements.save_now(connection, other.run_id, 3, is_calibrated=False, changed=None)
     assert records.read_pending(connection, 10) == []

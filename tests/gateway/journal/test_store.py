@@ -15,6 +15,7 @@ from gateway.errors import JournalError
 from gateway.journal import store
 from gateway.journal.records import save_floor
 from gateway.journal.store import SCHEMA_VERSION, Journal, connect
+from tests.gateway.journal.older import to_version_5
 from tests.gateway.seen import DEADLINE_S
 
 
@@ -179,7 +180,8 @@ def test_a_full_disk_is_told_and_passes(tmp_path):
 
             def fill(connection):
                 connection.execute(
-                    "INSERT INTO records VALUES (NULL, 'lane-1', x'00', 1, 3, 1, zeroblob(100000))"
+                    "INSERT INTO records VALUES (NULL, 'lane-1', x'00', 1, 3, 1,"
+                    " zeroblob(100000), NULL, NULL)"
                 )
 
             with pytest.raises(JournalError, match="is full; free space on its disk"):
@@ -233,8 +235,8 @@ def make_folder(path):
     [
         (make_corrupt, "is not a database; the file is damaged: stop the gateway, move it"),
         (make_cut, "malformed; the file is damaged: stop the gateway, move it"),
-        (make_foreign, "has schema version 0, this gateway knows 5; use the gateway that wrote it"),
-        (make_newer, "has schema version 99, this gateway knows 5; use the gateway that wrote it"),
+        (make_foreign, "has schema version 0, this gateway knows 6; use the gateway that wrote it"),
+        (make_newer, "has schema version 99, this gateway knows 6; use the gateway that wrote it"),
         (make_folder, "give this user the right to write the file and its folder"),
     ],
 )
@@ -264,6 +266,7 @@ def test_a_journal_of_an_older_version_gets_the_tables_it_lacks(tmp_path):
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
     whole = connection.execute(tables).fetchall()
     connection.execute("INSERT INTO counters (name, subject, count) VALUES ('a', 'b', 3)")
+    to_version_5(connection)
     connection.execute("DROP TABLE rejudged")
     connection.execute("DROP TABLE rejudgings")
     connection.pragma("user_version", 1)

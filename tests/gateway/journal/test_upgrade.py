@@ -8,9 +8,14 @@ import pytest
 
 from gateway import wire
 from gateway.journal import records
+from gateway.journal.calibrations import Kept, insert_calibration
+from gateway.journal.darks import save_dark
+from gateway.journal.outbox import save_receipt
 from gateway.journal.records import Judgement
 from gateway.journal.store import SCHEMA_VERSION, connect
+from gateway.journal.tallies import read_tallies
 from protocol.messages import ROLE_DARK, ROLE_SAMPLE, ROLE_STANDARD, Health, Reading
+from tests.gateway.journal.older import to_version_5
 
 NODE = "lane-1"
 NEW_TABLES = {3: ("boots", "darks")}
@@ -26,23 +31,27 @@ NEW_TABLES[2] = (*NEW_TABLES[3], "unrecorded")
 NEW_TABLES[1] = (*NEW_TABLES[2], "orders", "calibrations", "rejudged", "rejudgings")
 
 
-def insert(connection, seq, role=ROLE_SAMPLE, boot_id=b"boot-one", time=(None, 0)):
+def insert(
+    connection, seq, role=ROLE_SAMPLE, boot_id=b"boot-one", time=(None, 0), dark_seq=None, node=NODE
+):
     frame = Reading(
         *(b"journal1", seq, boot_id, 5_000, *time, b"inspect1", role, b"axis-one"),
-        *(400_000, 1, 100, None, 65_535, 0, None, bytes(64)),
+        *(400_000, 1, 100, None, 65_535, 0, dark_seq, bytes(64)),
     ).pack()
-    records.insert_record(connection, NODE, wire.decode(frame), frame, received_ms=seq)
+    records.insert_record(connection, node, wire.decode(frame), frame, received_ms=seq)
     ((record_id,),) = connection.execute("SELECT max(id) FROM records").fetchall()
     return record_id
 
 
-def judge(connection, record_id, reason="harmless_found", **told):
-    body = msgspec.json.encode({"verdict": "clear", "reason_id": reason, **told})
-    records.insert_judgement(connection, Judgement(record_id, "clear", reason, body, 1_000))
+def judge(connection, record_id, reason="harmless_found", verdict="clear", **told):
+    body = msgspec.json.encode({"verdict": verdict, "reason_id": reason, **told})
+    alert = (f"alert-{record_id}", b"body") if verdict == "alarm" else ()
+    records.insert_judgement(connection, Judgement(record_id, verdict, reason, body, 1_000, *alert))
 
 
 def take_back(connection, version):
     connection.execute("DELETE FROM pending")
+    to_version_5(connection)
     for table in NEW_TABLES[version]:
         connection.execute(f"DROP TABLE {table}")
     connection.pragma("user_version", version)
@@ -134,6 +143,7 @@ def test_stored_records_date_their_boots(tmp_path):
 def test_orders_and_boots_of_version_4_keep_their_order(tmp_path):
     path = tmp_path / "journal.sqlite"
     connection = connect(path)
+    to_version_5(connection)
     connection.execute(OF_VERSION_4)
     connection.execute(
         "INSERT INTO boots VALUES ('lane-1', x'62', 7, 2, 2), ('lane-1', x'61', 8, 0, 1)"
@@ -159,4 +169,98 @@ def test_a_new_journal_has_nothing_to_note(tmp_path):
     connection.close()
     connection = connect(tmp_path / "journal.sqlite")
     assert ids(connection, "unrecorded") == []
+    connection.close()
+
+
+LISTING = (
+    "SELECT type, name, tbl_name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
+)
+
+
+def columns(connection):
+    """Every table's columns with their place, type and default."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return {
+        table: connection.execute("SELECT * FROM pragma_table_info(?)", (table,)).fetchall()
+        for (table,) in tables
+    }
+
+
+def counted(connection):
+    """What there is any of: nothing is counted anew that is not there."""
+    return {
+        name: {subject: count for subject, count in subjects.items() if count}
+        for name, subjects in read_tallies(connection).items()
+    }
+
+
+def story(connection):
+    """Two nodes with darks, verdicts of every kind, a standard, alerts, and what is pending."""
+    for node in ("lane-1", "lane-2"):
+        dark = insert(connection, 1, ROLE_DARK, node=node)
+        frame = connection.execute("SELECT frame FROM records WHERE id = ?", (dark,)).fetchone()[0]
+        save_dark(connection, node, wire.decode(frame), 1)
+    clear, unclear, alarm, delivered, standard = (
+        insert(connection, seq, ROLE_STANDARD if seq == 6 else ROLE_SAMPLE, dark_seq=1)
+        for seq in (2, 3, 4, 5, 6)
+    )
+    judge(connection, clear)
+    judge(connection, unclear, "no_axis", "inconclusive")
+    judge(connection, alarm, "listed_found", "alarm")
+    judge(connection, delivered, "listed_found", "alarm")
+    save_receipt(connection, f"alert-{delivered}", b"receipt", 5)
+    insert_calibration(connection, NODE, b"axis-one", Kept(standard, 6, "x", "", "", b"{}"), 0)
+    for seq in (3, 2):
+        insert(connection, seq, node="lane-2")
+
+
+def test_version_5_gets_its_tallies_worths_and_the_nodes_of_what_is_pending(tmp_path):
+    """It ends as a journal of today that had the same story, to the last column and row."""
+    found = []
+    for name in ("today", "older"):
+        connection = connect(tmp_path / name)
+        story(connection)
+        if name == "older":
+            to_version_5(connection)
+            connection.close()
+            connection = connect(tmp_path / name)
+        assert connection.pragma("user_version") == SCHEMA_VERSION
+        assert connection.pragma("foreign_key_check") is None
+        found.append(
+            (
+                connection.execute(LISTING).fetchall(),
+                columns(connection),
+                counted(connection),
+                records.read_heads(connection),
+                connection.execute("SELECT node, record_id FROM pending").fetchall(),
+                connection.execute("SELECT id, seq FROM records ORDER BY id").fetchall(),
+                connection.execute("SELECT * FROM evictable WHERE rank > 0 ORDER BY 2").fetchall(),
+            )
+        )
+        if name == "older":
+            judge(connection, max(ids(connection, "pending")))
+            assert counted(connection)["pending"] == {"lane-2": 1}
+            assert counted(connection)["verdict"]["clear"] == 2
+        connection.close()
+    today, older = found
+    assert older[:-1] == today[:-1]
+    # Which darks are needed is not known of the old one: they go as late as the inconclusive.
+    darks = [(2, 1), (2, 2)]
+    assert older[-1] == sorted([*today[-1], *darks], key=lambda row: row[1])
+    assert today[2]["record"] == {"lane-1": 6, "lane-2": 3}
+    assert today[2]["alert_made"] == {"": 2}
+    assert today[2]["alert_delivered"] == {"": 1}
+
+
+def test_what_alerts_and_standards_need_is_known_after_the_upgrade(tmp_path):
+    connection = connect(tmp_path / "journal.sqlite")
+    story(connection)
+    to_version_5(connection)
+    connection.close()
+    connection = connect(tmp_path / "journal.sqlite")
+    rows = connection.execute("SELECT seq, crc, dark_seq FROM records WHERE node = 'lane-1'")
+    assert rows.fetchall() == [
+        *((1, None, None), (2, None, None), (3, None, None), (4, None, 1), (5, None, 1)),
+        (6, None, 1),
+    ]
     connection.close()
