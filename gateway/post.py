@@ -26,6 +26,7 @@ from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
 from gateway.journal.records import save_counters
+from gateway.journal.starts import digest, save_start
 from gateway.journal.store import FILE_NAME, Journal
 from gateway.lock import locked
 from gateway.observe.counters import Counters
@@ -86,6 +87,10 @@ async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -
     counters = Counters()
     try:
         await journal.open()
+        with contextlib.suppress(JournalError):  # a full disk must not keep a post from starting
+            await journal.write(
+                partial(save_start, now_ms=now_ms(), settings_digest=digest(settings))
+            )
         await _run_parts(settings, journal, stop, counters, log, lines)
         with contextlib.suppress(JournalError):  # a full disk must not keep a post from stopping
             await _save_counters(journal, counters, lines)

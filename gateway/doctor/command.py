@@ -20,12 +20,22 @@ EXIT_STATUS: Final = {Level.ok: 0, Level.look: 1, Level.unknown: 2, Level.bad: 2
 
 
 def run(
-    settings: Settings, settings_path: Path, *, as_json: bool, everything: bool, console: Console
+    settings: Settings,
+    settings_path: Path,
+    *,
+    as_json: bool,
+    everything: bool,
+    rehearse: bool,
+    console: Console,
 ) -> int:
-    """Examine the post and tell; return the exit status.
+    """Examine the post, or rehearse, and tell; return the exit status.
 
     0 all is well, 1 somebody should look, 2 something is bad or cannot be told.
     """
+    if rehearse:
+        from gateway.doctor.rehearsal import command as rehearsal  # noqa: PLC0415 - loads aiohttp
+
+        return rehearsal.run(settings, as_json=as_json, console=console)
     now_ms = time.time_ns() // 1_000_000
     running = is_running(Path(settings.directory))
     scene = look_at(settings, settings_path, now_ms=now_ms, running=running, machine=Machine())

@@ -5,7 +5,16 @@ from collections.abc import Iterable
 import apsw
 
 from gateway.doctor import checks
-from gateway.doctor.finding import Check, Finding, Found, Subject, UntoldError, registered, unknown
+from gateway.doctor.finding import (
+    NEEDED,
+    Check,
+    Finding,
+    Found,
+    Subject,
+    UntoldError,
+    registered,
+    unknown,
+)
 from gateway.doctor.redaction import Redaction
 from gateway.doctor.scene import Scene
 from gateway.errors import GatewayError
@@ -35,7 +44,7 @@ def _ask(each: Check, scene: Scene) -> list[Found]:
         found = each.look(scene)
         return [found] if isinstance(found, Found) else list(found)
     except UntoldError as error:
-        return [unknown(str(error))]
+        return [unknown(str(error), cause=NEEDED, remedy=error.remedy)]
     except (
         OSError,
         ValueError,
@@ -44,7 +53,7 @@ def _ask(each: Check, scene: Scene) -> list[Found]:
         SpectraError,
         WatchlistError,
     ) as error:
-        return [unknown(f"{type(error).__name__}: {error}")]
+        return [unknown(f"{type(error).__name__}: {error}", cause=NEEDED)]
 
 
 def _finding(each: Check, found: Found, redact: Redaction) -> Finding:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gateway.doctor.scene import Scene
 
 PAGE: Final = "docs/doctor.md"
+NEEDED: Final = "What the check needs is not there."
 
 
 class Level(StrEnum):
@@ -80,7 +81,16 @@ def unknown(value: str, about: str = "", *, cause: str = "", remedy: str = "") -
 
 
 class UntoldError(Exception):
-    """A check cannot tell: what it needs is not there; the text says what."""
+    """A check cannot tell: what it needs is not there.
+
+    Args:
+        text: what is missing.
+        remedy: what to do about that.
+    """
+
+    def __init__(self, text: str, remedy: str) -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)

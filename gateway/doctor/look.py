@@ -13,6 +13,7 @@ import apsw
 
 from gateway.doctor.finding import UntoldError
 
+REMEDY: Final = "See `database.opens` and `database.version`."
 BUSY_MS: Final = 2_000  # the gateway holds the file for a batch at a time
 Rows = list[tuple[Any, ...]]
 
@@ -59,7 +60,7 @@ class Look:
             UntoldError: the file cannot be read.
         """
         if self._connection is None:
-            raise UntoldError(f"the database cannot be read: {self.fault}")
+            raise UntoldError(f"the database cannot be read: {self.fault}", REMEDY)
         return self._connection
 
     @property
@@ -77,10 +78,11 @@ class Look:
             return self.connection.execute(query, parameters).fetchall()
         except apsw.SQLError as error:
             raise UntoldError(
-                f"the database has schema version {self.version}, which does not say: {error}"
+                f"the database has schema version {self.version}, which does not say: {error}",
+                REMEDY,
             ) from error
         except apsw.Error as error:
-            raise UntoldError(f"the database cannot be read: {error}") from error
+            raise UntoldError(f"the database cannot be read: {error}", REMEDY) from error
 
     def one(self, query: str, *parameters: Any) -> Any:  # noqa: ANN401 - SQLite's own types
         """Return the only value of the only row of a query.

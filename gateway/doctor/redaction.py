@@ -4,12 +4,14 @@ The address of an authority may hold a key in its path or query; a node's own wo
 terminal takes for an order.
 """
 
+import re
 import urllib.parse
 
 from gateway.settings import Settings
 
 TEXT_CHARS_MAX = 600  # of one sentence of a finding
-PART_CHARS_MIN = 4  # a shorter path would be found everywhere
+VALUE_CHARS_MIN = 4  # a shorter value would be found everywhere
+_WORD = re.compile(r"[a-z_-]{0,16}")  # a part of a path that is a word, such as `alerts`
 
 
 class Redaction:
@@ -37,10 +39,10 @@ def _replacements(url: str) -> list[tuple[str, str]]:
     parts = urllib.parse.urlsplit(url)
     shown = f"{parts.scheme}://{parts.netloc}/..."
     found = {url: shown} if parts.path not in {"", "/"} or parts.query else {}
-    pieces = [parts.path, parts.query, *parts.path.split("/")]
-    pieces += [value for _, value in urllib.parse.parse_qsl(parts.query)]
+    pieces = [each for each in parts.path.split("/") if not _WORD.fullmatch(each)]
+    pieces += [parts.query, *(value for _, value in urllib.parse.parse_qsl(parts.query))]
     for piece in pieces:
-        if len(piece) >= PART_CHARS_MIN:
-            found.setdefault(piece, "...")
-            found.setdefault(urllib.parse.unquote(piece), "...")
+        for form in (piece, urllib.parse.unquote(piece)):
+            if len(form) >= VALUE_CHARS_MIN:
+                found.setdefault(form, "...")
     return sorted(found.items(), key=lambda pair: -len(pair[0]))

@@ -11,7 +11,7 @@ import apsw
 from gateway import wire
 from gateway.doctor.authority import Contact, contact
 from gateway.doctor.finding import UntoldError
-from gateway.doctor.look import Look
+from gateway.doctor.look import REMEDY, Look
 from gateway.doctor.machine import Machine
 from gateway.journal.records import read_frame
 from gateway.journal.starts import Start, read_start
@@ -138,9 +138,11 @@ class Scene:
         try:
             found = read_start(self.journal.connection)
         except apsw.Error as error:
-            raise UntoldError(f"the database does not say when it started: {error}") from error
+            raise UntoldError(
+                f"the database does not say when it started: {error}", REMEDY
+            ) from error
         if found is None:
-            raise UntoldError("no start is noted: this edition has not run here yet")
+            raise UntoldError("no start is noted here yet", "Start the gateway once.")
         return found
 
     def since_start(self, name: str) -> dict[str, int]:

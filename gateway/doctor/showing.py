@@ -73,24 +73,41 @@ def _show_subject(
     console.print(line)
     shown: dict[str, int] = {}
     for each in findings:
-        if each.level == Level.ok and not everything:
+        if each.level == Level.unknown or (each.level == Level.ok and not everything):
             continue
         shown[each.id] = shown.get(each.id, 0) + 1
         if shown[each.id] <= SHOWN_MAX:
             _show_finding(each, console)
     for name, count in shown.items():
         if count > SHOWN_MAX:
-            console.print(Text(f"         {name}: {count - SHOWN_MAX} more; --json has all"))
+            console.print(Text(f"{'':9}{name}: {count - SHOWN_MAX} more; --json has all"))
+    _show_unknown([each for each in findings if each.level == Level.unknown], console)
+
+
+def _show_unknown(findings: list[Finding], console: Console) -> None:
+    """Draw what cannot be told, together where it is for one reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for each in findings:
+        reasons.setdefault((each.value, each.remedy), []).append(each.id)
+    for (value, remedy), names in reasons.items():
+        listed = ", ".join(names)
+        console.print(
+            Text.assemble(
+                "  ", ("unknown ", COLOURS[Level.unknown]), (listed, "bold"), f": {value}"
+            ),
+            soft_wrap=True,
+        )
+        console.print(Text.assemble(f"{'':10}", ("do    ", "dim"), remedy), soft_wrap=True)
 
 
 def _show_finding(each: Finding, console: Console) -> None:
     name = each.id + (f" ({each.about})" if each.about else "")
     colour = COLOURS[Level(each.level)]
     console.print(
-        Text.assemble("  ", (f"{each.level:7}", colour), (name, "bold"), ": ", each.value),
+        Text.assemble("  ", (f"{each.level:8}", colour), (name, "bold"), ": ", each.value),
         soft_wrap=True,
     )
     if each.level == Level.ok:
         return
     for word, text in (("cause", each.cause), ("do", each.remedy), ("page", each.page)):
-        console.print(Text.assemble("         ", (f"{word:6}", "dim"), text), soft_wrap=True)
+        console.print(Text.assemble(f"{'':10}", (f"{word:6}", "dim"), text), soft_wrap=True)
