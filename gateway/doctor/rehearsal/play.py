@@ -41,6 +41,29 @@ RESERVE_BYTES: Final = (
 )
 LOOK_AGAIN_S: Final = 0.05
 
+START: Final = "the post starts"
+WORK: Final = "readings are receipted, an alarm is delivered"
+LOSE_LINK: Final = "the link is lost: an alert waits"
+MEND_LINK: Final = "the link is back: it is delivered, once"
+FILL: Final = "the disk is full: readings are refused"
+ALERT_WHEN_FULL: Final = "the disk is full: the alert goes out"
+FREE: Final = "there is room again: everything is receipted"
+KILL_BROKER: Final = "the broker is killed: it comes back"
+CUT_POWER: Final = "the power is cut: nothing receipted is lost"
+STOP: Final = "the post stops in order"
+STEPS: Final = (
+    START,
+    WORK,
+    LOSE_LINK,
+    MEND_LINK,
+    FILL,
+    ALERT_WHEN_FULL,
+    FREE,
+    KILL_BROKER,
+    CUT_POWER,
+    STOP,
+)
+
 
 class Outcome(StrEnum):
     """What came of a step."""
@@ -90,7 +113,7 @@ class Play:
             try:
                 folder = stack.enter_context(folder_on(Path(self.settings.directory)))
             except OSError as error:
-                self._note("a folder on the post's disk", Outcome.failed, 0.0, str(error))
+                self._note(START, Outcome.failed, 0.0, f"no folder on the post's disk: {error}")
                 return self.steps
             self.reserve = plan(free_bytes(folder), self.settings.journal.reserve_bytes)
             async with StandIn() as authority:
@@ -110,24 +133,24 @@ class Play:
         running = asyncio.create_task(node.run(), name="rehearsal-node")
         scene = _Scene(folder, stage, node, authority, self.reserve)
         try:
-            if await self._step("the post starts", scene.start):
-                await self._step("readings are receipted, an alarm is delivered", scene.work)
-                await self._step("the link is lost: an alert waits", scene.lose_link)
-                await self._step("the link is back: it is delivered, once", scene.mend_link)
+            if await self._step(START, scene.start):
+                await self._step(WORK, scene.work)
+                await self._step(LOSE_LINK, scene.lose_link)
+                await self._step(MEND_LINK, scene.mend_link)
                 if self.reserve.fault:
-                    self._note("a full disk", Outcome.left_out, 0.0, self.reserve.fault)
-                elif await self._step("the disk is full: readings are refused", scene.fill):
-                    await self._step("the disk is full: the alert goes out", scene.alert_when_full)
-                    await self._step("there is room again: everything is receipted", scene.free)
+                    self._note(FILL, Outcome.left_out, 0.0, self.reserve.fault)
+                elif await self._step(FILL, scene.fill):
+                    await self._step(ALERT_WHEN_FULL, scene.alert_when_full)
+                    await self._step(FREE, scene.free)
                 await scene.recover()
-                await self._step("the broker is killed: it comes back", scene.kill_broker)
-                await self._step("the power is cut: nothing receipted is lost", scene.cut_power)
+                await self._step(KILL_BROKER, scene.kill_broker)
+                await self._step(CUT_POWER, scene.cut_power)
         finally:
             scene.ballast.drop()
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
-            await self._step("the post stops in order", scene.stop)
+            await self._step(STOP, scene.stop)
 
     async def _step(self, name: str, act: Callable[[], Awaitable[str]]) -> bool:
         """Do one step within its time; note what came of it and say whether it came out well."""
