@@ -22,6 +22,7 @@ from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.broker import Broker, find_program
 from gateway.ingest.committer import Committer
+from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
@@ -29,12 +30,13 @@ from gateway.journal.records import save_counters
 from gateway.journal.starts import digest, save_start
 from gateway.journal.store import FILE_NAME, Journal
 from gateway.lock import locked
-from gateway.observe.counters import Counters
+from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
+from gateway.observe.pulse import Pulse
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.standards import load_standards
-from gateway.supervisor import attempt, end, supervise
+from gateway.supervisor import attempt, end, endure, supervise
 
 COUNTERS_S = 5.0  # a crash forgets at most this much counting; records are never counted on
 # Our own broker and the link to it cost nothing to try, and an officer may be waiting behind them.
@@ -83,8 +85,13 @@ async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -
     directory = Path(settings.directory)
     if not settings.broker.external:
         find_program(settings.broker.program)  # better said now than every 30 s from a task
-    journal = Journal(directory / FILE_NAME)
     counters = Counters()
+    journal = Journal(
+        directory / FILE_NAME,
+        reserve_bytes=settings.journal.reserve_bytes,
+        now_ms=now_ms,
+        tell=partial(_tell_journal, counters, log.bind(part="journal")),
+    )
     try:
         await journal.open()
         with contextlib.suppress(JournalError):  # a full disk must not keep a post from starting
@@ -99,6 +106,15 @@ async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -
     log.info("stopped", post=settings.post)
 
 
+def _tell_journal(counters: Counters, log: Log, name: str, text: str) -> None:
+    """Count and log what the journal says of its disk and of its file."""
+    if name in NAMES:
+        counters.count(name)
+        log.error(name, text=text)
+    else:
+        log.info(name, text=text)
+
+
 async def _run_parts(
     settings: Settings,
     journal: Journal,
@@ -108,7 +124,14 @@ async def _run_parts(
     lines: Lines,
 ) -> None:
     """Wire the parts together and run them until `stop` is set."""
-    arrivals = Arrivals()
+    pulse = Pulse(time.monotonic)
+    arrivals = Arrivals(settings.ingest)
+    gate = Gate(
+        frozenset(node.id for node in settings.nodes),
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "gate"),
+    )
     judge_wanted, alert_wanted = asyncio.Event(), asyncio.Event()
     outgoing = Outgoing(settings.post, now_ms)
     roster = Roster(settings, journal, outgoing, now_ms=now_ms)
@@ -121,16 +144,23 @@ async def _run_parts(
             counters=counters,
             log=log,
             post=settings.post,
+            nodes_count=len(settings.nodes),
+            misbehaved=partial(gate.note, cause="topic_foreign"),
+            beat=partial(pulse.beat, "broker"),
         )
     link = Link(
         settings,
         arrivals=arrivals,
+        gate=gate,
+        endure=partial(endure, "link", counters=counters, log=log),
+        secret=lambda: broker.secret if broker else None,
         outgoing=outgoing,
         announce=roster.announce,
         broker_ready=broker.ready if broker else None,
         now_ms=now_ms,
         counters=counters,
         log=log,
+        beat=partial(pulse.beat, "link"),
     )
     committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
     _check_standards(settings)
@@ -154,6 +184,8 @@ async def _run_parts(
     )
     timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
     parts: dict[str, Part] = {
+        "journal": journal.run,
+        "gate": gate.run,
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
@@ -177,6 +209,7 @@ async def _run_parts(
                     counters=counters,
                     log=log,
                     wait_s_max=None if broker is None else LOCAL_WAIT_S_MAX.get(name),
+                    beat=partial(pulse.beat, name),
                 ),
                 name=name,
             )

@@ -22,6 +22,7 @@ from gateway.journal.dating import learn_boot, stamp_of
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from gateway.observe.pulse import BEAT_S_MAX
 from protocol import messages
 from protocol.delivery import Ledger
 
@@ -86,7 +87,7 @@ class Committer:
         """
         while True:
             if not self._batch:
-                await self._arrivals.wait()
+                await self._arrivals.wait(BEAT_S_MAX)
             self._batch += self._arrivals.take(BATCH_MESSAGES_MAX - len(self._batch))
             keys = _touched(self._batch)
             known = self._roster.known(keys)

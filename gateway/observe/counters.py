@@ -14,6 +14,14 @@ NAMES: Final[Mapping[str, str]] = {
     "kind_refused": "of a kind that does not belong on its channel",
     "packet_oversize": "so long that the broker closed the sender's connection",
     "message_dropped": "from a node that has too many waiting; it sends them again",
+    "message_barred": "from a node in quarantine",
+    "message_unaffordable": "this computer had no memory for it; its node sends it again",
+    "message_failed": "the gateway itself failed over it; its node sends it again",
+    "node_revoked": "from a node whose certificate is revoked",
+    "topic_foreign": "a node published on a topic that is not its own; nobody got it",
+    "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
+    "client_refused": "a program on this machine spoke to the broker without its password",
+    "quarantined": "a node misbehaved and was not listened to for a while",
     # Records.
     "record_repeated": "came again; committed once, receipted again",
     "record_changed": "came again with other bytes; the first ones are kept",
@@ -24,6 +32,7 @@ NAMES: Final[Mapping[str, str]] = {
     "pixels_refused": "it, or its dark frame, has not as many pixels as its axis",
     "reading_refused": "its counts cannot be evaluated",
     "judgement_failed": "the evaluation itself failed",
+    "frame_damaged": "its bytes in the journal are not those it came with; the disk flips bits",
     "verdict_alarm": "verdict alarm",
     "verdict_inconclusive": "verdict inconclusive",
     "verdict_clear": "verdict clear",
@@ -43,6 +52,9 @@ NAMES: Final[Mapping[str, str]] = {
     "alert_delivery_failed": "the authority was not reached or takes nothing now",
     "alert_receipt_refused": "the authority answered, but not with the receipt for the alert",
     "alert_refused": "the authority refuses the alert",
+    # The journal and its disk.
+    "disk_unwell": "the disk under the journal became short of room, full, read-only or failing",
+    "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
     "task_failed": "a part met an unforeseen fault and was started again",

@@ -13,7 +13,7 @@ from gateway import wire
 from gateway.errors import JournalError
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.roster import LEDGERS_PER_NODE_MAX, Roster
-from gateway.ingest.arrivals import Arrivals
+from gateway.ingest.arrivals import Arrivals, Offer
 from gateway.ingest.committer import Committer
 from gateway.ingest.intake import Taken
 from gateway.journal.store import Journal
@@ -49,7 +49,7 @@ class Desk:
 
     def offer(self, message, *, retained=False):
         taken = Taken("lane-1", message, wire.encode(message), retained, received_ms=1_000)
-        assert self.arrivals.offer(taken)
+        assert self.arrivals.offer(taken) is Offer.taken
 
     def letters(self):
         """Return what would be sent now, by channel."""

@@ -17,7 +17,7 @@ import apsw
 import pytest
 
 from gateway import wire
-from gateway.journal import records, store
+from gateway.journal import opening, records, store
 
 SECTOR_BYTES = 512
 COMMITS = 24
@@ -67,7 +67,7 @@ def tell_story(path, synchronous):
     notes = Notes()
     connection = apsw.Connection(str(path), vfs="notes")
     connection.pragma("locking_mode", "exclusive")  # the shim has no shared memory
-    store._prepare(connection, path, read_only=False)
+    opening._prepare(connection, path, read_only=False)
     connection.pragma("synchronous", synchronous)
     connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
     notes.log.append(("answered", 0))
