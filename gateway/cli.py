@@ -5,6 +5,7 @@ Rules of the file
   `status` is asked often, and on small computers.
 """
 
+import os
 import sys
 import time
 from enum import StrEnum
@@ -22,6 +23,7 @@ from gateway.library.commands import app as library_app
 from gateway.lock import is_running
 from gateway.observe import log as logging
 from gateway.observe import status as observing
+from gateway.settings_faults import SettingError
 
 app = typer.Typer(
     help="Sensor system of a border post: reads instruments, recognises precursors, alerts people.",
@@ -83,7 +85,11 @@ def run(
     from gateway import post  # noqa: PLC0415 - see the rules of the file
 
     loaded = settings.load(settings_path)
-    post.serve(loaded, *logging.start(log.value))
+    os.umask(0o077)  # what it writes is for nobody else, but for what says otherwise
+    try:
+        post.serve(loaded, *logging.start(log.value))
+    except SettingError as error:
+        raise settings.place(settings_path, error) from error
 
 
 @app.command()

@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.errors import JournalError, SettingsError
 from gateway.fleet.outgoing import Outgoing
+from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
 from gateway.fleet.timekeeping import Timekeeping
 from gateway.forward.https import Forwarder
@@ -34,6 +35,7 @@ from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
 from gateway.observe.pulse import Pulse
 from gateway.settings import Settings
+from gateway.settings_faults import SettingError
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.standards import load_standards
 from gateway.supervisor import attempt, end, endure, supervise
@@ -126,8 +128,15 @@ async def _run_parts(
     """Wire the parts together and run them until `stop` is set."""
     pulse = Pulse(time.monotonic)
     arrivals = Arrivals(settings.ingest)
+    revocation = Revocation(
+        Path(settings.directory),
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "revocation"),
+    )
     gate = Gate(
         frozenset(node.id for node in settings.nodes),
+        revoked=revocation.current,
         counters=counters,
         log=log,
         beat=partial(pulse.beat, "gate"),
@@ -145,6 +154,8 @@ async def _run_parts(
             log=log,
             post=settings.post,
             nodes_count=len(settings.nodes),
+            node_lines=partial(broker_lines, settings.broker),
+            revoked=revocation.current,
             misbehaved=partial(gate.note, cause="topic_foreign"),
             beat=partial(pulse.beat, "broker"),
         )
@@ -185,6 +196,7 @@ async def _run_parts(
     timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
     parts: dict[str, Part] = {
         "journal": journal.run,
+        "revocation": revocation.run,
         "gate": gate.run,
         "link": link.run,
         "committer": committer.run,
@@ -231,11 +243,11 @@ def _check_standards(settings: Settings) -> None:
         known = load_standards()
     except SpectraError as error:
         raise SettingsError(f"this installation: {error}; install the package again") from error
-    for node in settings.nodes:
+    for index, node in enumerate(settings.nodes):
         if node.standard not in known:
-            raise SettingsError(
-                f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
-                f"{', '.join(sorted(known))}"
+            key = f"nodes[{index}].standard"
+            raise SettingError(
+                key, f"{key} = {node.standard!r} is none; use one of {', '.join(sorted(known))}"
             )
 
 

@@ -12,12 +12,12 @@ NAMES: Final[Mapping[str, str]] = {
     "frame_overlong": "longer than the protocol allows",
     "frame_refused": "not a message of the protocol",
     "kind_refused": "of a kind that does not belong on its channel",
+    "node_revoked": "from a node that is revoked",
     "packet_oversize": "so long that the broker closed the sender's connection",
     "message_dropped": "from a node that has too many waiting; it sends them again",
     "message_barred": "from a node in quarantine",
     "message_unaffordable": "this computer had no memory for it; its node sends it again",
     "message_failed": "the gateway itself failed over it; its node sends it again",
-    "node_revoked": "from a node whose certificate is revoked",
     "topic_foreign": "a node published on a topic that is not its own; nobody got it",
     "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
     "client_refused": "a program on this machine spoke to the broker without its password",
@@ -60,6 +60,7 @@ NAMES: Final[Mapping[str, str]] = {
     "task_failed": "a part met an unforeseen fault and was started again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_set": "this computer's clock was set while the gateway ran",
+    "nodes_file_fault": "nodes.toml cannot be read; what it said before holds",
     "log_dropped": "a line of the log that nobody took in time",
 }
 
