@@ -23,6 +23,7 @@ from gateway.library.commands import app as library_app
 from gateway.lock import is_running
 from gateway.observe import log as logging
 from gateway.observe import status as observing
+from gateway.service import app as service_app
 from gateway.settings_faults import SettingError
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 
 app.add_typer(library_app, name="library")
+app.add_typer(service_app, name="service")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look
@@ -44,10 +46,11 @@ SettingsPath = Annotated[
 
 
 class LogForm(StrEnum):
-    """How the log is written."""
+    """How the log is written; see gateway/observe/log.py."""
 
     console = "console"
     json = "json"
+    journal = "journal"
 
 
 class AxisUnit(StrEnum):

@@ -58,6 +58,7 @@ NAMES: Final[Mapping[str, str]] = {
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
     "task_failed": "a part met an unforeseen fault and was started again",
+    "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_set": "this computer's clock was set while the gateway ran",
     "nodes_file_fault": "nodes.toml cannot be read; what it said before holds",
@@ -70,6 +71,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._fresh: Counter[tuple[str, str]] = Counter()
+        self._totals: Counter[tuple[str, str]] = Counter()
 
     def count(self, name: str, subject: str = "", amount: int = 1) -> None:
         """Add to one count.
@@ -80,6 +82,11 @@ class Counters:
         if name not in NAMES:
             raise KeyError(f"counter {name!r} is not listed in gateway/observe/counters.py")
         self._fresh[name, subject] += amount
+        self._totals[name, subject] += amount
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Return everything counted since the start of the gateway, kept or not."""
+        return dict(self._totals)
 
     def take(self) -> dict[tuple[str, str], int]:
         """Return what was counted since the last call."""

@@ -54,6 +54,8 @@ def rows(folder: Path, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
 class _NoLines(Lines):
     """Lines that go nowhere: the log is read from its last processor."""
 
+    waiting = 0
+
     def __init__(self) -> None:
         self.dropped = 0
 
