@@ -18,6 +18,8 @@ from gateway.journal.starts import Start, read_start
 from gateway.journal.store import FILE_NAME
 from gateway.library.folder import Loaded, load
 from gateway.library.lists import Lists, load_lists
+from gateway.observe.counters import NAMES
+from gateway.observe.state import State, read_state
 from gateway.settings import NodeSettings, Settings
 
 HEALTHS_MAX: Final = 288  # of one node's history: a day, at one every five minutes
@@ -129,6 +131,11 @@ class Scene:
         return dict(self.journal.rows("SELECT name, text FROM posture"))
 
     @cached_property
+    def state(self) -> State | None:
+        """What a running gateway says of itself outside of the journal; None: it says nothing."""
+        return read_state(self.directory) if self.running else None
+
+    @cached_property
     def start(self) -> Start:
         """The newest start of the gateway.
 
@@ -142,7 +149,7 @@ class Scene:
                 f"the database does not say when it started: {error}", REMEDY
             ) from error
         if found is None:
-            raise UntoldError("no start is noted here yet", "Start the gateway once.")
+            raise UntoldError("no start is noted in this journal", "Start the gateway anew.")
         return found
 
     def since_start(self, name: str) -> dict[str, int]:
@@ -150,7 +157,10 @@ class Scene:
 
         Raises:
             UntoldError: as `start`.
+            KeyError: there is no such counter.
         """
+        if name not in NAMES:
+            raise KeyError(name)
         rows = self.journal.rows("SELECT subject, count FROM counters WHERE name = ?", name)
         before = self.start.counts
         found = {subject: count - before.get((name, subject), 0) for subject, count in rows}

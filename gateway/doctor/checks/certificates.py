@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from gateway.doctor.finding import Found, Level, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
 from gateway.doctor.units import DAY_S, named, span
+from gateway.fleet.revocation import crl_path
 from gateway.settings import NODES_MAX
 
 DAYS_LOOK: Final = 60  # to make new ones and carry them to every node, twice over
 FILE_BYTES_MAX: Final = 1 << 20  # a bundle of certificates of the whole world has 200 kB
 PRIVATE: Final = 0o077  # bits that a key's file must not have
-CRL_NAME: Final = "crl.pem"
 NONE: Final = "the settings name no certificates"
 
 
@@ -217,12 +217,12 @@ def modes(scene: Scene) -> Found | list[Found]:
 def revocations(scene: Scene) -> Found:
     """The list of revoked certificates is of this authority, and not too old."""
     authority_file = scene.settings.broker.nodes.ca_file
-    named_file = str(getattr(scene.settings.broker.nodes, "crl_file", ""))
-    if not authority_file:
+    path = crl_path(scene.settings.broker.nodes)
+    if path is None or not authority_file:
         return ok(NONE)
-    path = Path(named_file) if named_file else Path(authority_file).with_name(CRL_NAME)
     if not path.exists():
-        return bad("is missing", path.name) if named_file else ok("no certificate is revoked")
+        is_named = bool(scene.settings.broker.nodes.crl_file)
+        return bad("is missing", path.name) if is_named else ok("no certificate is revoked")
     try:
         revoked = x509.load_pem_x509_crl(path.read_bytes()[:FILE_BYTES_MAX])
     except ValueError as error:

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from gateway.doctor.finding import Found, bad, check, look, ok
+import msgspec
+
+from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
 from gateway.doctor.units import DAY_S, HOUR_S, MINUTE_S, age, named, size, span
 from gateway.journal.store import SCHEMA_VERSION
@@ -17,6 +19,7 @@ KEPT_DAYS_LOOK: Final = 7  # fewer are not enough to look at what passed last we
 PENDING_S_LOOK: Final = 10 * MINUTE_S  # an inspection is over long before
 PENDING_S_BAD: Final = 6 * HOUR_S
 BACKUP_DAYS_LOOK: Final = 30
+BACKUP_NAME: Final = "last-backup.json"  # `harmattan backup` leaves it in the post's folder
 
 
 @check(
@@ -165,6 +168,37 @@ def pending(scene: Scene) -> Found:
     if waited_s >= PENDING_S_BAD:
         return bad(text)
     return look(text) if waited_s >= PENDING_S_LOOK else ok(text)
+
+
+class _Backup(msgspec.Struct):
+    """What is needed of the note that `harmattan backup` leaves."""
+
+    file: str
+    made_ms: int
+
+
+@check(
+    "database.backup",
+    cause="Nobody has made one for a long time; a disk takes everything with it when it fails.",
+    remedy="`harmattan backup FILE` onto another disk, while the gateway runs.",
+)
+def backup(scene: Scene) -> Found:
+    """How old the last backup is."""
+    path = scene.directory / BACKUP_NAME
+    days = BACKUP_DAYS_LOOK * 1_000 * DAY_S
+    if not path.exists():
+        rows = scene.journal.rows("SELECT received_ms FROM records ORDER BY id LIMIT 1")
+        if rows and scene.now_ms - rows[0][0] > days:
+            return look(
+                f"none was ever made; the first record came {age(rows[0][0], scene.now_ms)}"
+            )
+        return ok("none was made; the journal is young")
+    try:
+        made = msgspec.json.decode(path.read_bytes(), type=_Backup)
+    except msgspec.MsgspecError as error:
+        return unknown(f"{BACKUP_NAME}: {error}")
+    text = f"{Path(made.file).name}, made {age(made.made_ms, scene.now_ms)}"
+    return look(text) if scene.now_ms - made.made_ms > days else ok(text)
 
 
 @check(

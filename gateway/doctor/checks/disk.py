@@ -127,6 +127,9 @@ def of_latency(median_ms: float) -> Found:
 )
 def state(scene: Scene) -> Found:
     """What the gateway reports."""
+    if scene.state is not None:  # a disk that takes nothing keeps no posture either
+        disk = scene.state.disk
+        return bad(disk.text) if disk.text else ok(f"the gateway finds it {disk.state.value}")
     told = scene.postures.get("disk", "")
     if not told:
         return ok("the gateway reports nothing")

@@ -12,7 +12,7 @@ STARTS_LOOK: Final = 4  # in a day; a technician who tries something starts it a
 STARTS_BAD: Final = 10  # in an hour: it does not stay up
 FAULTS_MAX: Final = 10  # foreseen ones since the start: a broker that was slow to begin makes one
 METRICS_S_MAX: Final = 3.0  # the page is made in milliseconds
-SHOWN_ELSEWHERE: Final = ("disk", "quarantine")  # checks of their own
+SHOWN_ELSEWHERE: Final = ("disk",)  # has a check of its own
 
 
 @check(
@@ -124,3 +124,19 @@ def reports(scene: Scene) -> Found | list[Found]:
     if not told:
         return ok("nothing lasting is reported")
     return [look(text, name) for name, text in sorted(told.items())]
+
+
+@check(
+    "gateway.hangs",
+    cause="A part waits for something that does not come: usually a disk that no longer answers.",
+    remedy="Run as a service it is started again by its watchdog. Read `dmesg`; report the log"
+    " before"
+    " it if the disk is well.",
+)
+def hangs(scene: Scene) -> Found:
+    """Every part of the gateway turns."""
+    if not scene.running:
+        return ok("the gateway does not run")
+    if scene.state is None:
+        return look("the gateway says nothing of itself beside its journal")
+    return bad(f"hangs: {scene.state.hangs}") if scene.state.hangs else ok("every part turns")

@@ -6,6 +6,8 @@ from typing import Final
 from gateway.doctor.finding import Found, Level, bad, check, look, ok, unknown
 from gateway.doctor.scene import NodeLook, Scene
 from gateway.doctor.units import DAY_S, named, size, span
+from gateway.errors import SettingsError
+from gateway.fleet import nodes_file
 from gateway.journal.calibrations import read_newest
 from gateway.journal.responses import read_response
 from gateway.observe.condition import RESET_CAUSES
@@ -345,10 +347,29 @@ def config(scene: Scene) -> Found | list[Found]:
 )
 def quarantine(scene: Scene) -> Found | list[Found]:
     """No node is in quarantine."""
-    told = scene.postures.get("quarantine", "")
-    if told and scene.running:
-        return [bad(line) for line in told.splitlines()]
-    return ok("none is in quarantine")
+    if scene.state is None or not scene.state.barred_count:
+        return ok("none is in quarantine")
+    found = [bad(text, node) for node, text in sorted(scene.state.barred.items())]
+    more = scene.state.barred_count - len(found)
+    return found + [bad(f"and {more} more")] * bool(more)
+
+
+@check(
+    "nodes.revoked",
+    cause="It was revoked and still stands in the settings, or `nodes.toml` was damaged.",
+    remedy="A node that does not come back: take it out of the settings. One that does: `harmattan"
+    " nodes` admits it again with new keys. A damaged file: mend the place it names.",
+)
+def revoked(scene: Scene) -> Found | list[Found]:
+    """No node of the settings is revoked."""
+    try:
+        file = nodes_file.read(scene.directory)
+    except SettingsError as error:
+        return bad(str(error))
+    names = [node.id for node in scene.settings.nodes if node.id in file.revoked]
+    if names:
+        return [look("revoked, and still in the settings", name) for name in names]
+    return ok(f"{len(file.revoked)} nodes are revoked, none of the settings")
 
 
 @check(

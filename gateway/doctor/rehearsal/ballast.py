@@ -33,6 +33,8 @@ def plan(free_bytes: int, real_reserve_bytes: int) -> Plan:
         free_bytes: of the disk now.
         real_reserve_bytes: that the real post needs, twice to be safe.
     """
+    if not hasattr(os, "posix_fallocate"):
+        return Plan(fault="this system cannot take room away at once")
     spare = free_bytes - 2 * real_reserve_bytes
     margin = min(MARGIN_BYTES_MAX, spare // 4)
     if margin < MARGIN_BYTES_MIN:

@@ -1,6 +1,6 @@
 """The gateway of a rehearsal: `harmattan run` that ends when whoever rehearses has died.
 
-python -m gateway.doctor.rehearsal.child run --settings FILE --log json
+python -m gateway.doctor.rehearsal.child PARENT run --settings FILE --log json
 """
 
 import ctypes
@@ -12,17 +12,16 @@ import sys
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
-def end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent ends; only Linux knows how."""
+def end_with(parent: int) -> None:
+    """Ask the kernel for SIGTERM when the process `parent` ends; only Linux knows how."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() == 1:  # it ended before we could ask; a container's first process has no parent
+    if os.getppid() != parent:  # it ended before we could ask
         raise SystemExit(1)
 
 
 if __name__ == "__main__":
-    if os.environ.get("HARMATTAN_REHEARSAL_PARENT") != "1":
-        end_with_parent()
+    end_with(int(sys.argv.pop(1)))
     sys.argv[0] = "harmattan"
     runpy.run_module("gateway", run_name="__main__")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -109,6 +110,7 @@ class Play:
 
     async def run(self) -> list[Step]:
         """Practise everything; return what came of it."""
+        logging.getLogger("mqtt").setLevel(logging.CRITICAL)  # of lost connections; we lose some
         with contextlib.ExitStack() as stack:
             try:
                 folder = stack.enter_context(folder_on(Path(self.settings.directory)))
@@ -121,7 +123,11 @@ class Play:
         return self.steps
 
     async def _on_stage(self, folder: Path, authority: StandIn) -> None:
-        port = free_port()
+        try:
+            port = free_port()
+        except OSError as error:
+            self._note(START, Outcome.failed, 0.0, str(error))
+            return
         path = write_settings(
             folder,
             port=port,
@@ -129,9 +135,7 @@ class Play:
             url=authority.url,
             reserve_bytes=self.reserve.reserve_bytes or RESERVE_BYTES,
         )
-        stage, node = Stage(path), Node(POST, NODE, port)
-        running = asyncio.create_task(node.run(), name="rehearsal-node")
-        scene = _Scene(folder, stage, node, authority, self.reserve)
+        scene = _Scene(folder, Stage(path), Node(POST, NODE, port), authority, self.reserve)
         try:
             if await self._step(START, scene.start):
                 await self._step(WORK, scene.work)
@@ -147,9 +151,7 @@ class Play:
                 await self._step(CUT_POWER, scene.cut_power)
         finally:
             scene.ballast.drop()
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            await scene.leave()
             await self._step(STOP, scene.stop)
 
     async def _step(self, name: str, act: Callable[[], Awaitable[str]]) -> bool:
@@ -187,6 +189,7 @@ class _Scene:
         self._reserve = reserve
         self._alarms: list[str] = []  # identities of all alerts that there have to be
         self._waiting = ""  # the one that waits for the link
+        self._talking: asyncio.Task[None] | None = None
         self._readings: list[int] = []  # those that the full disk refuses
 
     # ------------------------------------------------------------------------------------- steps
@@ -194,6 +197,7 @@ class _Scene:
     async def start(self) -> str:
         await self._stage.start()
         await self._stage.heard("broker_connected")
+        self._talking = asyncio.create_task(self._node.run(), name="rehearsal-node")
         seq = self._node.measure(spectra.standard(), messages.ROLE_STANDARD)
         await self._node.covered(seq)
         await self._stage.heard("calibration_made")
@@ -231,8 +235,8 @@ class _Scene:
             raise RehearsalError("other programs gave more room back than was taken; try again")
         since = len(self._stage.log.items)
         self._readings = [self._node.measure(spectra.dark(), messages.ROLE_DARK) for _ in range(3)]
-        line = await self._stage.heard("disk_state", since)
-        return f"{size(free)} free below a reserve of {size(self._reserve.reserve_bytes)}: {line}"
+        await self._stage.heard("disk_unwell", since)
+        return f"{size(free)} free, below a reserve of {size(self._reserve.reserve_bytes)}"
 
     async def alert_when_full(self) -> str:
         await self._authority.mend()
@@ -243,7 +247,9 @@ class _Scene:
         return f"1 alert delivered, {len(self._readings)} readings stay on the node"
 
     async def free(self) -> str:
+        since = len(self._stage.log.items)
         self.ballast.drop()
+        await self._stage.heard("disk_well", since)
         for seq in self._readings:
             await self._node.covered(seq)
         await self._none_waits()
@@ -280,6 +286,13 @@ class _Scene:
         await self._none_waits()
         self._check_once()
         return f"{len(receipted)} receipted readings are in the journal"
+
+    async def leave(self) -> None:
+        """Take the node off."""
+        if self._talking is not None:
+            self._talking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._talking
 
     async def stop(self) -> str:
         status = await self._stage.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import socket
 import sys
@@ -14,11 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from gateway.doctor.rehearsal.heard import Heard
-from gateway.lock import is_running
+from gateway.lock import is_running, locked
 
 POST: Final = "rehearsal"
 NODE: Final = "lane"
 PREFIX: Final = "rehearsal-"
+ENDED: Final = "gateway_ended"  # what we add to its log then
+PORTS: Final = range(20_000, 32_000)  # below those that Linux and macOS give away
+PORTS_TRIED: Final = 32
 STOP_S_MAX: Final = 10.0
 LINE_BYTES_MAX: Final = 1 << 20
 # Of the service that may run us: a child must not speak in its name.
@@ -37,20 +41,30 @@ def folder_on(disk: Path) -> Iterator[Path]:
         OSError: none can be made there.
     """
     for left in disk.glob(f"{PREFIX}*"):
-        if not is_running(left / "state"):
+        if not is_running(left):
             shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=disk))
     try:
-        yield folder
+        with locked(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:
-    """Return a port on loopback that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    """Return a port on loopback that is free now.
+
+    Not one of those that the system gives away: who connects again and again to a port of these
+    where nobody listens, one day connects to itself, and has the broker's port.
+
+    Raises:
+        OSError: none is free.
+    """
+    ports = random.sample(PORTS, PORTS_TRIED)
+    for port in ports:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError(f"ports {', '.join(map(str, ports))} are all in use")
 
 
 def write_settings(folder: Path, *, port: int, program: str, url: str, reserve_bytes: int) -> Path:
@@ -96,7 +110,7 @@ class Stage:
         """Start it; it listens once the log says `broker_connected`."""
         environment = {key: each for key, each in os.environ.items() if key not in NOT_INHERITED}
         self._child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.doctor.rehearsal.child"),
+            *(sys.executable, "-m", "gateway.doctor.rehearsal.child", str(os.getpid())),
             *("run", "--settings", str(self._settings_path), "--log", "json"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -114,8 +128,8 @@ class Stage:
             try:
                 self.log.add(msgspec.json.decode(line, type=Line))
             except msgspec.DecodeError:
-                self.log.add({"event": "no_json", "text": line.decode(errors="replace")})
-        self.log.add({"event": "gateway_ended"})
+                self.log.add({"event": "no_json", "text": line.decode(errors="replace").strip()})
+        self.log.add({"event": ENDED})
 
     async def heard(self, event: str, since: int = 0, **fields: object) -> Line:
         """Return the first line with this event and these fields behind the first `since` lines.
@@ -125,8 +139,9 @@ class Stage:
         """
 
         def matches(line: Line) -> bool:
-            if line.get("event") == "gateway_ended" and event != "gateway_ended":
-                raise EOFError("the gateway ended by itself")
+            if line.get("event") == ENDED:
+                last = [str(each["text"]) for each in self.log.items if each.get("text")]
+                raise EOFError(f"the gateway ended by itself: {''.join(last[-1:])}")
             return line.get("event") == event and all(
                 line.get(key) == value for key, value in fields.items()
             )

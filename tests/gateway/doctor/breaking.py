@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import json
 import os
 import shutil
 import socket
@@ -17,8 +18,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from gateway.doctor.checks.broker import answers
+from gateway.doctor.checks.database import BACKUP_NAME as NOTE
+from gateway.fleet import nodes_file
 from gateway.ingest.broker import find_program
 from gateway.journal.calibrations import Kept, keep_outcome
+from gateway.journal.condition import Condition, DiskState
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
 from gateway.journal.starts import save_start
@@ -26,6 +30,7 @@ from gateway.journal.store import FILE_NAME
 from gateway.library import folder as library_folder
 from gateway.library.changes import keep_specimen, trust
 from gateway.library.substances import shipped_texts
+from gateway.observe.state import FILE_NAME as STATE
 from gateway.screening.standing import INSTRUMENT_FAULTS
 from gateway.spectra import library as library_tables
 from gateway.spectra.library import build_library
@@ -49,6 +54,7 @@ from tests.gateway.library.national import (
 
 HOUR_MS = 3_600_000
 FAULT = min(INSTRUMENT_FAULTS)
+FULL = Condition(DiskState.full, 1, "the disk is full; free space")
 
 
 @dataclass(frozen=True)
@@ -381,6 +387,16 @@ def bind_elsewhere(post):
     issue(post, "gateway", hosts=("192.0.2.7",))
 
 
+def back_up(post, ago_ms):
+    note = {"file": "/media/stick/copy.sqlite", "made_ms": post.at_ms - ago_ms}
+    (post.state / NOTE).write_text(json.dumps(note))
+
+
+def revoke_node(post):
+    with nodes_file.changing(post.state) as entries:
+        entries["lane-2"] = nodes_file.Entry(revoked=dt.datetime.now(dt.UTC))
+
+
 def set_machine(post, **changes):
     post.machine = replace(post.machine, **changes)
 
@@ -493,6 +509,8 @@ CASES = [
         "look",
         "does not answer",
     ),
+    C("gateway.hangs", lambda p: p.write_state(hangs="writer"), "bad", "hangs: writer"),
+    C("gateway.hangs", lambda p: (p.state / STATE).unlink(), "look", "says nothing"),
     C("gateway.reports", told("damage", "a file was set aside"), "look", "set aside"),
     C(
         "machine.memory",
@@ -567,7 +585,7 @@ CASES = [
     C("disk.inodes", lambda _: disk(f_files=1_000_000, f_favail=10_000), "look", "10000 of"),
     C("disk.writable", lambda _: disk(f_flag=os.ST_RDONLY), "bad", "read-only"),
     C("disk.latency", slow_disk, "look", "ms to write"),
-    C("disk.state", told("disk", "the disk is full; free space"), "bad", "free space"),
+    C("disk.state", lambda p: p.write_state(disk=FULL), "bad", "free space"),
     C("disk.state", told("disk", "is full"), "look", "before it ended: is full", running=False),
     C("database.opens", lambda p: (p.state / FILE_NAME).unlink(), "bad", "no such file"),
     C("database.opens", damage, "bad", "not a database"),
@@ -592,6 +610,9 @@ CASES = [
     C("database.evictions", evict, "look", "goes back"),
     C("database.pending", lambda p: await_verdict(p, HOUR_MS), "look", "the oldest for 60 min"),
     C("database.pending", lambda p: await_verdict(p, 9 * HOUR_MS), "bad", "the oldest for 9 h"),
+    C("database.backup", lambda p: back_up(p, 50 * DAY), "look", "copy.sqlite, made 50 d ago"),
+    C("database.backup", nothing, "look", "none was ever made", later_ms=40 * DAY),
+    C("database.backup", lambda p: (p.state / NOTE).write_text("{"), "unknown", NOTE),
     C("database.private", open_to_all, "bad", "journal.sqlite"),
     C("broker.program", without_program, "bad", "'no-such-broker' is not on PATH"),
     C("broker.program", old_program, "bad", "1.6.9"),
@@ -674,7 +695,14 @@ CASES = [
     C("nodes.restarts", healthy(reset_cause=3), "look", "by watchdog"),
     C("nodes.link", healthy(reconnect_count=45), "look", "again 45 times"),
     C("nodes.config", lose_config, "look", "not confirmed"),
-    C("nodes.quarantine", told("quarantine", "node 'lane-2' sends nonsense"), "bad", "nonsense"),
+    C(
+        "nodes.quarantine",
+        lambda p: p.write_state(barred={"lane-2": "it sends nonsense"}, barred_count=3),
+        "bad",
+        "nonsense",
+    ),
+    C("nodes.revoked", revoke_node, "look", "still in the settings"),
+    C("nodes.revoked", lambda p: (p.state / "nodes.toml").write_text("["), "bad", "nodes.toml"),
     C("nodes.refused", counted("node_unknown", "x", 3), "look", "node_unknown 3"),
     C("outbox.authority", with_settings(url=""), "bad", "is empty"),
     C("outbox.reachable", nothing, "bad", "refused"),

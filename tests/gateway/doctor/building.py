@@ -5,11 +5,14 @@ file, a row or a port.
 """
 
 import datetime as dt
+import os
 import struct
 import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from gateway import settings, wire
 from gateway.doctor.examine import every_check, examine
@@ -28,6 +31,7 @@ from gateway.journal.records import (
 )
 from gateway.journal.starts import digest, save_start
 from gateway.journal.store import FILE_NAME, connect
+from gateway.observe.state import State, StateFile
 from hardware import keys
 from protocol import messages
 
@@ -97,6 +101,11 @@ class Built:
 
     def digest(self):
         return digest(settings.load(self.path))
+
+    def write_state(self, **changes):
+        """Write what a running gateway says of itself outside of the journal."""
+        state = State(str(self.state), os.getpid(), self.at_ms - 60_000)
+        StateFile(self.state, {}).write(msgspec.structs.replace(state, **changes))
 
     def change(self, operation):
         """Run an operation on the journal, as the gateway would."""

@@ -55,4 +55,5 @@ def well(built, tmp_path):
             save_start, now_ms=post.at_ms - 60_000, settings_digest=post.write_settings().digest()
         )
     )
+    post.write_state()
     return post

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -148,8 +149,7 @@ def lose(post):
 
 
 def lose_folder(post):
-    (post.state / FILE_NAME).unlink()
-    post.state.rmdir()
+    shutil.rmtree(post.state)
 
 
 def rest(post):
