@@ -31,6 +31,7 @@ from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
+from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
 from gateway.journal.starts import digest, save_start
 from gateway.journal.store import FILE_NAME, Journal
@@ -190,6 +191,7 @@ async def _run_parts(
         revoked=revocation.current,
         counters=counters,
         log=log,
+        save=partial(_save_posture, journal, "quarantine"),
         beat=partial(pulse.beat, "gate"),
     )
     judge_wanted, alert_wanted = asyncio.Event(), asyncio.Event()
@@ -224,7 +226,16 @@ async def _run_parts(
         log=log,
         beat=partial(pulse.beat, "link"),
     )
-    committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
+    committer = Committer(
+        journal,
+        roster,
+        arrivals,
+        judge_wanted,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "committer"),
+        now_ms=now_ms,
+    )
     _check_standards(settings)
     knowledge = Knowledge(
         settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
@@ -240,6 +251,7 @@ async def _run_parts(
         now_ms=now_ms,
         counters=counters,
         log=log,
+        beat=partial(pulse.beat, "judging"),
     )
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
@@ -364,6 +376,15 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
             partial(pulse.beat, "metrics"),
         ).run
     return parts
+
+
+async def _save_posture(journal: Journal, name: str, text: str | None) -> None:
+    """Keep a lasting state of the post for whoever looks at it from outside.
+
+    Raises:
+        JournalError: it is not kept.
+    """
+    await journal.write(partial(save_posture, name=name, text=text, now_ms=now_ms()))
 
 
 async def _keep_counters(journal: Journal, counters: Counters, lines: Lines, pulse: Pulse) -> None:

@@ -32,6 +32,15 @@ from gateway.observe.log import Log
 from gateway.observe.throttle import Throttle
 from gateway.settings import BrokerSettings
 
+__all__ = [
+    "Broker",
+    "access_list",
+    "check_port",
+    "configuration",
+    "find_leftovers",
+    "find_program",
+]
+
 START_S_MAX = 10.0  # mosquitto listens after 0.06 s; a slow card needs a few seconds
 STOP_S_MAX = 5.0
 POLL_S = 0.02  # between two looks at whether it listens, or whether a leftover has gone

@@ -26,6 +26,8 @@ NAMES: Final[Mapping[str, str]] = {
     "record_repeated": "came again; committed once, receipted again",
     "record_changed": "came again with other bytes; the first ones are kept",
     "record_lost": "a node gave up before it was committed",
+    "record_missing": "has been missing for long while later ones came",
+    "record_deferred": "came while the disk takes no readings; its node sends it again",
     # Readings that cannot be used, and verdicts.
     "axis_unknown": "its axis was never announced; the node is asked for it",
     "axis_refused": "its axis is not finite, does not increase, or is out of range",
