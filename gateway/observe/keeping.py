@@ -2,16 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import apsw
 import msgspec
 
 from gateway.journal.postures import Posture, read_postures
+from gateway.journal.setting_aside import damaged_folders
 from gateway.journal.store import FILE_NAME
-
-DAMAGED_PATTERN: Final = "damaged-*"  # folders of journals that were set aside
-DAMAGED_TOLD_MAX: Final = 8
 
 
 class Keeping(msgspec.Struct, frozen=True):
@@ -55,7 +53,6 @@ def read_keeping(connection: apsw.Connection, directory: Path) -> Keeping:
     checked = _row(connection, "SELECT checked_ms, fault FROM integrity")
     count, count_bytes, deleted, evicted_ms = evicted or (0, 0, 0, None)
     checked_ms, check_fault = checked or (None, "")
-    damaged = sorted(path.name for path in directory.glob(DAMAGED_PATTERN))
     return Keeping(
         used_bytes=(pages - empty) * page_bytes,
         file_bytes=pages * page_bytes,
@@ -68,7 +65,7 @@ def read_keeping(connection: apsw.Connection, directory: Path) -> Keeping:
         checked_ms=checked_ms,
         check_fault=check_fault,
         postures=read_postures(connection),
-        damaged=tuple(damaged[-DAMAGED_TOLD_MAX:]),
+        damaged=tuple(folder.name for folder in damaged_folders(directory)),
     )
 
 

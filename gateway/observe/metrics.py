@@ -137,7 +137,7 @@ async def answer(
     """Return the metrics of a running post, whatever its disk does."""
     directory = Path(settings.directory)
     try:
-        figures = await journal.read(partial(read_figures, directory=directory))
+        figures = await journal.read(partial(read_figures, directory=directory), lane="views")
     except JournalError:
         figures = None
     machine = await asyncio.to_thread(look)

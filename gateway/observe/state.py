@@ -73,6 +73,7 @@ class StateFile:
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
+                os.fchmod(descriptor, 0o644)  # no secret, whatever the umask says
                 os.pwrite(descriptor, page, 0)
             finally:
                 os.close(descriptor)
