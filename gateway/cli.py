@@ -25,6 +25,7 @@ from gateway.observe import log as logging
 from gateway.observe import status as observing
 from gateway.service import app as service_app
 from gateway.settings_faults import SettingError
+from gateway.starting.commands import init
 
 app = typer.Typer(
     help="Sensor system of a border post: reads instruments, recognises precursors, alerts people.",
@@ -35,6 +36,7 @@ app = typer.Typer(
 
 app.add_typer(library_app, name="library")
 app.add_typer(service_app, name="service")
+app.command("init")(init)
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look

@@ -236,7 +236,7 @@ async def _run_parts(
         beat=partial(pulse.beat, "committer"),
         now_ms=now_ms,
     )
-    _check_standards(settings)
+    check_standards(settings)
     knowledge = Knowledge(
         settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
     )
@@ -301,7 +301,7 @@ async def _run_parts(
     knowledge.close()
 
 
-def _check_standards(settings: Settings) -> None:
+def check_standards(settings: Settings) -> None:
     """Insist that every node's standard is one.
 
     Raises:

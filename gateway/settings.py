@@ -147,7 +147,15 @@ def load(path: Path) -> Settings:
     Raises:
         SettingsError: names the file, the key, the value and what would do.
     """
-    content = _read(path)
+    return parse(_read(path), path)
+
+
+def parse(content: bytes, path: Path) -> Settings:
+    """Return the settings that `content` holds, as if it were the file `path`.
+
+    Raises:
+        SettingsError: as for `load`.
+    """
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ STARTS_LOOK: Final = 4  # in a day; a technician who tries something starts it a
 STARTS_BAD: Final = 10  # in an hour: it does not stay up
 FAULTS_MAX: Final = 10  # foreseen ones since the start: a broker that was slow to begin makes one
 METRICS_S_MAX: Final = 3.0  # the page is made in milliseconds
-SHOWN_ELSEWHERE: Final = ("disk",)  # has a check of its own
+SHOWN_ELSEWHERE: Final = ("disk", "quarantine")  # have checks of their own
 
 
 @check(

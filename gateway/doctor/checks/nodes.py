@@ -8,6 +8,7 @@ from gateway.doctor.scene import NodeLook, Scene
 from gateway.doctor.units import DAY_S, named, size, span
 from gateway.errors import SettingsError
 from gateway.fleet import nodes_file
+from gateway.ingest.quarantine import CAUSES
 from gateway.journal.calibrations import read_newest
 from gateway.journal.responses import read_response
 from gateway.observe.condition import RESET_CAUSES
@@ -349,7 +350,10 @@ def quarantine(scene: Scene) -> Found | list[Found]:
     """No node is in quarantine."""
     if scene.state is None or not scene.state.barred_count:
         return ok("none is in quarantine")
-    found = [bad(text, node) for node, text in sorted(scene.state.barred.items())]
+    found = [
+        bad(f"not listened to: {CAUSES[cause][1] if cause in CAUSES else cause}", node)
+        for node, cause in sorted(scene.state.barred.items())
+    ]
     more = scene.state.barred_count - len(found)
     return found + [bad(f"and {more} more")] * bool(more)
 

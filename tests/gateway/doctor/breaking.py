@@ -697,9 +697,9 @@ CASES = [
     C("nodes.config", lose_config, "look", "not confirmed"),
     C(
         "nodes.quarantine",
-        lambda p: p.write_state(barred={"lane-2": "it sends nonsense"}, barred_count=3),
+        lambda p: p.write_state(barred={"lane-2": "topic_foreign"}, barred_count=3),
         "bad",
-        "nonsense",
+        "publishes on topics that are not its own",
     ),
     C("nodes.revoked", revoke_node, "look", "still in the settings"),
     C("nodes.revoked", lambda p: (p.state / "nodes.toml").write_text("["), "bad", "nodes.toml"),
