@@ -8,7 +8,7 @@ from gateway.doctor.scene import NodeLook, Scene
 from gateway.doctor.units import DAY_S, named, size, span
 from gateway.errors import SettingsError
 from gateway.fleet import nodes_file
-from gateway.ingest.quarantine import CAUSES
+from gateway.ingest.quarantine import TEXTS
 from gateway.journal.calibrations import read_newest
 from gateway.journal.responses import read_response
 from gateway.observe.condition import RESET_CAUSES
@@ -351,7 +351,7 @@ def quarantine(scene: Scene) -> Found | list[Found]:
     if scene.state is None or not scene.state.barred_count:
         return ok("none is in quarantine")
     found = [
-        bad(f"not listened to: {CAUSES[cause][1] if cause in CAUSES else cause}", node)
+        bad(f"not listened to: {TEXTS.get(cause, cause)}", node)
         for node, cause in sorted(scene.state.barred.items())
     ]
     more = scene.state.barred_count - len(found)
