@@ -110,6 +110,7 @@ class Built:
     def change(self, operation):
         """Run an operation on the journal, as the gateway would."""
         connection = connect(self.state / FILE_NAME)
+        connection.pragma("synchronous", "off")  # no power is cut here
         try:
             with connection:
                 return operation(connection)
