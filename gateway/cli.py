@@ -35,8 +35,8 @@ app = typer.Typer(
 )
 
 app.add_typer(library_app, name="library")
-app.add_typer(service_app, name="service")
 app.command("init")(init)
+app.add_typer(service_app, name="service")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look

@@ -260,8 +260,8 @@ async def _run_parts(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
     parts: dict[str, Part] = {
-        "journal": journal.run,
         "revocation": revocation.run,
+        "journal": journal.run,
         "gate": gate.run,
         "link": link.run,
         "committer": committer.run,

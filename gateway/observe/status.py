@@ -171,6 +171,9 @@ def _read_journal(
         raise fault(journal_path, error) from error
     finally:
         connection.close()
+    # Who is in quarantine is the running gateway's to tell; what the journal holds of it is older.
+    lasting = {name: held for name, held in keeping.postures.items() if name != "quarantine"}
+    keeping = msgspec.structs.replace(keeping, postures=lasting)
     return msgspec.structs.replace(found, own=msgspec.structs.replace(own, keeping=keeping))
 
 
