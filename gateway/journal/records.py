@@ -92,7 +92,7 @@ def insert_record(
         connection.execute("INSERT INTO pending (node, record_id) VALUES (?, ?)", (node, row[0]))
     else:
         is_dark = isinstance(record, wire.Reading)
-        worth.rank(connection, row[0], worth.DARK if is_dark else worth.INCONCLUSIVE)
+        worth.rank_new(connection, row[0], worth.DARK if is_dark else worth.INCONCLUSIVE)
     return True
 
 

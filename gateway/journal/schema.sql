@@ -208,8 +208,8 @@ CREATE TABLE rejudged (
 CREATE INDEX rejudged_by_run ON rejudged (run_id, record_id);
 
 -- How many there are, kept by the triggers below, so that nobody has to count rows:
--- record and pending of each node, verdict of each kind, alert_made, alert_delivered, row (of
--- records that are there; record counts those that were evicted and deleted too).
+-- record and pending of each node, verdict of each kind, alert_made, alert_delivered. What was
+-- evicted or deleted since is still counted, but for what is pending.
 CREATE TABLE tallies (
     name        TEXT    NOT NULL,
     subject     TEXT    NOT NULL,           -- a node or a verdict; empty: the whole post
@@ -219,11 +219,6 @@ CREATE TABLE tallies (
 
 CREATE TRIGGER tally_record AFTER INSERT ON records BEGIN
     INSERT INTO tallies VALUES ('record', NEW.node, 1) ON CONFLICT DO UPDATE SET count = count + 1;
-    INSERT INTO tallies VALUES ('row', '', 1) ON CONFLICT DO UPDATE SET count = count + 1;
-END;
-
-CREATE TRIGGER tally_deleted AFTER DELETE ON records BEGIN
-    UPDATE tallies SET count = count - 1 WHERE name = 'row' AND subject = '';
 END;
 
 CREATE TRIGGER tally_pending AFTER INSERT ON pending BEGIN

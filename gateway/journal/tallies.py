@@ -12,8 +12,7 @@ def read_tallies(connection: apsw.Connection) -> dict[str, dict[str, int]]:
     """Return name -> subject -> count; a name or a subject that never was counted is not there.
 
     Names: `record` and `pending` by node, `verdict` by kind, and with the empty subject
-    `alert_made`, `alert_delivered`, `row`. `record` counts all that were ever committed, `row`
-    those of which a row is left.
+    `alert_made` and `alert_delivered`. What was evicted since is still counted, but for `pending`.
     """
     tallies: dict[str, dict[str, int]] = {}
     rows: Rows = connection.execute("SELECT name, subject, count FROM tallies")
@@ -28,7 +27,6 @@ def count_anew(connection: apsw.Connection) -> None:
     connection.execute(
         "INSERT INTO tallies (name, subject, count)"
         " SELECT 'record', node, count(*) FROM records GROUP BY node"
-        " UNION ALL SELECT 'row', '', count(*) FROM records"
         " UNION ALL SELECT 'pending', node, count(*) FROM pending GROUP BY node"
         " UNION ALL SELECT 'verdict', verdict, count(*) FROM verdicts GROUP BY verdict"
         " UNION ALL SELECT 'alert_made', '', count(*) FROM alerts"

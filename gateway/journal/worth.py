@@ -16,6 +16,11 @@ INCONCLUSIVE: Final = 2  # and events
 OF_VERDICTS: Final[Mapping[str, int]] = {"clear": CLEAR, "inconclusive": INCONCLUSIVE}
 
 
+def rank_new(connection: apsw.Connection, record_id: int, value: int) -> None:
+    """Give a record that has none its rank, in the writer's transaction."""
+    connection.execute("INSERT INTO evictable (rank, record_id) VALUES (?, ?)", (value, record_id))
+
+
 def rank(connection: apsw.Connection, record_id: int, value: int | None) -> None:
     """Give a record its rank, in the writer's transaction; None: it is not to be evicted."""
     connection.execute(
@@ -23,6 +28,4 @@ def rank(connection: apsw.Connection, record_id: int, value: int | None) -> None
         (DARK, CLEAR, INCONCLUSIVE, record_id),
     )
     if value is not None:
-        connection.execute(
-            "INSERT INTO evictable (rank, record_id) VALUES (?, ?)", (value, record_id)
-        )
+        rank_new(connection, record_id, value)
