@@ -156,7 +156,7 @@ def _learn_boots(connection: apsw.Connection) -> None:
 def _missing(connection: apsw.Connection) -> list[str]:
     """Return the statements that make what the schema has and the file has not.
 
-    A table of another shape has been set aside before.
+    A table of another shape has been set aside before. An index of other words goes first.
     """
     schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
     model = apsw.Connection(":memory:")
@@ -166,8 +166,15 @@ def _missing(connection: apsw.Connection) -> list[str]:
         wanted = model.execute(listing).fetchall()
     finally:
         model.close()
-    there = {name for name, _ in connection.execute(listing)}
-    return [str(sql) for name, sql in wanted if name not in there]
+    rows: Rows = connection.execute(listing)
+    there = {str(name): str(sql) for name, sql in rows}
+    changed = [
+        str(name)
+        for name, sql in wanted
+        if there.get(name, sql) != sql and str(sql).startswith("CREATE INDEX")
+    ]
+    missing = [str(sql) for name, sql in wanted if name not in there or name in changed]
+    return [f"DROP INDEX {name}" for name in changed] + missing
 
 
 def _note_unrecorded(connection: apsw.Connection) -> None:
