@@ -163,17 +163,17 @@ def _missing(connection: apsw.Connection) -> list[str]:
     try:
         model.execute(schema)
         listing = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
-        wanted = model.execute(listing).fetchall()
+        wanted = [(str(name), str(sql)) for name, sql in model.execute(listing)]
     finally:
         model.close()
     rows: Rows = connection.execute(listing)
     there = {str(name): str(sql) for name, sql in rows}
     changed = [
-        str(name)
+        name
         for name, sql in wanted
-        if there.get(name, sql) != sql and str(sql).startswith("CREATE INDEX")
+        if there.get(name, sql) != sql and sql.startswith("CREATE INDEX")
     ]
-    missing = [str(sql) for name, sql in wanted if name not in there or name in changed]
+    missing = [sql for name, sql in wanted if name not in there or name in changed]
     return [f"DROP INDEX {name}" for name in changed] + missing
 
 

@@ -10,17 +10,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.journal.store import FILE_NAME
 from tests.gateway.crash import images
-from tests.gateway.crash.promises import BrokenPromiseError, Promised, check
+from tests.gateway.crash.promises import BrokenPromiseError, Promised, check, of_older
 from tests.gateway.crash.recorder import Recorder
 from tests.gateway.crash.stories import Post
+from tests.gateway.journal.released.files import NAMES, content_of
 
-FINISH_EVERY = 16  # images whose story is gone on with to its end
+FINISH_EVERY = 32  # images whose story is gone on with to its end
 NESTED_EVERY = 24  # whose power is cut a second time, while the gateway starts on it
 STALE_EVERY = 4  # with an index of the write-ahead log that is of another time
 STALE_BYTES = 32_768
@@ -45,7 +47,16 @@ class Story:
 
 
 LIFE = Story("life", Post.live)
-STORIES = {story.name: story for story in (LIFE,)}
+UPGRADES = tuple(
+    Story(
+        f"upgrade_{name}",
+        Post.upgrade,
+        partial(lambda name, _: {FILE_NAME: content_of(name)}, name),
+        partial(lambda name, _: of_older(content_of(name)), name),
+    )
+    for name in NAMES
+)
+STORIES = {story.name: story for story in (LIFE, *UPGRADES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ def record(story: Story, seed: int, **weaker: Any) -> Recording:
 
 
 def cut_everywhere(
-    recording: Recording, *, drawn: int = 1, first: int = 0, count: int = 1 << 60
+    recording: Recording, *, drawn: int = 1, first: int = 0, count: int = 1 << 60, every: int = 1
 ) -> Counter[str]:
     """Check the disks of every boundary; return how many there were, by what became of the rest.
 
@@ -88,6 +99,7 @@ def cut_everywhere(
         drawn: images per boundary whose loose sectors are drawn.
         first: number of the first image.
         count: at most so many.
+        every: take one of so many, another one for another seed.
 
     Raises:
         BrokenPromiseError: says of which image, so that it can be made again.
@@ -95,7 +107,7 @@ def cut_everywhere(
     made: Counter[str] = Counter()
     with _folder() as folder, asyncio.Runner() as runner:
         for number, how, files, promised in _images(recording, drawn):
-            if number < first:
+            if number < first or number % every != recording.seed % every:
                 continue
             if number >= first + count:
                 break

@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-from tests.gateway.crash.cuts import LIFE, STORIES, cut_everywhere, record
+from tests.gateway.crash.cuts import LIFE, STORIES, UPGRADES, cut_everywhere, record
 from tests.gateway.crash.promises import BrokenPromiseError
 
 OPERATIONS = 300  # a story has at least so many, or it leaves something out
@@ -25,6 +25,14 @@ def test_power_cuts_at_every_operation_of_a_posts_life():
     assert made.total() >= IMAGES
     assert made["kept"] == recording.operations
     assert min(made["dropped"], made["drawn"]) >= 50
+
+
+@pytest.mark.parametrize("story", UPGRADES, ids=lambda story: story.name)
+def test_power_cuts_at_every_operation_of_an_upgrade(story):
+    """It is the old journal or the new one, with all that the old one held."""
+    recording = record(story, 1)
+    made = cut_everywhere(recording, drawn=1, every=2)  # one for each operation
+    assert made.total() >= recording.operations >= 100
 
 
 @pytest.mark.parametrize("weaker", [{"synchronous": "normal"}, {"deaf": True}])
