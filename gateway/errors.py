@@ -4,6 +4,7 @@ GatewayError                a fault with a sentence for the technician: thing, v
 +-- SettingsError           the settings file or the folder; nothing starts until it is mended
 +-- LibraryFolderError      the library's folder, a specimen, package or key cannot be used
 +-- JournalError            the database cannot be opened or written
+|   +-- DiskError           its disk takes nothing now; passes when somebody frees or mends it
 +-- TransientError          may pass by itself: tried again with back-off
     +-- BrokerError         the broker does not start, or does not answer
     +-- DeliveryError       an alert is not delivered; it stays in the outbox
@@ -27,6 +28,10 @@ class LibraryFolderError(GatewayError):
 
 class JournalError(GatewayError):
     """The journal cannot be opened or written."""
+
+
+class DiskError(JournalError):
+    """The disk under the journal takes nothing, or no readings, until somebody mends that."""
 
 
 class TransientError(GatewayError):

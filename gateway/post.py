@@ -28,7 +28,7 @@ from gateway.ingest.link import Link
 from gateway.journal.records import save_counters
 from gateway.journal.store import FILE_NAME, Journal
 from gateway.lock import locked
-from gateway.observe.counters import Counters
+from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
@@ -82,8 +82,13 @@ async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -
     directory = Path(settings.directory)
     if not settings.broker.external:
         find_program(settings.broker.program)  # better said now than every 30 s from a task
-    journal = Journal(directory / FILE_NAME)
     counters = Counters()
+    journal = Journal(
+        directory / FILE_NAME,
+        reserve_bytes=settings.journal.reserve_bytes,
+        now_ms=now_ms,
+        tell=partial(_tell_journal, counters, log.bind(part="journal")),
+    )
     try:
         await journal.open()
         await _run_parts(settings, journal, stop, counters, log, lines)
@@ -92,6 +97,15 @@ async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -
     finally:
         await journal.close()
     log.info("stopped", post=settings.post)
+
+
+def _tell_journal(counters: Counters, log: Log, name: str, text: str) -> None:
+    """Count and log what the journal says of its disk and of its file."""
+    if name in NAMES:
+        counters.count(name)
+        log.error(name, text=text)
+    else:
+        log.info(name, text=text)
 
 
 async def _run_parts(
@@ -149,6 +163,7 @@ async def _run_parts(
     )
     timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
     parts: dict[str, Part] = {
+        "journal": journal.run,
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,

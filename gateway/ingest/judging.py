@@ -165,6 +165,8 @@ class Judging:
             if changed is not None:
                 self._tell_node(pending, changed)
             return
+        if pending.is_damaged:
+            self._counters.count("frame_damaged", pending.node)
         judged = await self._judged(pending)
         verdict, text = judged.verdict, self._text(judged)
         judgement = self._judgement(pending, judged)

@@ -1,15 +1,22 @@
-"""The journal file: open, check, one writer with natural group commit.
+"""The journal: one writer with natural group commit, readers beside it, and a disk that may fail.
 
 Rules of the file
-- One connection writes and one reads, each in its own thread: the event loop waits for no disk.
+- One connection writes, in its own thread, and each lane reads with its own: the event loop waits
+  for no disk, and nobody who reads waits for the writer or for another lane.
 - Everything that arrives during one fsync is the next batch, and a batch is one transaction.
 - `synchronous=FULL`: when `write` returns, the bytes are on the disk.
 - A batch in which an operation fails is undone as a whole and done again one operation at a time,
   so that a failure is nobody else's. An operation may therefore run twice, and must change nothing
   but the connection that it is given.
+- Where the disk is short of room only what is essential is tried. `condition` says how the disk is;
+  it is well again with the first write that succeeds.
+- A damaged file is set aside, whoever meets the damage. The batch that met it is done again on the
+  fresh file, which has what could be read of the old one under the same ids.
 """
 
 import asyncio
+import contextlib
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,102 +26,45 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
-from gateway.errors import JournalError
-from gateway.journal.condition import Condition
-from gateway.journal.upgrade import upgrade
+from gateway.errors import DiskError, JournalError
+from gateway.journal import integrity
+from gateway.journal.beginning import Begun, begin
+from gateway.journal.condition import Condition, DiskState
+from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
+from gateway.journal.opening import (
+    FILE_NAME,
+    SCHEMA_VERSION,
+    SCHEMA_VERSION_MIN,
+    connect,
+    fault,
+    is_damage,
+    shut,
+)
+from gateway.journal.postures import save_posture
+from gateway.journal.space import Space, describe
 
-FILE_NAME: Final = "journal.sqlite"  # in the post's folder
-SCHEMA_VERSION: Final = 6
-SCHEMA_VERSION_MIN: Final = 1  # older journals from here on are brought up to date
+__all__ = ["FILE_NAME", "SCHEMA_VERSION", "SCHEMA_VERSION_MIN", "Journal", "connect", "fault"]
+
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
-BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long
-CACHE_KIB: Final = 16_384  # page cache of the writer; small beside the gateway's memory
+LOOK_S: Final = 2.0  # between looks at a disk that nobody writes to
+MEND_S_MIN: Final = 60.0  # a file that is damaged sooner again lies on a disk that fails
 
 Operation = Callable[[apsw.Connection], Any]
+Tell = Callable[[str, str], None]  # a counter's name, a sentence for the technician
 Result = TypeVar("Result")
-_Job = tuple[Operation, "asyncio.Future[Any]"]
+_Job = tuple[Operation, bool, "asyncio.Future[Any]"]  # the flag: it is essential
+
+_REFUSED: Final = object()  # instead of the result of an operation that was not tried
 
 
-def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
-    """Open the journal file and set what every connection needs.
-
-    Args:
-        path: the database file; created when missing, unless `read_only`.
-        read_only: look, change nothing.
-
-    Raises:
-        JournalError: the file cannot be opened or is not a journal of this version.
-    """
-    if read_only and not path.exists():
-        raise JournalError(
-            f"journal {path} does not exist; `harmattan run` makes it at its first start"
-        )
-    flags = (
-        apsw.SQLITE_OPEN_READONLY
-        if read_only
-        else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    )
-    try:
-        connection = apsw.Connection(str(path), flags=flags)
-    except apsw.Error as error:
-        raise fault(path, error) from error
-    try:
-        _prepare(connection, path, read_only=read_only)
-    except apsw.Error as error:
-        connection.close()
-        raise fault(path, error) from error
-    except JournalError:
-        connection.close()
-        raise
-    return connection
+def _tell_nobody(name: str, text: str) -> None:
+    """Leave what happens untold, where nobody listens."""
 
 
-def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> None:
-    """Set what the connection needs, make the tables of a new file, check those of an old one."""
-    connection.set_busy_timeout(BUSY_MS)
-    version = connection.pragma("user_version")
-    (table_count,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
-    is_new = version == 0 and table_count == 0 and not read_only
-    is_older = SCHEMA_VERSION_MIN <= version < SCHEMA_VERSION
-    if is_older and read_only:
-        raise JournalError(
-            f"journal {path} has schema version {version}, this gateway writes {SCHEMA_VERSION};"
-            " start the gateway once, it brings the journal up to date"
-        )
-    if not (is_new or is_older) and version != SCHEMA_VERSION:
-        raise JournalError(
-            f"journal {path} has schema version {version}, this gateway knows {SCHEMA_VERSION}; use"
-            " the gateway that wrote it, or move the file away to begin a new one"
-        )
-    if read_only:
-        return
-    connection.pragma("journal_mode", "wal")
-    connection.pragma("synchronous", "full")
-    connection.pragma("foreign_keys", value=True)
-    connection.pragma("cache_size", -CACHE_KIB)
-    if is_new or is_older:
-        with connection:  # one transaction: the tables are all there or none
-            upgrade(connection, version)
-            connection.pragma("user_version", SCHEMA_VERSION)
-
-
-def fault(path: Path, error: apsw.Error) -> JournalError:
-    """Return SQLite's error as a sentence with a remedy."""
-    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
-        remedy = (
-            "the file is damaged: stop the gateway, move it with its -wal and -shm aside (keep"
-            " them), and start again; nodes send what was not receipted"
-        )
-    elif isinstance(error, apsw.FullError):
-        remedy = "free space on its disk; nothing is receipted until then, so nothing is lost"
-    elif isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
-        remedy = "give this user the right to write the file and its folder"
-    elif isinstance(error, apsw.BusyError | apsw.LockedError):
-        remedy = "another program holds the file; close it"
-    else:
-        remedy = "check its disk"
-    return JournalError(f"journal {path}: {error}; {remedy}")
+def wall_ms() -> int:
+    """Return the wall clock in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 class Journal:
@@ -122,111 +72,293 @@ class Journal:
 
     Args:
         path: the database file; created when missing.
+        reserve_bytes: of the disk; with less than this free only what is essential is written.
+        now_ms: the gateway's wall clock, Unix milliseconds.
+        tell: takes a counter's name and a sentence for the technician, on the event loop.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        reserve_bytes: int = 0,
+        now_ms: Callable[[], int] = wall_ms,
+        tell: Tell | None = None,
+    ) -> None:
         self.path = path
         self.condition = Condition()  # of the disk, as of the last batch
+        self.is_unclean = False  # the gateway before did not close it
+        self.space = Space(path.parent, reserve_bytes)
+        self._now_ms = now_ms
+        self._tell: Tell = tell or _tell_nobody
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+        self._lanes = {name: Lane(path, name, lambda: self._writing is None) for name in LANE_NAMES}
         self._writing: apsw.Connection | None = None
-        self._reading: apsw.Connection | None = None
+        self._is_open = False
         self._waiting: deque[_Job] = deque()
         self._room = asyncio.Semaphore(OPERATIONS_MAX)
         self._flight: asyncio.Future[list[Any]] | None = None
         self._alone = 0  # so many operations are to be done one at a time
+        self._mending: asyncio.Task[None] | None = None
+        self._mended_s = -MEND_S_MIN
+        self._noted: str | None = None  # the condition that the file itself tells of
 
     async def open(self) -> None:
         """Open the file and check it; `close` also after a failure.
 
+        On a disk that takes nothing it is open for reading only, which `condition` says, and
+        `look` opens it for writing as soon as that works.
+
         Raises:
-            JournalError: the file cannot be used.
+            JournalError: the file cannot be used: it is of another version, or not ours to write.
         """
+        self._is_open = True
+        await self._begin(None)
+
+    async def _begin(self, damage: BaseException | None) -> None:
+        """Open the file for writing, or learn why that cannot be."""
         loop = asyncio.get_running_loop()
-        self._writing = await loop.run_in_executor(self._writer, connect, self.path)
-        self._reading = await loop.run_in_executor(
-            self._reader, partial(connect, self.path, read_only=True)
-        )
+        work = partial(begin, self.path, self.space, self._now_ms(), damage)
+        begun: Begun = await loop.run_in_executor(self._writer, work)
+        for text in begun.told:
+            self._tell("journal_damaged", text)
+        self._writing = begun.connection
+        self._set(begun.state, begun.error)
+        if begun.connection is not None:
+            self.is_unclean |= begun.is_unclean
+            for lane in self._lanes.values():  # they may look at the file that was there before
+                await lane.drop()
 
     async def close(self) -> None:
         """Write what waits, then close the file. Whoever comes later gets a JournalError."""
-        writing, self._writing = self._writing, None
-        reading, self._reading = self._reading, None
+        self._is_open = False
+        if self._mending is not None:
+            await asyncio.wait([self._mending])
         while self._flight is not None:
             await asyncio.wait([self._flight])
-        loop = asyncio.get_running_loop()
+        writing, self._writing = self._writing, None
         # The writer last: the last connection to close folds the write-ahead log into the file.
-        if reading is not None:
-            await loop.run_in_executor(self._reader, reading.close)
+        for lane in self._lanes.values():
+            with contextlib.suppress(RuntimeError):  # closed before
+                await lane.drop()
+            lane.end()
         if writing is not None:
-            await loop.run_in_executor(self._writer, writing.close)
-        self._reader.shutdown(wait=False)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._writer, _end, writing)
         self._writer.shutdown(wait=False)
 
-    async def write(self, operation: Callable[[apsw.Connection], Result]) -> Result:
+    async def write(
+        self, operation: Callable[[apsw.Connection], Result], *, essential: bool = True
+    ) -> Result:
         """Run `operation` in the next batch; return its result once the batch is on the disk.
 
         Cancelling the wait does not undo the operation.
 
+        Args:
+            operation: gets the connection, in a transaction.
+            essential: also while less than the reserve is free. Readings are not: their nodes keep
+                them.
+
         Raises:
+            DiskError: the disk takes it not, or not now.
             JournalError: nothing of the operation is in the journal.
             Exception: what `operation` itself raised; nothing of it is in the journal.
         """
         await self._room.acquire()
-        if self._writing is None:
+        if not self._is_open:
             self._room.release()
             raise JournalError(f"journal {self.path} is closed; start the gateway again")
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         done.add_done_callback(lambda _: self._room.release())
-        self._waiting.append((operation, done))
-        if self._flight is None:
-            self._commit_next(self._writing)
+        self._waiting.append((operation, essential, done))
+        self._go_on()
         result: Result = await asyncio.shield(done)
         return result
 
-    async def read(self, question: Callable[[apsw.Connection], Result]) -> Result:
+    async def read(
+        self, question: Callable[[apsw.Connection], Result], *, lane: LaneName = "judging"
+    ) -> Result:
         """Return the answer of `question`, which sees what is committed and must only look.
 
         Raises:
             JournalError: the file cannot be read.
         """
-        if self._reading is None:
-            raise JournalError(f"journal {self.path} is closed; start the gateway again")
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._reader, question, self._reading)
-        except apsw.Error as error:
-            raise fault(self.path, error) from error
+        for is_last in (False, True):
+            if self._mending is not None:
+                await asyncio.wait([self._mending])
+            if not self._is_open:
+                raise JournalError(f"journal {self.path} is closed; start the gateway again")
+            try:
+                return await self._lanes[lane].ask(question)
+            except (apsw.Error, JournalError) as error:
+                cause = error if isinstance(error, apsw.Error) else error.__cause__
+                # A look at the bare file, without its log, proves nothing.
+                is_damaged = cause is not None and is_damage(cause) and self._writing is not None
+                if cause is not None and is_damaged and not is_last and self.renew(cause):
+                    continue
+                if isinstance(error, JournalError):
+                    raise
+                raise fault(self.path, error) from error
+        raise AssertionError
 
-    def _commit_next(self, connection: apsw.Connection) -> None:
-        """Send the next batch to the writer's thread."""
+    async def look(self) -> None:
+        """Look at the disk: note how it is, and try again what it did not take.
+
+        Raises:
+            JournalError: the file that is there now is none of ours.
+        """
+        if self._mending is not None or not self._is_open:
+            return
+        if self._writing is None:
+            await self._begin(None)
+        condition = self.condition
+        note = partial(
+            save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
+        )
+        with contextlib.suppress(JournalError):
+            if self._noted != condition.text or condition.state not in _WRITABLE:
+                await self.write(note)
+                self._noted = condition.text
+            else:
+                await self.write(lambda _: None)
+            if self.condition.state is DiskState.well:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._writer, self.space.keep_ballast)
+
+    async def run(self) -> None:
+        """Look at the disk until cancelled.
+
+        Raises:
+            JournalError: as `look`.
+        """
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    # -------------------------------------------------------------------------------------- batches
+
+    def _go_on(self) -> None:
+        """Send the next batch to the writer's thread, unless one is there."""
+        if self._flight is not None or self._mending is not None:
+            return
+        if self._writing is None:
+            while self._waiting:
+                self._waiting.popleft()[2].set_exception(DiskError(self.condition.text))
+        if not self._waiting or self._writing is None:
+            return
         count = min(len(self._waiting), BATCH_OPERATIONS_MAX)
         if self._alone:
             self._alone, count = self._alone - 1, 1
         batch = [self._waiting.popleft() for _ in range(count)]
-        operations = [operation for operation, _ in batch]
-        self._flight = asyncio.get_running_loop().run_in_executor(
-            self._writer, _commit, connection, operations
-        )
-        self._flight.add_done_callback(partial(self._settle, connection, batch))
+        loop = asyncio.get_running_loop()
+        work = partial(_try, self._writing, self.space, batch)
+        self._flight = loop.run_in_executor(self._writer, work)
+        self._flight.add_done_callback(partial(self._settle, batch))
 
-    def _settle(
-        self, connection: apsw.Connection, batch: list[_Job], flight: "asyncio.Future[list[Any]]"
-    ) -> None:
+    def _settle(self, batch: list[_Job], flight: "asyncio.Future[list[Any]]") -> None:
         """Answer for a batch that has ended, and begin the next."""
         self._flight = None
         error = flight.exception()
         if error is None:
-            for (_, done), result in zip(batch, flight.result(), strict=True):
+            self._answer(batch, flight.result())
+        elif is_damage(error) and self.renew(error):
+            self._waiting.extendleft(reversed(batch))
+            self._alone = 0
+        else:
+            self._fail(batch, error)
+        self._go_on()
+
+    def _answer(self, batch: list[_Job], results: list[Any]) -> None:
+        """Give the results of a batch that is on the disk."""
+        is_tight, *results = results
+        self._set(DiskState.tight if is_tight else DiskState.well, None)
+        for (_, _, done), result in zip(batch, results, strict=True):
+            if result is _REFUSED:
+                done.set_exception(DiskError(self.condition.text))
+            else:
                 done.set_result(result)
-        elif len(batch) > 1:
+
+    def _fail(self, batch: list[_Job], error: BaseException) -> None:
+        """Find out whose fault it was, or say that it was the disk's."""
+        state = self.space.judge(error, self.path)
+        if is_damage(error):  # of a file that is just made
+            state = DiskState.failing
+        if state is not None:
+            self._set(state, error)
+        told = fault(self.path, error) if isinstance(error, apsw.Error) else error
+        if state is not None:  # readings need no second try: their nodes keep them
+            told = DiskError(f"{told}; {self.condition.text}") if is_damage(error) else told
+            for _, essential, done in batch:
+                if not essential:
+                    done.set_exception(told)
+            batch = [job for job in batch if job[1]]
+        if len(batch) > 1:
             self._waiting.extendleft(reversed(batch))
             self._alone = len(batch)
+        elif batch:
+            batch[0][2].set_exception(told)
+
+    def _set(self, state: DiskState, error: BaseException | None) -> None:
+        """Note how the disk is; tell it when that has changed."""
+        text = describe(state, self.path, self.space, error)
+        if state is self.condition.state:
+            return
+        self.condition = Condition(state, self._now_ms(), text)
+        if state is DiskState.well:
+            self._tell("disk_well", f"{self.path} is written again")
         else:
-            told = fault(self.path, error) if isinstance(error, apsw.Error) else error
-            batch[0][1].set_exception(told)
-        if self._waiting:
-            self._commit_next(connection)
+            self._tell("disk_unwell", text)
+
+    # -------------------------------------------------------------------------------------- damage
+
+    def renew(self, damage: BaseException) -> bool:
+        """Set the file aside and go on with a fresh one; say whether that is done.
+
+        It is not for a file that is damaged again at once: then the disk fails.
+
+        Args:
+            damage: what was found.
+        """
+        if self._mending is not None:
+            return True
+        loop = asyncio.get_running_loop()
+        if not self._is_open or loop.time() - self._mended_s < MEND_S_MIN:
+            return False
+        self._mended_s = loop.time()
+        self._mending = loop.create_task(self._mend(damage), name="journal-mend")
+        return True
+
+    async def _mend(self, damage: BaseException) -> None:
+        try:
+            while self._flight is not None:
+                await asyncio.wait([self._flight])
+            for lane in self._lanes.values():
+                await lane.drop()
+            writing, self._writing = self._writing, None
+            if writing is not None:
+                await asyncio.get_running_loop().run_in_executor(self._writer, shut, writing)
+            await self._begin(damage)
+        except JournalError as error:
+            self._set(DiskState.failing, error)
+        finally:
+            self._mending = None
+            self._go_on()
+
+
+_WRITABLE: Final = frozenset({DiskState.well, DiskState.tight})
+
+
+def _try(connection: apsw.Connection, space: Space, batch: list[_Job]) -> list[Any]:
+    """Commit a batch, or what of it is essential when the disk is short of room.
+
+    Returns:
+        Whether it is, then the results, _REFUSED for what was not tried.
+    """
+    is_tight = space.is_tight()
+    tried = [essential or not is_tight for _, essential, _ in batch]
+    operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
+    results = iter(_commit(connection, operations) if operations else ())
+    return [is_tight, *(next(results) if is_tried else _REFUSED for is_tried in tried)]
 
 
 def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[Any]:
@@ -239,3 +371,10 @@ def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[An
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     return results
+
+
+def _end(connection: apsw.Connection) -> None:
+    """Close the writer's connection, having noted that this is no crash."""
+    with contextlib.suppress(apsw.Error):
+        integrity.note_closed(connection)
+    shut(connection)

@@ -43,7 +43,7 @@ def upgrade(connection: apsw.Connection, version: int) -> None:
     if 0 < version < 5:
         _learn_boots(connection)
     if 0 < version < 6:
-        _rank(connection)
+        rank_all(connection)
         _find_darks(connection)
         count_anew(connection)
 
@@ -97,7 +97,7 @@ def _move(connection: apsw.Connection, old: set[str]) -> None:
         connection.execute(f"DROP TABLE old_{table}")
 
 
-def _rank(connection: apsw.Connection) -> None:
+def rank_all(connection: apsw.Connection) -> None:
     """Give stored records their worth; a reading without verdict that is not pending is a dark.
 
     Which of them need it is not known without reading every frame: it goes as late as they do.
@@ -110,7 +110,7 @@ def _rank(connection: apsw.Connection) -> None:
         " UNION SELECT ?2, id FROM records WHERE"
         " id NOT IN (SELECT record_id FROM verdicts) AND id NOT IN (SELECT record_id FROM pending)"
         " AND id NOT IN (SELECT record_id FROM calibrations)"
-        " AND id NOT IN (SELECT record_id FROM responses)",
+        " AND id NOT IN (SELECT record_id FROM responses) AND length(frame) > 0",
         (worth.CLEAR, worth.INCONCLUSIVE),
     )
 

@@ -24,6 +24,7 @@ NAMES: Final[Mapping[str, str]] = {
     "pixels_refused": "it, or its dark frame, has not as many pixels as its axis",
     "reading_refused": "its counts cannot be evaluated",
     "judgement_failed": "the evaluation itself failed",
+    "frame_damaged": "its bytes in the journal are not those it came with; the disk flips bits",
     "verdict_alarm": "verdict alarm",
     "verdict_inconclusive": "verdict inconclusive",
     "verdict_clear": "verdict clear",
@@ -43,6 +44,9 @@ NAMES: Final[Mapping[str, str]] = {
     "alert_delivery_failed": "the authority was not reached or takes nothing now",
     "alert_receipt_refused": "the authority answered, but not with the receipt for the alert",
     "alert_refused": "the authority refuses the alert",
+    # The journal and its disk.
+    "disk_unwell": "the disk under the journal became short of room, full, read-only or failing",
+    "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
     "task_failed": "a part met an unforeseen fault and was started again",

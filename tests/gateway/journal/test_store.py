@@ -205,15 +205,6 @@ def test_every_commit_is_synced_and_the_reader_cannot_write(tmp_path):
     asyncio.run(story())
 
 
-def make_corrupt(path):
-    path.write_bytes(b"this is a letter, not a database " * 200)
-
-
-def make_cut(path):
-    connect(path).close()
-    path.write_bytes(path.read_bytes()[:5_000])
-
-
 def make_foreign(path):
     connection = apsw.Connection(str(path))
     connection.execute("CREATE TABLE songs (title)")
@@ -233,8 +224,6 @@ def make_folder(path):
 @pytest.mark.parametrize(
     "make, sentence",
     [
-        (make_corrupt, "is not a database; the file is damaged: stop the gateway, move it"),
-        (make_cut, "malformed; the file is damaged: stop the gateway, move it"),
         (make_foreign, "has schema version 0, this gateway knows 6; use the gateway that wrote it"),
         (make_newer, "has schema version 99, this gateway knows 6; use the gateway that wrote it"),
         (make_folder, "give this user the right to write the file and its folder"),

@@ -1,0 +1,129 @@
+"""Open the journal file: its version, what every connection needs, and SQLite's errors in words."""
+
+import contextlib
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from gateway.errors import DiskError, JournalError
+from gateway.journal.upgrade import upgrade
+
+FILE_NAME: Final = "journal.sqlite"  # in the post's folder
+SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION_MIN: Final = 1  # older journals from here on are brought up to date
+BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long
+CACHE_KIB: Final = 16_384  # page cache of the writer; small beside the gateway's memory
+
+
+def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
+    """Open the journal file and set what every connection needs.
+
+    Args:
+        path: the database file; created when missing, unless `read_only`.
+        read_only: look, change nothing.
+
+    Raises:
+        JournalError: the file cannot be opened or is not a journal of this version.
+    """
+    if read_only and not path.exists():
+        raise JournalError(
+            f"journal {path} does not exist; `harmattan run` makes it at its first start"
+        )
+    flags = (
+        apsw.SQLITE_OPEN_READONLY
+        if read_only
+        else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    )
+    return _opened(str(path), path, flags, read_only=read_only)
+
+
+def connect_immutable(path: Path) -> apsw.Connection:
+    """Look at a journal on a disk that takes nothing, not even SQLite's own files.
+
+    What lies in the write-ahead log is not seen, and a checkpoint that was cut off may make the
+    file look damaged: what this connection says of that means nothing.
+
+    Raises:
+        JournalError: it is not to be read even so.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return _opened(f"{path.absolute().as_uri()}?immutable=1", path, flags, read_only=True)
+
+
+def _opened(name: str, path: Path, flags: int, *, read_only: bool) -> apsw.Connection:
+    try:
+        connection = apsw.Connection(name, flags=flags)
+    except apsw.Error as error:
+        raise fault(path, error) from error
+    try:
+        _prepare(connection, path, read_only=read_only)
+    except apsw.Error as error:
+        shut(connection)
+        raise fault(path, error) from error
+    except JournalError:
+        connection.close()
+        raise
+    return connection
+
+
+def shut(connection: apsw.Connection) -> None:
+    """Close a connection whose file may be damaged or gone; nobody waits for what it says."""
+    with contextlib.suppress(apsw.Error):
+        connection.close(force=True)
+
+
+def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> None:
+    """Set what the connection needs, make the tables of a new file, check those of an old one."""
+    connection.set_busy_timeout(BUSY_MS)
+    version = connection.pragma("user_version")
+    (table_count,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
+    is_new = version == 0 and table_count == 0 and not read_only
+    is_older = SCHEMA_VERSION_MIN <= version < SCHEMA_VERSION
+    if is_older and read_only:
+        raise JournalError(
+            f"journal {path} has schema version {version}, this gateway writes {SCHEMA_VERSION};"
+            " start the gateway once, it brings the journal up to date"
+        )
+    if not (is_new or is_older) and version != SCHEMA_VERSION:
+        raise JournalError(
+            f"journal {path} has schema version {version}, this gateway knows {SCHEMA_VERSION}; use"
+            " the gateway that wrote it, or move the file away to begin a new one"
+        )
+    if read_only:
+        return
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.pragma("foreign_keys", value=True)
+    connection.pragma("cache_size", -CACHE_KIB)
+    if is_new or is_older:
+        with connection:  # one transaction: the tables are all there or none
+            upgrade(connection, version)
+            connection.pragma("user_version", SCHEMA_VERSION)
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Say whether an error means that the file itself is damaged."""
+    return isinstance(error, apsw.NotADBError | apsw.CorruptError)
+
+
+def fault(path: Path, error: apsw.Error) -> JournalError:
+    """Return SQLite's error as a sentence with a remedy."""
+    kind = JournalError
+    if is_damage(error):
+        remedy = (
+            "the file is damaged: start the gateway, which sets it aside and goes on with a fresh"
+            " one; nodes send what was not receipted"
+        )
+    elif isinstance(error, apsw.FullError):
+        kind = DiskError
+        remedy = "free space on its disk; nothing is receipted until then, so nothing is lost"
+    elif isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
+        kind = DiskError if isinstance(error, apsw.ReadOnlyError) else JournalError
+        remedy = "give this user the right to write the file and its folder"
+    elif isinstance(error, apsw.BusyError | apsw.LockedError):
+        remedy = "another program holds the file; close it"
+    else:
+        kind = DiskError if isinstance(error, apsw.IOError) else JournalError
+        remedy = "check its disk"
+    return kind(f"journal {path}: {error}; {remedy}")

@@ -1,0 +1,261 @@
+"""What must not be lost of a damaged journal, row by row, as far as it can be read.
+
+That is: alerts and the readings behind them, readings that await the judges, what calibrates the
+instruments, how far each node's journal is receipted, the configs' versions, axes, boots, counts.
+Judged readings without alert stay in the damaged file.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from gateway import wire
+from gateway.journal.records import is_spectrum, read_frame
+from gateway.journal.upgrade import rank_all
+
+Row = tuple[Any, ...]
+
+# Copied whole, by their keys: a table of which a page is damaged is read from both its ends.
+WHOLE: Final = {
+    "journals": "node, journal_id",
+    "axes": "node, axis_id",
+    "nodes": "node",
+    "configs": "node",
+    "boots": "id",
+    "orders": "id",
+    "counters": "name, subject",
+    "posture": "name",
+    "rejudgings": "id",
+    "retention": "id",
+}
+# Copied with the records that they are about.
+ABOUT_RECORDS: Final = ("verdicts", "unrecorded", "rejudged", "calibrations", "responses", "alerts")
+NEWEST_LOOKED_AT: Final = 5_000  # for readings without verdict, when their list is damaged
+GAP: Final = 1 << 32  # of ids, where nobody knows what the last one was
+
+
+class _Body(msgspec.Struct):
+    """What an alert's body says of its reading."""
+
+    node: str
+    journal_id: str
+    seq: int
+    received_ms: int
+
+
+class _Old:
+    """A damaged file, read as far as that goes."""
+
+    def __init__(self, connection: apsw.Connection | None) -> None:
+        self._connection = connection
+        self.is_whole = True  # every question so far was answered to its end
+
+    def ask(self, query: str, values: Row = ()) -> list[Row]:
+        """Return the rows up to the first that cannot be read."""
+        found: list[Row] = []
+        if self._connection is None:
+            self.is_whole = False
+            return found
+        try:
+            cursor = self._connection.execute(query, values)
+            while (row := cursor.fetchone()) is not None:
+                found.append(row)
+        except apsw.Error:
+            self.is_whole = False
+        return found
+
+    def table(self, table: str, key: str, columns: Iterable[str] = ("*",)) -> list[Row]:
+        """Return the rows of a table, from both ends where its middle is damaged; some twice."""
+        self.is_whole, names = True, ", ".join(columns)
+        found = self.ask(f"SELECT {names} FROM {table} ORDER BY {key}")  # noqa: S608 - ours
+        if not self.is_whole:
+            last = ", ".join(f"{part} DESC" for part in key.split(", "))
+            found += self.ask(f"SELECT {names} FROM {table} ORDER BY {last}")  # noqa: S608 - ours
+        return found
+
+    def columns(self, table: str) -> list[str]:
+        return [name for (name,) in self.ask("SELECT name FROM pragma_table_info(?)", (table,))]
+
+
+def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
+    """Copy what must not be lost into a fresh journal.
+
+    Args:
+        connection: of the damaged file; None: it cannot be opened at all.
+        fresh: empty, in a transaction.
+
+    Returns:
+        What was copied, in words.
+    """
+    old = _Old(connection)
+    for table, key in WHOLE.items():
+        columns = _common(old, fresh, table)
+        if columns:
+            _insert(fresh, table, columns, old.table(table, key, columns))
+    # What was receipted and is not here would be a new record if it came once more.
+    fresh.execute("UPDATE journals SET evicted_seq = max(evicted_seq, seq)")
+    wanted, pending = _wanted(old)
+    copied = _copy_records(old, fresh, wanted | pending)
+    _stand_in_for_alerts(old, fresh, copied)
+    for table in ABOUT_RECORDS:
+        columns = _common(old, fresh, table)
+        for record_id in sorted(copied) if columns else ():
+            query = f"SELECT {', '.join(columns)} FROM {table} WHERE record_id = ?"  # noqa: S608
+            _insert(fresh, table, columns, old.ask(query, (record_id,)))
+    _copy_darks(old, fresh, copied)
+    fresh.executemany(
+        "INSERT OR IGNORE INTO pending (node, record_id) SELECT node, id FROM records WHERE id = ?",
+        [(record_id,) for record_id in sorted(pending & copied)],
+    )
+    rank_all(fresh)
+    _go_on_after_the_last_id(old, fresh, copied)
+    _take_over_tallies(old, fresh)
+    ((alerts, waiting),) = fresh.execute(
+        "SELECT count(*), count(*) - count(receipt) FROM alerts"
+    ).fetchall()
+    ((left,),) = fresh.execute("SELECT count(*) FROM pending").fetchall()
+    return (
+        f"{alerts} alerts ({waiting} of them to be delivered), {left} readings to be judged and"
+        f" {len(copied)} records in all"
+    )
+
+
+def _common(old: _Old, fresh: apsw.Connection, table: str) -> list[str]:
+    """Return the columns that both have; none where an older one had another key."""
+    today = fresh.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+    there = old.columns(table)
+    if there and table in {"boots", "orders"} and "id" not in there:
+        return []
+    return [name for (name,) in today if name in there]
+
+
+def _insert(fresh: apsw.Connection, table: str, columns: list[str], rows: Iterable[Row]) -> None:
+    """Insert rows one by one; what is there, or breaks a rule of the table, is left out."""
+    places = ", ".join("?" * len(columns))
+    statement = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608
+    for row in rows:
+        try:
+            with fresh:  # a savepoint: a row that is refused harms no other
+                fresh.execute(statement, row)
+        except (apsw.ConstraintError, apsw.MismatchError, apsw.SQLError):
+            continue
+
+
+def _wanted(old: _Old) -> tuple[set[int], set[int]]:
+    """Return the ids of the records that must not be lost, and of those that are to be judged."""
+    wanted: set[int] = set()
+    for table in ("alerts", "calibrations", "responses", "darks"):
+        key = "record_id" if table != "darks" else "node"
+        wanted |= {row[0] for row in old.table(table, key, ("record_id",))}
+    # The dark frames of all these.
+    for record_id in list(wanted):
+        wanted |= set(_dark_ids(old, record_id))
+    pending = {row[0] for row in old.table("pending", "record_id", ("record_id",))}
+    if not old.is_whole:
+        pending |= _unjudged(old)
+    for record_id in list(pending):
+        wanted |= set(_dark_ids(old, record_id))
+    return wanted, pending
+
+
+def _dark_ids(old: _Old, record_id: int) -> list[int]:
+    """Return the id of the dark frame that a record names."""
+    for node, journal_id, frame in old.ask(
+        "SELECT node, journal_id, frame FROM records WHERE id = ?", (record_id,)
+    ):
+        reading = read_frame(frame)
+        if isinstance(reading, wire.Reading) and reading.dark_seq is not None:
+            return [
+                row[0]
+                for row in old.ask(
+                    "SELECT id FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
+                    (node, journal_id, reading.dark_seq),
+                )
+            ]
+    return []
+
+
+def _unjudged(old: _Old) -> set[int]:
+    """Return the newest spectra without verdict and without evaluation."""
+    found = set()
+    top = max((row[0] or 0 for row in old.ask("SELECT max(id) FROM records")), default=0)
+    for record_id in range(top, max(top - NEWEST_LOOKED_AT, 0), -1):
+        for (frame,) in old.ask("SELECT frame FROM records WHERE id = ?", (record_id,)):
+            record = read_frame(frame)
+            done = any(
+                old.ask(f"SELECT 1 FROM {table} WHERE record_id = ?", (record_id,))  # noqa: S608
+                for table in ("verdicts", "calibrations", "responses")
+            )
+            if isinstance(record, wire.Reading) and is_spectrum(record) and not done:
+                found.add(record_id)
+    return found
+
+
+def _copy_records(old: _Old, fresh: apsw.Connection, ids: set[int]) -> set[int]:
+    """Copy records; return which of them are there now."""
+    columns = _common(old, fresh, "records")
+    for record_id in sorted(ids) if columns else ():
+        query = f"SELECT {', '.join(columns)} FROM records WHERE id = ?"  # noqa: S608 - ours
+        _insert(fresh, "records", columns, old.ask(query, (record_id,)))
+    return {row[0] for row in fresh.execute("SELECT id FROM records")}
+
+
+def _stand_in_for_alerts(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
+    """Make an evicted record of each alert's reading that cannot be read: the alert says which."""
+    for record_id, body in old.table("alerts", "record_id", ("record_id", "body")):
+        if record_id in copied:
+            continue
+        try:
+            told = msgspec.json.decode(body, type=_Body)
+            values = (record_id, told.node, bytes.fromhex(told.journal_id), told.seq)
+        except (msgspec.DecodeError, ValueError):
+            values = (record_id, "", record_id.to_bytes(8, "big"), 0)
+            told = None
+        _insert(
+            fresh,
+            "records",
+            ["id", "node", "journal_id", "seq", "kind", "received_ms", "frame"],
+            [(*values, wire.Reading.__struct_config__.tag, told.received_ms if told else 0, b"")],
+        )
+        copied.add(record_id)
+
+
+def _copy_darks(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
+    columns = _common(old, fresh, "darks")
+    if columns:
+        place = columns.index("record_id")
+        rows = old.table("darks", "node", columns)
+        _insert(fresh, "darks", columns, [row for row in rows if row[place] in copied])
+
+
+def _go_on_after_the_last_id(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
+    """Let no new record have the id of one that was there: somebody may still ask about that."""
+    top = max(copied, default=0)
+    old.is_whole = True
+    for table, key in (("records", "id"), ("verdicts", "record_id"), ("evictable", "record_id")):
+        if old.columns(table):
+            top = max(top, *(row[0] or 0 for row in old.ask(f"SELECT max({key}) FROM {table}")), 0)  # noqa: S608
+    if not old.is_whole:
+        top += GAP
+    if top and top not in copied:
+        fresh.execute(
+            "INSERT INTO records (id, node, journal_id, seq, kind, received_ms, frame)"
+            " VALUES (?, '', x'', 0, 0, 0, x'')",
+            (top,),
+        )
+        fresh.execute("DELETE FROM tallies WHERE name = 'record' AND subject = ''")
+
+
+def _take_over_tallies(old: _Old, fresh: apsw.Connection) -> None:
+    """Go on counting where the damaged file stopped, as far as it says where."""
+    if not old.columns("tallies"):
+        return
+    for name, subject, count in old.table("tallies", "name, subject", ("name", "subject", "count")):
+        if name != "pending":
+            fresh.execute(
+                "INSERT INTO tallies (name, subject, count) VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",
+                (name, subject, count),
+            )

@@ -1,0 +1,128 @@
+"""A damaged journal is kept as it is, and a fresh one gets what must not be lost of it.
+
+Order of things, so that a kill at any moment loses nothing:
+1. `journal.sqlite.new` is made and filled from the damaged file, where that lies, and closed.
+2. It is renamed to `journal.sqlite.ready`: from here on the fresh one is the journal.
+3. The damaged file, with its log, goes to `damaged-<time>/`; then the fresh one takes its place.
+A start that finds `.ready` goes on with 3, one that finds `.new` begins again.
+
+Rows keep their ids: who has asked about a record finds the same one, or none.
+"""
+
+import contextlib
+import datetime as dt
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from gateway.journal.opening import connect, fault, shut
+from gateway.journal.salvage import salvage
+
+POSTURE: Final = "journal_damaged"
+FOLDER_PREFIX: Final = "damaged-"
+FOLDERS_MAX: Final = 2  # kept; each is as large as a journal
+PARTS: Final = ("", "-wal", "-shm")
+
+
+def renew(path: Path, damage: BaseException) -> str:
+    """Make a fresh journal of what can be read of the damaged one, and take its place.
+
+    Returns:
+        What has happened, and what to do, for the technician.
+
+    Raises:
+        JournalError: the fresh one cannot be made; the damaged one stays where it is.
+        OSError: likewise.
+    """
+    new = path.with_name(path.name + ".new")
+    _remove(new)
+    old = _look_at(path)
+    try:
+        fresh = connect(new)
+        try:
+            with fresh:
+                kept = salvage(old, fresh)
+        except apsw.Error as error:
+            raise fault(new, error) from error
+        finally:
+            fresh.close()
+    finally:
+        if old is not None:
+            shut(old)
+    for part in PARTS[1:]:  # the last to close has folded them in
+        Path(f"{new}{part}").unlink(missing_ok=True)
+    new.replace(_ready(path))
+    folder = finish(path)
+    return (
+        f"the journal was damaged ({damage}) and is kept in {folder}; a fresh one has {kept};"
+        " check the disk, then copy that folder to somewhere safe and report it; readings that"
+        " were only in it can be read from there with harmattan export"
+    )
+
+
+def finish(path: Path) -> Path | None:
+    """Put a fresh journal that is ready in its place; return where the damaged one is kept.
+
+    Raises:
+        OSError: the disk takes it not; the next try goes on from here.
+    """
+    ready = _ready(path)
+    if not ready.exists():
+        return None
+    made = dt.datetime.fromtimestamp(ready.stat().st_mtime, dt.UTC)  # the same after a kill
+    stamp = made.strftime("%Y%m%dT%H%M%SZ")
+    folder = path.with_name(f"{FOLDER_PREFIX}{stamp}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for part in PARTS:
+        with contextlib.suppress(FileNotFoundError):  # a kill came in between
+            Path(f"{path}{part}").rename(folder / f"{path.name}{part}")
+    _sync(folder)
+    ready.rename(path)
+    _sync(path.parent)
+    for older in damaged_folders(path.parent)[FOLDERS_MAX:]:
+        shutil.rmtree(older, ignore_errors=True)
+    return folder
+
+
+def damaged_folders(folder: Path) -> list[Path]:
+    """Return the folders with damaged journals, the newest first."""
+    return sorted(folder.glob(f"{FOLDER_PREFIX}*"), reverse=True)
+
+
+def _ready(path: Path) -> Path:
+    return path.with_name(path.name + ".ready")
+
+
+def _remove(path: Path) -> None:
+    for part in PARTS:
+        Path(f"{path}{part}").unlink(missing_ok=True)
+
+
+def _look_at(path: Path) -> apsw.Connection | None:
+    """Open a damaged file as well as that goes; None: not at all."""
+    flags = apsw.SQLITE_OPEN_READONLY
+    for name, more in (
+        (str(path), 0),
+        (f"{path.absolute().as_uri()}?immutable=1", apsw.SQLITE_OPEN_URI),
+    ):
+        connection = None
+        try:
+            connection = apsw.Connection(name, flags=flags | more)
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        except apsw.Error:
+            if connection is not None:
+                shut(connection)
+        else:
+            return connection
+    return None
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

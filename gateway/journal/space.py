@@ -1,0 +1,121 @@
+"""How much room the disk under the journal has, and what an error says of the disk.
+
+A small file, the ballast, lies beside the journal: on a disk that is full at the start its room is
+what SQLite needs to open the file at all.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from gateway.journal.condition import DiskState
+
+BALLAST_NAME: Final = "journal.ballast"
+BALLAST_BYTES: Final = 1_048_576  # SQLite's index of its log, and some transactions
+FULL_BYTES: Final = 262_144  # with less, an I/O error means that there was no room
+FREED_FACTOR: Final = 1.1  # of the reserve: that much is free again before readings are taken
+
+
+class Space:
+    """The disk under a folder.
+
+    Args:
+        folder: the journal's.
+        reserve_bytes: with less than this free, only what is essential is written.
+    """
+
+    def __init__(self, folder: Path, reserve_bytes: int) -> None:
+        self.folder = folder
+        self.reserve_bytes = reserve_bytes
+        self._is_tight = False
+
+    def free_bytes(self) -> int | None:
+        """Return how much this user may still write; None: the folder does not say."""
+        try:
+            room = os.statvfs(self.folder)
+        except OSError:
+            return None
+        return room.f_bavail * room.f_frsize
+
+    def is_tight(self) -> bool:
+        """Say whether less than the reserve is free; it passes when a tenth more is."""
+        free = self.free_bytes()
+        bound = self.reserve_bytes * (FREED_FACTOR if self._is_tight else 1.0)
+        self._is_tight = free is not None and free < bound
+        return self._is_tight
+
+    def is_readonly(self) -> bool:
+        """Say whether the file system takes no writes."""
+        try:
+            return bool(os.statvfs(self.folder).f_flag & os.ST_RDONLY)
+        except OSError:
+            return False
+
+    def judge(self, error: BaseException | None, path: Path) -> DiskState | None:
+        """Return what an error says of the disk; None: the disk is not what is wrong."""
+        if isinstance(error, apsw.FullError):
+            return DiskState.full
+        if isinstance(error, apsw.ReadOnlyError):
+            return DiskState.readonly
+        if isinstance(error, apsw.CantOpenError):
+            mine = path if path.exists() else path.parent
+            if not self.is_readonly() and (path.is_dir() or not os.access(mine, os.R_OK | os.W_OK)):
+                return None  # a folder or a right that somebody has to set
+        elif not isinstance(error, apsw.IOError):
+            return None
+        if self.is_readonly():
+            return DiskState.readonly
+        free = self.free_bytes()
+        return DiskState.full if free is not None and free < FULL_BYTES else DiskState.failing
+
+    def drop_ballast(self) -> bool:
+        """Give the ballast's room away; say whether there was one."""
+        try:
+            (self.folder / BALLAST_NAME).unlink()
+        except OSError:
+            return False
+        return True
+
+    def keep_ballast(self) -> None:
+        """Lay the ballast down again while there is room for it."""
+        free, path = self.free_bytes(), self.folder / BALLAST_NAME
+        if path.exists() or free is None or free < self.reserve_bytes + 2 * BALLAST_BYTES:
+            return
+        new = path.with_suffix(".new")
+        try:
+            with new.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
+            new.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                new.unlink()
+
+
+def describe(state: DiskState, path: Path, space: Space, error: BaseException | None = None) -> str:
+    """Return a state in one sentence with its remedy; empty when it is well."""
+    free = space.free_bytes()
+    room = "an unknown number of" if free is None else f"{free // 1_000_000}"
+    kept = "readings stay on their nodes, alerts still go out"
+    match state:
+        case DiskState.well:
+            return ""
+        case DiskState.tight:
+            return (
+                f"the disk under {path} has {room} MB free, less than the"
+                f" {space.reserve_bytes // 1_000_000} MB that journal.reserve_bytes keeps for"
+                f" alerts: {kept}; free space on it"
+            )
+        case DiskState.full:
+            return f"the disk under {path} is full ({room} MB free): {kept}; free space on it"
+        case DiskState.readonly:
+            return (
+                f"{path} cannot be written, its disk is read-only: {kept}; look at the kernel's"
+                " log, check the file system, mount it writable again"
+            )
+    return (
+        f"the disk under {path} fails ({error}): {kept}; look at the kernel's log and its cables,"
+        " copy what is there, replace it"
+    )

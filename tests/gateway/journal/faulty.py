@@ -1,0 +1,69 @@
+"""A disk that fails as it is told: a VFS under SQLite, for every connection that is opened."""
+
+import apsw
+
+FULL = "full"
+FAILING = "I/O error"
+READONLY = "read-only"
+
+_ERRORS = {
+    FULL: (apsw.FullError, "database or disk is full (on purpose)"),
+    FAILING: (apsw.IOError, "disk I/O error (on purpose)"),
+    READONLY: (apsw.ReadOnlyError, "attempt to write a readonly database (on purpose)"),
+}
+
+
+class Disk(apsw.VFS):
+    """While it is entered, every file that SQLite opens lies on it.
+
+    Attributes:
+        fault: one of the above for every write from now on; None: it is well.
+        times: so many operations meet the fault, then it is well; None: all do.
+    """
+
+    def __init__(self):
+        self.fault = None
+        self.times = None
+        self.met = 0
+        # Shared memory on the heap: a shim is asked for none.
+        super().__init__("faulty", "unix-excl", makedefault=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.unregister()
+
+    def meet(self):
+        if self.fault is None:
+            return
+        kind, text = _ERRORS[self.fault]
+        self.met += 1
+        if self.times is not None:
+            self.times -= 1
+            if self.times <= 0:
+                self.fault = self.times = None
+        raise kind(text)
+
+    def xOpen(self, name, flags):  # noqa: N802 - SQLite's name
+        return File(self, name, flags)
+
+
+class File(apsw.VFSFile):
+    """One open file."""
+
+    def __init__(self, disk, name, flags):
+        super().__init__("unix-excl", name, flags)
+        self._disk = disk
+
+    def xWrite(self, data, offset):  # noqa: N802
+        self._disk.meet()
+        super().xWrite(data, offset)
+
+    def xTruncate(self, size):  # noqa: N802
+        self._disk.meet()
+        super().xTruncate(size)
+
+    def xSync(self, flags):  # noqa: N802
+        self._disk.meet()
+        super().xSync(flags)

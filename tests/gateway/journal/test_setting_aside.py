@@ -1,0 +1,366 @@
+"""Goal: a damaged journal ends nothing: it is kept, and what can be read of it goes on.
+
+Method: real files, damaged byte by byte by seed as disks do it: pages of zeros, of noise, in each
+other's place, cut off. What could be read of the damaged file is asked of that file itself, row by
+row; it must be there afterwards, under the same ids, and the journal must take writes.
+"""
+
+import asyncio
+import random
+import shutil
+
+import apsw
+import msgspec
+import pytest
+
+from gateway import wire
+from gateway.errors import JournalError
+from gateway.journal import outbox, records, setting_aside
+from gateway.journal.calibrations import Kept, insert_calibration
+from gateway.journal.condition import DiskState
+from gateway.journal.darks import save_dark
+from gateway.journal.postures import read_postures
+from gateway.journal.store import FILE_NAME, Journal, connect
+from gateway.journal.tallies import read_tallies
+from protocol import messages
+from tests.gateway.journal.older import to_version_5
+from tests.gateway.journal.test_disk import opened
+from tests.gateway.journal.test_records import JOURNAL, birth, judge, reading
+
+PAGE = 4_096
+NODES = ("lane-1", "lane-2")
+
+
+def whole(seq, **more):
+    """A reading as large as real ones: it fills a page."""
+    pixels = random.Random(seq).randbytes(2_900)
+    return msgspec.structs.replace(reading(seq, **more), pixels_u16le=pixels)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A journal with something of everything; 240 judged readings, 6 alerts, 8 to be judged."""
+    path = tmp_path_factory.mktemp("sound") / FILE_NAME
+    connection = connect(path)
+    with connection:
+        for node in NODES:
+            word = birth()
+            records.save_birth(connection, node, word, wire.encode(word), 5)
+            records.save_config(connection, node, wire.Config(1, 400_000, 1, 0, 300, 8, 5_000), 77)
+            for seq in range(1, 125):
+                role = messages.ROLE_DARK if seq % 20 == 1 else messages.ROLE_SAMPLE
+                dark_seq = None if seq % 20 == 1 else seq - (seq - 1) % 20
+                record = whole(seq, role=role, dark_seq=dark_seq)
+                records.insert_record(connection, node, record, wire.encode(record), seq)
+                if role == messages.ROLE_DARK:
+                    save_dark(connection, node, record, seq)
+            records.save_floor(connection, node, JOURNAL, 124)
+        heads = dict(records.read_heads(connection))
+        for node in NODES:
+            rows = connection.execute(
+                "SELECT p.record_id, r.seq, r.journal_id FROM pending p JOIN records r"
+                " ON r.id = p.record_id WHERE p.node = ? ORDER BY 1",
+                (node,),
+            ).fetchall()
+            for record_id, seq, journal_id in rows[:-4]:
+                kind = "alarm" if seq % 40 == 2 else "clear"
+                alert = f"{node}.{seq}" if kind == "alarm" else None
+                body = msgspec.json.encode(
+                    {"node": node, "journal_id": journal_id.hex(), "seq": seq, "received_ms": seq}
+                )
+                verdict = records.Judgement(record_id, kind, "x", b"{}" * 700, 5, alert, body)
+                records.insert_judgement(connection, verdict)
+            kept = Kept(heads[node] + 4, 5, "diamond", "", "", b"{}")
+            insert_calibration(connection, node, b"axis-one", kept, 0)
+        outbox.save_receipt(connection, "lane-1.2", b"receipt", 9)
+        records.save_counters(connection, {("record_lost", "lane-1"): 3})
+    connection.close()
+    return path
+
+
+def zero(content, rng):
+    place = rng.randrange(1, len(content) // PAGE) * PAGE
+    content[place : place + PAGE] = bytes(PAGE)
+
+
+def noise(content, rng):
+    place = rng.randrange(0, len(content) // PAGE) * PAGE
+    content[place : place + PAGE] = rng.randbytes(PAGE)
+
+
+def swap(content, rng):
+    one, two = (place * PAGE for place in rng.sample(range(1, len(content) // PAGE), 2))
+    content[one : one + PAGE] = content[two : two + PAGE]
+
+
+def cut(content, rng):
+    del content[rng.randrange(PAGE, len(content)) :]
+
+
+def letter(content, _):
+    content[:] = b"this is a letter, not a database " * 200
+
+
+def readable(path, query, *values):
+    """What a damaged file says of one row; empty: nothing, or not readable."""
+    try:
+        connection = apsw.Connection(
+            f"{path.as_uri()}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        )
+    except apsw.Error:
+        return []
+    try:
+        return connection.execute(query, values).fetchall()
+    except apsw.Error:
+        return []
+    finally:
+        connection.close(force=True)
+
+
+def all_ids(path, query):
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return [row[0] for row in connection.execute(query)]
+    finally:
+        connection.close()
+
+
+async def open_and_check(path, sound):
+    """Open a damaged journal; return what was told, having checked what is there."""
+    damaged = path.with_name("damaged.copy")
+    shutil.copy(path, damaged)
+    async with opened(path.parent) as (journal, told):
+        assert journal.condition.state is DiskState.well
+        if told:
+            for alert_id in all_ids(sound, "SELECT alert_id FROM alerts"):
+                asked = "SELECT alert_id, record_id, body, receipt FROM alerts WHERE alert_id = ?"
+                expected = readable(sound, asked, alert_id)
+                if readable(damaged, asked, alert_id) == expected:  # not a row of another table
+                    assert await ask(journal, asked, alert_id) == expected
+            for record_id in all_ids(sound, "SELECT record_id FROM pending"):
+                query = "SELECT 1 FROM pending WHERE record_id = ?"
+                frame = "SELECT node, seq, frame FROM records WHERE id = ?"
+                expected = readable(sound, frame, record_id)
+                is_there = readable(damaged, frame, record_id) == expected
+                if is_there and readable(damaged, query, record_id):
+                    assert await ask(journal, query, record_id) == [(1,)]
+                    assert await ask(journal, frame, record_id) == expected
+            for node in NODES:
+                for table, column in (("configs", "frame"), ("journals", "seq"), ("axes", "birth")):
+                    query = f"SELECT {column} FROM {table} WHERE node = ?"
+                    expected = readable(sound, query, node)
+                    if readable(damaged, query, node) == expected:
+                        assert await ask(journal, query, node) == expected
+            assert await ask(journal, "PRAGMA foreign_key_check") == []
+            assert await ask(journal, "PRAGMA integrity_check") == [("ok",)]
+            top = max(all_ids(sound, "SELECT id FROM records"))
+            await journal.write(add)
+            ((new_id,),) = await ask(journal, "SELECT max(id) FROM records")
+            assert new_id > top  # nobody who asks about an old id gets a new record
+        else:
+            await journal.write(add)
+    return told
+
+
+def add(connection):
+    record = whole(999)
+    assert records.insert_record(connection, "lane-1", record, wire.encode(record), 1)
+
+
+async def ask(journal, query, *values):
+    return await journal.read(lambda connection: connection.execute(query, values).fetchall())
+
+
+@pytest.mark.parametrize("damage", [zero, noise, swap, cut, letter])
+def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path, sound, damage):
+    content, set_aside = sound.read_bytes(), 0
+    for seed in range(1 if damage is letter else 14):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        harmed = bytearray(content)
+        damage(harmed, random.Random(seed))
+        (folder / FILE_NAME).write_bytes(harmed)
+        told = asyncio.run(open_and_check(folder / FILE_NAME, sound))
+        if told:
+            set_aside += 1
+            ((name, text),) = told
+            assert name == "journal_damaged"
+            (kept,) = setting_aside.damaged_folders(folder)
+            assert str(kept) in text
+            assert (kept / FILE_NAME).stat().st_size >= len(harmed)
+    assert set_aside >= 1
+
+
+def test_what_was_counted_and_configured_goes_on(tmp_path, sound):
+    """A page in the middle of the judged readings: everything else is whole."""
+    content = bytearray(sound.read_bytes())
+    marks = [whole(60).pixels_u16le[:64], whole(61).pixels_u16le[:64]]
+    for mark in marks:
+        place = content.find(mark) // PAGE * PAGE
+        content[place : place + PAGE] = random.Random(1).randbytes(PAGE)
+    (tmp_path / FILE_NAME).write_bytes(content)
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            if not told:  # not among what a start looks at
+                found = await journal.read(whole_table, lane="views")
+                assert found < 248
+                assert [name for name, _ in told] == ["journal_damaged"]
+            assert len(await ask(journal, "SELECT alert_id FROM alerts")) == 6
+            assert len(await ask(journal, "SELECT 1 FROM alerts WHERE receipt IS NULL")) == 5
+            assert len(await ask(journal, "SELECT 1 FROM pending")) == 8
+            assert len(await ask(journal, "SELECT 1 FROM calibrations")) == 2
+            assert await ask(journal, "SELECT count FROM counters") == [(3,)]
+            tallies = await journal.read(read_tallies)
+            assert tallies["record"] == {"lane-1": 124, "lane-2": 124}
+            assert tallies["alert_delivered"] == {"": 1}
+            assert tallies["pending"] == {"lane-1": 4, "lane-2": 4}
+            assert "harmattan export" in (await journal.read(read_postures))["journal_damaged"].text
+            # What was receipted and is not here does not become new by coming again.
+            again = whole(60, dark_seq=41)
+            frame = wire.encode(again)
+            write = lambda c: records.insert_record(c, "lane-1", again, frame, 1)  # noqa: E731
+            assert not await journal.write(write)
+            pending = await journal.read(lambda c: records.read_pending(c, 99))
+            assert all(one.reading is not None for one in pending)
+            for one in pending:
+                asked = "SELECT length(frame) FROM records WHERE node = ? AND seq = ?"
+                found = await ask(journal, asked, one.node, one.reading.dark_seq)
+                assert found[0][0] > 0
+
+    asyncio.run(story())
+
+
+def whole_table(connection):
+    return len(connection.execute("SELECT frame FROM records").fetchall())
+
+
+def test_a_batch_that_meets_damage_is_done_again_on_the_fresh_file(tmp_path, sound):
+    shutil.copy(sound, tmp_path / FILE_NAME)
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            runs = []
+
+            def meet(connection):
+                runs.append(connection)
+                if len(runs) == 1:
+                    raise apsw.CorruptError("database disk image is malformed")
+                return add(connection)
+
+            others = [asyncio.create_task(journal.write(meet))]
+            others += [
+                asyncio.create_task(journal.write(lambda c, n=n: records.save_floor(c, "x", n, 1)))
+                for n in (b"1", b"2")
+            ]
+            await asyncio.gather(*others)
+            assert len(set(map(id, runs))) == 2
+            assert [name for name, _ in told] == ["journal_damaged"]
+            assert len(await ask(journal, "SELECT 1 FROM journals WHERE node = 'x'")) == 2
+            assert len(await ask(journal, "SELECT 1 FROM records WHERE seq = 999")) == 1
+            # Damaged again at once: the disk fails, and files are not piled up.
+            runs.clear()
+            with pytest.raises(JournalError):
+                await journal.write(meet)
+            assert journal.condition.state is DiskState.failing
+            assert len(setting_aside.damaged_folders(tmp_path)) == 1
+            await journal.look()
+            assert journal.condition.state is DiskState.well
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("done", ["new", "ready", "moved", "log left"])
+def test_a_kill_between_the_steps_loses_nothing(tmp_path, sound, done):
+    path = tmp_path / FILE_NAME
+    damaged = sound.read_bytes()[: PAGE * 20]
+    if done == "new":
+        path.write_bytes(damaged)
+        path.with_name(FILE_NAME + ".new").write_bytes(b"half of a file")
+    else:
+        shutil.copy(sound, path.with_name(FILE_NAME + ".ready"))
+        if done != "moved":
+            path.write_bytes(damaged)
+        if done == "log left":
+            path.unlink()
+            path.with_name(FILE_NAME + "-wal").write_bytes(b"of the damaged file")
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            await journal.write(add)
+            if done == "new":
+                assert [name for name, _ in told] == ["journal_damaged"]
+            else:
+                assert told == []
+                assert len(await ask(journal, "SELECT 1 FROM alerts")) == 6
+
+    asyncio.run(story())
+    left = {entry.name for entry in tmp_path.iterdir() if entry.is_file()}
+    assert left == {FILE_NAME}
+    (folder,) = setting_aside.damaged_folders(tmp_path)
+    kept = {"moved": set(), "log left": {FILE_NAME + "-wal"}}.get(done, {FILE_NAME})
+    assert {entry.name for entry in folder.iterdir()} >= kept
+
+
+def test_two_damaged_journals_are_kept(tmp_path):
+    for number in range(4):
+        (tmp_path / f"damaged-2026010{number}T000000Z").mkdir()
+    (tmp_path / FILE_NAME).write_bytes(b"no database " * 1_000)
+
+    async def story():
+        async with opened(tmp_path):
+            pass
+
+    asyncio.run(story())
+    kept = setting_aside.damaged_folders(tmp_path)
+    assert len(kept) == setting_aside.FOLDERS_MAX
+    assert kept[0].name > "damaged-20260103T000000Z"
+
+
+def test_who_only_looks_sets_nothing_aside(tmp_path):
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b"no database " * 1_000)
+    with pytest.raises(JournalError, match="start the gateway, which sets it aside"):
+        connect(path, read_only=True)
+    assert path.exists()
+
+
+def test_an_older_journal_is_salvaged_too(tmp_path, sound):
+    """Damage that is met while it is brought up to date."""
+    path = tmp_path / FILE_NAME
+    shutil.copy(sound, path)
+    connection = connect(path)
+    to_version_5(connection)
+    connection.close()
+    content = bytearray(path.read_bytes())
+    place = content.find(whole(60).pixels_u16le[:64]) // PAGE * PAGE
+    content[place : place + PAGE] = bytes(PAGE)
+    path.write_bytes(content)
+
+    async def story():
+        journal = Journal(path)
+        await journal.open()
+        try:
+            await ask(journal, "SELECT frame FROM records")
+            assert len(await ask(journal, "SELECT 1 FROM alerts")) == 6
+            assert len(await ask(journal, "SELECT 1 FROM pending")) == 8
+            assert setting_aside.damaged_folders(tmp_path)
+        finally:
+            await journal.close()
+
+    asyncio.run(story())
+
+
+def test_a_judgement_of_a_record_that_is_gone_is_refused(tmp_path, sound):
+    """Judges hold ids; none of them means another reading afterwards."""
+    (tmp_path / FILE_NAME).write_bytes(sound.read_bytes()[: PAGE * 30])
+
+    async def story():
+        async with opened(tmp_path) as (journal, _):
+            await journal.write(add)
+            there = {row[0] for row in await ask(journal, "SELECT id FROM records")}
+            gone = next(one for one in range(1, 500) if one not in there)
+            with pytest.raises(JournalError, match="FOREIGN KEY"):
+                await journal.write(lambda connection: judge(connection, gone))
+
+    asyncio.run(story())
