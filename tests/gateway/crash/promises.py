@@ -114,6 +114,7 @@ async def check(folder: Path, promised: Promised, seed: int, *, finish: bool) ->
     post.freed = copy.deepcopy(promised.receipted)  # nodes send no more what a receipt covered
     await post.open()
     try:
+        _insist([f"corrupt: {text}" for name, text in post.told if name == "journal_damaged"])
         _insist(await post.read(lambda connection: _faults(connection, promised, seed)))
         if not finish:
             return

@@ -90,13 +90,14 @@ class AtOnce(Executor):
         return done
 
 
-def open_journal(path: Path, *, with_threads: bool) -> Journal:
+def open_journal(path: Path, tell: Callable[[str, str], None], *, with_threads: bool) -> Journal:
     """Return the gateway's journal, not yet open; on its own threads or without any."""
-    journal = Journal(path)
-    for name, found in list(vars(journal).items()):
-        if isinstance(found, ThreadPoolExecutor) and not with_threads:
-            found.shutdown()
-            setattr(journal, name, AtOnce())
+    journal = Journal(path, now_ms=lambda: NOW_MS, tell=tell)
+    for owner in () if with_threads else (journal, *journal._lanes.values()):
+        for name, found in list(vars(owner).items()):
+            if isinstance(found, ThreadPoolExecutor):
+                found.shutdown()
+                setattr(owner, name, AtOnce())
     return journal
 
 
@@ -124,7 +125,8 @@ class Post:
 
     def __init__(self, folder: Path, seed: int, say: Say, *, with_threads: bool = False) -> None:
         self._path, self._with_threads = folder / FILE_NAME, with_threads
-        self.journal = open_journal(self._path, with_threads=with_threads)
+        self.told: list[tuple[str, str]] = []  # by the journal, to the technician
+        self.journal = open_journal(self._path, self._hear, with_threads=with_threads)
         self.authority = Authority()
         self.freed: dict[str, set[int]] = {node: set() for node in NODES}  # by receipts
         self.failures = 0
@@ -133,6 +135,9 @@ class Post:
         self._ledgers: dict[str, Ledger] = {}
         self._delivered: dict[str, bytes] = {}  # receipts that are not in the journal yet
         self._tries = 0
+
+    def _hear(self, name: str, text: str) -> None:
+        self.told.append((name, text))
 
     # ------------------------------------------------------------------------ open, write, close
 
@@ -144,7 +149,7 @@ class Post:
             except JournalError:
                 self.failures += 1
                 await self.journal.close()
-                self.journal = open_journal(self._path, with_threads=self._with_threads)
+                self.journal = open_journal(self._path, self._hear, with_threads=self._with_threads)
                 if not left:
                     raise
             else:
@@ -158,7 +163,7 @@ class Post:
     async def reopen(self) -> None:
         """Stop it and start it again."""
         await self.close()
-        self.journal = open_journal(self._path, with_threads=self._with_threads)
+        self.journal = open_journal(self._path, self._hear, with_threads=self._with_threads)
         await self.open()
 
     async def write(self, operation: Callable[..., Any]) -> Any:

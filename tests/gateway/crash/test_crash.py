@@ -39,10 +39,10 @@ def test_power_cuts_at_every_operation_of_an_upgrade(story):
 def test_a_promise_broken_on_purpose_is_found_and_can_be_repeated(weaker):
     """A journal that syncs at checkpoints only; a disk that says it has synced and has not."""
     recording = record(LIFE, 1, **weaker)
-    with pytest.raises(BrokenPromiseError, match=r"lost: |damaged") as found:
+    with pytest.raises(BrokenPromiseError, match=r"lost: |corrupt: ") as found:
         cut_everywhere(recording, drawn=1)
     number = int(re.match(r"--repeat life:1:1:(\d+) ", str(found.value))[1])
-    with pytest.raises(BrokenPromiseError, match=f"life:1:1:{number} .*(lost: |damaged)"):
+    with pytest.raises(BrokenPromiseError, match=f"life:1:1:{number} .*(lost: |corrupt: )"):
         cut_everywhere(recording, drawn=1, first=number, count=1)
     made = cut_everywhere(record(STORIES["life"], 1), drawn=1, first=number, count=1)
     assert made.total() == 1
