@@ -367,6 +367,46 @@ def calibrate_lamp(
     )
 
 
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The new file; best on another disk.")],
+    settings_path: SettingsPath = Path("post.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Copy the post's journal into a new file, also while the gateway runs."""
+    from gateway import journal_commands  # noqa: PLC0415 - see the rules of the file
+
+    loaded = settings.load(settings_path)
+    journal_commands.run_backup(loaded, file, as_json=as_json, console=Console())
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="The new ZIP file.")],
+    settings_path: SettingsPath = Path("post.toml"),
+    since: Annotated[str, typer.Option(help="Received on this day (UTC) or later.")] = "",
+    until: Annotated[str, typer.Option(help="Received on this day or before.")] = "",
+    node: Annotated[list[str] | None, typer.Option(help="Only of this node; repeatable.")] = None,
+    alerts: Annotated[bool, typer.Option("--alerts", help="Only what alerts stand on.")] = False,  # noqa: FBT002
+    journal: Annotated[
+        Path | None, typer.Option(help="A backup, or a journal that was set aside.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Write readings, verdicts and alerts into a ZIP file that needs no Harmattan to be read."""
+    from gateway import journal_commands as commands  # noqa: PLC0415 - see the rules of the file
+    from gateway.journal.telling import Wanted  # noqa: PLC0415
+
+    wanted = Wanted(
+        commands.moment_ms(since),
+        commands.moment_ms(until, is_end=True),
+        tuple(node or ()),
+        alerts,
+    )
+    loaded = settings.load(settings_path) if journal is None else None
+    commands.run_export(loaded, journal, file, wanted, as_json=as_json, console=Console())
+
+
 def main() -> None:
     """Run the command; a fault is one sentence on standard error, never a traceback."""
     try:
