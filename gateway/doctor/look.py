@@ -26,14 +26,12 @@ class Look:
 
     Attributes:
         fault: why it cannot be read, as SQLite says it; empty when it can.
-        is_damaged: the fault is the file's, not that of the one who looks.
         without_log: the log could not be read: the newest changes are not seen.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fault = ""
-        self.is_damaged = False
         self.without_log = False
         self._connection: apsw.Connection | None = None
         try:
@@ -43,8 +41,9 @@ class Look:
             self.fault = "there is no such file"
         except apsw.Error as error:
             self.fault = str(error)
-            self.is_damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError)
             self.close()
+        except OSError as error:
+            self.fault = error.strerror or str(error)
 
     def close(self) -> None:
         """Close the file."""

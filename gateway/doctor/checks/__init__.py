@@ -10,6 +10,7 @@ from gateway.doctor.checks import (
     library,
     machine,
     nodes,
+    nodes_healths,
     outbox,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "library",
     "machine",
     "nodes",
+    "nodes_healths",
     "outbox",
 ]

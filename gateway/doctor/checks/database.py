@@ -8,6 +8,10 @@ import msgspec
 from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
 from gateway.doctor.units import DAY_S, HOUR_S, MINUTE_S, age, named, size, span
+from gateway.journal.backup import LAST_NAME, Backup
+from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
+from gateway.journal.setting_aside import FOLDER_PREFIX
+from gateway.journal.setting_aside import POSTURE as SET_ASIDE
 from gateway.journal.store import SCHEMA_VERSION
 
 WAL_BYTES_LOOK: Final = 64_000_000  # a reader that stays for minutes makes it that long
@@ -19,7 +23,6 @@ KEPT_DAYS_LOOK: Final = 7  # fewer are not enough to look at what passed last we
 PENDING_S_LOOK: Final = 10 * MINUTE_S  # an inspection is over long before
 PENDING_S_BAD: Final = 6 * HOUR_S
 BACKUP_DAYS_LOOK: Final = 30
-BACKUP_NAME: Final = "last-backup.json"  # `harmattan backup` leaves it in the post's folder
 
 
 @check(
@@ -82,9 +85,10 @@ def log(scene: Scene) -> Found:
 )
 def damaged(scene: Scene) -> Found:
     """Whether damaged files were set aside."""
-    folders = sorted(each.name for each in scene.directory.glob("damaged-*"))
+    folders = sorted(each.name for each in scene.directory.glob(f"{FOLDER_PREFIX}*"))
     if folders:
-        return look(f"set aside: {named(folders)}")
+        told = "" if scene.journal.fault else scene.postures.get(SET_ASIDE, "")
+        return look(f"set aside: {named(folders)}" + (f"; {told}" if told else ""))
     return ok("none was set aside")
 
 
@@ -96,6 +100,9 @@ def damaged(scene: Scene) -> Found:
 )
 def integrity(scene: Scene) -> Found:
     """What the last full check found, and when."""
+    damaged_frames = scene.postures.get(FRAMES_DAMAGED, "")
+    if damaged_frames:
+        return bad(damaged_frames)
     rows = scene.journal.rows("SELECT checked_ms, fault FROM integrity")
     checked_ms, fault = rows[0] if rows else (None, "")
     if fault:
@@ -170,13 +177,6 @@ def pending(scene: Scene) -> Found:
     return look(text) if waited_s >= PENDING_S_LOOK else ok(text)
 
 
-class _Backup(msgspec.Struct):
-    """What is needed of the note that `harmattan backup` leaves."""
-
-    file: str
-    made_ms: int
-
-
 @check(
     "database.backup",
     cause="Nobody has made one for a long time; a disk takes everything with it when it fails.",
@@ -184,7 +184,7 @@ class _Backup(msgspec.Struct):
 )
 def backup(scene: Scene) -> Found:
     """How old the last backup is."""
-    path = scene.directory / BACKUP_NAME
+    path = scene.directory / LAST_NAME
     days = BACKUP_DAYS_LOOK * 1_000 * DAY_S
     if not path.exists():
         rows = scene.journal.rows("SELECT received_ms FROM records ORDER BY id LIMIT 1")
@@ -194,9 +194,9 @@ def backup(scene: Scene) -> Found:
             )
         return ok("none was made; the journal is young")
     try:
-        made = msgspec.json.decode(path.read_bytes(), type=_Backup)
+        made = msgspec.json.decode(path.read_bytes(), type=Backup)
     except msgspec.MsgspecError as error:
-        return unknown(f"{BACKUP_NAME}: {error}")
+        return unknown(f"{LAST_NAME}: {error}")
     text = f"{Path(made.file).name}, made {age(made.made_ms, scene.now_ms)}"
     return look(text) if scene.now_ms - made.made_ms > days else ok(text)
 

@@ -6,13 +6,14 @@ from typing import Final
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import Scene
 from gateway.doctor.units import DAY_S, HOUR_S, age, named
+from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
 from gateway.journal.starts import digest
 
 STARTS_LOOK: Final = 4  # in a day; a technician who tries something starts it a few times
 STARTS_BAD: Final = 10  # in an hour: it does not stay up
 FAULTS_MAX: Final = 10  # foreseen ones since the start: a broker that was slow to begin makes one
 METRICS_S_MAX: Final = 3.0  # the page is made in milliseconds
-SHOWN_ELSEWHERE: Final = ("disk", "quarantine")  # have checks of their own
+SHOWN_ELSEWHERE: Final = ("disk", "quarantine", "record_missing", FRAMES_DAMAGED)
 
 
 @check(

@@ -94,12 +94,12 @@ def doubt(scene: Scene) -> Found:
 
 
 @check(
-    "library.inforce",
+    "library.current",
     cause="Something newer is faulty, so that what was in force stays; or it was just changed.",
     remedy="Mend what `library.packages` and `library.lists` name; a change is taken over within a"
     " minute.",
 )
-def inforce(scene: Scene) -> Found | list[Found]:
+def current(scene: Scene) -> Found | list[Found]:
     """The gateway judges by what the folders hold."""
     progress = read_progress(scene.journal.connection)
     if progress is None:

@@ -25,8 +25,11 @@ PORTS: Final = range(20_000, 32_000)  # below those that Linux and macOS give aw
 PORTS_TRIED: Final = 32
 STOP_S_MAX: Final = 10.0
 LINE_BYTES_MAX: Final = 1 << 20
-# Of the service that may run us: a child must not speak in its name.
-NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM")
+# Of the service that may run us: a child must not speak in its name, or write over its state.
+NOT_INHERITED: Final = (
+    *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"),
+    *("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "INVOCATION_ID"),
+)
 
 Line = dict[str, Any]
 

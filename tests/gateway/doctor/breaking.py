@@ -18,9 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from gateway.doctor.checks.broker import answers
-from gateway.doctor.checks.database import BACKUP_NAME as NOTE
 from gateway.fleet import nodes_file
 from gateway.ingest.broker import find_program
+from gateway.journal.backup import LAST_NAME as NOTE
 from gateway.journal.calibrations import Kept, keep_outcome
 from gateway.journal.condition import Condition, DiskState
 from gateway.journal.postures import save_posture
@@ -389,6 +389,7 @@ def bind_elsewhere(post):
 
 def back_up(post, ago_ms):
     note = {"file": "/media/stick/copy.sqlite", "made_ms": post.at_ms - ago_ms}
+    note |= {"bytes": 4_096, "records": 2, "schema": 6}
     (post.state / NOTE).write_text(json.dumps(note))
 
 
@@ -511,7 +512,7 @@ CASES = [
     ),
     C("gateway.hangs", lambda p: p.write_state(hangs="writer"), "bad", "hangs: writer"),
     C("gateway.hangs", lambda p: (p.state / STATE).unlink(), "look", "says nothing"),
-    C("gateway.reports", told("damage", "a file was set aside"), "look", "set aside"),
+    C("gateway.reports", told("another", "a state that lasts"), "look", "that lasts"),
     C(
         "machine.memory",
         machine("proc/meminfo", "MemTotal: 9 kB\nMemAvailable: 9 kB"),
@@ -606,6 +607,7 @@ CASES = [
     ),
     C("database.integrity", lambda p: check_whole(p, DAY, "page 7 is bad"), "bad", "page 7"),
     C("database.integrity", lambda p: check_whole(p, 20 * DAY, ""), "look", "20 d ago"),
+    C("database.integrity", told("frames_damaged", "3 frames are damaged"), "bad", "3 frames"),
     C("database.size", swell, "bad", "of 100.0 MB"),
     C("database.evictions", evict, "look", "goes back"),
     C("database.pending", lambda p: await_verdict(p, HOUR_MS), "look", "the oldest for 60 min"),
@@ -664,13 +666,9 @@ CASES = [
     ),
     C("certificates.revocations", lambda p: (p.keys / "crl.pem").write_text("x"), "bad", "is no"),
     C("nodes.named", without_nodes, "bad", "no node"),
-    C(
-        "nodes.silence",
-        lambda p: leave(p, HOUR_MS, online=True),
-        "look",
-        "silent, heard 60 min ago",
-    ),
-    C("nodes.silence", lambda p: leave(p, 60_000, online=False), "look", "offline"),
+    C("nodes.silence", nothing, "look", "silent, heard 60 min ago", later_ms=HOUR_MS),
+    C("nodes.silence", lambda p: leave(p, 90_000, online=False), "ok", "heard in time"),
+    C("nodes.silence", lambda p: leave(p, 30_000, online=False), "look", "offline"),
     C("nodes.silence", lambda p: leave(p, 3 * DAY, online=False), "bad", "heard 3 d ago"),
     C("nodes.silence", with_settings(nodes=("lane-1", "lane-9")), "look", "never heard"),
     C("nodes.silence", nothing, "unknown", "nobody hears", running=False),
@@ -691,6 +689,7 @@ CASES = [
     C("nodes.backlog", healthy(next_seq=400), "look", "399 records wait"),
     C("nodes.lost", healthy(evicted_count=12), "bad", "lately 12 evicted"),
     C("nodes.lost", counted("record_lost", "lane-2", 4), "bad", "4 missed here"),
+    C("nodes.missing", told("record_missing", "record 7 of lane-1 is missing"), "look", "record 7"),
     C("nodes.restarts", start_nodes_often, "look", "6 starts"),
     C("nodes.restarts", healthy(reset_cause=3), "look", "by watchdog"),
     C("nodes.link", healthy(reconnect_count=45), "look", "again 45 times"),
@@ -749,6 +748,6 @@ CASES = [
         "list old: expired",
     ),
     C("library.doubt", doubt, "look", "in doubt"),
-    C("library.inforce", lambda p: note_library(p, "other"), "look", "judged by other"),
-    C("library.inforce", lambda p: note_library(p, "x", '["y is damaged"]'), "bad", "y is damaged"),
+    C("library.current", lambda p: note_library(p, "other"), "look", "judged by other"),
+    C("library.current", lambda p: note_library(p, "x", '["y is damaged"]'), "bad", "y is damaged"),
 ]

@@ -20,12 +20,13 @@ import pytest
 from rich.console import Console
 
 from gateway import settings
-from gateway.doctor.command import EXIT_STATUS
+from gateway.doctor.command import EXIT_STATUS, run
 from gateway.doctor.examine import examine
 from gateway.doctor.finding import Check, Found, Level, UntoldError, check, worst
 from gateway.doctor.redaction import Redaction
 from gateway.doctor.scene import look_at
 from gateway.doctor.showing import SHOWN_MAX, report, show
+from gateway.errors import SettingsError
 from gateway.journal.store import FILE_NAME
 from gateway.lock import is_running
 from protocol.messages import Config
@@ -105,6 +106,7 @@ def test_a_post_that_runs_well_is_told_to_be_well(tmp_path, free_port, make_mach
                 with contextlib.closing(scene.journal):
                     findings = await asyncio.to_thread(examine, scene)
                 code, printed, said = await asyncio.to_thread(call, path, "--json")
+                assert not command.log.events("broker_log")  # to look disturbs nobody
             return findings, code, json.loads(printed), said
 
     findings, code, printed, said = asyncio.run(story())
@@ -184,6 +186,36 @@ def test_settings_that_are_wrong_are_one_sentence(tmp_path):
     code, printed, said = call(tmp_path / "post.toml")
     assert (code, printed) == (2, "")
     assert said.startswith("harmattan: settings ")
+
+
+@pytest.mark.parametrize("name", ["state", "state/gateway.lock"])
+def test_a_user_who_may_not_look_is_told_so(well, name):
+    """Nothing is missing only because somebody else may not see it."""
+    loaded = settings.load(well.path)
+    (well.state / "gateway.lock").touch()
+    (well.folder / name).chmod(0o000)
+    opened = [each for each in well.folder.parents if each.stat().st_uid == os.geteuid()]
+    modes = {each: each.stat().st_mode for each in opened}
+    user = os.geteuid()
+    for each, mode in modes.items():
+        each.chmod(mode | 0o055)
+    try:
+        if user == 0:
+            os.seteuid(65_534)
+        with pytest.raises(SettingsError, match="this user may not look there; run the doctor as"):
+            run(
+                loaded,
+                well.path,
+                as_json=True,
+                everything=False,
+                rehearse=False,
+                console=Console(),
+            )
+    finally:
+        os.seteuid(user)
+        for each, mode in modes.items():
+            each.chmod(mode)
+        (well.folder / name).chmod(0o700)
 
 
 SECRETS = ("s3cretPath", "t0ken-of-the-query", "people-marker", "broker-marker")
