@@ -9,11 +9,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
+from gateway.certificates import ISSUED
 from gateway.doctor.finding import Found, Level, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
 from gateway.doctor.units import DAY_S, named, span
 from gateway.fleet.revocation import crl_path
-from gateway.settings import NODES_MAX
 
 DAYS_LOOK: Final = 60  # to make new ones and carry them to every node, twice over
 FILE_BYTES_MAX: Final = 1 << 20  # a bundle of certificates of the whole world has 200 kB
@@ -31,15 +31,31 @@ def _pairs(scene: Scene) -> list[tuple[str, str, str]]:
 
 
 def _files(scene: Scene) -> list[Path]:
-    """Return every file with certificates that the post knows of."""
+    """Return every file with certificates that the settings name."""
     broker = scene.settings.broker
     names = [broker.nodes.ca_file, broker.nodes.certificate_file]
     names += [broker.ca_file, broker.certificate_file, scene.settings.authority.ca_file]
-    files = [Path(name) for name in dict.fromkeys(filter(None, names))]
-    if broker.nodes.ca_file:  # as `python -m hardware.keys` lays them out
-        folder = Path(broker.nodes.ca_file).parent / "nodes"
-        files += sorted(folder.glob("*/node.der"))[:NODES_MAX]
-    return files
+    return [Path(name) for name in dict.fromkeys(filter(None, names))]
+
+
+def _node_files(scene: Scene) -> list[Path]:
+    """Return the newest certificate of each node of the settings, where it is kept beside ours."""
+    authority = scene.settings.broker.nodes.ca_file
+    if not authority:
+        return []
+    folder, found = Path(authority).parent, []
+    for node in scene.settings.nodes:
+        issued = sorted((folder / ISSUED).glob(f"{node.id}.*.pem"), key=_made_ns)
+        carried = folder / "nodes" / node.id / "node.der"
+        if issued:
+            found.append(issued[-1])
+        elif carried.exists():
+            found.append(carried)
+    return found
+
+
+def _made_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 def read(path: Path) -> list[x509.Certificate]:
@@ -71,7 +87,8 @@ def _label(path: Path) -> str:
 )
 def expiry(scene: Scene) -> Found | list[Found]:
     """How long each is still valid."""
-    found = [each for path in _files(scene) for each in _expiry(path, scene)]
+    paths = [*_files(scene), *_node_files(scene)]
+    found = [each for path in paths for each in _expiry(path, scene)]
     unwell = [each for each in found if each.level is not Level.ok]
     if unwell:
         return unwell
@@ -90,15 +107,15 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
     for each in certificates:
         days = (each.not_valid_after_utc - scene.now).total_seconds() / DAY_S
         made = (scene.now - each.not_valid_before_utc).total_seconds()
-        age = f"in use for {span(max(made, 0))}, until {each.not_valid_after_utc:%Y-%m-%d}"
+        dates = f"{each.not_valid_before_utc:%Y-%m-%d} to {each.not_valid_after_utc:%Y-%m-%d}"
         if days < 0:
             yield bad(f"expired {span(-days * DAY_S)} ago", _label(path))
         elif made < 0:
             yield bad(f"valid only from {each.not_valid_before_utc:%Y-%m-%d} on", _label(path))
         elif days < DAYS_LOOK:
-            yield look(f"valid for {days:.0f} d more, {age}", _label(path))
+            yield look(f"valid for {days:.0f} d more, {dates}", _label(path))
         else:
-            yield ok(f"valid for {days:.0f} d more, {age}", _label(path))
+            yield ok(f"valid for {days:.0f} d more, {dates}", _label(path))
 
 
 @check(
@@ -142,7 +159,7 @@ def chain(scene: Scene) -> Found | list[Found]:
     pairs = [(Path(certificate), Path(authority)) for certificate, _, authority in _pairs(scene)]
     if scene.settings.broker.nodes.ca_file:
         authority = Path(scene.settings.broker.nodes.ca_file)
-        pairs += [(each, authority) for each in _files(scene) if each.suffix == ".der"]
+        pairs += [(each, authority) for each in _node_files(scene)]
     found = [_chain(*pair) for pair in pairs]
     unwell = [each for each in found if each.level is not Level.ok]
     return unwell or (found[0] if found else ok(NONE))

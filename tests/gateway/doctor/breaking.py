@@ -30,14 +30,12 @@ from gateway.journal.store import FILE_NAME
 from gateway.library import folder as library_folder
 from gateway.library.changes import keep_specimen, trust
 from gateway.library.substances import shipped_texts
-from gateway.observe.state import FILE_NAME as STATE
 from gateway.screening.standing import INSTRUMENT_FAULTS
 from gateway.spectra import library as library_tables
 from gateway.spectra.library import build_library
 from hardware import keys
 from tests.gateway.doctor.building import (
     AXIS,
-    DAY_MS,
     say_alert,
     say_birth,
     say_health,
@@ -49,10 +47,10 @@ from tests.gateway.library.national import (
     packed,
     specimen,
     write_library,
-    write_list,
 )
 
 HOUR_MS = 3_600_000
+JOURNAL = "[journal]\n"
 FAULT = min(INSTRUMENT_FAULTS)
 FULL = Condition(DiskState.full, 1, "the disk is full; free space")
 
@@ -226,12 +224,17 @@ def issue(post, name, *, days=400, since_days=0, hosts=("127.0.0.1",), authority
     (post.keys / f"{name}-key.pem").write_bytes(pair.key_pem())
 
 
-def issue_node(post, days):
-    """Make the certificate of a node anew, as it is carried to it."""
+def issue_node(post, days, *, carried):
+    """Make the certificate of a node anew: as it is kept here, or as it is carried to the node."""
     issue(post, "other", days=days)
     found = x509.load_pem_x509_certificate((post.keys / "other.pem").read_bytes())
-    place = post.keys / "nodes/lane-2/node.der"
-    place.write_bytes(found.public_bytes(serialization.Encoding.DER))
+    if carried:
+        shutil.rmtree(post.keys / "issued", ignore_errors=True)
+        place = post.keys / "nodes/lane-2/node.der"
+        place.write_bytes(found.public_bytes(serialization.Encoding.DER))
+    else:
+        (post.keys / "issued").mkdir(exist_ok=True)
+        (post.keys / "issued/lane-2.ffff.pem").write_bytes((post.keys / "other.pem").read_bytes())
 
 
 def revoke(post, *, days, authority=None):
@@ -492,262 +495,3 @@ OLD_LIST = (
 
 
 BAD_BANDS = shipped_texts()["bands"] + "nothing_known\n"
-DAY = DAY_MS
-JOURNAL = "[journal]\n"
-C = Case
-CASES = [
-    C("gateway.running", nothing, "bad", "no gateway", running=False),
-    C("gateway.starts", lambda p: start_often(p, 5, 8 * HOUR_MS), "look", "times in the last 24 h"),
-    C("gateway.starts", lambda p: start_often(p, 12, HOUR_MS // 2), "bad", "in the last hour"),
-    C("gateway.faults", counted("task_failed", "judging"), "look", "judging 1"),
-    C("gateway.faults", counted("task_fault", "link", 11), "look", "11 foreseen"),
-    C("gateway.log", counted("log_dropped", count=7), "look", "7 lines"),
-    C("gateway.settings", with_settings(tables="retry_s_max = 60.0\n"), "look", "is not what"),
-    C("gateway.metrics", deaf_metrics, "look", "answers 404"),
-    C(
-        "gateway.metrics",
-        with_settings(tables="[observe]\nmetrics_port = 1\n"),
-        "look",
-        "does not answer",
-    ),
-    C("gateway.hangs", lambda p: p.write_state(hangs="writer"), "bad", "hangs: writer"),
-    C("gateway.hangs", lambda p: (p.state / STATE).unlink(), "look", "says nothing"),
-    C("gateway.reports", told("another", "a state that lasts"), "look", "that lasts"),
-    C(
-        "machine.memory",
-        machine("proc/meminfo", "MemTotal: 9 kB\nMemAvailable: 9 kB"),
-        "bad",
-        "9.2 kB",
-    ),
-    C(
-        "machine.memory",
-        machine("proc/meminfo", "MemTotal: 999999 kB\nMemAvailable: 100000 kB"),
-        "look",
-        "102.4 MB",
-    ),
-    C("machine.memory", machine("proc/meminfo", "no table"), "unknown", "does not say"),
-    C(
-        "machine.temperature",
-        machine("sys/class/thermal/thermal_zone0/temp", "93000"),
-        "bad",
-        "93 °C at cpu, critical 95",
-    ),
-    C(
-        "machine.temperature",
-        machine("sys/class/hwmon/hwmon0/temp1_input", "91000"),
-        "look",
-        "91 °C",
-    ),
-    C(
-        "machine.undervoltage",
-        machine("sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1"),
-        "bad",
-        "undervoltage at rpi_volt in0",
-    ),
-    C("machine.load", lambda p: set_machine(p, load=lambda: (9.0, 9.0, 99.0)), "bad", "want each"),
-    C(
-        "machine.load",
-        lambda p: set_machine(p, load=lambda: (0.0, 0.0, 2.0 * (os.cpu_count() or 1))),
-        "look",
-        "2.0 programs",
-    ),
-    C("clock.edition", nothing, "bad", "2000", later_ms=-26 * 365 * DAY),
-    C(
-        "clock.synchronised",
-        lambda p: set_machine(p, synchronised=lambda: False),
-        "look",
-        "no time",
-    ),
-    C("clock.synchronised", lambda p: set_machine(p, synchronised=lambda: None), "look", "not say"),
-    C("clock.synchronised", lose_battery, "bad", "without a battery clock"),
-    C("clock.nodes", nothing, "bad", "after what the clock says now", later_ms=-HOUR_MS),
-    C(
-        "clock.nodes",
-        lambda p: know_better(p, 30_000),
-        "look",
-        "+30.0 s against the GNSS of lane-1",
-    ),
-    C("clock.nodes", lambda p: know_better(p, -HOUR_MS), "bad", "-3600.0 s"),
-    C("clock.steps", counted("clock_set", count=3), "look", "set 3 times"),
-    C(
-        "disk.free",
-        with_settings(tables=JOURNAL + "reserve_bytes = 1000000000000\n"),
-        "bad",
-        "no reading",
-    ),
-    C("disk.free", lambda _: disk(f_bavail=25_000, f_frsize=4_096), "look", "102.4 MB free"),
-    C(
-        "disk.room",
-        with_settings(tables=JOURNAL + "bytes_max = 10000000000000\n"),
-        "look",
-        "10.0 TB",
-    ),
-    C("disk.inodes", lambda _: disk(f_favail=50), "bad", "50 of"),
-    C("disk.inodes", lambda _: disk(f_files=1_000_000, f_favail=10_000), "look", "10000 of"),
-    C("disk.writable", lambda _: disk(f_flag=os.ST_RDONLY), "bad", "read-only"),
-    C("disk.latency", slow_disk, "look", "ms to write"),
-    C("disk.state", lambda p: p.write_state(disk=FULL), "bad", "free space"),
-    C("disk.state", told("disk", "is full"), "look", "before it ended: is full", running=False),
-    C("database.opens", lambda p: (p.state / FILE_NAME).unlink(), "bad", "no such file"),
-    C("database.opens", damage, "bad", "not a database"),
-    C(
-        "database.opens",
-        lambda p: (p.state / f"{FILE_NAME}-wal").write_bytes(bytes(32)),
-        "look",
-        "-wal",
-    ),
-    C("database.version", said("PRAGMA user_version = 99"), "bad", "schema 99"),
-    C("database.version", said("PRAGMA user_version = 5"), "look", "schema 5"),
-    C("database.log", grow_log, "look", "70.0 MB"),
-    C(
-        "database.damaged",
-        lambda p: (p.state / "damaged-20261121").mkdir(),
-        "look",
-        "damaged-20261121",
-    ),
-    C("database.integrity", lambda p: check_whole(p, DAY, "page 7 is bad"), "bad", "page 7"),
-    C("database.integrity", lambda p: check_whole(p, 20 * DAY, ""), "look", "20 d ago"),
-    C("database.integrity", told("frames_damaged", "3 frames are damaged"), "bad", "3 frames"),
-    C("database.size", swell, "bad", "of 100.0 MB"),
-    C("database.evictions", evict, "look", "goes back"),
-    C("database.pending", lambda p: await_verdict(p, HOUR_MS), "look", "the oldest for 60 min"),
-    C("database.pending", lambda p: await_verdict(p, 9 * HOUR_MS), "bad", "the oldest for 9 h"),
-    C("database.backup", lambda p: back_up(p, 50 * DAY), "look", "copy.sqlite, made 50 d ago"),
-    C("database.backup", nothing, "look", "none was ever made", later_ms=40 * DAY),
-    C("database.backup", lambda p: (p.state / NOTE).write_text("{"), "unknown", NOTE),
-    C("database.private", open_to_all, "bad", "journal.sqlite"),
-    C("broker.program", without_program, "bad", "'no-such-broker' is not on PATH"),
-    C("broker.program", old_program, "bad", "1.6.9"),
-    C("broker.port", nothing, "bad", "refused"),
-    C("broker.ours", lambda p: other_program(p.ports[0]), "bad", "another program's"),
-    C("broker.ours", lambda p: other_program(p.ports[0]), "bad", "another", running=False),
-    C("broker.ours", leftover, "look", "no gateway runs, but its broker does", running=False),
-    C("broker.nodes", nothing, "bad", "refused"),
-    C("broker.restarts", counted("task_fault", "broker", 3), "look", "3 times"),
-    C("certificates.expiry", lambda p: issue(p, "gateway", days=-2), "bad", "expired 48 h ago"),
-    C("certificates.expiry", lambda p: issue(p, "gateway", days=30), "look", "valid for 30 d"),
-    C("certificates.expiry", lambda p: issue(p, "gateway", since_days=3), "bad", "valid only from"),
-    C("certificates.expiry", lambda p: issue_node(p, 10), "look", "valid for 10 d more"),
-    C("certificates.expiry", lambda p: (p.keys / "ca.pem").unlink(), "bad", "cannot be read"),
-    C(
-        "certificates.expiry",
-        lambda p: (p.keys / "ca.pem").write_text("x"),
-        "bad",
-        "no certificate",
-    ),
-    C("certificates.key", swap_keys, "bad", "does not belong to gateway.pem"),
-    C(
-        "certificates.key",
-        lambda p: (p.keys / "gateway-key.pem").write_text("x"),
-        "bad",
-        "no private",
-    ),
-    C(
-        "certificates.chain",
-        lambda p: issue(p, "gateway", authority=stranger()),
-        "bad",
-        "is not signed by ca.pem",
-    ),
-    C("certificates.host", bind_elsewhere, "bad", "is for 192.0.2.7, not for 127.0.0.1"),
-    C("certificates.modes", lambda p: (p.keys / "gateway-key.pem").chmod(0o640), "bad", "mode 640"),
-    C(
-        "certificates.modes",
-        lambda p: (p.keys / "nodes/lane-1/node-key.der").chmod(0o644),
-        "bad",
-        "mode 644",
-    ),
-    C("certificates.revocations", lambda p: revoke(p, days=-1), "bad", "expired on"),
-    C("certificates.revocations", lambda p: revoke(p, days=20), "look", "valid for 20 d"),
-    C(
-        "certificates.revocations",
-        lambda p: revoke(p, days=400, authority=stranger()),
-        "bad",
-        "is not signed by ca.pem",
-    ),
-    C("certificates.revocations", lambda p: (p.keys / "crl.pem").write_text("x"), "bad", "is no"),
-    C("nodes.named", without_nodes, "bad", "no node"),
-    C("nodes.silence", nothing, "look", "silent, heard 60 min ago", later_ms=HOUR_MS),
-    C("nodes.silence", lambda p: leave(p, 90_000, online=False), "ok", "heard in time"),
-    C("nodes.silence", lambda p: leave(p, 30_000, online=False), "look", "offline"),
-    C("nodes.silence", lambda p: leave(p, 3 * DAY, online=False), "bad", "heard 3 d ago"),
-    C("nodes.silence", with_settings(nodes=("lane-1", "lane-9")), "look", "never heard"),
-    C("nodes.silence", nothing, "unknown", "nobody hears", running=False),
-    C("nodes.calibration", said("DELETE FROM calibrations"), "bad", "not calibrated"),
-    C("nodes.calibration", nothing, "bad", "expired", later_ms=40 * DAY),
-    C("nodes.calibration", nothing, "look", "expires in", later_ms=28 * DAY),
-    C("nodes.calibration", calibrate_badly, "bad", "off by 40 cm^-1"),
-    C("nodes.response", lambda p: measure_glass(p, 400 * DAY), "look", "measured 400 d ago"),
-    C("nodes.instrument", lose_instrument, "bad", "no instrument answers"),
-    C("nodes.fault", healthy(fault="laser is off"), "bad", "laser is off"),
-    C("nodes.supply", healthy(supply_mv=3_100), "bad", "3.10 V"),
-    C("nodes.supply", healthy(supply_mv=3_450), "look", "3.45 V"),
-    C("nodes.supply", healthy(supply_mv=4_200), "look", "fallen from 4.80 V"),
-    C("nodes.temperature", healthy(temperature_mc=72_000), "look", "72 °C"),
-    C("nodes.temperature", healthy(temperature_mc=90_000), "bad", "90 °C"),
-    C("nodes.memory", healthy(heap_free_bytes=9_000), "bad", "9.0 kB"),
-    C("nodes.memory", healthy(heap_free_bytes=20_000), "look", "20.0 kB"),
-    C("nodes.backlog", healthy(next_seq=400), "look", "399 records wait"),
-    C("nodes.lost", healthy(evicted_count=12), "bad", "lately 12 evicted"),
-    C("nodes.lost", counted("record_lost", "lane-2", 4), "bad", "4 missed here"),
-    C("nodes.missing", told("record_missing", "record 7 of lane-1 is missing"), "look", "record 7"),
-    C("nodes.restarts", start_nodes_often, "look", "6 starts"),
-    C("nodes.restarts", healthy(reset_cause=3), "look", "by watchdog"),
-    C("nodes.link", healthy(reconnect_count=45), "look", "again 45 times"),
-    C("nodes.config", lose_config, "look", "not confirmed"),
-    C(
-        "nodes.quarantine",
-        lambda p: p.write_state(barred={"lane-2": "topic_foreign"}, barred_count=3),
-        "bad",
-        "publishes on topics that are not its own",
-    ),
-    C("nodes.revoked", revoke_node, "look", "still in the settings"),
-    C("nodes.revoked", lambda p: (p.state / "nodes.toml").write_text("["), "bad", "nodes.toml"),
-    C("nodes.refused", counted("node_unknown", "x", 3), "look", "node_unknown 3"),
-    C("outbox.authority", with_settings(url=""), "bad", "is empty"),
-    C("outbox.reachable", nothing, "bad", "refused"),
-    C("outbox.certificate", lambda p: authority(p, trusted=False), "bad", "not accepted"),
-    C("outbox.certificate", lambda p: authority(p, days=-2), "bad", "expired"),
-    C("outbox.certificate", lambda p: authority(p, days=5), "look", "valid for 5 d"),
-    C(
-        "outbox.oldest",
-        lambda p: alert_at(p, HOUR_MS),
-        "look",
-        "1 alerts wait, the oldest for 60 min",
-    ),
-    C("outbox.oldest", lambda p: alert_at(p, 9 * HOUR_MS), "bad", "9 h"),
-    C(
-        "outbox.fault",
-        lambda p: alert_at(p, 0, attempts=4, fault="authority is not reached"),
-        "look",
-        "4 attempts for one alert: authority is not reached",
-    ),
-    C(
-        "outbox.fault",
-        lambda p: alert_at(p, 0, attempts=1, fault="authority refuses the alert with 400"),
-        "bad",
-        "refuses",
-    ),
-    C("library.tables", break_tables, "bad", "bands.csv line"),
-    C(
-        "library.packages",
-        lambda p: add_package(p, trusted=True, damaged=True),
-        "bad",
-        "national.hlp",
-    ),
-    C("library.trust", lambda p: add_package(p, trusted=False), "bad", "national.hlp"),
-    C(
-        "library.lists",
-        lambda p: write_list(p.folder / "lists", "not a list"),
-        "bad",
-        "national.toml",
-    ),
-    C(
-        "library.lists",
-        lambda p: write_list(p.folder / "lists", OLD_LIST),
-        "look",
-        "list old: expired",
-    ),
-    C("library.doubt", doubt, "look", "in doubt"),
-    C("library.current", lambda p: note_library(p, "other"), "look", "judged by other"),
-    C("library.current", lambda p: note_library(p, "x", '["y is damaged"]'), "bad", "y is damaged"),
-]

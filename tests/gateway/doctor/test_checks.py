@@ -1,6 +1,6 @@
 """Goal: every check fails when what it looks at is wrong, and is well when it is well.
 
-Method: a post with real keys and a real database, well in everything; each case of `breaking.py`
+Method: a post with real keys and a real database, well in everything; each case of `cases.py`
 breaks one thing for real and asks one check. A post that a real gateway runs is asked everything.
 """
 
@@ -9,8 +9,9 @@ import contextlib
 import pytest
 
 from gateway.doctor.finding import Level, Subject
-from tests.gateway.doctor.breaking import CASES, authority, other_program
+from tests.gateway.doctor.breaking import authority, other_program
 from tests.gateway.doctor.building import CHECKS
+from tests.gateway.doctor.cases import CASES
 
 NEEDS_A_GATEWAY = {"broker.port", "broker.nodes", "outbox.reachable"}
 """What only answers where something runs; test_doctor.py asks them there."""
