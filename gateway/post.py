@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalError, SettingsError
+from gateway.fleet.liveness import Liveness
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
-from gateway.fleet.timekeeping import Timekeeping
+from gateway.fleet.timekeeping import Timekeeping, monotonic_ms
+from gateway.fleet.watching import Watching
 from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.broker import Broker, find_program
@@ -212,6 +214,15 @@ async def _run_parts(
             misbehaved=partial(gate.note, cause="topic_foreign"),
             beat=partial(pulse.beat, "broker"),
         )
+    watching = Watching(
+        Liveness({node.id: node.health_s for node in settings.nodes}),
+        revoked=revocation.current,
+        now_ms=monotonic_ms,
+        wall_ms=now_ms,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "liveness"),
+    )
     link = Link(
         settings,
         arrivals=arrivals,
@@ -220,6 +231,7 @@ async def _run_parts(
         secret=lambda: broker.secret if broker else None,
         outgoing=outgoing,
         announce=roster.announce,
+        watching=watching,
         broker_ready=broker.ready if broker else None,
         now_ms=now_ms,
         counters=counters,
@@ -263,6 +275,7 @@ async def _run_parts(
         "revocation": revocation.run,
         "journal": journal.run,
         "gate": gate.run,
+        "liveness": watching.run,
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
@@ -274,7 +287,9 @@ async def _run_parts(
     if broker is not None:
         parts["broker"] = broker.run
     # Last: the post is ready when the watch begins.
-    parts |= _observers(settings, journal, arrivals, gate, outgoing, outside, counters, log, lines)
+    parts |= _observers(
+        settings, journal, arrivals, gate, watching, outgoing, outside, counters, log, lines
+    )
     if not settings.nodes:
         log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
     log.info("started", post=settings.post, nodes=[node.id for node in settings.nodes])
@@ -324,6 +339,7 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
     journal: Journal,
     arrivals: Arrivals,
     gate: Gate,
+    watching: Watching,
     outgoing: Outgoing,
     outside: _Outside,
     counters: Counters,
@@ -342,6 +358,7 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
             disk=journal.condition,
             barred=barred,
             barred_count=len(barred),
+            linked_ms=watching.linked_ms,
         )
 
     def live() -> Live:
