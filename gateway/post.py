@@ -27,7 +27,7 @@ from gateway.fleet.timekeeping import Timekeeping, monotonic_ms
 from gateway.fleet.watching import Watching
 from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
-from gateway.ingest.broker import Broker, find_program
+from gateway.ingest.broker import CONFIGURATION_NAME, Broker, find_leftovers, find_program
 from gateway.ingest.committer import Committer
 from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
@@ -88,7 +88,7 @@ def serve(settings: Settings, log: Log, lines: Lines) -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def stop_soon() -> None:
-            cut = threading.Timer(STOP_S_MAX, _cut_short, (log, lines))
+            cut = threading.Timer(STOP_S_MAX, _cut_short, (settings, log, lines))
             cut.daemon = True
             cut.start()
             stop.set()
@@ -102,9 +102,12 @@ def serve(settings: Settings, log: Log, lines: Lines) -> None:
         asyncio.run(until_signal())
 
 
-def _cut_short(log: Log, lines: Lines) -> None:
+def _cut_short(settings: Settings, log: Log, lines: Lines) -> None:
     """End a stop that hangs: whatever was promised is on the disk, the next start goes on."""
     log.warning("stop_cut_short", text=f"not stopped after {STOP_S_MAX:g} s; ended as by a kill")
+    for pid in find_leftovers(Path(settings.directory) / CONFIGURATION_NAME):
+        with contextlib.suppress(OSError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
     lines.close()
     os._exit(0)
 
