@@ -35,8 +35,10 @@ from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
+from gateway.journal.retention import Limits
 from gateway.journal.starts import digest, save_start
 from gateway.journal.store import FILE_NAME, Journal
+from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
 from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
@@ -274,9 +276,11 @@ async def _run_parts(
     timekeeping = Timekeeping(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
+    limits = Limits(settings.journal.bytes_max, settings.journal.days_max)
     parts: dict[str, Part] = {
         "revocation": revocation.run,
         "journal": journal.run,
+        "upkeep": Upkeep(journal, limits, now_ms=now_ms, count=counters.count).run,
         "gate": gate.run,
         "liveness": watching.run,
         "link": link.run,
