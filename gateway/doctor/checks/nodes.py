@@ -8,12 +8,12 @@ from gateway.doctor.scene import NodeLook, Scene
 from gateway.doctor.units import DAY_S, named, span
 from gateway.errors import SettingsError
 from gateway.fleet import nodes_file
+from gateway.fleet.liveness import is_overdue
 from gateway.ingest.quarantine import TEXTS
 from gateway.journal.calibrations import read_newest
 from gateway.journal.responses import read_response
 from gateway.screening.standing import INSTRUMENT_FAULTS
 
-SILENT_HEALTHS: Final = 3  # so many healths may be lost on a bad link
 SILENT_S_BAD: Final = DAY_S  # a lane is without its instrument for a whole day
 EXPIRES_SHARE: Final = 0.1  # of calibration_days_max that is left: a working week of thirty days
 SEQ_LAST: Final = (1 << 63) - 1  # beyond every record
@@ -62,15 +62,15 @@ def _silence(node: NodeLook, now_ms: int, started_ms: int) -> Found:
         )
     quiet_s = max(now_ms - node.seen_ms, 0) / 1_000
     text = f"heard {span(quiet_s)} ago"
-    expected_s = SILENT_HEALTHS * node.settings.health_s
-    if node.is_online and quiet_s <= expected_s:
+    overdue = is_overdue(node.id, node.settings.health_s, node.seen_ms, started_ms, now_ms)
+    is_long = quiet_s > SILENT_S_BAD
+    if node.is_online and not overdue and not is_long:
         return ok(text, node.id)
-    has_time = now_ms - started_ms <= 1_000 * expected_s
-    if node.seen_ms < started_ms and has_time and quiet_s <= SILENT_S_BAD:
+    if node.seen_ms < started_ms and not overdue and not is_long:
         return ok(f"{text}; the gateway started {span((now_ms - started_ms) / 1_000)} ago", node.id)
     state = "silent" if node.is_online else "offline"
     text = f"{state}, {text}; expected every {node.settings.health_s} s"
-    return bad(text, node.id) if quiet_s > SILENT_S_BAD else look(text, node.id)
+    return bad(text, node.id) if is_long else look(text, node.id)
 
 
 @check(
