@@ -123,6 +123,17 @@ def status(
 
 
 @app.command()
+def bundle(
+    target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")],
+    settings_path: SettingsPath = Path("post.toml"),
+) -> None:
+    """Write a support bundle for somebody who helps from afar; it holds no secret."""
+    from gateway.observe import bundle as bundling  # noqa: PLC0415 - see the rules of the file
+
+    bundling.run_bundle(settings_path, target)
+
+
+@app.command()
 def identify(  # noqa: PLR0913, PLR0917 - the options of the command
     files: Annotated[list[Path], typer.Argument(help="Two columns, JCAMP-DX or Galactic SPC.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,  # noqa: FBT002

@@ -27,14 +27,17 @@ from gateway.fleet.timekeeping import Timekeeping, monotonic_ms
 from gateway.fleet.watching import Watching
 from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
-from gateway.ingest.broker import Broker, find_program
+from gateway.ingest.broker import CONFIGURATION_NAME, Broker, find_leftovers, find_program
 from gateway.ingest.committer import Committer
 from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
+from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
+from gateway.journal.retention import Limits
 from gateway.journal.store import FILE_NAME, Journal
+from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
 from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
@@ -86,7 +89,7 @@ def serve(settings: Settings, log: Log, lines: Lines) -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def stop_soon() -> None:
-            cut = threading.Timer(STOP_S_MAX, _cut_short, (log, lines))
+            cut = threading.Timer(STOP_S_MAX, _cut_short, (settings, log, lines))
             cut.daemon = True
             cut.start()
             stop.set()
@@ -100,9 +103,12 @@ def serve(settings: Settings, log: Log, lines: Lines) -> None:
         asyncio.run(until_signal())
 
 
-def _cut_short(log: Log, lines: Lines) -> None:
+def _cut_short(settings: Settings, log: Log, lines: Lines) -> None:
     """End a stop that hangs: whatever was promised is on the disk, the next start goes on."""
     log.warning("stop_cut_short", text=f"not stopped after {STOP_S_MAX:g} s; ended as by a kill")
+    for pid in find_leftovers(Path(settings.directory) / CONFIGURATION_NAME):
+        with contextlib.suppress(OSError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
     lines.close()
     os._exit(0)
 
@@ -187,6 +193,7 @@ async def _run_parts(
         revoked=revocation.current,
         counters=counters,
         log=log,
+        save=partial(_save_posture, journal, "quarantine"),
         beat=partial(pulse.beat, "gate"),
     )
     judge_wanted, alert_wanted = asyncio.Event(), asyncio.Event()
@@ -231,7 +238,16 @@ async def _run_parts(
         log=log,
         beat=partial(pulse.beat, "link"),
     )
-    committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
+    committer = Committer(
+        journal,
+        roster,
+        arrivals,
+        judge_wanted,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "committer"),
+        now_ms=now_ms,
+    )
     check_standards(settings)
     knowledge = Knowledge(
         settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
@@ -247,6 +263,7 @@ async def _run_parts(
         now_ms=now_ms,
         counters=counters,
         log=log,
+        beat=partial(pulse.beat, "judging"),
     )
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
@@ -254,9 +271,11 @@ async def _run_parts(
     timekeeping = Timekeeping(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
+    limits = Limits(settings.journal.bytes_max, settings.journal.days_max)
     parts: dict[str, Part] = {
         "revocation": revocation.run,
         "journal": journal.run,
+        "upkeep": Upkeep(journal, limits, now_ms=now_ms, count=counters.count).run,
         "gate": gate.run,
         "liveness": watching.run,
         "link": link.run,
@@ -376,6 +395,15 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
             partial(pulse.beat, "metrics"),
         ).run
     return parts
+
+
+async def _save_posture(journal: Journal, name: str, text: str | None) -> None:
+    """Keep a lasting state of the post for whoever looks at it from outside.
+
+    Raises:
+        JournalError: it is not kept.
+    """
+    await journal.write(partial(save_posture, name=name, text=text, now_ms=now_ms()))
 
 
 async def _keep_counters(journal: Journal, counters: Counters, lines: Lines, pulse: Pulse) -> None:

@@ -2,6 +2,9 @@
 
 An alert leaves the outbox only when a 200 carries its identity and the digest of the bytes sent.
 Everything else, however friendly, is a failure that is noted, shown and tried again.
+
+A journal that takes nothing holds up no alert: each goes out once, and what came of it is kept in
+memory until the disk takes it. No error of the journal ends the delivery.
 """
 
 import asyncio
@@ -14,9 +17,12 @@ import aiohttp
 
 from gateway.alerts.alert import RECEIPT_BYTES_MAX, check_receipt
 from gateway.alerts.retry import Schedule
-from gateway.errors import DeliveryError, LinkError, ReceiptError, RefusedError
+from gateway.errors import DeliveryError, JournalError, LinkError, ReceiptError, RefusedError
+from gateway.forward.unsaved import Unsaved
 from gateway.journal import outbox
+from gateway.journal.condition import DiskState
 from gateway.journal.store import Journal
+from gateway.masking import mask_in, mask_url
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.settings import AuthoritySettings
@@ -24,6 +30,7 @@ from gateway.settings import AuthoritySettings
 # The authority will say the same again; 404 and 405 mean that the address is wrong.
 REFUSED_STATUSES = frozenset({400, 404, 405, 409, 410, 413, 415, 422})
 WORDS_CHARS_MAX = 300  # of the authority's own words that are kept and logged
+JOURNAL_AGAIN_S = 5.0  # between questions to a journal that cannot be read or written
 
 _COUNTS: dict[type[DeliveryError], str] = {
     LinkError: "alert_delivery_failed",
@@ -58,6 +65,8 @@ class Forwarder:
         self._counters = counters
         self._log = log.bind(part="forward")
         self._schedule = Schedule(settings.retry_s_min, settings.retry_s_max)
+        self._unsaved = Unsaved()
+        self._save_s = 0.0  # when it is tried next, by the loop's clock
 
     async def run(self) -> None:
         """Deliver until cancelled; without an address, only say that alerts wait.
@@ -87,32 +96,54 @@ class Forwarder:
         """Deliver the alert whose turn it is, or wait until there is one."""
         now_s = asyncio.get_running_loop().time()
         self._wanted.clear()
-        alert = await self._journal.read(
-            partial(
-                outbox.read_waiting,
-                held=self._schedule.held(now_s),
-                only_new=self._schedule.link_waits(now_s),
-            )
-        )
+        await self._save(now_s)
+        alert = await self._next(now_s)
         if alert is None:
-            await self._wait(self._schedule.next_s(now_s))
+            due_s = [due for due in (self._schedule.next_s(now_s),) if due is not None]
+            due_s += [self._save_s] if self._unsaved or self._save_s > now_s else []
+            await self._wait(min(due_s, default=None))
             return
         try:
             receipt = await self._post(session, alert)
         except DeliveryError as error:
             await self._failed(alert.alert_id, error)
             return
-        await self._journal.write(
-            partial(
-                outbox.save_receipt,
-                alert_id=alert.alert_id,
-                receipt=receipt,
-                receipt_ms=self._now_ms(),
-            )
-        )
+        self._unsaved.delivered(alert.alert_id, receipt, self._now_ms())
         self._schedule.delivered(alert.alert_id)
+        await self._save(asyncio.get_running_loop().time())
         self._counters.count("alert_delivered")
         self._log.info("alert_delivered", alert=alert.alert_id)
+
+    async def _next(self, now_s: float) -> outbox.Waiting | None:
+        """Return the alert whose turn it is; None: there is none, or the journal does not say."""
+        if self._unsaved.is_full:
+            return None
+        only_new = self._schedule.link_waits(now_s)
+        held = [*self._schedule.held(now_s), *self._unsaved.held(only_new=only_new)]
+        question = partial(outbox.read_waiting, held=held, only_new=only_new)
+        try:
+            return await self._journal.read(question, lane="outbox")
+        except JournalError as error:
+            self._put_off(error)
+            return None
+
+    async def _save(self, now_s: float) -> None:
+        """Save what came of deliveries, if there is any and the journal may take it now."""
+        if not self._unsaved or (now_s < self._save_s and not self._is_disk_well()):
+            return
+        taken = self._unsaved.take()
+        try:
+            await self._journal.write(taken.save)
+        except JournalError as error:
+            self._unsaved.give_back(taken)
+            self._put_off(error)
+
+    def _put_off(self, error: JournalError) -> None:
+        self._save_s = asyncio.get_running_loop().time() + JOURNAL_AGAIN_S
+        self._log.warning("outbox_fault", text=f"{error}; alerts still go out where they can")
+
+    def _is_disk_well(self) -> bool:
+        return self._journal.condition.state in {DiskState.well, DiskState.tight}
 
     async def _wait(self, until_s: float | None) -> None:
         """Sleep until a new alert comes, or until `until_s` of the loop's clock."""
@@ -132,7 +163,8 @@ class Forwarder:
             wait_s = self._schedule.alert_failed(alert_id, now_s, jitter, refused=refused)
         name = _COUNTS[type(error)]
         self._counters.count(name)
-        await self._journal.write(partial(outbox.save_attempt, alert_id=alert_id, fault=str(error)))
+        self._unsaved.failed(alert_id, str(error))
+        await self._save(now_s)
         self._log.warning(name, alert=alert_id, text=str(error), again_s=round(wait_s, 1))
 
     async def _post(self, session: aiohttp.ClientSession, alert: outbox.Waiting) -> bytes:
@@ -144,6 +176,7 @@ class Forwarder:
             RefusedError: the authority says that this alert is wrong.
         """
         url = self._settings.url
+        shown = mask_url(url)  # a path or a query may be a token
         try:
             async with session.post(
                 url,
@@ -158,27 +191,27 @@ class Forwarder:
                 answer = await _read_bounded(response.content)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            reason = str(error) or type(error).__name__
+            reason = mask_in(str(error), url) or type(error).__name__
             raise LinkError(
-                f"authority {url} is not reached: {reason}; check the link and the address"
+                f"authority {shown} is not reached: {reason}; check the link and the address"
             ) from error
-        words = repr(answer[:WORDS_CHARS_MAX].decode(errors="replace"))
+        words = repr(mask_in(answer.decode(errors="replace"), url)[:WORDS_CHARS_MAX])
         if status in REFUSED_STATUSES:
             raise RefusedError(
-                f"authority {url} refuses the alert with {status}: {words}; check authority.url,"
+                f"authority {shown} refuses the alert with {status}: {words}; check authority.url,"
                 " then show these words to the authority"
             )
         if 300 <= status < 400:
             raise LinkError(
-                f"authority {url} redirects with {status}, which is not followed; set authority.url"
-                " to where alerts are taken"
+                f"authority {shown} redirects with {status}, which is not followed; set"
+                " authority.url to where alerts are taken"
             )
         if status != 200:
-            raise LinkError(f"authority {url} answered {status}: {words}; it is tried again")
+            raise LinkError(f"authority {shown} answered {status}: {words}; it is tried again")
         fault = check_receipt(answer, alert.alert_id, alert.body)
         if fault is not None:
             raise ReceiptError(
-                f"authority {url} answered 200, but its {fault}; show this to the authority"
+                f"authority {shown} answered 200, but its {fault}; show this to the authority"
             )
         return answer
 

@@ -37,6 +37,10 @@ class Turns:
         return chosen
 
     def _place(self, head: tuple[str, int]) -> tuple[int, int]:
-        """Return what is the lower, the earlier a reading is due; the older one of two."""
+        """Return what is the lower, the earlier a reading is due.
+
+        After a start no node was judged yet. The newest reading comes first then: somebody may
+        stand beside it, the others have waited through an outage.
+        """
         node, record_id = head
-        return self._judged.get(node, 0), record_id
+        return self._judged.get(node, 0), -record_id

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 import apsw
 
 from gateway.errors import JournalError
-from gateway.journal.opening import connect, connect_immutable, shut
+from gateway.journal.opening import connect, connect_empty, connect_immutable, shut
 
 LaneName = Literal["judging", "outbox", "views"]
 LANE_NAMES: Final[tuple[LaneName, ...]] = ("judging", "outbox", "views")
@@ -57,7 +57,10 @@ class Lane:
         except JournalError:
             if not self._is_unwritable():
                 raise
-        return connect_immutable(self._path)
+        try:
+            return connect_immutable(self._path)
+        except JournalError:  # there was no file yet, or it cannot be read: nothing is known
+            return connect_empty()
 
     async def drop(self) -> None:
         """Close the connection once its questions are answered; the next one opens it again."""

@@ -51,6 +51,14 @@ def connect_immutable(path: Path) -> apsw.Connection:
     return _opened(f"{path.absolute().as_uri()}?immutable=1", path, flags, read_only=True)
 
 
+def connect_empty() -> apsw.Connection:
+    """Look at a journal in which nothing is, where there is none and none can be made."""
+    connection = apsw.Connection(":memory:", vfs="unix")
+    upgrade(connection, 0)
+    connection.pragma("query_only", value=True)
+    return connection
+
+
 def _opened(name: str, path: Path, flags: int, *, read_only: bool) -> apsw.Connection:
     try:
         connection = apsw.Connection(name, flags=flags)

@@ -50,9 +50,10 @@ def save_receipt(
     )
 
 
-def save_attempt(connection: apsw.Connection, alert_id: str, fault: str) -> None:
-    """Note a failed delivery; the alert stays."""
+def save_attempt(connection: apsw.Connection, alert_id: str, fault: str, count: int = 1) -> None:
+    """Note a failed delivery, or the last of `count`; the alert stays."""
     connection.execute(
-        "UPDATE alerts SET attempts = attempts + 1, fault = ? WHERE alert_id = ?",
-        (fault[:FAULT_CHARS_MAX], alert_id),
+        "UPDATE alerts SET attempts = attempts + ?, fault = ? WHERE alert_id = ?"
+        " AND receipt IS NULL",
+        (count, fault[:FAULT_CHARS_MAX], alert_id),
     )

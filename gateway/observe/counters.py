@@ -26,6 +26,8 @@ NAMES: Final[Mapping[str, str]] = {
     "record_repeated": "came again; committed once, receipted again",
     "record_changed": "came again with other bytes; the first ones are kept",
     "record_lost": "a node gave up before it was committed",
+    "record_missing": "has been missing for long while later ones came",
+    "record_deferred": "came while the disk takes no readings; its node sends it again",
     # Readings that cannot be used, and verdicts.
     "axis_unknown": "its axis was never announced; the node is asked for it",
     "axis_refused": "its axis is not finite, does not increase, or is out of range",
@@ -54,6 +56,7 @@ NAMES: Final[Mapping[str, str]] = {
     "alert_refused": "the authority refuses the alert",
     # The journal and its disk.
     "disk_unwell": "the disk under the journal became short of room, full, read-only or failing",
+    "record_evicted": "its frame was evicted because the journal has reached its bytes or days",
     "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",

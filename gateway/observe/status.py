@@ -27,6 +27,7 @@ from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.store import connect, fault
 from gateway.journal.tallies import read_tallies
+from gateway.masking import mask_in
 from gateway.observe.certificates import days_left
 from gateway.observe.condition import COLUMNS, Condition, cells, condition
 from gateway.observe.keeping import read_keeping
@@ -183,6 +184,9 @@ def _read_journal(
         raise fault(journal_path, error) from error
     finally:
         connection.close()
+    # Who is in quarantine is the running gateway's to tell; what the journal holds of it is older.
+    lasting = {name: held for name, held in keeping.postures.items() if name != "quarantine"}
+    keeping = msgspec.structs.replace(keeping, postures=lasting)
     return msgspec.structs.replace(found, own=msgspec.structs.replace(own, keeping=keeping))
 
 
@@ -228,7 +232,8 @@ def _read(
         "SELECT fault FROM alerts WHERE receipt IS NULL AND fault <> ''"
         " ORDER BY attempts DESC LIMIT 1",
     )
-    alert_fault = faults[0][0] if faults else ""
+    # Attempts of an earlier version are kept with the whole address.
+    alert_fault = mask_in(faults[0][0], settings.authority.url) if faults else ""
     if waiting and not settings.authority.url:
         alert_fault = "authority.url is empty; set it in the settings"
     return Status(

@@ -319,9 +319,9 @@ def test_an_empty_outbox_is_left_alone(tmp_path):
         ):
             read = box.journal.read
 
-            async def look(question):
+            async def look(question, *, lane):
                 looks.append(question)
-                return await read(question)
+                return await read(question, lane=lane)
 
             box.journal.read = look
             for seq in range(1, 6):

@@ -233,14 +233,6 @@ def test_without_proc_the_system_is_asked_for_its_processes(tmp_path, monkeypatc
     assert find_leftovers(configured) == [77]
 
 
-def test_the_configuration_bounds_everything_and_stays_on_loopback():
-    lines = configuration(BrokerSettings(port=4_711)).splitlines()
-    assert "listener 4711 127.0.0.1" in lines
-    assert "max_packet_size 98304" in lines
-    assert "max_queued_messages 1000" in lines
-    assert "persistence false" in lines
-
-
 def test_without_an_address_for_nodes_there_is_one_listener():
     lines = configuration(BrokerSettings()).splitlines()
     assert [line for line in lines if line.startswith("listener")] == ["listener 18883 127.0.0.1"]

@@ -340,6 +340,31 @@ def test_a_message_that_makes_the_gateway_fail_is_refused_and_the_link_stays(
     asyncio.run(story())
 
 
+def test_a_disk_short_of_room_takes_no_readings_and_answers_nodes(tmp_path, free_port):
+    """Room for readings is none, and the reserve is for alerts: the node hears all it must."""
+
+    async def story():
+        reserve = "[journal]\nreserve_bytes = 1000000000000\n"
+        async with (
+            running(write_settings(tmp_path, free_port, more=reserve)) as log,
+            connected(free_port) as node,
+        ):
+            await node.be_born(next_seq=2, uptime_ms=4_711)
+            time = await node.heard.wait(lambda said: isinstance(said, Time))
+            assert (time.boot_id, time.echo_uptime_ms) == (node.boot_id, 4_711)
+            assert await node.heard.wait(lambda said: isinstance(said, Config))
+            await node.say(node.event(1))
+            told = await log.event("readings_refused")
+            assert "readings stay on their nodes, alerts still go out" in told["text"]
+            await node.say_health()
+            echoed = await node.heard.wait(lambda said: isinstance(said, Time), 2)
+            assert echoed.echo_uptime_ms == 2_000
+            assert not [said for said in node.heard.items if isinstance(said, Receipt)]
+        assert committed(tmp_path) == []
+
+    asyncio.run(story())
+
+
 def test_presence_follows_status_birth_and_will(tmp_path, free_port):
     async def story():
         online = "SELECT boot_id, online FROM nodes WHERE node = 'lane-1'"

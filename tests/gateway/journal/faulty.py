@@ -2,6 +2,8 @@
 
 import apsw
 
+from gateway.journal.store import FILE_NAME
+
 FULL = "full"
 FAILING = "I/O error"
 READONLY = "read-only"
@@ -14,7 +16,7 @@ _ERRORS = {
 
 
 class Disk(apsw.VFS):
-    """While it is entered, every file that SQLite opens lies on it.
+    """While it is entered, every journal that is opened lies on it.
 
     Attributes:
         fault: one of the above for every write from now on; None: it is well.
@@ -46,6 +48,9 @@ class Disk(apsw.VFS):
         raise kind(text)
 
     def xOpen(self, name, flags):  # noqa: N802 - SQLite's name
+        text = name.filename() if isinstance(name, apsw.URIFilename) else name
+        if FILE_NAME not in (text or ""):  # a simulated authority has a database too
+            return super().xOpen(name, flags)
         return File(self, name, flags)
 
 
