@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.journal.store import FILE_NAME
 from gateway.library.commands import app as library_app
 from gateway.lock import is_running
+from gateway.nodes_commands import app as nodes_app
 from gateway.observe import log as logging
 from gateway.observe import status as observing
 from gateway.service import app as service_app
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 app.add_typer(library_app, name="library")
 app.command("init")(init)
+app.add_typer(nodes_app, name="nodes")
 app.add_typer(service_app, name="service")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
