@@ -36,6 +36,7 @@ from gateway.ingest.link import Link
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
 from gateway.journal.retention import Limits
+from gateway.journal.starts import digest, save_start
 from gateway.journal.store import FILE_NAME, Journal
 from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
@@ -151,6 +152,10 @@ async def run(
     )
     try:
         await journal.open()
+        with contextlib.suppress(JournalError):  # a full disk must not keep a post from starting
+            await journal.write(
+                partial(save_start, now_ms=now_ms(), settings_digest=digest(settings))
+            )
         await _run_parts(settings, journal, stop, counters, log, lines, outside)
         with contextlib.suppress(JournalError):  # a full disk must not keep a post from stopping
             await _save_counters(journal, counters, lines)
