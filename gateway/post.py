@@ -50,6 +50,7 @@ from gateway.observe.state import State, StateFile
 from gateway.observe.watch import Watch
 from gateway.settings import Settings
 from gateway.settings_faults import SettingError
+from gateway.spectra import peaks
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.standards import load_standards
 from gateway.supervisor import attempt, end, endure, supervise
@@ -324,6 +325,7 @@ async def _run_parts(
     if not settings.nodes:
         log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
     log.info("started", post=settings.post, nodes=[node.id for node in settings.nodes])
+    asyncio.get_running_loop().run_in_executor(None, peaks.load)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(

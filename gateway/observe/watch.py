@@ -20,6 +20,7 @@ from gateway.observe.state import State, StateFile
 # Twice the longest wait before a failed part is started again; a part beats every BEAT_S_MAX.
 SILENCE_S_MAX = 60.0
 FLIGHT_S_MAX = 20.0  # one transaction; a worn SD card takes seconds
+TAKES_WRITES = frozenset({DiskState.well, DiskState.tight})
 FEEDS = 3.0  # so many within the supervisor's period: two may be late
 LOOK_S = 5.0  # between two looks where no supervisor watches
 
@@ -71,7 +72,7 @@ class Watch:
     def look(self) -> str:
         """Feed, or say why not; return what hangs, empty when nothing does."""
         state = self._state()
-        stuck = self._stuck(is_well=state.disk.state is DiskState.well)
+        stuck = self._stuck(takes_writes=state.disk.state in TAKES_WRITES)
         name = stuck.partition(" ")[0]
         if stuck and name != self._told:
             self._counters.count("watchdog_starved", name)
@@ -84,7 +85,7 @@ class Watch:
         self._file.write(msgspec.structs.replace(state, hangs=name))
         return stuck
 
-    def _stuck(self, *, is_well: bool) -> str:
+    def _stuck(self, *, takes_writes: bool) -> str:
         """Return what does not turn, empty when everything does."""
         now_s = self._now_s()
         paused_s, self._looked_s = now_s - self._looked_s, now_s
@@ -95,7 +96,7 @@ class Watch:
             self._seen = (flight, now_s)
         if paused_s > FLIGHT_S_MAX:
             return ""  # the whole process stood still, as under a debugger; now they get their turn
-        if is_well and self._seen is not None:
+        if takes_writes and self._seen is not None:
             age_s = now_s - self._seen[1]
             if age_s > FLIGHT_S_MAX:
                 return f"journal has been writing one transaction for {age_s:.0f} s"

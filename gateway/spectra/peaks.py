@@ -8,6 +8,11 @@ from typing import Any
 from gateway.spectra.spectrum import FloatArray
 
 
+def load() -> None:
+    """Load it now: a gateway that has started does so before the first reading waits for it."""
+    from scipy import signal  # noqa: F401, PLC0415 - see the module's docstring
+
+
 def find_peaks(values: FloatArray, **limits: float) -> tuple[Any, dict[str, Any]]:
     """Return scipy.signal.find_peaks; the arguments are its own."""
     from scipy import signal  # noqa: PLC0415 - see the module's docstring

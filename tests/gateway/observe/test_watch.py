@@ -95,6 +95,8 @@ def test_a_writer_that_is_stuck_starves_it_unless_the_disk_is_known_to_be_unwell
     watched.flight = object()
     assert watched.looks_s(FLIGHT_S_MAX, "link") == ""
     assert watched.looks_s(10, "link") == "journal has been writing one transaction for 25 s"
+    watched.disk = Condition(DiskState.tight, 1, "little room")  # it takes what there is still
+    assert watched.looks_s(5, "link") != ""
     watched.disk = Condition(DiskState.failing, 1, "the disk does not answer")
     assert watched.looks_s(5, "link") == ""
     assert watched.said == "WATCHDOG=1\nSTATUS=the disk does not answer"
