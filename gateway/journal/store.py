@@ -112,6 +112,16 @@ class Journal:
         self._held: str | None = None  # why readings are refused although there is room
         self._noted: str | None = None  # the condition that the file itself tells of
 
+    @property
+    def flight(self) -> "asyncio.Future[list[Any]] | None":
+        """The transaction under way; None when there is none."""
+        return self._flight
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the next transactions."""
+        return len(self._waiting)
+
     async def open(self) -> None:
         """Open the file and check it; `close` also after a failure.
 
