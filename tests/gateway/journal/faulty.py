@@ -21,12 +21,14 @@ class Disk(apsw.VFS):
     Attributes:
         fault: one of the above for every write from now on; None: it is well.
         times: so many operations meet the fault, then it is well; None: all do.
+        after: so many operations are done before.
     """
 
     def __init__(self):
         self.fault = None
         self.times = None
-        self.met = 0
+        self.after = 0
+        self.done = 0
         # Shared memory on the heap: a shim is asked for none.
         super().__init__("faulty", "unix-excl", makedefault=True)
 
@@ -37,10 +39,11 @@ class Disk(apsw.VFS):
         self.unregister()
 
     def meet(self):
-        if self.fault is None:
+        self.done += 1
+        self.after -= 1
+        if self.fault is None or self.after >= 0:
             return
         kind, text = _ERRORS[self.fault]
-        self.met += 1
         if self.times is not None:
             self.times -= 1
             if self.times <= 0:

@@ -23,6 +23,7 @@ from gateway.journal.postures import read_postures
 from gateway.journal.store import FILE_NAME, Journal, connect
 from gateway.journal.tallies import read_tallies
 from protocol import messages
+from tests.gateway.journal.faulty import FAILING, FULL, Disk
 from tests.gateway.journal.older import to_version_5
 from tests.gateway.journal.test_disk import opened
 from tests.gateway.journal.test_records import JOURNAL, birth, judge, reading
@@ -300,6 +301,49 @@ def test_a_kill_between_the_steps_loses_nothing(tmp_path, sound, done):
     (folder,) = setting_aside.damaged_folders(tmp_path)
     kept = {"moved": set(), "log left": {FILE_NAME + "-wal"}}.get(done, {FILE_NAME})
     assert {entry.name for entry in folder.iterdir()} >= kept
+
+
+@pytest.mark.parametrize("fault", [FULL, FAILING])
+@pytest.mark.parametrize("times", [1, None])
+def test_a_fault_at_any_operation_of_it_loses_nothing(tmp_path, sound, monkeypatch, fault, times):
+    """It is done again from where it was as soon as the disk takes it."""
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    content = bytearray(sound.read_bytes())
+    connection = apsw.Connection(str(sound), flags=apsw.SQLITE_OPEN_READONLY)
+    query = "SELECT rootpage FROM sqlite_schema WHERE name = 'counters'"
+    ((page,),) = connection.execute(query).fetchall()
+    connection.close()
+    content[(page - 1) * PAGE : page * PAGE] = bytes(PAGE)
+    with Disk() as disk:
+        at, step = 0, 29 if times else 31
+        while True:
+            folder = tmp_path / str(at)
+            folder.mkdir()
+            (folder / FILE_NAME).write_bytes(content)
+            disk.fault, disk.times, disk.after, disk.done = fault, times, at, 0
+            asyncio.run(set_aside_after(folder, disk))
+            if disk.done_before_mending <= at:
+                break
+            at += step
+        assert at > 10
+
+
+async def set_aside_after(folder, disk):
+    async with opened(folder) as (journal, told):
+        disk.done_before_mending = disk.done
+        disk.fault = disk.times = None
+        await journal.look()
+        assert journal.condition.state is DiskState.well
+        assert "journal_damaged" in [name for name, _ in told] or at_last(folder)
+        assert len(await ask(journal, "SELECT 1 FROM alerts")) == 6
+        assert len(await ask(journal, "SELECT 1 FROM pending")) == 8
+        assert await ask(journal, "PRAGMA integrity_check") == [("ok",)]
+        await journal.write(add)
+
+
+def at_last(folder):
+    """The fresh one was ready; the next try only put it into its place."""
+    return len(setting_aside.damaged_folders(folder)) == 1
 
 
 def test_two_damaged_journals_are_kept(tmp_path):
