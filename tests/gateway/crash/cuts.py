@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.journal.store import FILE_NAME
-from tests.gateway.crash import images
+from tests.gateway.crash import clock, images
 from tests.gateway.crash.promises import BrokenPromiseError, Promised, check, of_older
 from tests.gateway.crash.recorder import Recorder
 from tests.gateway.crash.stories import Post
@@ -47,6 +47,7 @@ class Story:
 
 
 LIFE = Story("life", Post.live)
+BRIEF = Story("brief", Post.pass_by, promised=lambda _: Promised(records=6))
 UPGRADES = tuple(
     Story(
         f"upgrade_{name}",
@@ -56,7 +57,7 @@ UPGRADES = tuple(
     )
     for name in NAMES
 )
-STORIES = {story.name: story for story in (LIFE, *UPGRADES)}
+STORIES = {story.name: story for story in (LIFE, BRIEF, *UPGRADES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,11 @@ def record(story: Story, seed: int, **weaker: Any) -> Recording:
         seed: of its sizes and orders.
         weaker: for `Recorder`, to see that losses are found.
     """
-    with _folder() as folder:
-        images.lay_out(folder, story.files(seed))
-        recorder = Recorder(folder, **weaker)
-        with recorder:
-            asyncio.run(story.tell(Post(folder, seed, recorder.mark, with_threads=True)))
+    with folder() as place:
+        images.lay_out(place, story.files(seed))
+        recorder = Recorder(place, **weaker)
+        with recorder, clock.runner() as runner:
+            runner.run(story.tell(Post(place, seed, recorder.mark, story.promised(seed).records)))
     return Recording(story, seed, recorder.log)
 
 
@@ -105,14 +106,14 @@ def cut_everywhere(
         BrokenPromiseError: says of which image, so that it can be made again.
     """
     made: Counter[str] = Counter()
-    with _folder() as folder, asyncio.Runner() as runner:
+    with folder() as place, clock.runner() as runner:
         for number, how, files, promised in _images(recording, drawn):
             if number < first or number % every != recording.seed % every:
                 continue
             if number >= first + count:
                 break
             try:
-                _start(runner, folder, recording, number, files, promised)
+                _start(runner, place, recording, number, files, promised)
             except (BrokenPromiseError, GatewayError) as error:
                 raise BrokenPromiseError(
                     f"--repeat {recording.story.name}:{recording.seed}:{drawn}:{number} ({how}):"
@@ -189,7 +190,7 @@ def _cut_again(
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """Make a folder on a disk in memory, where there is one."""
     where = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="harmattan-crash-", dir=where) as name:

@@ -22,7 +22,7 @@ import apsw
 
 BASE = "unix"
 NAME = "crash-recorder"
-WITH_FOLDER = (  # SQLite syncs the folder too at the first sync of such a file, if it has made it
+WITH_FOLDER = (  # opened to be made, there or not: its first sync brings the folder to disk, too
     apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL
 )
 
@@ -142,7 +142,8 @@ class Recorder(apsw.VFS):
             raise apsw.CantOpenError("no file can be made (on purpose)")
         if known is None:
             return super().xOpen(name, flags)
-        file = File(self, known, name, flags, with_folder=is_made and bool(flags[0] & WITH_FOLDER))
+        with_folder = bool(flags[0] & apsw.SQLITE_OPEN_CREATE and flags[0] & WITH_FOLDER)
+        file = File(self, known, name, flags, with_folder=with_folder)
         if is_made:
             self.note("create", known)
         return file
