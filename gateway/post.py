@@ -22,18 +22,23 @@ from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.broker import Broker, find_program
 from gateway.ingest.committer import Committer
+from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
+from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
+from gateway.journal.retention import Limits
 from gateway.journal.store import FILE_NAME, Journal
+from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
 from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
+from gateway.observe.pulse import Pulse
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.standards import load_standards
-from gateway.supervisor import attempt, end, supervise
+from gateway.supervisor import attempt, end, endure, supervise
 
 COUNTERS_S = 5.0  # a crash forgets at most this much counting; records are never counted on
 # Our own broker and the link to it cost nothing to try, and an officer may be waiting behind them.
@@ -117,7 +122,15 @@ async def _run_parts(
     lines: Lines,
 ) -> None:
     """Wire the parts together and run them until `stop` is set."""
-    arrivals = Arrivals()
+    pulse = Pulse(time.monotonic)
+    arrivals = Arrivals(settings.ingest)
+    gate = Gate(
+        frozenset(node.id for node in settings.nodes),
+        counters=counters,
+        log=log,
+        save=partial(_save_posture, journal, "quarantine"),
+        beat=partial(pulse.beat, "gate"),
+    )
     judge_wanted, alert_wanted = asyncio.Event(), asyncio.Event()
     outgoing = Outgoing(settings.post, now_ms)
     roster = Roster(settings, journal, outgoing, now_ms=now_ms)
@@ -130,18 +143,34 @@ async def _run_parts(
             counters=counters,
             log=log,
             post=settings.post,
+            nodes_count=len(settings.nodes),
+            misbehaved=partial(gate.note, cause="topic_foreign"),
+            beat=partial(pulse.beat, "broker"),
         )
     link = Link(
         settings,
         arrivals=arrivals,
+        gate=gate,
+        endure=partial(endure, "link", counters=counters, log=log),
+        secret=lambda: broker.secret if broker else None,
         outgoing=outgoing,
         announce=roster.announce,
         broker_ready=broker.ready if broker else None,
         now_ms=now_ms,
         counters=counters,
         log=log,
+        beat=partial(pulse.beat, "link"),
     )
-    committer = Committer(journal, roster, arrivals, judge_wanted, counters=counters, log=log)
+    committer = Committer(
+        journal,
+        roster,
+        arrivals,
+        judge_wanted,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "committer"),
+        now_ms=now_ms,
+    )
     _check_standards(settings)
     knowledge = Knowledge(
         settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
@@ -157,13 +186,17 @@ async def _run_parts(
         now_ms=now_ms,
         counters=counters,
         log=log,
+        beat=partial(pulse.beat, "judging"),
     )
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
     )
     timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
+    limits = Limits(settings.journal.bytes_max, settings.journal.days_max)
     parts: dict[str, Part] = {
         "journal": journal.run,
+        "upkeep": Upkeep(journal, limits, now_ms=now_ms, count=counters.count).run,
+        "gate": gate.run,
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
@@ -187,6 +220,7 @@ async def _run_parts(
                     counters=counters,
                     log=log,
                     wait_s_max=None if broker is None else LOCAL_WAIT_S_MAX.get(name),
+                    beat=partial(pulse.beat, name),
                 ),
                 name=name,
             )
@@ -214,6 +248,15 @@ def _check_standards(settings: Settings) -> None:
                 f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
                 f"{', '.join(sorted(known))}"
             )
+
+
+async def _save_posture(journal: Journal, name: str, text: str | None) -> None:
+    """Keep a lasting state of the post for whoever looks at it from outside.
+
+    Raises:
+        JournalError: it is not kept.
+    """
+    await journal.write(partial(save_posture, name=name, text=text, now_ms=now_ms()))
 
 
 async def _keep_counters(journal: Journal, counters: Counters, lines: Lines) -> None:

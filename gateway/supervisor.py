@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from gateway.errors import GatewayError
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from gateway.observe.pulse import BEAT_S_MAX
 
 WAIT_S_MIN = 0.2  # a crash that passes at once, such as a broker restart
 WAIT_S_MAX = 30.0  # a fault that lasts must neither fill the log nor delay its end by minutes
@@ -28,6 +29,7 @@ async def supervise(
     counters: Counters,
     log: Log,
     wait_s_max: float | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> None:
     """Run `run()` again after every end, until cancelled.
 
@@ -40,6 +42,7 @@ async def supervise(
         counters: of the post.
         log: of the post.
         wait_s_max: longest wait before it is started again; None for WAIT_S_MAX.
+        beat: called while it waits to be started again: it does not hang.
     """
     wait_s = WAIT_S_MIN
     wait_s_max = WAIT_S_MAX if wait_s_max is None else wait_s_max
@@ -63,7 +66,11 @@ async def supervise(
             return
         if loop.time() - started_s > CALM_S:
             wait_s = WAIT_S_MIN
-        await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
+        left_s = wait_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
+        while left_s > 0.0:
+            beat()
+            await asyncio.sleep(min(left_s, BEAT_S_MAX))
+            left_s -= BEAT_S_MAX
         wait_s = min(wait_s * 2, wait_s_max)
 
 
@@ -77,6 +84,17 @@ async def attempt(
         counters.count("task_failed", name)
         log.exception("task_failed", task=name, text=f"{type(error).__name__}: {error}")
         return None
+
+
+def endure(name: str, work: Callable[[], None], *, counters: Counters, log: Log) -> bool:
+    """Do `work`; False when it fails, which is logged and counted."""
+    try:
+        work()
+    except Exception as error:  # the supervisor; see the module's docstring
+        counters.count("task_failed", name)
+        log.exception("task_failed", task=name, text=f"{type(error).__name__}: {error}")
+        return False
+    return True
 
 
 async def end(tasks: list[asyncio.Task[None]]) -> None:

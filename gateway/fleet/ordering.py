@@ -19,6 +19,7 @@ from rich.text import Text
 from gateway import wire
 from gateway.errors import BrokerError, SettingsError
 from gateway.fleet.roster import COMMAND_LIFE_MS
+from gateway.ingest import secret
 from gateway.ingest.link import tls_context
 from gateway.journal.records import read_frame
 from gateway.settings import NodeSettings, Settings
@@ -89,7 +90,7 @@ class Order:
         Raises:
             BrokerError: the broker cannot be reached.
         """
-        broker = self._settings.broker
+        broker, known = self._settings.broker, secret.of_post(self._settings)
         command = wire.Command(
             self.command_id,
             self._action,
@@ -101,6 +102,8 @@ class Order:
                 broker.host,
                 broker.port,
                 identifier=f"order-{self.command_id.hex()}",
+                username=known.user if known else None,
+                password=known.password if known else None,
                 timeout=CONNECT_S_MAX,
                 tls_context=tls_context(self._settings),
             ) as client:
@@ -113,9 +116,10 @@ class Order:
                     listening.cancel()
                     await asyncio.wait([listening])
         except aiomqtt.MqttError as error:
-            raise BrokerError(
-                f"broker {broker.host}:{broker.port}: {error}; start the post with `harmattan run`"
-            ) from error
+            remedy = "start the post with `harmattan run`"
+            if secret.is_asked(self._settings):
+                remedy += f"; run this as its user, who may read {secret.SECRET_NAME} in its folder"
+            raise BrokerError(f"broker {broker.host}:{broker.port}: {error}; {remedy}") from error
 
     async def _hear(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:

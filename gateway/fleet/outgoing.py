@@ -1,6 +1,8 @@
 """What is to be sent to the nodes: the newest word per topic and subject. Bounded per topic."""
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,6 +41,7 @@ class Outgoing:
         self._post = post
         self._now_ms = now_ms
         self._letters: dict[tuple[str, bytes], Letter] = {}
+        self._subjects: dict[str, dict[bytes, None]] = {}  # by topic, the oldest first
         self._filled = asyncio.Event()
 
     def put(self, node: str, channel: str, message: wire.Message, subject: bytes = b"") -> None:
@@ -46,18 +49,40 @@ class Outgoing:
         topic = topics.build(self._post, node, channel)
         self._letters[topic, subject] = Letter(topic, message, channel in topics.RETAINED, subject)
         if subject:
-            waiting = [key for key in self._letters if key[0] == topic]
-            if len(waiting) > SUBJECTS_MAX:
-                del self._letters[waiting[0]]
+            self._note_subject(topic, subject)
         self._filled.set()
 
-    async def take(self) -> list[Letter]:
-        """Return all letters, the one that has waited longest first; a time is that of now."""
-        while not self._letters:
+    def _note_subject(self, topic: str, subject: bytes) -> None:
+        """Remember that a topic has this subject waiting; the oldest of too many goes."""
+        waiting = self._subjects.setdefault(topic, {})
+        waiting.setdefault(subject)
+        if len(waiting) > SUBJECTS_MAX:
+            oldest = next(iter(waiting))
+            del waiting[oldest], self._letters[topic, oldest]
+
+    async def take(self, count_max: int | None = None, s_max: float | None = None) -> list[Letter]:
+        """Return the letters that have waited longest; a time is that of now.
+
+        Args:
+            count_max: so many at most; None: all.
+            s_max: how long to wait for one; none is returned then. None: for ever.
+        """
+        if not self._letters:
             self._filled.clear()
-            await self._filled.wait()
-        letters, self._letters = list(self._letters.values()), {}
-        return [self._fresh(letter) for letter in letters]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(s_max):
+                    await self._filled.wait()
+        keys = list(itertools.islice(self._letters, count_max))
+        return [self._fresh(self._take_out(key)) for key in keys]
+
+    def _take_out(self, key: tuple[str, bytes]) -> Letter:
+        topic, subject = key
+        waiting = self._subjects.get(topic)
+        if subject and waiting is not None:
+            waiting.pop(subject, None)
+            if not waiting:
+                del self._subjects[topic]
+        return self._letters.pop(key)
 
     def _fresh(self, letter: Letter) -> Letter:
         """Return the letter; a time may have waited for the broker, and would be a wrong time."""
@@ -71,5 +96,10 @@ class Outgoing:
 
     def put_back(self, letter: Letter) -> None:
         """Return a letter that could not be sent, unless a newer one has come."""
+        if letter.subject:
+            waiting = self._subjects.get(letter.topic, {})
+            if len(waiting) >= SUBJECTS_MAX and letter.subject not in waiting:
+                return  # those that wait are newer
+            self._note_subject(letter.topic, letter.subject)
         self._letters.setdefault((letter.topic, letter.subject), letter)
         self._filled.set()

@@ -2,7 +2,10 @@
 
 It listens on loopback for this machine. Where the settings name an address for nodes, it listens
 there too, with TLS, and takes only certificates of the post's authority; the certificate's common
-name is the node, and a node speaks and hears on its own topics only.
+name is the node, and a node speaks and hears on its own topics only. On loopback it then asks for a
+password that only the gateway's user can read: no other program here can pretend to be a node.
+
+A list of revoked certificates that changes is read again, and whoever is on it is disconnected.
 
 A gateway that is killed leaves its broker behind. The next one finds it by its configuration file,
 which no other program has on its command line, and ends it before it starts its own.
@@ -11,85 +14,42 @@ which no other program has on its command line, and ends it before it starts its
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import aiomqtt
+
 from gateway.errors import BrokerError
+from gateway.ingest import secret
+from gateway.ingest.mosquitto import Word, Words, access_list, configuration
+from gateway.ingest.written import write_if_changed
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from gateway.observe.throttle import Throttle
 from gateway.settings import BrokerSettings
-from protocol import limits, topics
+
+__all__ = [
+    "Broker",
+    "access_list",
+    "check_port",
+    "configuration",
+    "find_leftovers",
+    "find_program",
+]
 
 START_S_MAX = 10.0  # mosquitto listens after 0.06 s; a slow card needs a few seconds
 STOP_S_MAX = 5.0
 POLL_S = 0.02  # between two looks at whether it listens, or whether a leftover has gone
-# The broker's own bound is wider than the protocol's, so that the gateway sees, names and counts
-# a message that is too long; beyond this one the broker drops the connection.
-PACKET_BYTES_MAX = 8 * limits.MESSAGE_BYTES_MAX
-LOG_CHARS_MAX = 500  # of one line of the broker's log that is folded into ours
+WATCH_S = 1.0  # how much later than it was written a revocation counts
+KICK_S_MAX = 5.0  # to end a connection
+LOG_PIECE_BYTES = 65_536  # what a pipe holds
 
 _PROGRAM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on PATH
-_OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize packet")
 _PROCESSES = Path("/proc")  # Linux; elsewhere `ps` is asked
-
-
-def configuration(settings: BrokerSettings, access: Path | None = None) -> str:
-    """Return mosquitto's configuration: loopback, and nodes with certificates; all bounded.
-
-    Args:
-        settings: where it listens.
-        access: the file with what nodes may do; needed where nodes have a listener.
-    """
-    # Started by root, it must not stay root.
-    user = ("user nobody",) if os.geteuid() == 0 else ()
-    nodes = settings.nodes
-    listener: tuple[str, ...] = ()
-    if nodes.host:
-        listener = (
-            f"listener {nodes.port} {nodes.host}",
-            f"cafile {nodes.ca_file}",
-            f"certfile {nodes.certificate_file}",
-            f"keyfile {nodes.key_file}",
-            "tls_version tlsv1.2",  # at least
-            "require_certificate true",
-            "use_identity_as_username true",
-            "allow_anonymous false",
-            f"acl_file {access}",
-        )
-    return "\n".join(
-        (
-            "# Written by the gateway at every start; change the post's settings instead.",
-            "per_listener_settings true",
-            f"listener {settings.port} {settings.host}",
-            "allow_anonymous true",
-            *listener,
-            *user,
-            "persistence false",  # nodes and outbox keep what matters; the broker may forget
-            f"max_packet_size {PACKET_BYTES_MAX}",
-            f"max_inflight_messages {2 * limits.WINDOW_RECORDS_MAX}",
-            "max_queued_messages 1000",
-            "max_keepalive 300",
-            "set_tcp_nodelay true",  # or each receipt waits up to 40 ms for the last one's ACK
-            "log_dest stderr",
-            "log_timestamp false",
-            "log_type error",
-            "log_type warning",
-            "log_type notice",
-            "",
-        )
-    )
-
-
-def access_list(post: str) -> str:
-    """Return mosquitto's access list for nodes: each its own topics, by its certificate's name."""
-    rules = ["# Written by the gateway at every start."]
-    for right, channels in (("write", topics.UP), ("read", topics.DOWN)):
-        rules += [f"pattern {right} {topics.PREFIX}{post}/%u/{channel}" for channel in channels]
-    return "\n".join([*rules, ""])
 
 
 def find_program(name: str) -> str:
@@ -161,12 +121,18 @@ class Broker:
         settings: where it listens.
         directory: where its configuration and process id are kept.
         post: whose topics the nodes may use.
+        nodes_count: how many may speak, which sizes its queues.
+        node_lines: returns what else the nodes' listener is told.
+        revoked: returns the nodes whose certificates are revoked, as of now.
+        misbehaved: told the name of a node that publishes on a foreign topic.
+        beat: called while all is well.
 
     Attributes:
         ready: set while it listens.
+        secret: what it asks for on loopback; None: nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it joins
         self,
         settings: BrokerSettings,
         directory: Path,
@@ -174,15 +140,27 @@ class Broker:
         counters: Counters,
         log: Log,
         post: str = "",
+        nodes_count: int = 0,
+        node_lines: Callable[[], tuple[str, ...]] = tuple,
+        revoked: Callable[[], frozenset[str]] = frozenset,
+        misbehaved: Callable[[str], None] = lambda _: None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.ready = asyncio.Event()
+        self.secret: secret.Secret | None = None
         self._settings = settings
         self._post = post
+        self._nodes_count = nodes_count
+        self._node_lines = node_lines
+        self._revoked = revoked
+        self._misbehaved = misbehaved
+        self._beat = beat
         self._configuration = directory / "mosquitto.conf"
         self._access = directory / "mosquitto.acl"
         self._pid = directory / "mosquitto.pid"  # for people; nothing depends on it
         self._counters = counters
         self._log = log.bind(part="broker")
+        self._throttle = Throttle()
 
     async def run(self) -> None:
         """Start the broker and stay until it ends or this is cancelled.
@@ -201,28 +179,44 @@ class Broker:
             with contextlib.suppress(OSError):  # a full disk is the journal's to tell
                 self._pid.write_text(str(child.pid))
             async with asyncio.TaskGroup() as tasks:
+                watching: asyncio.Task[None] | None = None
                 folding = tasks.create_task(self._fold_log(child), name="broker-log")
                 if await self._listens(child):
                     self.ready.set()
                     self._log.info("broker_started", host=host, port=port, pid=child.pid)
+                    watching = tasks.create_task(self._watch(child), name="broker-watch")
                 elif child.returncode is None:
                     child.kill()
-            status = await child.wait()
+                status = await child.wait()
+                if watching is not None:
+                    watching.cancel()
         finally:
             self.ready.clear()
             await _end(child)
-            self._pid.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._pid.unlink(missing_ok=True)
         raise BrokerError(
             f"broker on {host}:{port} ended with status {status}:"
             f" {folding.result() or 'it gave no reason'}; it is started again"
         )
 
     async def _start(self, program: str) -> asyncio.subprocess.Process:
+        # Started by root it becomes another user, who must be able to read what it is told.
+        mode = 0o644 if os.geteuid() == 0 else 0o600
+        passwords = None
         try:
             if self._settings.nodes.host:
-                self._access.write_text(access_list(self._post))
-                self._access.chmod(0o644)  # no secret; the broker reads it as another user
-            self._configuration.write_text(configuration(self._settings, self._access))
+                self.secret = secret.make(self._configuration.parent, mode)
+                passwords = self._configuration.with_name(secret.HASHED_NAME)
+                write_if_changed(self._access, access_list(self._post), mode)
+            text = configuration(
+                self._settings,
+                self._access,
+                passwords=passwords,
+                nodes_count=self._nodes_count,
+                node_lines=self._node_lines(),
+            )
+            write_if_changed(self._configuration, text, mode)
             return await asyncio.create_subprocess_exec(
                 program,
                 "-c",
@@ -258,23 +252,76 @@ class Broker:
 
     async def _fold_log(self, child: asyncio.subprocess.Process) -> str:
         """Take what the broker says into our log until it ends; return its last complaint."""
-        last = ""
-        if child.stderr is None:
-            return last
-        async for line in child.stderr:
-            text = line.decode(errors="replace").strip()[:LOG_CHARS_MAX]
-            oversize = _OVERSIZE.match(text)
-            if oversize:
-                self._counters.count("packet_oversize")
-                self._log.warning(
-                    "packet_oversize",
-                    text=f"client {oversize['client']!r} sent more than {PACKET_BYTES_MAX} bytes in"
-                    " one message and was disconnected; check its firmware",
-                )
-            elif text.startswith(("Error", "Warning")):
-                last = text
-                self._log.warning("broker_log", text=text)
-        return last
+        words = Words()
+        if child.stderr is not None:
+            while piece := await child.stderr.read(LOG_PIECE_BYTES):
+                for word in words.take(piece):
+                    self._tell(word)
+        return words.last
+
+    def _tell(self, word: Word) -> None:
+        """Take one word of the broker's log into ours; what repeats is counted."""
+        if word.event == "broker_log":
+            self._log.warning("broker_log", text=word.text)
+            return
+        is_foreign = word.event == "topic_foreign"
+        self._counters.count(word.event, word.client if is_foreign else "")
+        quiet = self._throttle.tell(word.event, word.client, asyncio.get_running_loop().time())
+        if quiet is not None:
+            self._log.warning(word.event, text=word.text, client=word.client, unmentioned=quiet)
+        if is_foreign:
+            self._misbehaved(word.client)
+
+    async def _watch(self, child: asyncio.subprocess.Process) -> None:
+        """Have the broker read its list of revoked certificates again whenever it changes.
+
+        A connection that stands is not looked at again by the broker: it is ended by taking its
+        name over.
+        """
+        lists, shut_out = self._signature(), self._revoked()
+        while True:
+            self._beat()
+            now, revoked = self._signature(), self._revoked()
+            if now != lists:
+                child.send_signal(signal.SIGHUP)
+                self._log.info("broker_told", text="its list of revoked certificates has changed")
+                lists = now
+            if self._settings.nodes.host and revoked != shut_out:
+                fresh = sorted(revoked - shut_out)
+                shut_out = revoked - {node for node in fresh if not await self._end_session(node)}
+            await asyncio.sleep(WATCH_S)
+
+    def _signature(self) -> list[tuple[str, int, int]]:
+        """Return what changes when one of the files that the nodes' listener reads does."""
+        found = []
+        for line in self._node_lines():
+            _, _, name = line.partition(" ")
+            with contextlib.suppress(OSError):
+                about = Path(name).stat()
+                found.append((name, about.st_mtime_ns, about.st_ino))
+        return found
+
+    async def _end_session(self, node: str) -> bool:
+        """End a node's connection by connecting in its name; False when that must be done again."""
+        known = self.secret
+        try:
+            async with (
+                asyncio.timeout(KICK_S_MAX),
+                aiomqtt.Client(
+                    self._settings.host,
+                    self._settings.port,
+                    identifier=node,
+                    username=known.user if known else None,
+                    password=known.password if known else None,
+                    timeout=KICK_S_MAX,
+                ),
+            ):
+                pass
+        except (aiomqtt.MqttError, OSError) as error:
+            self._log.warning("broker_log", text=f"the connection of {node!r} stands: {error}")
+            return False
+        self._log.info("node_disconnected", node=node, text="its certificate is revoked")
+        return True
 
     async def _end_leftovers(self) -> None:
         """End the broker of a gateway that was killed: it holds our port and has no parent."""

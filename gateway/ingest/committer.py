@@ -3,51 +3,47 @@
 1. Take everything that has arrived; commit it in one operation.
 2. Only when it is on the disk: note it in the ledgers, send receipts, answer births and healths.
 3. Wake the judges.
-If the commit fails, the same batch is tried again later; no receipt is sent, so nodes keep it all.
+On a disk that takes nothing records are refused: no receipt is sent, so the nodes keep them. Births
+and healths are answered all the same, by time, config and the receipts that hold, or nodes would
+think that nobody is here; the newest of each node is committed when that works again. Then all
+nodes are asked to send again what they keep.
+A message that cannot be committed for a reason of its own is refused alone. If the journal fails in
+another way, the same batch is tried again later.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import apsw
 
 from gateway import wire
+from gateway.errors import DiskError, JournalError
 from gateway.fleet.roster import JournalKey, Roster
 from gateway.ingest.arrivals import Arrivals
+from gateway.ingest.committing import Gap, Outcome, UnkeepableError, commit, touched
+from gateway.ingest.holes import Holes
 from gateway.ingest.intake import Taken
-from gateway.journal import calibrations, records
-from gateway.journal.darks import save_dark
-from gateway.journal.dating import learn_boot, stamp_of
+from gateway.journal.condition import DiskState
+from gateway.journal.postures import save_posture
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
-from protocol import messages
-from protocol.delivery import Ledger
+from gateway.observe.pulse import BEAT_S_MAX
+from gateway.settings import NODES_MAX
 
-BATCH_MESSAGES_MAX = 256  # 3 MB of the longest messages in one transaction
-
-
-@dataclass(frozen=True, slots=True)
-class _Gap:
-    """Records that a node gave up before they were committed."""
-
-    taken: Taken
-    oldest_seq: int
-    count: int
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What one committed batch changed."""
-
-    fresh: list[Taken] = field(default_factory=list)
-    repeated: list[Taken] = field(default_factory=list)
-    changed: list[Taken] = field(default_factory=list)  # of the repeated ones
-    gaps: list[_Gap] = field(default_factory=list)
-    presences: list[Taken] = field(default_factory=list)
-    ledgers: dict[JournalKey, Ledger] = field(default_factory=dict)
-    is_judge_wanted: bool = False
+# 16 ms of work: a quiet node waits for the batch under way and its own. 256 gives a tenth more a
+# second, and 38 ms.
+BATCH_MESSAGES_MAX: Final = 128
+# Between tries on a disk that took nothing; longer each time, so that one with hardly any room does
+# not have all nodes send again and again.
+RETRY_S_MIN: Final = 1.0
+RETRY_S_MAX: Final = 10.0
+UNWRITTEN_MAX: Final = 4 * NODES_MAX  # birth, health and status of every node, and some commands
 
 
 class Committer:
@@ -58,9 +54,12 @@ class Committer:
         roster: keeps the ledgers and speaks to the nodes.
         arrivals: messages taken in.
         judge_wanted: set when a reading awaits its verdict.
+        beat: called at every turn.
+        now_s: a clock that never goes back, seconds.
+        now_ms: the gateway's wall clock, Unix milliseconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it joins
         self,
         journal: Journal,
         roster: Roster,
@@ -69,6 +68,9 @@ class Committer:
         *,
         counters: Counters,
         log: Log,
+        beat: Callable[[], None] = lambda: None,
+        now_s: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._journal = journal
         self._roster = roster
@@ -76,7 +78,17 @@ class Committer:
         self._judge_wanted = judge_wanted
         self._counters = counters
         self._log = log.bind(part="ingest")
+        self._beat = beat
+        self._now_s = now_s
+        self._now_ms = now_ms
         self._batch: list[Taken] = []
+        # What nodes said of themselves and the disk did not take, the newest of each kind.
+        self._unwritten: dict[tuple[str, object], Taken] = {}
+        self._is_refusing = False
+        self._retry_s = RETRY_S_MIN
+        self._try_at_s = 0.0
+        self._holes = Holes()
+        self._told_holes: str | None = ""  # not what it can be: the last life's word goes first
 
     async def run(self) -> None:
         """Commit batch after batch until cancelled.
@@ -85,24 +97,118 @@ class Committer:
             JournalError: the batch is kept and tried again by the next run.
         """
         while True:
+            self._beat()
             if not self._batch:
-                await self._arrivals.wait()
+                await self._arrivals.wait(RETRY_S_MIN if self._is_refusing else BEAT_S_MAX)
             self._batch += self._arrivals.take(BATCH_MESSAGES_MAX - len(self._batch))
-            keys = _touched(self._batch)
-            known = self._roster.known(keys)
-            outcome = await self._journal.write(
-                partial(_commit, batch=self._batch, keys=keys, known=known)
-            )
-            self._batch = []
-            self._answer(keys, outcome)
+            if self._is_refusing and self._now_s() < self._try_at_s:
+                self._refuse()
+            elif self._batch or self._unwritten:
+                await self._commit_batch()
+            elif self._is_refusing and self._journal.condition.state is DiskState.well:
+                await self._resume()  # somebody else has written since
+            await self._tell_holes()
 
-    def _answer(self, keys: list[JournalKey], outcome: _Outcome) -> None:
+    async def _commit_batch(self) -> None:
+        """Commit what was taken, or refuse it; what cannot be kept alone is left out.
+
+        Raises:
+            JournalError: nothing of it is committed.
+        """
+        while True:
+            batch = [*self._unwritten.values(), *self._batch]
+            keys = touched(batch)
+            known = self._roster.known(keys)
+            try:
+                outcome = await self._journal.write(
+                    partial(commit, batch=batch, keys=keys, known=known), essential=False
+                )
+            except UnkeepableError as error:
+                self._refuse_one(error)
+                continue
+            except DiskError as error:
+                self._begin_refusing(error)
+                self._refuse()
+                return
+            self._batch = []
+            self._unwritten.clear()
+            self._answer(keys, outcome)
+            if self._is_refusing:
+                await self._resume()
+            return
+
+    def _refuse_one(self, error: UnkeepableError) -> None:
+        """Leave one message out of the batch; it is not receipted."""
+        taken, cause = error.taken, error.__cause__
+        self._batch = [held for held in self._batch if held is not taken]
+        self._unwritten = {key: held for key, held in self._unwritten.items() if held is not taken}
+        if isinstance(cause, MemoryError | apsw.NoMemError):
+            name, remedy = "message_unaffordable", "end other programs, or give it more memory"
+        else:
+            name, remedy = "message_failed", "report it"
+        self._counters.count(name, taken.node)
+        self._log.error(
+            name,
+            **{"node": taken.node, **_label(taken)},
+            text=f"a message of node {taken.node!r} cannot be committed on this computer"
+            f" ({type(cause).__name__}: {cause}); its node sends it again. {remedy.capitalize()}",
+        )
+
+    def _begin_refusing(self, error: DiskError) -> None:
+        """Note that the disk takes nothing; it is told once, until it has been well for a while."""
+        now_s = self._now_s()
+        if now_s - self._try_at_s > RETRY_S_MAX:
+            self._retry_s = RETRY_S_MIN
+        if not self._is_refusing and self._retry_s == RETRY_S_MIN:
+            self._log.error("readings_refused", text=str(error))
+        self._is_refusing = True
+        self._try_at_s = now_s + self._retry_s
+        self._retry_s = min(2.0 * self._retry_s, RETRY_S_MAX)
+
+    def _refuse(self) -> None:
+        """Keep nothing, promise nothing, and answer the nodes all the same."""
+        batch, self._batch = self._batch, []
+        spoken: dict[JournalKey, None] = {}
+        for taken in batch:
+            match taken.message:
+                case wire.Reading() | wire.Event():
+                    self._counters.count("record_deferred", taken.node)
+                case wire.Result():
+                    self._acknowledge(taken)
+                case wire.Birth() | wire.Health() as word:
+                    self._roster.greet(taken.node, word, retained=taken.retained)
+                    spoken[taken.node, word.journal_id] = None
+                    self._hold(taken, type(word))
+                case wire.Command() as command:  # each names a standard of its own
+                    self._hold(taken, command.command_id)
+                case _:
+                    self._hold(taken, type(taken.message))
+        self._roster.send_receipts(self._roster.at_hand(spoken))
+
+    def _hold(self, taken: Taken, subject: object) -> None:
+        """Commit it later; then it says nothing about that moment, like a retained message."""
+        self._unwritten.pop((taken.node, subject), None)
+        self._unwritten[taken.node, subject] = dataclasses.replace(taken, retained=True)
+        if len(self._unwritten) > UNWRITTEN_MAX:
+            del self._unwritten[next(iter(self._unwritten))]
+
+    async def _resume(self) -> None:
+        """The disk takes readings again: have the nodes send what they kept.
+
+        Raises:
+            JournalError: it was for a moment only.
+        """
+        self._is_refusing = False
+        self._log.info("readings_resumed", text="the disk takes readings again")
+        await self._roster.resume()
+
+    def _answer(self, keys: list[JournalKey], outcome: Outcome) -> None:
         """Say what is committed, to the nodes and to the log."""
         for key, ledger in outcome.ledgers.items():
             self._roster.adopt(key, ledger)
         for taken in outcome.fresh:
             self._note(taken)
-            self._log.info("record_committed", **_label(taken))
+        self._log_committed(outcome.fresh)
         for taken in outcome.repeated:
             self._note(taken)
             self._counters.count("record_repeated", taken.node)
@@ -112,9 +218,47 @@ class Committer:
             self._tell_lost(gap)
         for taken in outcome.presences:
             self._acknowledge(taken)
+        self._note_holes(keys)
         self._roster.send_receipts(keys)
         if outcome.is_judge_wanted:
             self._judge_wanted.set()
+
+    def _log_committed(self, fresh: list[Taken]) -> None:
+        """Say what is committed, in one line for each node's journal."""
+        lines: dict[JournalKey, list[Taken]] = {}
+        for taken in fresh:
+            if isinstance(taken.message, wire.Reading | wire.Event):
+                lines.setdefault((taken.node, taken.message.journal_id), []).append(taken)
+        for records_of in lines.values():
+            first = records_of[0].message
+            self._log.info(
+                "record_committed",
+                **_label(records_of[-1]),
+                first_seq=getattr(first, "seq", 0),
+                count=len(records_of),
+            )
+
+    def _note_holes(self, keys: list[JournalKey]) -> None:
+        """Look for records that are missing for long."""
+        now_s = self._now_s()
+        for node, journal_id in keys:
+            seq, missing = self._roster.missing((node, journal_id))
+            hole = self._holes.note(node, journal_id, seq, missing, now_s)
+            if hole is not None:
+                self._counters.count("record_missing", node, hole.count)
+                self._log.warning(
+                    "record_missing", node=node, seq=hole.seq, count=hole.count, text=hole.text
+                )
+
+    async def _tell_holes(self) -> None:
+        """Keep for other processes which records are missing, whenever that changes."""
+        told = "\n".join(hole.text for hole in self._holes.states().values()) or None
+        if told == self._told_holes:
+            return
+        save = partial(save_posture, name="record_missing", text=told, now_ms=self._now_ms())
+        with contextlib.suppress(JournalError):
+            await self._journal.write(save)
+            self._told_holes = told
 
     def _note(self, taken: Taken) -> None:
         """Note a committed record in its ledger."""
@@ -130,7 +274,7 @@ class Committer:
             " kept: its flash is a restored copy, or its firmware is at fault; format its journal",
         )
 
-    def _tell_lost(self, gap: _Gap) -> None:
+    def _tell_lost(self, gap: Gap) -> None:
         node = gap.taken.node
         self._counters.count("record_lost", node, gap.count)
         self._log.error(
@@ -185,15 +329,6 @@ class Committer:
                 pass
 
 
-def _touched(batch: list[Taken]) -> list[JournalKey]:
-    """Return the journals that a batch speaks of, each once, in order of appearance."""
-    keys: dict[JournalKey, None] = {}
-    for taken in batch:
-        if isinstance(taken.message, wire.Reading | wire.Event | wire.Birth | wire.Health):
-            keys[taken.node, taken.message.journal_id] = None
-    return list(keys)
-
-
 def _label(taken: Taken) -> dict[str, object]:
     """Return how a record is named in the log."""
     record = taken.message
@@ -206,95 +341,3 @@ def _label(taken: Taken) -> dict[str, object]:
         "inspection": record.inspection_id.hex(),
         "form": type(record).__name__.lower(),
     }
-
-
-def _commit(
-    connection: apsw.Connection,
-    batch: list[Taken],
-    keys: list[JournalKey],
-    known: dict[JournalKey, int],
-) -> _Outcome:
-    """Write one batch, in the order of its arrival.
-
-    Args:
-        connection: in the writer's transaction.
-        batch: what has arrived.
-        keys: the journals it speaks of.
-        known: up to where those of them are complete whose ledger is at hand, as of before this
-            batch. One batch late is safe: the ledger is rebuilt from the records above.
-    """
-    outcome = _Outcome()
-    for (node, journal_id), seq in known.items():
-        if seq:
-            records.save_floor(connection, node, journal_id, seq)
-    for taken in batch:
-        if isinstance(taken.message, wire.Reading | wire.Event):
-            _keep_record(connection, taken, taken.message, outcome)
-        else:
-            _keep_presence(connection, taken, outcome)
-    for node, journal_id in keys:
-        if (node, journal_id) not in known:
-            ledger = records.read_ledger(connection, node, journal_id)
-            outcome.ledgers[node, journal_id] = ledger
-    return outcome
-
-
-def _keep_record(
-    connection: apsw.Connection, taken: Taken, record: wire.Record, outcome: _Outcome
-) -> None:
-    """Commit a record once."""
-    is_fresh = records.insert_record(connection, taken.node, record, taken.frame, taken.received_ms)
-    (outcome.fresh if is_fresh else outcome.repeated).append(taken)
-    if not is_fresh and not records.read_is_same(connection, taken.node, record, taken.frame):
-        outcome.changed.append(taken)
-    if is_fresh:
-        _learn(connection, taken, record, None, outcome)
-        if isinstance(record, wire.Reading) and record.role == messages.ROLE_DARK:
-            save_dark(connection, taken.node, record, taken.received_ms)
-    outcome.is_judge_wanted |= is_fresh and records.is_spectrum(record)
-
-
-def _keep_presence(connection: apsw.Connection, taken: Taken, outcome: _Outcome) -> None:
-    """Keep what a node says of itself, and what follows from it."""
-    node, seen_ms = taken.node, None if taken.retained else taken.received_ms
-    match taken.message:
-        case wire.Birth() as birth:
-            is_wanted = records.save_birth(connection, node, birth, taken.frame, seen_ms)
-            outcome.is_judge_wanted |= is_wanted
-            _raise_floor(connection, taken, birth, outcome)
-            _learn(connection, taken, birth, seen_ms, outcome)
-        case wire.Health() as health:
-            records.save_health(connection, node, taken.frame, seen_ms)
-            _raise_floor(connection, taken, health, outcome)
-            _learn(connection, taken, health, seen_ms, outcome)
-        case wire.Status() as status:
-            if not records.save_status(connection, node, status, seen_ms):
-                return
-        case wire.Command() as command:
-            # Our own commands come back too; only those that name a standard are of use.
-            if not calibrations.save_order(connection, node, command, taken.received_ms):
-                return
-        case _:
-            pass
-    outcome.presences.append(taken)
-
-
-def _learn(
-    connection: apsw.Connection,
-    taken: Taken,
-    message: wire.Birth | wire.Health | wire.Record,
-    arrived_ms: int | None,
-    outcome: _Outcome,
-) -> None:
-    """Learn the time of a boot; what was judged by a wrong one is judged again."""
-    if learn_boot(connection, taken.node, stamp_of(message), arrived_ms):
-        outcome.is_judge_wanted |= calibrations.want_again(connection, taken.node)
-
-
-def _raise_floor(
-    connection: apsw.Connection, taken: Taken, word: wire.Birth | wire.Health, outcome: _Outcome
-) -> None:
-    """Keep a node's word about its oldest record, and what is lost by it."""
-    lost = records.raise_floor(connection, taken.node, word.journal_id, word.oldest_seq)
-    if lost:
-        outcome.gaps.append(_Gap(taken, word.oldest_seq, lost))

@@ -3,6 +3,7 @@
 Every refusal has a name that is counted, and a sentence that names the node and the remedy.
 """
 
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from gateway import wire
@@ -50,27 +51,37 @@ class Refused:
     text: str
 
 
+def _heard(_: str) -> bool:
+    return False
+
+
 def take(
     topic: str,
     payload: bytes,
     *,
     post: str,
     nodes: frozenset[str],
+    revoked: Container[str] = frozenset(),
+    is_barred: Callable[[str], bool] = _heard,
     retained: bool = False,
     received_ms: int = 0,
 ) -> Taken | Refused:
-    """Check one message; never raises, whatever the bytes."""
-    named = topic[:NAME_CHARS_MAX]
-    try:
-        named_post, node, channel = topics.parse(topic)
-    except ProtocolError as error:
-        return Refused("topic_refused", "", named, f"{error}; check the sender's post and node")
-    if named_post != post or channel not in READ:
-        text = f"topic {named!r} is not one this gateway reads; check the sender's post and channel"
-        return Refused("topic_refused", "", named, text)
-    if node not in nodes:
-        text = f"node {node!r} is not in the settings; add [[nodes]] with id = {node!r}, or stop it"
-        return Refused("node_unknown", "", node, text)
+    """Check one message; never raises, whatever the bytes.
+
+    Args:
+        topic: it was published on.
+        payload: its bytes.
+        post: whose gateway this is.
+        nodes: that may speak here.
+        revoked: nodes whose certificates are revoked.
+        is_barred: says of a node whether it is in quarantine.
+        retained: the broker had it from before.
+        received_ms: wall time of the gateway, Unix milliseconds.
+    """
+    who = _sender(topic, post=post, nodes=nodes, revoked=revoked, is_barred=is_barred)
+    if isinstance(who, Refused):
+        return who
+    node, channel = who
     where = f"node {node!r}, {channel}: {len(payload)} bytes refused"
     if len(payload) > limits.MESSAGE_BYTES_MAX:
         text = f"{where}: at most {limits.MESSAGE_BYTES_MAX} are allowed; check its firmware"
@@ -84,3 +95,34 @@ def take(
         text = f"{where}: {error}; if this repeats, update its firmware"
         return Refused("frame_refused", node, node, text)
     return Taken(node, message, payload, retained, received_ms)
+
+
+def _sender(
+    topic: str,
+    *,
+    post: str,
+    nodes: frozenset[str],
+    revoked: Container[str],
+    is_barred: Callable[[str], bool],
+) -> tuple[str, str] | Refused:
+    """Return which node speaks on which channel, if it may."""
+    named = topic[:NAME_CHARS_MAX]
+    try:
+        named_post, node, channel = topics.parse(topic)
+    except ProtocolError as error:
+        return Refused("topic_refused", "", named, f"{error}; check the sender's post and node")
+    if named_post != post or channel not in READ:
+        text = f"topic {named!r} is not one this gateway reads; check the sender's post and channel"
+        return Refused("topic_refused", "", named, text)
+    if node in revoked:
+        text = (
+            f"node {node!r} is revoked and not listened to; take it off the network, or give it a"
+            " new certificate"
+        )
+        return Refused("node_revoked", node, node, text)
+    if node not in nodes:
+        text = f"node {node!r} is not in the settings; add [[nodes]] with id = {node!r}, or stop it"
+        return Refused("node_unknown", "", node, text)
+    if is_barred(node):
+        return Refused("message_barred", node, node, f"node {node!r} is in quarantine")
+    return node, channel

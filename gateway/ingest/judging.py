@@ -5,6 +5,7 @@ anywhere, the post judges again and alerts once.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol, TypeVar
 
+import apsw
 import msgspec
 
 from gateway import wire
@@ -29,11 +31,13 @@ from gateway.ingest.cases import (
 from gateway.ingest.glass import is_glass
 from gateway.ingest.knowledge import Knowledge, Known
 from gateway.ingest.rejudging import DAY_MS, Fresh, Rejudging
-from gateway.journal import calibrations, records, responses
+from gateway.ingest.turns import Turns
+from gateway.journal import calibrations, heads, records, responses
 from gateway.journal.dating import Moment
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from gateway.observe.pulse import BEAT_S_MAX
 from gateway.screening.explain import explain
 from gateway.screening.judge import Verdict, unjudged
 from gateway.settings import LANGUAGES, Settings, SpectraSettings
@@ -42,8 +46,6 @@ from gateway.spectra.library import Library
 from protocol import limits, messages
 
 Result = TypeVar("Result")
-
-PENDING_READ_MAX = 16  # judged before looking again who has waited longest
 
 OUTCOMES = {
     "clear": messages.VERDICT_CLEAR,
@@ -78,7 +80,9 @@ class Attempt(Protocol):
 
 
 class Judging:
-    """Judges what is pending, each node's readings in order, the nodes taking turns.
+    """Judges what is pending: each node's readings in order, whoever was judged longest ago first.
+
+    Readings that have a verdict and are pending again come when none waits for its first one.
 
     Args:
         settings: of the post.
@@ -89,6 +93,7 @@ class Judging:
         alert_wanted: set by us when an alert is in the outbox.
         attempt: gives None instead of what the evaluation raises, having logged it.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        beat: called at every turn.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins
@@ -104,6 +109,7 @@ class Judging:
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -115,6 +121,9 @@ class Judging:
         self._now_ms = now_ms
         self._counters = counters
         self._log = log.bind(part="judging")
+        self._beat = beat
+        self._turns = Turns()
+        self._judged_to: dict[str, int] = {}  # of each node, the newest record with a verdict
         # One thread: identification must not keep the loop from receipts, and has one core to use.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
         self._rejudging = Rejudging(
@@ -134,14 +143,38 @@ class Judging:
             JournalError: what is pending stays so.
         """
         while True:
+            self._beat()
             self._wanted.clear()
-            pending = await self._journal.read(
-                partial(records.read_pending, count_max=PENDING_READ_MAX)
-            )
-            for reading in pending:
-                await self._judge(reading)
-            if not pending and not await self._rejudge():
-                await self._wanted.wait()
+            pending = await self._journal.read(self._next)
+            if pending is not None:
+                await self._judge(pending)
+                self._note(pending)
+            elif not await self._rejudge():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_S_MAX):
+                        await self._wanted.wait()
+
+    def _next(self, connection: apsw.Connection) -> records.Pending | None:
+        """Return the reading whose turn it is; asked anew after every judgement."""
+        fresh, again = [], []
+        for node, head in records.read_heads(connection):
+            if node not in self._judged_to:
+                self._judged_to[node] = heads.read_judged_to(connection, node)
+            judged_to = self._judged_to[node]
+            first: int | None = head
+            if head <= judged_to:
+                first = heads.read_head_after(connection, node, judged_to)
+            if first is not None:
+                fresh.append((node, first))
+            else:
+                again.append((node, head))
+        chosen = self._turns.next(fresh or again)
+        return None if chosen is None else records.read_pending_one(connection, chosen[1])
+
+    def _note(self, pending: records.Pending) -> None:
+        """Note that a reading has its verdict; until then it keeps its place."""
+        before = self._judged_to.get(pending.node, 0)
+        self._judged_to[pending.node] = max(before, pending.record_id)
 
     def close(self) -> None:
         """End the thread; what it was judging is judged again at the next start."""

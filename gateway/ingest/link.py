@@ -1,6 +1,7 @@
 """The gateway's connection to the broker: subscribe, take messages in, send letters out."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -13,17 +14,37 @@ from gateway import wire
 from gateway.errors import BrokerError
 from gateway.fleet.outgoing import Letter, Outgoing
 from gateway.ingest import intake
-from gateway.ingest.arrivals import Arrivals
+from gateway.ingest.arrivals import Arrivals, Offer
+from gateway.ingest.gate import Gate
+from gateway.ingest.quarantine import CAUSES
+from gateway.ingest.secret import Secret
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from gateway.observe.pulse import BEAT_S_MAX
 from gateway.observe.throttle import Throttle
 from gateway.settings import Settings
 from protocol import limits, topics
+from protocol.errors import ProtocolError
 
 CONNECT_S_MAX = 10.0
 PUBLISH_S_MAX = 10.0
 KEEP_ALIVE_S = 30
 SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1, SUBACK
+LETTERS_MAX = 128  # sent at once; a thousand nodes' worth would wait longer than PUBLISH_S_MAX
+
+REMEDIES = {
+    Offer.overflow: "has too many messages waiting to be committed; it sends them again. If this"
+    " lasts: is the disk slow or full, is the node's window honest?",
+    Offer.crowded: "finds no room, because all nodes together have more waiting than this"
+    " computer holds; it sends them again. If this lasts: is the disk slow or full?",
+}
+"""What to say of a node whose message found no place."""
+
+UNAFFORDABLE = (
+    "this computer has no memory left for it; its node sends it again. End other programs, or give"
+    " this computer more memory; restarting the gateway loses nothing"
+)
+FAILED = "the gateway itself failed over it; report the fault with the lines before this one"
 
 
 class _Passage(asyncio.Queue[aiomqtt.Message]):
@@ -47,25 +68,37 @@ class Link:
     Args:
         settings: of the post.
         arrivals: takes what may be acted on.
+        gate: who may speak.
+        endure: does a piece of work and says whether it went well, having logged what it raised.
+        secret: returns what our own broker asks of us, None when it asks for nothing.
         outgoing: letters to the nodes.
         announce: called after each subscription, to say that the gateway is here.
         broker_ready: set while our own broker listens; None for an external one.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        beat: called at every turn of the loop that sends.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it joins
         self,
         settings: Settings,
         *,
         arrivals: Arrivals,
+        gate: Gate,
+        endure: Callable[[Callable[[], None]], bool],
         outgoing: Outgoing,
         announce: Callable[[], Awaitable[None]],
         broker_ready: asyncio.Event | None,
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
+        secret: Callable[[], Secret | None] = lambda: None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
+        self._gate = gate
+        self._endure = endure
+        self._secret = secret
+        self._beat = beat
         self._nodes = frozenset(node.id for node in settings.nodes)
         self._arrivals = arrivals
         self._outgoing = outgoing
@@ -86,7 +119,10 @@ class Link:
         broker = self._settings.broker
         if self._broker_ready is not None:
             # Another program's broker on our port is not ours, and not to be spoken to.
-            await self._broker_ready.wait()
+            while not self._broker_ready.is_set():
+                self._beat()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._broker_ready.wait(), BEAT_S_MAX)
         fault = "the connection ended"
         try:
             async with self._client() as client:
@@ -103,11 +139,13 @@ class Link:
         )
 
     def _client(self) -> aiomqtt.Client:
-        broker = self._settings.broker
+        broker, secret = self._settings.broker, self._secret()
         return aiomqtt.Client(
             broker.host,
             broker.port,
             identifier=f"gateway-{self._settings.post}",
+            username=secret.user if secret else None,
+            password=secret.password if secret else None,
             clean_session=True,
             keepalive=KEEP_ALIVE_S,
             timeout=CONNECT_S_MAX,
@@ -135,7 +173,20 @@ class Link:
                 )
 
     def _take(self, message: aiomqtt.Message) -> None:
-        """Take one message in, as soon as it is read from the connection."""
+        """Take one message in, as soon as it is read from the connection.
+
+        Whatever it makes us raise is its own refusal: the connection is that of all the nodes.
+        """
+        if not self._endure(partial(self._afford, message)):
+            self._refuse_faulty("message_failed", message, FAILED)
+
+    def _afford(self, message: aiomqtt.Message) -> None:
+        try:
+            self._take_in(message)
+        except MemoryError:
+            self._refuse_faulty("message_unaffordable", message, UNAFFORDABLE)
+
+    def _take_in(self, message: aiomqtt.Message) -> None:
         payload = message.payload
         if not payload:
             return  # an empty retained message clears a topic: nothing is said (SPEC.md 5.5)
@@ -144,17 +195,46 @@ class Link:
             payload,
             post=self._settings.post,
             nodes=self._nodes,
+            revoked=self._gate.revoked,
+            is_barred=self._gate.bars,
             retained=bool(message.retain),
             received_ms=self._now_ms(),
         )
         if isinstance(taken, intake.Refused):
-            self._tell(taken.count, taken.node, taken.subject, taken.text)
-        elif not self._arrivals.offer(taken):
-            text = (
-                f"node {taken.node!r} has too many messages waiting to be committed; it sends them"
-                " again. If this lasts: is the disk slow or full, is the node's window honest?"
-            )
-            self._tell("message_dropped", taken.node, taken.node, text)
+            self._refuse(taken, is_retained=bool(message.retain))
+            return
+        match self._arrivals.offer(taken):
+            case Offer.repeated:
+                self._counters.count("record_repeated", taken.node)
+            case Offer.overflow | Offer.crowded as full:
+                text = f"node {taken.node!r} {REMEDIES[full]}"
+                self._tell("message_dropped", taken.node, taken.node, text)
+                if full is Offer.overflow:
+                    self._gate.note(taken.node, "overflow")
+            case Offer.taken:
+                pass
+
+    def _refuse(self, refused: intake.Refused, *, is_retained: bool) -> None:
+        """Count a message that is not acted on, and hold it against its node."""
+        if refused.count == "message_barred":
+            self._counters.count(refused.count, refused.node)  # `node_quarantined` has told it
+            return
+        self._tell(refused.count, refused.node, refused.subject, refused.text)
+        # What is retained comes again with each of our own connections, which is no fault of today.
+        if refused.count in CAUSES and not is_retained:
+            self._gate.note(refused.node, refused.count)
+
+    def _refuse_faulty(self, name: str, message: aiomqtt.Message, remedy: str) -> None:
+        """Count a message that could not be looked at to its end, and hold a fault against it."""
+        topic = message.topic.value[: limits.TOPIC_CHARS_MAX]
+        try:
+            _, node, _ = topics.parse(topic)
+        except ProtocolError:
+            node = ""
+        known = node if node in self._nodes else ""
+        self._tell(name, known, node or topic, f"a message on {topic!r} is refused: {remedy}")
+        if name in CAUSES:
+            self._gate.note(node, name)
 
     def _tell(self, name: str, node: str, subject: str, text: str) -> None:
         """Count a message that is not acted on, and tell it unless it was told just now."""
@@ -169,8 +249,9 @@ class Link:
         # The client waits with `wait_for`, which on Python 3.11 can lose a cancellation that comes
         # with the broker's acknowledgement; without this look the task would never end.
         while task is not None and not task.cancelling():
+            self._beat()
             async with asyncio.TaskGroup() as publishing:
-                for letter in await self._outgoing.take():
+                for letter in await self._outgoing.take(LETTERS_MAX, BEAT_S_MAX):
                     publishing.create_task(self._publish(client, letter), name="link-publish")
 
     async def _publish(self, client: aiomqtt.Client, letter: Letter) -> None:

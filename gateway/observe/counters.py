@@ -14,10 +14,20 @@ NAMES: Final[Mapping[str, str]] = {
     "kind_refused": "of a kind that does not belong on its channel",
     "packet_oversize": "so long that the broker closed the sender's connection",
     "message_dropped": "from a node that has too many waiting; it sends them again",
+    "message_barred": "from a node in quarantine",
+    "message_unaffordable": "this computer had no memory for it; its node sends it again",
+    "message_failed": "the gateway itself failed over it; its node sends it again",
+    "node_revoked": "from a node whose certificate is revoked",
+    "topic_foreign": "a node published on a topic that is not its own; nobody got it",
+    "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
+    "client_refused": "a program on this machine spoke to the broker without its password",
+    "quarantined": "a node misbehaved and was not listened to for a while",
     # Records.
     "record_repeated": "came again; committed once, receipted again",
     "record_changed": "came again with other bytes; the first ones are kept",
     "record_lost": "a node gave up before it was committed",
+    "record_missing": "has been missing for long while later ones came",
+    "record_deferred": "came while the disk takes no readings; its node sends it again",
     # Readings that cannot be used, and verdicts.
     "axis_unknown": "its axis was never announced; the node is asked for it",
     "axis_refused": "its axis is not finite, does not increase, or is out of range",
@@ -46,6 +56,7 @@ NAMES: Final[Mapping[str, str]] = {
     "alert_refused": "the authority refuses the alert",
     # The journal and its disk.
     "disk_unwell": "the disk under the journal became short of room, full, read-only or failing",
+    "record_evicted": "its frame was evicted because the journal has reached its bytes or days",
     "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",

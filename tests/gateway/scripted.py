@@ -6,6 +6,7 @@ that every answer of the gateway can be told apart.
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from functools import cache
@@ -201,6 +202,7 @@ async def connected(
     journal_id: bytes = b"journal1",
     boot_id: bytes = b"boot-one",
     will: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Node]:
     """Connect a scripted node to the broker at `port`."""
     offline = Status(boot_id, False, 0).pack()  # noqa: FBT003 - fields by position
@@ -208,6 +210,7 @@ async def connected(
         "127.0.0.1",
         port,
         identifier=f"{POST}.{name}",
+        tls_context=tls,
         will=aiomqtt.Will(f"{topics.PREFIX}{POST}/{name}/status", offline, 1, retain=True)
         if will
         else None,

@@ -10,7 +10,7 @@ import pytest
 from gateway import supervisor
 from gateway.errors import BrokerError, JournalError
 from gateway.observe.counters import Counters
-from gateway.supervisor import attempt, end, supervise
+from gateway.supervisor import attempt, end, endure, supervise
 from tests.gateway.running import recording
 from tests.gateway.seen import DEADLINE_S, Log
 
@@ -189,5 +189,54 @@ def test_an_attempt_gives_the_result_or_nothing():
         assert counters.take() == {("task_failed", "part"): 1}
         (line,) = log.items
         assert line["text"] == "ValueError: as if"
+
+    asyncio.run(story())
+
+
+def test_work_that_fails_is_endured_told_and_counted():
+    async def story():
+        post, done = Post(), []
+        names = {"counters": post.counters, "log": recording(post.log)}
+
+        def fail():
+            raise KeyError("bug")
+
+        assert endure("part", lambda: done.append(1), **names)
+        assert not endure("part", fail, **names)
+        assert done == [1]
+        assert post.counters.take() == {("task_failed", "part"): 1}
+        assert post.log.events("task_failed", text="KeyError: 'bug'")
+
+    asyncio.run(story())
+
+
+def test_a_part_that_waits_to_be_started_again_beats(monkeypatch):
+    """It does not hang: a watchdog must not take the whole post down for it."""
+    monkeypatch.setattr(supervisor, "WAIT_S_MIN", 0.05)
+    monkeypatch.setattr(supervisor, "BEAT_S_MAX", 0.005)
+
+    async def story():
+        post, beats, faults = Post(), [], [BrokerError("gone")]
+        alive = asyncio.Event()
+
+        async def run():
+            if faults:
+                raise faults.pop()
+            alive.set()
+            await asyncio.Event().wait()
+
+        task = asyncio.create_task(
+            supervise(
+                "part",
+                run,
+                stop=post.stop,
+                counters=post.counters,
+                log=recording(post.log),
+                beat=lambda: beats.append(1),
+            )
+        )
+        await asyncio.wait_for(alive.wait(), DEADLINE_S)
+        assert len(beats) >= 8
+        await post.end(task)
 
     asyncio.run(story())

@@ -107,3 +107,34 @@ def test_verdicts_wait_side_by_side_the_newest_of_each_inspection_and_not_too_ma
         assert verdict(19, 2) not in again
 
     asyncio.run(story())
+
+
+def test_letters_of_many_nodes_are_taken_in_parts_and_waiting_may_end():
+    async def story():
+        outgoing = Outgoing("post-1", lambda: 0)
+        assert await outgoing.take(10, 0.0) == []
+        for number in range(25):
+            outgoing.put(f"lane-{number}", "receipt", receipt(number))
+        parts = [await outgoing.take(10, 0.0) for _ in range(4)]
+        assert [len(part) for part in parts] == [10, 10, 5, 0]
+        taken = [letter.message.seq for part in parts for letter in part]
+        assert taken == list(range(25))
+
+    asyncio.run(story())
+
+
+def test_a_verdict_that_comes_back_takes_no_place_of_a_newer_one():
+    async def story():
+        def verdict(number):
+            return wire.Verdict(b"%08d" % number, 1, drill=False, detail="")
+
+        outgoing = Outgoing("post-1", lambda: 0)
+        outgoing.put("lane-1", "verdict", verdict(0), b"%08d" % 0)
+        (old,) = await take(outgoing)
+        for number in range(1, SUBJECTS_MAX + 1):
+            outgoing.put("lane-1", "verdict", verdict(number), b"%08d" % number)
+        outgoing.put_back(old)
+        left = [letter.message for letter in await take(outgoing)]
+        assert left == [verdict(number) for number in range(1, SUBJECTS_MAX + 1)]
+
+    asyncio.run(story())

@@ -1,6 +1,6 @@
-"""Goal: messages come out as they came in, and no node takes another's place.
+"""Goal: each node's messages come out in order and at its rate; no node takes another's place.
 
-Method: pure but for the waiting; Hypothesis draws who offers and how much is taken.
+Method: pure but for the waiting; Hypothesis draws who offers, how much is taken and when.
 """
 
 import asyncio
@@ -10,12 +10,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import wire
-from gateway.ingest.arrivals import PER_NODE_MAX, Arrivals
+from gateway.ingest.arrivals import (
+    BURST_S,
+    BYTES_MAX,
+    COPIES,
+    OWN_BYTES,
+    PER_NODE_MAX,
+    Arrivals,
+    Offer,
+)
 from gateway.ingest.intake import Taken
+from gateway.settings import NODES_MAX, IngestSettings
+from protocol import limits
+
+FAST = IngestSettings(node_messages_per_s=10_000, node_bytes_per_s=100_000_000)
 
 
-def message(node, number=0):
-    return Taken(node, wire.Status(b"boot-one", online=True, uptime_ms=number), b"", False, 0)  # noqa: FBT003
+class Clock:
+    def __init__(self):
+        self.s = 0.0
+
+    def __call__(self):
+        return self.s
+
+
+def message(node, number=0, frame=b""):
+    return Taken(node, wire.Status(b"boot-one", online=True, uptime_ms=number), frame, False, 0)  # noqa: FBT003
+
+
+def event(node, seq, content=b"x", frame=None):
+    said = wire.Event(
+        *(b"journal1", seq, b"boot-one", 5, None, 0, b"inspect1", 1, "]C1", content, None, None)
+    )
+    return Taken(node, said, wire.encode(said) if frame is None else frame, False, 0)  # noqa: FBT003
+
+
+def health(node, uptime_ms):
+    said = wire.Health(
+        *(b"boot-one", uptime_ms, None, 0, None, None, 0, b"journal1", 1, 9, 0, 0, 0, 0, 0, 0, 0),
+        "",
+    )
+    return Taken(node, said, wire.encode(said), False, 0)  # noqa: FBT003
 
 
 @given(
@@ -23,41 +58,138 @@ def message(node, number=0):
         st.tuples(st.sampled_from("abc"), st.integers(1, 90)) | st.integers(0, 90), max_size=30
     )
 )
-def test_order_is_kept_and_each_node_has_its_own_bound(steps):
+def test_each_nodes_order_is_kept_within_its_own_bound_and_nodes_take_turns(steps):
+    arrivals = Arrivals(FAST, now_s=Clock())
+    model = {node: [] for node in "abc"}
+    number = 0
+    for step in steps:
+        if isinstance(step, int):
+            waiting = {node for node in model if model[node]}
+            found = arrivals.take(step)
+            assert len(found) == min(step, sum(map(len, model.values())))
+            assert {taken.node for taken in found[: len(waiting)]} == waiting or step < len(waiting)
+            for taken in found:
+                assert model[taken.node].pop(0) == taken
+            continue
+        node, count = step
+        for _ in range(count):
+            number += 1
+            has_room = len(model[node]) < PER_NODE_MAX
+            offer = arrivals.offer(message(node, number))
+            assert offer is (Offer.taken if has_room else Offer.overflow)
+            if has_room:
+                model[node].append(message(node, number))
+    assert len(arrivals) == arrivals.sizes().messages == sum(map(len, model.values()))
+
+
+def test_a_quiet_node_is_served_before_a_burst_goes_on():
+    arrivals = Arrivals(FAST, now_s=Clock())
+    for number in range(PER_NODE_MAX):
+        arrivals.offer(message("busy", number))
+    assert [taken.node for taken in arrivals.take(3)] == ["busy"] * 3
+    arrivals.offer(message("quiet"))
+    assert [taken.node for taken in arrivals.take(3)] == ["quiet", "busy", "busy"]
+
+
+@given(
+    rate=st.integers(1, 50),
+    waits=st.lists(st.floats(0.0, 3.0), min_size=1, max_size=40),
+)
+def test_no_more_comes_out_than_the_rate_allows_and_nothing_is_dropped(rate, waits):
+    clock = Clock()
+    arrivals = Arrivals(IngestSettings(node_messages_per_s=rate), now_s=clock)
+    given_in = taken_out = 0
+    for wait_s in waits:
+        while arrivals.offer(message("a", given_in)) is Offer.taken:
+            given_in += 1
+        taken_out += len(arrivals.take(1_000))
+        assert taken_out <= rate * (clock.s + BURST_S) + 1e-6
+        clock.s += wait_s
+    clock.s += PER_NODE_MAX / rate + 1.0
+    while found := arrivals.take(1_000):
+        taken_out += len(found)
+        clock.s += BURST_S
+    assert taken_out == given_in
+
+
+def test_bytes_count_too():
+    clock = Clock()
+    arrivals = Arrivals(
+        IngestSettings(node_messages_per_s=10_000, node_bytes_per_s=10_000), now_s=clock
+    )
+    for number in range(PER_NODE_MAX):
+        arrivals.offer(message("a", number, frame=b"x" * 4_000))
+    assert len(arrivals.take(1_000)) == 10  # 4 s of 10 kB/s
+    assert arrivals.take(1_000) == []
+    clock.s += 1.0
+    assert len(arrivals.take(1_000)) == 3  # 30 kB and what was left
+    clock.s += 0.1
+    assert arrivals.take(1_000) == []
+
+
+def test_a_record_that_comes_again_while_it_waits_takes_no_second_place():
+    arrivals = Arrivals(FAST, now_s=Clock())
+    assert arrivals.offer(event("a", 1)) is Offer.taken
+    for _ in range(3 * PER_NODE_MAX):
+        assert arrivals.offer(event("a", 1)) is Offer.repeated
+    assert arrivals.offer(event("a", 1, content=b"other")) is Offer.taken  # to be told of
+    assert arrivals.offer(event("b", 1)) is Offer.taken
+    assert len(arrivals.take(9)) == 3
+    assert arrivals.offer(event("a", 1)) is Offer.taken
+
+
+def test_only_the_newest_health_waits():
+    arrivals = Arrivals(FAST, now_s=Clock())
+    for uptime_ms in range(3 * PER_NODE_MAX):
+        assert arrivals.offer(health("a", uptime_ms)) is Offer.taken
+    (taken,) = arrivals.take(9)
+    assert taken.message.uptime_ms == 3 * PER_NODE_MAX - 1
+    assert arrivals.sizes().bytes == 0
+
+
+def test_bytes_are_bounded_in_all_and_a_quiet_node_has_room_all_the_same():
+    arrivals = Arrivals(FAST, now_s=Clock())
+    longest = b"x" * limits.MESSAGE_BYTES_MAX
+    offers = Counter()
+    for node in range(NODES_MAX):
+        for number in range(PER_NODE_MAX):
+            offers[arrivals.offer(message(f"n{node}", number, frame=longest))] += 1
+    assert offers[Offer.crowded]
+    assert arrivals.sizes().bytes <= BYTES_MAX + NODES_MAX * OWN_BYTES
+    assert arrivals.offer(message("quiet", frame=longest)) is Offer.taken
+    assert arrivals.sizes().bytes == COPIES * limits.MESSAGE_BYTES_MAX * len(arrivals)
+    while arrivals.take(1_000):
+        pass
+    assert arrivals.sizes().bytes == 0
+
+
+def test_waiting_ends_with_the_first_message_or_after_its_time():
     async def story():
         arrivals = Arrivals()
-        model: list[Taken] = []
-        number = 0
-        for step in steps:
-            if isinstance(step, int):
-                assert arrivals.take(step) == model[:step]
-                model = model[step:]
-                continue
-            node, count = step
-            for _ in range(count):
-                number += 1
-                has_room = Counter(taken.node for taken in model)[node] < PER_NODE_MAX
-                assert arrivals.offer(message(node, number)) == has_room
-                if has_room:
-                    model.append(message(node, number))
-        assert len(arrivals) == len(model)
+        waiting = asyncio.create_task(arrivals.wait(30.0))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        arrivals.offer(message("a"))
+        assert await waiting
+        assert await arrivals.wait(30.0)  # still there: no wait
+        arrivals.take(1)
+        assert not await arrivals.wait(0.0)
+        waiting = asyncio.create_task(arrivals.wait(30.0))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        waiting.cancel()
 
     asyncio.run(story())
 
 
-def test_waiting_ends_with_the_first_message():
+def test_waiting_ends_when_the_rate_allows_the_next():
     async def story():
-        arrivals = Arrivals()
-        waiting = asyncio.create_task(arrivals.wait())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        arrivals.offer(message("a"))
-        await waiting
-        await arrivals.wait()  # still there: no wait
-        arrivals.take(1)
-        waiting = asyncio.create_task(arrivals.wait())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        waiting.cancel()
+        arrivals = Arrivals(IngestSettings(node_messages_per_s=100))
+        taken = 0
+        while taken < 4 * 100 + 3:  # the burst, and three that had to wait for their time
+            arrivals.offer(message("a"))
+            assert await arrivals.wait(30.0)
+            found = len(arrivals.take(1))
+            taken += found
 
     asyncio.run(story())

@@ -6,24 +6,18 @@ unusable, beside programs that resemble it.
 
 import asyncio
 import contextlib
-import datetime as dt
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-import aiomqtt
 import pytest
 
 from gateway.errors import BrokerError
 from gateway.ingest.broker import Broker, check_port, configuration, find_leftovers, find_program
 from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings, NodeListenerSettings
-from hardware import keys
 from tests.gateway.running import recording, running, starting, write_settings
 from tests.gateway.scripted import connected
 from tests.gateway.seen import DEADLINE_S, Log
@@ -237,63 +231,6 @@ def test_without_proc_the_system_is_asked_for_its_processes(tmp_path, monkeypatc
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr("gateway.ingest.broker._PROCESSES", tmp_path / "no-proc")
     assert find_leftovers(configured) == [77]
-
-
-def test_the_configuration_bounds_everything_and_stays_on_loopback():
-    lines = configuration(BrokerSettings(port=4_711)).splitlines()
-    assert "listener 4711 127.0.0.1" in lines
-    assert "max_packet_size 98304" in lines
-    assert "max_queued_messages 1000" in lines
-    assert "persistence false" in lines
-
-
-@pytest.fixture
-def open_folder():
-    """A folder that user `nobody` may enter, whom the broker becomes when root starts it."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-def test_nodes_elsewhere_need_a_certificate_and_this_machine_does_not(open_folder, free_port):
-    """The listener of `[broker.nodes]`, as the broker runs it."""
-
-    async def story():
-        now = dt.datetime.now(dt.UTC)
-        authority = keys.make_authority("p", now)
-        (open_folder / "ca.pem").write_bytes(authority.certificate_pem())
-        for name, hosts in (("gateway", ("127.0.0.1",)), ("lane1", ())):
-            pair = keys.issue(authority, name, now, hosts=hosts)
-            (open_folder / f"{name}.pem").write_bytes(pair.certificate_pem())
-            (open_folder / f"{name}-key.pem").write_bytes(pair.key_pem())
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-        files = [str(open_folder / name) for name in ("ca.pem", "gateway.pem", "gateway-key.pem")]
-        listener = NodeListenerSettings("127.0.0.1", port, *files)
-        settings = BrokerSettings(port=free_port, nodes=listener)
-        log = Log()
-        broker = Broker(settings, open_folder, counters=Counters(), log=recording(log), post="p")
-        running = asyncio.create_task(broker.run())
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                await broker.ready.wait()
-            async with aiomqtt.Client("127.0.0.1", free_port):
-                pass
-            bare = ssl.create_default_context(cafile=files[0])
-            with pytest.raises((aiomqtt.MqttError, OSError)):
-                async with aiomqtt.Client("127.0.0.1", port, tls_context=bare, timeout=5):
-                    pass
-            shown = ssl.create_default_context(cafile=files[0])
-            shown.load_cert_chain(open_folder / "lane1.pem", open_folder / "lane1-key.pem")
-            async with aiomqtt.Client("127.0.0.1", port, tls_context=shown):
-                pass
-            assert "pattern write harmattan/v1/p/%u/reading" in broker._access.read_text()
-            assert "pattern read harmattan/v1/p/%u/command" in broker._access.read_text()
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-    asyncio.run(story())
 
 
 def test_without_an_address_for_nodes_there_is_one_listener():

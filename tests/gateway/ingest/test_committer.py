@@ -7,15 +7,18 @@ the letters to the nodes are read where the link would take them.
 import asyncio
 import contextlib
 
-import pytest
+import apsw
 
 from gateway import wire
-from gateway.errors import JournalError
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.roster import LEDGERS_PER_NODE_MAX, Roster
-from gateway.ingest.arrivals import Arrivals
+from gateway.ingest.arrivals import Arrivals, Offer
 from gateway.ingest.committer import Committer
+from gateway.ingest.holes import LASTING_S
 from gateway.ingest.intake import Taken
+from gateway.journal import records
+from gateway.journal.condition import DiskState
+from gateway.journal.postures import read_postures
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
 from gateway.settings import NodeSettings, Settings
@@ -36,6 +39,7 @@ class Desk:
         self.counters = Counters()
         self.outgoing = Outgoing("post-1", lambda: 9_000)
         self.now_ms = 9_000
+        self.now_s = 1_000.0
         settings = Settings("post-1", nodes=(NodeSettings("lane-1"),))
         self.roster = Roster(settings, journal, self.outgoing, now_ms=lambda: self.now_ms)
         self.committer = Committer(
@@ -45,11 +49,26 @@ class Desk:
             self.judge_wanted,
             counters=self.counters,
             log=recording(self.log),
+            now_s=lambda: self.now_s,
         )
+
+    async def said(self, channel):
+        """Return when there is a letter on this channel."""
+        async with asyncio.timeout(DEADLINE_S):
+            while channel not in self.letters():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    async def posture(self, name, text):
+        """Return when other processes can read this state, or that it holds no more."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                found = await self.journal.read(read_postures)
+                if text == (found[name].text if name in found else None):
+                    return
 
     def offer(self, message, *, retained=False):
         taken = Taken("lane-1", message, wire.encode(message), retained, received_ms=1_000)
-        assert self.arrivals.offer(taken)
+        assert self.arrivals.offer(taken) is Offer.taken
 
     def letters(self):
         """Return what would be sent now, by channel."""
@@ -129,25 +148,163 @@ def test_no_word_before_the_commit(tmp_path):
     asyncio.run(story())
 
 
-def test_a_full_disk_keeps_the_batch_and_promises_nothing(tmp_path):
+def count_pages(connection):
+    return connection.pragma("page_count")
+
+
+async def fill(desk, spare=3):
+    """Leave room for `spare` pages, as a disk that runs full does."""
+    pages = await desk.journal.write(count_pages)
+    await desk.journal.write(lambda c: c.pragma("max_page_count", pages + spare))
+
+
+async def free(desk):
+    await desk.journal.write(lambda c: c.pragma("max_page_count", 1 << 20))
+
+
+def test_a_full_disk_promises_nothing_answers_all_the_same_and_resumes(tmp_path):
+    """The node hears time and what is receipted; its birth and readings are kept afterwards."""
+
+    async def story():
+        async with desk_in(tmp_path) as desk, at_work(desk):
+            desk.offer(birth())
+            desk.offer(reading(1))
+            await desk.log.event("record_committed", seq=1)
+            desk.outgoing._letters.clear()
+            await fill(desk)
+            for seq in range(2, 32):
+                desk.offer(reading(seq))
+            told = await desk.log.event("readings_refused")
+            assert "free space" in told["text"]
+            assert desk.letters() == {}
+            assert desk.journal.condition.state is DiskState.full
+            # The node starts anew meanwhile: it must not think that nobody is here.
+            desk.offer(birth())
+            desk.offer(health())
+            await desk.said("time")
+            assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 1, ())
+            assert desk.letters()["time"].echo_uptime_ms == 5
+            await free(desk)
+            desk.outgoing._letters.clear()
+            desk.now_s += 60.0
+            desk.offer(reading(2))
+            await desk.log.event("record_committed", seq=2)
+            await desk.log.event("readings_resumed")
+            assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 2, ())
+            assert desk.letters()["time"].echo_uptime_ms is None  # send your window again
+            counted = desk.counters.take()
+            assert counted["record_deferred", "lane-1"] == 30
+            (row,) = await desk.journal.read(
+                lambda c: c.execute("SELECT birth, health FROM nodes").fetchall()
+            )
+            assert row == (wire.encode(birth()), wire.encode(health()))
+
+    asyncio.run(story())
+
+
+def test_a_node_that_was_never_heard_is_answered_on_a_full_disk_too(tmp_path):
     async def story():
         async with desk_in(tmp_path) as desk:
-            pages = await desk.journal.write(lambda c: c.pragma("page_count"))
-            await desk.journal.write(lambda c: c.pragma("max_page_count", pages + 3))
-            for seq in range(1, 21):
-                desk.offer(reading(seq))
-            with pytest.raises(JournalError, match="is full"):
-                await desk.committer.run()
-            desk.offer(reading(21))  # the node goes on sending
-            with pytest.raises(JournalError, match="is full"):
-                await desk.committer.run()
-            assert desk.letters() == {}
-            assert desk.log.items == []
-            await desk.journal.write(lambda c: c.pragma("max_page_count", 1 << 20))
+            await fill(desk, spare=0)
             async with at_work(desk):
-                await desk.log.event("record_committed", seq=21)
-                assert len(desk.log.events("record_committed")) == 21
-                assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 21, ())
+                for seq in range(1, 31):
+                    desk.offer(reading(seq))
+                await desk.log.event("readings_refused")
+                desk.offer(birth())
+                await desk.said("time")
+                assert set(desk.letters()) == {"time"}  # nothing is known to be receipted
+            await desk.roster.announce()
+            assert desk.letters()["config"].version == 9
+            await free(desk)
+
+    asyncio.run(story())
+
+
+def test_nothing_waits_for_a_message_when_the_disk_is_well_again(tmp_path):
+    """Other parts write too; nodes with long waits before they send again are asked at once."""
+
+    async def story():
+        async with desk_in(tmp_path) as desk, at_work(desk):
+            desk.offer(birth())
+            await desk.log.event("node_born")
+            await fill(desk)
+            for seq in range(1, 31):
+                desk.offer(reading(seq))
+            await desk.log.event("readings_refused")
+            desk.outgoing._letters.clear()
+            await free(desk)
+            desk.now_s += 60.0
+            await desk.log.event("readings_resumed")
+            assert desk.letters()["time"].echo_uptime_ms is None
+
+    asyncio.run(story())
+
+
+def test_one_message_that_cannot_be_committed_is_refused_alone(tmp_path, monkeypatch):
+    """No memory for it, or bytes that the journal will not have: the others are kept."""
+    insert, faults = records.insert_record, {2: MemoryError(), 4: apsw.ConstraintError("bad")}
+
+    def stumble(connection, node, record, *rest):
+        if record.seq in faults:
+            raise faults[record.seq]
+        return insert(connection, node, record, *rest)
+
+    monkeypatch.setattr(records, "insert_record", stumble)
+
+    async def story():
+        async with desk_in(tmp_path) as desk:
+            for seq in range(1, 6):
+                desk.offer(reading(seq))
+            async with at_work(desk):
+                line = await desk.log.event("record_committed", seq=5)
+                assert line["count"] == 3
+                assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 1, (3, 3, 5, 5))
+                unaffordable = await desk.log.event("message_unaffordable", seq=2)
+                assert "end other programs" in unaffordable["text"].lower()
+                await desk.log.event("message_failed", seq=4)
+                faults.clear()
+                for seq in (2, 4):
+                    desk.offer(reading(seq))
+                await desk.log.event("record_committed", seq=4)
+                assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 5, ())
+
+    asyncio.run(story())
+
+
+def test_the_newest_dark_of_each_node_is_kept_once_a_batch(tmp_path):
+    async def story():
+        async with desk_in(tmp_path) as desk:
+            for seq in (1, 2, 3):
+                desk.offer(reading(seq))
+            async with at_work(desk):
+                line = await desk.log.event("record_committed", seq=3)
+                assert (line["first_seq"], line["count"]) == (1, 3)
+                assert len(desk.log.events("record_committed")) == 1
+            rows = await desk.journal.read(
+                lambda c: c.execute(
+                    "SELECT d.node, r.seq FROM darks d JOIN records r ON r.id = d.record_id"
+                ).fetchall()
+            )
+            assert rows == [("lane-1", 3)]
+
+    asyncio.run(story())
+
+
+def test_a_record_that_stays_missing_is_told_of(tmp_path):
+    async def story():
+        async with desk_in(tmp_path) as desk, at_work(desk):
+            desk.offer(reading(1))
+            desk.offer(reading(3))
+            await desk.log.event("record_committed", seq=3)
+            desk.now_s += LASTING_S
+            desk.offer(reading(4))
+            told = await desk.log.event("record_missing", node="lane-1", seq=2, count=1)
+            assert "harmattan command NODE journal" in told["text"]
+            assert desk.counters.take()["record_missing", "lane-1"] == 1
+            await desk.posture("record_missing", told["text"])
+            desk.offer(reading(2))
+            await desk.log.event("record_committed", seq=2)
+            await desk.posture("record_missing", None)
 
     asyncio.run(story())
 

@@ -10,7 +10,10 @@ import struct
 import apsw
 import pytest
 
+from gateway.ingest import intake
+from gateway.ingest.arrivals import PER_NODE_MAX
 from gateway.ingest.broker import Broker
+from gateway.ingest.quarantine import SCORE_MAX
 from gateway.journal.store import FILE_NAME
 from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings
@@ -245,7 +248,7 @@ def test_a_flood_while_the_disk_is_slow_leaves_room_for_the_others(tmp_path, fre
     """Another program holds the journal; one node sends far more than its window meanwhile."""
 
     async def story():
-        count = 300
+        count = PER_NODE_MAX + SCORE_MAX - 10  # too much, and not yet for quarantine
         async with (
             running(write_settings(tmp_path, free_port)) as log,
             connected(free_port) as node,
@@ -273,6 +276,91 @@ def test_a_flood_while_the_disk_is_slow_leaves_room_for_the_others(tmp_path, fre
         ((dropped,),) = rows(tmp_path, "SELECT count FROM counters WHERE name = 'message_dropped'")
         assert len(kept) + dropped == count + 1  # the last one was turned away, then committed
         assert count in kept
+
+    asyncio.run(story())
+
+
+def test_a_node_that_misbehaves_is_in_quarantine_for_a_while(tmp_path, free_port, monkeypatch):
+    """The others notice nothing, and it is heard again by itself."""
+    monkeypatch.setattr("gateway.ingest.quarantine.BAR_S_MIN", 0.5)
+
+    async def story():
+        async with (
+            running(write_settings(tmp_path, free_port)) as log,
+            connected(free_port) as node,
+            connected(free_port, "lane-2") as other,
+        ):
+            await asyncio.gather(*(node.publish("event", b"\xc1") for _ in range(SCORE_MAX + 9)))
+            told = await log.event("node_quarantined", node=NODE, cause="frame_refused")
+            assert "update its firmware" in told["text"]
+            await other.be_born(next_seq=2)
+            await other.say(other.event(1))
+            await other.receipt(1)
+            await log.event("node_released", node=NODE)
+            await node.say(node.event(1))
+            await log.event("record_committed", node=NODE, seq=1)
+        counted = dict(rows(tmp_path, "SELECT name, count FROM counters WHERE subject = ?", NODE))
+        assert counted["quarantined"] == 1
+        assert counted["frame_refused"] + counted["message_barred"] == SCORE_MAX + 9
+        assert counted["message_barred"] > 0
+
+    asyncio.run(story())
+
+
+def test_a_message_that_makes_the_gateway_fail_is_refused_and_the_link_stays(
+    tmp_path, free_port, monkeypatch
+):
+    """No memory for one message, or a fault that nobody foresaw."""
+    take, faults = intake.take, [MemoryError(), ZeroDivisionError("unforeseen")]
+
+    def stumble(topic, payload, **keywords):
+        if topic.endswith("/event") and faults:
+            raise faults.pop(0)
+        return take(topic, payload, **keywords)
+
+    monkeypatch.setattr(intake, "take", stumble)
+
+    async def story():
+        async with (
+            running(write_settings(tmp_path, free_port)) as log,
+            connected(free_port) as node,
+        ):
+            await node.be_born(next_seq=2)
+            await node.say(node.event(1))
+            told = await log.event("message_unaffordable", node=NODE)
+            assert "End other programs" in told["text"]
+            await node.say(node.event(1))
+            await log.event("task_failed", text="ZeroDivisionError: unforeseen")
+            await log.event("message_failed", node=NODE)
+            await node.say(node.event(1))
+            await node.receipt(1)
+            assert len(log.events("broker_connected")) == 1
+            assert not log.events("task_fault")
+
+    asyncio.run(story())
+
+
+def test_a_disk_short_of_room_takes_no_readings_and_answers_nodes(tmp_path, free_port):
+    """Room for readings is none, and the reserve is for alerts: the node hears all it must."""
+
+    async def story():
+        reserve = "[journal]\nreserve_bytes = 1000000000000\n"
+        async with (
+            running(write_settings(tmp_path, free_port, more=reserve)) as log,
+            connected(free_port) as node,
+        ):
+            await node.be_born(next_seq=2, uptime_ms=4_711)
+            time = await node.heard.wait(lambda said: isinstance(said, Time))
+            assert (time.boot_id, time.echo_uptime_ms) == (node.boot_id, 4_711)
+            assert await node.heard.wait(lambda said: isinstance(said, Config))
+            await node.say(node.event(1))
+            told = await log.event("readings_refused")
+            assert "readings stay on their nodes, alerts still go out" in told["text"]
+            await node.say_health()
+            echoed = await node.heard.wait(lambda said: isinstance(said, Time), 2)
+            assert echoed.echo_uptime_ms == 2_000
+            assert not [said for said in node.heard.items if isinstance(said, Receipt)]
+        assert committed(tmp_path) == []
 
     asyncio.run(story())
 

@@ -77,3 +77,19 @@ def test_a_refusal_names_who_sent_it_as_far_as_that_is_known():
     nonsense = taken("x" * 500, STATUS)
     assert nonsense.node == ""
     assert len(nonsense.subject) == 40
+
+
+def test_revoked_and_barred_nodes_are_refused_before_a_byte_is_decoded():
+    def heard(payload, node="lane-1", **who):
+        topic = f"{topics.PREFIX}post-1/{node}/status"
+        return take(topic, payload, post="post-1", nodes=NODES, **who)
+
+    nonsense = bytes(2 * limits.MESSAGE_BYTES_MAX)
+    assert heard(nonsense).count == "frame_overlong"
+    revoked = heard(nonsense, revoked=frozenset({"lane-1"}))
+    assert (revoked.count, revoked.node) == ("node_revoked", "lane-1")
+    assert "take it off the network" in revoked.text
+    assert heard(nonsense, is_barred=lambda node: node == "lane-1").count == "message_barred"
+    assert isinstance(heard(STATUS, "lane-2", revoked=frozenset({"lane-1"})), Taken)
+    gone = heard(STATUS, "lane-9", revoked=frozenset({"lane-9"}))  # also out of the settings
+    assert gone.count == "node_revoked"

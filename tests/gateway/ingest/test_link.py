@@ -5,6 +5,7 @@ none. What it does on a living connection is in `test_ingest.py`.
 """
 
 import asyncio
+from functools import partial
 
 import aiomqtt
 import pytest
@@ -13,9 +14,11 @@ from gateway import wire
 from gateway.errors import BrokerError
 from gateway.fleet.outgoing import Outgoing
 from gateway.ingest.arrivals import Arrivals
+from gateway.ingest.gate import Gate
 from gateway.ingest.link import Link
 from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings, NodeSettings, Settings
+from gateway.supervisor import endure
 from tests.gateway.running import recording
 from tests.gateway.seen import DEADLINE_S, Log
 
@@ -24,15 +27,18 @@ def link_to(broker, outgoing):
     async def announce():
         raise AssertionError("there is no connection")
 
+    counters, log = Counters(), recording(Log())
     return Link(
         Settings("post-1", broker=broker, nodes=(NodeSettings("lane-1"),)),
         arrivals=Arrivals(),
+        gate=Gate(frozenset({"lane-1"}), counters=counters, log=log),
+        endure=partial(endure, "link", counters=counters, log=log),
         outgoing=outgoing,
         announce=announce,
         broker_ready=None,
         now_ms=lambda: 0,
-        counters=Counters(),
-        log=recording(Log()),
+        counters=counters,
+        log=log,
     )
 
 

@@ -1,0 +1,188 @@
+"""What mosquitto is told, and what its log says. Pure."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.settings import BrokerSettings
+from protocol import limits, topics
+
+# The broker's own bound is wider than the protocol's, so that the gateway sees, names and counts
+# a message that is too long; beyond this one the broker drops the connection.
+PACKET_BYTES_MAX: Final = 8 * limits.MESSAGE_BYTES_MAX
+# What the broker has for the gateway at a new subscription: each node's birth and status, and as
+# much again that comes meanwhile.
+QUEUED_PER_NODE: Final = 4
+QUEUED_MIN: Final = 1_000
+QUEUED_BYTES_MAX: Final = 32 << 20  # per client: 10,000 readings of 3 kB, seconds of the gateway
+MEMORY_BYTES_MIN: Final = 128 << 20  # a broker with 50 nodes takes 10 MB; beyond this it is ill
+MEMORY_BYTES_PER_NODE: Final = 128 << 10  # a TLS connection takes 50 kB, a window of 8 takes 32 kB
+# A node that starts anew connects before its old connection is noticed to be dead.
+CONNECTIONS_PER_NODE: Final = 2
+CONNECTIONS_OWN: Final = 16  # the gateway, its commands, somebody who looks on
+LOG_CHARS_MAX: Final = 500  # of one line of the broker's log that is folded into ours
+
+# Lines worth a look, found in whole pieces of the log: with `log_type debug`, the only one that
+# names a foreign publish, there are some lines for each message, all others of no use.
+_LINES: Final = re.compile(
+    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client )[^\n]*", re.MULTILINE
+)
+_OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize packet")
+_DENIED = re.compile(r"Denied PUBLISH from (?P<client>.*) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*)',")
+_UNAUTHORISED = re.compile(r"Client (?P<client>.*) disconnected, not authorised")
+_CERTIFICATE = re.compile(r"OpenSSL Error.*(?:certificate|alert)", re.IGNORECASE)
+
+
+def configuration(
+    settings: BrokerSettings,
+    access: Path | None = None,
+    *,
+    passwords: Path | None = None,
+    nodes_count: int = 0,
+    node_lines: tuple[str, ...] = (),
+) -> str:
+    """Return mosquitto's configuration: loopback, and nodes with certificates; all bounded.
+
+    Args:
+        settings: where it listens.
+        access: the file with what nodes may do; needed where nodes have a listener.
+        passwords: the file with who may speak on loopback; needed there too.
+        nodes_count: of the post.
+        node_lines: what else the nodes' listener is told, such as its list of revoked certificates.
+    """
+    # Started by root, it must not stay root.
+    user = ("user nobody",) if os.geteuid() == 0 else ()
+    nodes = settings.nodes
+    connections = f"max_connections {CONNECTIONS_PER_NODE * nodes_count + CONNECTIONS_OWN}"
+    local: tuple[str, ...] = ("allow_anonymous true",)
+    listener: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    if nodes.host:
+        if passwords is not None:
+            local = ("allow_anonymous false", f"password_file {passwords}")
+        listener = (
+            f"listener {nodes.port} {nodes.host}",
+            connections,
+            f"cafile {nodes.ca_file}",
+            f"certfile {nodes.certificate_file}",
+            f"keyfile {nodes.key_file}",
+            *node_lines,
+            "tls_version tlsv1.2",  # at least
+            "require_certificate true",
+            "use_identity_as_username true",
+            # Or a node could take over another's connection, or the gateway's, by its name.
+            "use_username_as_clientid true",
+            "allow_anonymous false",
+            f"acl_file {access}",
+        )
+        foreign = ("log_type debug",)  # the only type that tells of a publish on a foreign topic
+    return "\n".join(
+        (
+            "# Written by the gateway; change the post's settings instead.",
+            "per_listener_settings true",
+            f"listener {settings.port} {settings.host}",
+            connections,
+            *local,
+            *listener,
+            *user,
+            "persistence false",  # nodes and outbox keep what matters; the broker may forget
+            f"max_packet_size {PACKET_BYTES_MAX}",
+            f"max_inflight_messages {2 * limits.WINDOW_RECORDS_MAX}",
+            f"max_queued_messages {max(QUEUED_MIN, QUEUED_PER_NODE * nodes_count)}",
+            f"max_queued_bytes {QUEUED_BYTES_MAX}",
+            f"memory_limit {MEMORY_BYTES_MIN + MEMORY_BYTES_PER_NODE * nodes_count}",
+            "max_keepalive 300",
+            "set_tcp_nodelay true",  # or each receipt waits up to 40 ms for the last one's ACK
+            "log_dest stderr",
+            "log_timestamp false",
+            "log_type error",
+            "log_type warning",
+            "log_type notice",
+            *foreign,
+            "",
+        )
+    )
+
+
+def access_list(post: str) -> str:
+    """Return mosquitto's access list for nodes: each its own topics, by its certificate's name."""
+    rules = ["# Written by the gateway."]
+    for right, channels in (("write", topics.UP), ("read", topics.DOWN)):
+        rules += [f"pattern {right} {topics.PREFIX}{post}/%u/{channel}" for channel in channels]
+    return "\n".join([*rules, ""])
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Something that the broker's log says and that somebody should know.
+
+    Attributes:
+        event: `broker_log`, or a counter's name.
+        text: a sentence; for `broker_log` the broker's own.
+        client: whom it is about, as far as the broker tells; empty when it does not.
+    """
+
+    event: str
+    text: str
+    client: str = ""
+
+
+class Words:
+    """Finds what is worth telling in the broker's log, which comes in pieces.
+
+    Attributes:
+        last: what it complained of last.
+    """
+
+    def __init__(self) -> None:
+        self.last = ""
+        self._rest = b""
+
+    def take(self, piece: bytes) -> Iterator[Word]:
+        """Yield what another piece of the log says."""
+        whole, newline, rest = piece.rpartition(b"\n")
+        if not newline:
+            self._rest = (self._rest + rest)[-LOG_CHARS_MAX:]
+            return
+        lines = self._rest + whole
+        self._rest = rest[-LOG_CHARS_MAX:]
+        for found in _LINES.finditer(lines):
+            word = self._word(found[0].decode(errors="replace").strip()[:LOG_CHARS_MAX])
+            if word is not None:
+                yield word
+
+    def _word(self, line: str) -> Word | None:
+        if denied := _DENIED.match(line):
+            return Word(
+                "topic_foreign",
+                f"client {denied['client']!r} published on {denied['topic']!r}, which is not its"
+                " own; nobody got it. Look at that node: no firmware of ours does this",
+                denied["client"],
+            )
+        if oversize := _OVERSIZE.match(line):
+            return Word(
+                "packet_oversize",
+                f"client {oversize['client']!r} sent more than {PACKET_BYTES_MAX} bytes in one"
+                " message and was disconnected; check its firmware",
+                oversize["client"],
+            )
+        if unauthorised := _UNAUTHORISED.match(line):
+            return Word(
+                "client_refused",
+                f"client {unauthorised['client']!r} gave no password on loopback, or a wrong one,"
+                " and was refused: only the gateway and its commands speak there",
+                unauthorised["client"],
+            )
+        if _CERTIFICATE.match(line):
+            return Word(
+                "certificate_refused",
+                f"a client was refused for its certificate, or refused ours: {line}; if a node is"
+                " silent, look at its certificate's dates, authority and revocation",
+            )
+        if line.startswith(("Error", "Warning")):
+            self.last = line
+            return Word("broker_log", line)
+        return None

@@ -1,0 +1,277 @@
+"""Goal: nobody speaks as a node who is not that node, and whoever tries is refused, named, counted.
+
+Method: the real broker as the gateway's child with both listeners, certificates made by
+`hardware.keys`, a list of revoked ones made by `cryptography`, and real clients that misbehave.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import socket
+import ssl
+import stat
+import tempfile
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from gateway.errors import BrokerError
+from gateway.ingest import secret
+from gateway.ingest.broker import Broker
+from gateway.observe.counters import Counters
+from gateway.settings import BrokerSettings, NodeListenerSettings
+from hardware import keys
+from tests.gateway.running import recording
+from tests.gateway.seen import DEADLINE_S, Log, Seen
+
+NOW = dt.datetime.now(dt.UTC)
+READING = "harmattan/v1/p/lane1/reading"
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return keys.make_authority("p", NOW)
+
+
+@pytest.fixture
+def folder(authority):
+    """A folder that user `nobody` may enter, whom the broker becomes when root starts it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "ca.pem").write_bytes(authority.certificate_pem())
+        pair = keys.issue(authority, "gateway", NOW, hosts=("127.0.0.1",))
+        (folder / "gateway.pem").write_bytes(pair.certificate_pem())
+        (folder / "gateway-key.pem").write_bytes(pair.key_pem())
+        yield folder
+
+
+def context(folder, pair=None):
+    made = ssl.create_default_context(cafile=folder / "ca.pem")
+    if pair is not None:
+        (folder / "one.pem").write_bytes(pair.certificate_pem())
+        (folder / "one-key.pem").write_bytes(pair.key_pem())
+        made.load_cert_chain(folder / "one.pem", folder / "one-key.pem")
+    return made
+
+
+def revoke(folder, authority, *pairs):
+    """Write the list of revoked certificates, as one file that replaces another."""
+    built = x509.CertificateRevocationListBuilder(
+        authority.certificate.subject, NOW - dt.timedelta(days=1), NOW + dt.timedelta(days=9)
+    )
+    for pair in pairs:
+        built = built.add_revoked_certificate(
+            x509.RevokedCertificateBuilder(pair.certificate.serial_number, NOW).build()
+        )
+    fresh = folder / "crl.pem.new"
+    fresh.write_bytes(
+        built.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
+    fresh.replace(folder / "crl.pem")
+
+
+class Post:
+    """A broker with both listeners."""
+
+    def __init__(self, folder, port, nodes_port=None):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.nodes_port = nodes_port or server.getsockname()[1]
+        self.folder, self.port = folder, port
+        self.log, self.counters = Log(), Counters()
+        self.revoked = frozenset()
+        self.misbehaved = []
+        self.lines = ()
+        self.broker = self.make()
+
+    def make(self):
+        files = [str(self.folder / f"{n}.pem") for n in ("ca", "gateway", "gateway-key")]
+        nodes = NodeListenerSettings("127.0.0.1", self.nodes_port, *files)
+        return Broker(
+            BrokerSettings(port=self.port, nodes=nodes),
+            self.folder,
+            counters=self.counters,
+            log=recording(self.log),
+            post="p",
+            nodes_count=2,
+            node_lines=lambda: self.lines,
+            revoked=lambda: self.revoked,
+            misbehaved=self.misbehaved.append,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        task = asyncio.create_task(self.broker.run())
+        try:
+            ready = asyncio.create_task(self.broker.ready.wait())
+            await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
+            assert ready.done(), task.exception()
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def local(self, name, known=None):
+        user = {"username": known.user, "password": known.password} if known else {}
+        return aiomqtt.Client("127.0.0.1", self.port, identifier=name, timeout=5, **user)
+
+    def node(self, pair, name="any"):
+        trust = context(self.folder, pair)
+        return aiomqtt.Client(
+            "127.0.0.1", self.nodes_port, identifier=name, tls_context=trust, timeout=5
+        )
+
+
+async def refused(client):
+    with pytest.raises((aiomqtt.MqttError, OSError)):
+        async with client:
+            pass
+
+
+async def refused_at_once(post, pair):
+    """What the broker says to a certificate, heard without a client that waits for more."""
+    trust = context(post.folder, pair)
+
+    async def say_hello():
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", post.nodes_port, ssl=trust, server_hostname="127.0.0.1"
+        )
+        writer.write(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")
+        if not await reader.read(1):
+            raise ConnectionResetError
+
+    with pytest.raises(OSError):  # noqa: PT011 - TLS alerts and resets alike
+        await asyncio.wait_for(say_hello(), DEADLINE_S)
+
+
+async def gather(client, heard):
+    async for message in client.messages:
+        heard.add((message.topic.value, message.payload))
+
+
+def test_a_local_program_cannot_be_a_node(folder, free_port):
+    """Not without the password, which only this user can read and which is new at each start."""
+
+    async def story():
+        post = Post(folder, free_port)
+        async with post.running():
+            await refused(post.local("lane1"))
+            await refused(post.local("lane1", secret.Secret("gateway", "guessed")))
+            told = await post.log.event("client_refused")
+            assert "gave no password on loopback" in told["text"]
+            first = secret.read(folder)
+            assert first == post.broker.secret
+            async with post.local("gateway", first):
+                pass
+            assert stat.S_IMODE((folder / secret.SECRET_NAME).stat().st_mode) == 0o600
+            hashed = (folder / secret.HASHED_NAME).read_text()
+            assert first.password not in hashed
+            assert first.password not in repr(first)
+            assert first.password not in str(post.log.items)
+        async with Post(folder, free_port).running() as post:
+            assert secret.read(folder) != first
+            await refused(post.local("gateway", first))
+
+    asyncio.run(story())
+
+
+def test_a_node_is_its_certificate_and_nobody_else(folder, free_port, authority):
+    """Neither by its client's name nor on another's topics; the broker's log says who tried."""
+
+    async def story():
+        lane1, lane2 = (keys.issue(authority, name, NOW) for name in ("lane1", "lane2"))
+        post, heard = Post(folder, free_port), Seen()
+        async with post.running(), post.local("gateway-p", post.broker.secret) as gateway:
+            await gateway.subscribe("harmattan/v1/p/#", qos=1)
+            listening = asyncio.create_task(gather(gateway, heard))
+            async with post.node(lane1) as honest, post.node(lane2, "gateway-p") as forger:
+                await forger.publish(READING, b"forged", qos=1)
+                await forger.publish("harmattan/v1/p/lane1/receipt", b"forged", qos=1)
+                await forger.publish("harmattan/v1/p/lane2/reading", b"own", qos=1)
+                await honest.publish(READING, b"honest", qos=1)
+                await heard.wait(lambda said: said[1] == b"honest")
+                told = await post.log.event("topic_foreign", client="lane2")
+                assert f"published on '{READING}'" in told["text"]
+            assert {said[1] for said in heard.items} == {b"own", b"honest"}
+            assert post.misbehaved == ["lane2", "lane2"]
+            assert post.counters.take()["topic_foreign", "lane2"] == 2
+            listening.cancel()
+
+    asyncio.run(story())
+
+
+def test_wrong_certificates_are_refused_and_counted(folder, free_port, authority):
+    async def story():
+        post = Post(folder, free_port)
+        old = NOW - dt.timedelta(days=9_000)
+        foreign = keys.issue(keys.make_authority("p", NOW), "lane1", NOW)
+        expired = keys.issue(authority, "lane1", old)
+        async with post.running():
+            for pair in (None, foreign, expired):
+                await refused_at_once(post, pair)
+                async with asyncio.timeout(DEADLINE_S):
+                    while ("certificate_refused", "") not in post.counters.take():  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+            told = await post.log.event("certificate_refused")
+            assert "look at its certificate's dates, authority and revocation" in told["text"]
+            async with post.node(keys.issue(authority, "lane1", NOW)):
+                pass
+
+    asyncio.run(story())
+
+
+def test_a_revoked_node_is_disconnected_and_refused_from_then_on(folder, free_port, authority):
+    async def story():
+        lane1, lane2 = (keys.issue(authority, name, NOW) for name in ("lane1", "lane2"))
+        post = Post(folder, free_port)
+        revoke(folder, authority)
+        post.lines = (f"crlfile {folder / 'crl.pem'}",)
+        async with post.running(), post.node(lane1) as out, post.node(lane2) as honest:
+            lost = asyncio.create_task(gather(out, Seen()))
+            revoke(folder, authority, lane1)
+            post.revoked = frozenset({"lane1"})
+            await post.log.event("broker_told")
+            await post.log.event("node_disconnected", node="lane1")
+            async with asyncio.timeout(DEADLINE_S):
+                with pytest.raises(aiomqtt.MqttError):
+                    await lost
+            await refused_at_once(post, lane1)
+            await honest.publish("harmattan/v1/p/lane2/reading", b"still here", qos=1)
+
+    asyncio.run(story())
+
+
+def test_files_are_written_only_when_they_change_and_a_full_disk_starts_no_fault(
+    folder, free_port, monkeypatch
+):
+    """What a start needs is there from the last one: nothing has to be written."""
+
+    async def story():
+        async with Post(folder, free_port).running() as post:
+            known, port = post.broker.secret, post.nodes_port
+        files = [folder / "mosquitto.conf", folder / "mosquitto.acl"]
+        before = [file.stat().st_mtime_ns for file in files]
+
+        opened = os.open
+
+        def full(path, *rest, **more):
+            if str(path).endswith(".new"):
+                raise OSError(28, "No space left on device")
+            return opened(path, *rest, **more)
+
+        monkeypatch.setattr(os, "open", full)
+        async with Post(folder, free_port, port).running() as post:
+            assert post.broker.secret == known
+            async with post.local("gateway", known):
+                pass
+        assert [file.stat().st_mtime_ns for file in files] == before
+        for file in folder.glob("mosquitto.*"):
+            file.unlink()
+        with pytest.raises(BrokerError, match=r"mosquitto\.passwords: No space left.*free space"):
+            await Post(folder, free_port).broker.run()
+
+    asyncio.run(story())

@@ -1,0 +1,95 @@
+"""Goal: the broker's configuration bounds everything; its log is read right in whatever pieces.
+
+Method: pure; the lines are those of mosquitto 2.0 as a run with `log_type debug` writes them.
+"""
+
+import itertools
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.ingest.mosquitto import LOG_CHARS_MAX, Words, access_list, configuration
+from gateway.settings import BrokerSettings, NodeListenerSettings
+
+LOG = b"""mosquitto version 2.0.11 starting
+New client connected from 10.0.0.9:41 as lane-2 (p2, c1, k60, u'lane-2').
+Received PUBLISH from lane-2 (d0, q1, r0, m1, 'harmattan/v1/p/lane-1/reading', ... (6 bytes))
+Denied PUBLISH from lane-2 (d0, q1, r0, m1, 'harmattan/v1/p/lane-1/reading', ... (6 bytes))
+Sending PUBACK to lane-2 (m1, rc135)
+Client <unknown> disconnected, not authorised.
+Client lane-3 disconnected due to oversize packet.
+Client lane-2 disconnected.
+OpenSSL Error[0]: error:1417C086:SSL routines::certificate verify failed
+Warning: something is odd
+Error: Unable to open the file
+"""
+WORDS = [
+    ("topic_foreign", "lane-2"),
+    ("client_refused", "<unknown>"),
+    ("packet_oversize", "lane-3"),
+    ("certificate_refused", ""),
+    ("broker_log", ""),
+    ("broker_log", ""),
+]
+
+
+@given(cuts=st.lists(st.integers(0, len(LOG)), max_size=30))
+def test_words_are_found_however_the_log_is_cut(cuts):
+    words, found = Words(), []
+    edges = [0, *sorted(cuts), len(LOG)]
+    for begin, end in itertools.pairwise(edges):
+        found += words.take(LOG[begin:end])
+    assert [(word.event, word.client) for word in found] == WORDS
+    assert "'harmattan/v1/p/lane-1/reading'" in found[0].text
+    assert words.last == "Error: Unable to open the file"
+
+
+@given(pieces=st.lists(st.binary(max_size=2_000), max_size=20))
+def test_any_bytes_are_read_and_nothing_is_kept_for_ever(pieces):
+    words = Words()
+    for piece in pieces:
+        for word in words.take(piece):
+            assert len(word.text) <= LOG_CHARS_MAX + 200
+        assert len(words._rest) <= LOG_CHARS_MAX
+
+
+def test_bounds_grow_with_the_number_of_nodes_and_hold_for_both_listeners():
+    nodes = NodeListenerSettings("10.0.0.1", 8_883, "/k/ca", "/k/g", "/k/gk")
+    lines = configuration(
+        BrokerSettings(nodes=nodes),
+        Path("/p/acl"),
+        passwords=Path("/p/passwords"),
+        nodes_count=1_000,
+        node_lines=("crlfile /k/crl",),
+    ).splitlines()
+    local, beyond = lines.index("listener 18883 127.0.0.1"), lines.index("listener 8883 10.0.0.1")
+    first, second = lines[local:beyond], lines[beyond:]
+    assert "allow_anonymous false" in first
+    assert "password_file /p/passwords" in first
+    assert "use_username_as_clientid true" not in first
+    for line in ("allow_anonymous false", "crlfile /k/crl", "use_username_as_clientid true"):
+        assert line in second
+    assert "max_connections 2016" in first
+    assert "max_connections 2016" in second
+    assert "max_queued_messages 4000" in lines
+    assert any(line.startswith("max_queued_bytes ") for line in lines)
+    assert any(line.startswith("memory_limit ") for line in lines)
+    assert "log_type debug" in lines
+
+
+def test_a_post_of_this_machine_alone_pays_for_no_debug_log():
+    lines = configuration(BrokerSettings(port=4_711)).splitlines()
+    assert "listener 4711 127.0.0.1" in lines
+    assert "max_packet_size 98304" in lines
+    assert "max_queued_messages 1000" in lines
+    assert "persistence false" in lines
+    assert "allow_anonymous true" in lines
+    assert "log_type debug" not in lines
+
+
+def test_a_node_may_write_and_read_its_own_topics_and_no_shared_ones():
+    rules = access_list("p").splitlines()[1:]
+    assert "pattern write harmattan/v1/p/%u/reading" in rules
+    assert "pattern read harmattan/v1/p/%u/command" in rules
+    assert all("/%u/" in rule for rule in rules)

@@ -1,0 +1,106 @@
+"""Goal: a post with a listener for nodes works for them and its own commands, and for nobody else.
+
+Method: the whole gateway in this process with certificates of `hardware.keys`, nodes over TLS, one
+of which is hostile.
+"""
+
+import asyncio
+import datetime as dt
+import io
+import socket
+import ssl
+import tempfile
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from rich.console import Console
+
+from gateway import settings
+from gateway.fleet.ordering import run_command
+from hardware import keys
+from protocol import messages, topics
+from tests.gateway.running import NODE, POST, rows, running, write_settings
+from tests.gateway.scripted import connected
+
+
+@pytest.fixture
+def folder():
+    """A folder that user `nobody` may enter, whom the broker becomes when root starts it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        (Path(name) / "state").mkdir(mode=0o755)
+        yield Path(name)
+
+
+class Secured:
+    """A post's settings and certificates."""
+
+    def __init__(self, folder, port):
+        self.folder = folder
+        now = dt.datetime.now(dt.UTC)
+        self.authority = keys.make_authority(POST, now)
+        (folder / "ca.pem").write_bytes(self.authority.certificate_pem())
+        self.issue("gateway", ("127.0.0.1",))
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.port = server.getsockname()[1]
+        self.path = write_settings(
+            folder,
+            port,
+            more=f'[broker.nodes]\nhost = "127.0.0.1"\nport = {self.port}\nca_file = "ca.pem"\n'
+            'certificate_file = "gateway.pem"\nkey_file = "gateway-key.pem"\n',
+        )
+
+    def issue(self, name, hosts=()):
+        pair = keys.issue(self.authority, name, dt.datetime.now(dt.UTC), hosts=hosts)
+        (self.folder / f"{name}.pem").write_bytes(pair.certificate_pem())
+        (self.folder / f"{name}-key.pem").write_bytes(pair.key_pem())
+
+    def trust(self, name):
+        """Return what a node with this certificate connects with."""
+        self.issue(name)
+        made = ssl.create_default_context(cafile=self.folder / "ca.pem")
+        made.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}-key.pem")
+        return made
+
+
+def ask(path, action):
+    console = Console(file=io.StringIO())
+    loaded = settings.load(path)
+    return run_command(loaded, NODE, action, as_json=True, wait_s=30.0, console=console)
+
+
+def test_nodes_and_commands_reach_the_post_and_a_forger_is_barred(folder, free_port):
+    async def story():
+        post = Secured(folder, free_port)
+        async with (
+            running(post.path) as log,
+            connected(post.port, tls=post.trust("lane-1")) as node,
+            connected(post.port, "lane-2", tls=post.trust("lane-2")) as forger,
+        ):
+            await node.be_born(next_seq=3)
+            await node.say(node.event(1))
+            await node.receipt(1)
+            asking = asyncio.create_task(asyncio.to_thread(ask, post.path, "journal"))
+            command = await node.heard.wait(lambda said: isinstance(said, messages.Command))
+            await node.say(messages.Result(command.command_id, 0, "done"))
+            assert await asking == 0
+            with pytest.raises(aiomqtt.MqttError):
+                async with connected(free_port):
+                    pass
+            await log.event("client_refused")
+            foreign = topics.build(POST, "lane-1", "event")
+            for seq in range(40):
+                await forger.client.publish(foreign, node.event(100 + seq).pack(), qos=1)
+            barred = await log.event("node_quarantined", node="lane-2", cause="topic_foreign")
+            assert "revoke its certificate" in barred["text"]
+            await forger.say(forger.event(1))
+            await node.say(node.event(2))
+            await node.receipt(2)
+        assert rows(folder, "SELECT node, seq FROM records ORDER BY seq") == [(NODE, 1), (NODE, 2)]
+        counted = dict(rows(folder, "SELECT name, count FROM counters WHERE subject = 'lane-2'"))
+        assert counted["topic_foreign"] == 40
+        assert counted["message_barred"] == 1
+        assert not rows(folder, "SELECT * FROM counters WHERE subject = 'lane-1'")
+
+    asyncio.run(story())
