@@ -2,8 +2,7 @@
 
 `once`: the gateway finishes its story as if nothing had been. For ever: it gives steps up, loses
 nothing, has out every alert that it had made and can read, and finishes its story in the same
-process when the fault ends. In both cases the power may go after the fault, which makes a failed
-sync what it is: what was written before it is gone, whatever later syncs say.
+process when the fault ends. In both cases the power goes once more at some moment of it all.
 """
 
 from __future__ import annotations

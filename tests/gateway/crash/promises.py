@@ -75,7 +75,6 @@ class Promised:
         return copy.deepcopy(self)
 
 
-@functools.cache
 def of_older(content: bytes) -> Promised:
     """Return what the journal of an earlier gateway has promised."""
     with tempfile.TemporaryDirectory() as folder:
@@ -87,6 +86,7 @@ def of_older(content: bytes) -> Promised:
     return Promised(old=old)
 
 
+@functools.cache
 def expected_alerts(seed: int, records: int = RECORDS) -> dict[str, bytes]:
     """Return the alerts that a whole story makes."""
     found = {}

@@ -5,7 +5,6 @@ Rules of the file
   its own path. Everything is passed on to the system's own VFS, shared memory included.
 - What Python itself does to names (rename, remove, make a folder) and its fsync are noted too.
 - Names in the log are relative to the recorded folder; what lies elsewhere is not noted.
-- A failed sync may have lost what was written before: the log says so, and `images` drops it.
 """
 
 from __future__ import annotations
@@ -282,9 +281,8 @@ class File(apsw.VFSFile):
         self._recorder.note("truncate", self._name, size)
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        """Bring what was written to the disk; what a failed sync had before it is lost."""
+        """Bring what was written to the disk."""
         if self._recorder.meets("sync"):
-            self._recorder.note("lose", self._name)
             raise apsw.IOError("the disk does not take what was written (on purpose)")
         super().xSync(flags)
         self._recorder.synced(self._name, with_folder=self._with_folder)
