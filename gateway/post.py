@@ -189,13 +189,25 @@ async def _run_parts(
         beat=partial(pulse.beat, "judging"),
     )
     forwarder = Forwarder(
-        settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
+        settings.authority,
+        journal,
+        alert_wanted,
+        now_ms=now_ms,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "forwarder"),
     )
     timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
-    limits = Limits(settings.journal.bytes_max, settings.journal.days_max)
+    upkeep = Upkeep(
+        journal,
+        Limits(settings.journal.bytes_max, settings.journal.days_max),
+        now_ms=now_ms,
+        count=counters.count,
+        beat=partial(pulse.beat, "upkeep"),
+    )
     parts: dict[str, Part] = {
-        "journal": journal.run,
-        "upkeep": Upkeep(journal, limits, now_ms=now_ms, count=counters.count).run,
+        "journal": partial(journal.run, beat=partial(pulse.beat, "journal")),
+        "upkeep": upkeep.run,
         "gate": gate.run,
         "link": link.run,
         "committer": committer.run,

@@ -1,9 +1,9 @@
 """Power cuts in bulk: ``python -m tests.gateway.crash --images 1000000``.
 
 Plays a story with every single fault of the disk (`faults.py`). Then plays the stories of `cuts.py`
-with one seed after the other, rebuilds the disks that a cut at every operation may leave, and starts
-the gateway on each. The first broken promise ends it and says what repeats it. The last line is one
-JSON object.
+with one seed after the other, rebuilds the disks that a cut at every operation may leave, and
+starts the gateway on each. The first broken promise ends it and says what repeats it. The last line
+is one JSON object.
 """
 # ruff: noqa: T201 - a program for the terminal
 

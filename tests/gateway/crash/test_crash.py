@@ -11,7 +11,8 @@ import re
 
 import pytest
 
-from tests.gateway.crash.cuts import LIFE, STORIES, UPGRADES, cut_everywhere, record
+from gateway.journal import integrity
+from tests.gateway.crash.cuts import BRIEF, LIFE, STORIES, UPGRADES, cut_everywhere, record
 from tests.gateway.crash.images import HOWS
 from tests.gateway.crash.promises import BrokenPromiseError
 
@@ -36,6 +37,19 @@ def test_power_cuts_at_every_operation_of_an_upgrade(story):
     made = cut_everywhere(recording, drawn=1, every=6)
     assert made.total() >= recording.operations / 4
     assert recording.operations >= 100
+
+
+def test_what_a_killed_gateway_had_not_synced_is_synced_before_it_is_receipted():
+    """A kill leaves it readable, so that the nodes' records seem to be safe already."""
+    made = cut_everywhere(record(BRIEF, 1), drawn=1, every=6, killed_every=1)
+    assert made.total() >= 100
+
+
+def test_a_start_that_syncs_nothing_is_found(monkeypatch):
+    recording = record(BRIEF, 1)
+    monkeypatch.setattr(integrity, "note_open", lambda _: False)
+    with pytest.raises(BrokenPromiseError, match="lost: receipted"):
+        cut_everywhere(recording, drawn=1, every=2, killed_every=1)
 
 
 @pytest.mark.parametrize("weaker", [{"synchronous": "normal"}, {"deaf": True}])
