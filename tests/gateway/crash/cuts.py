@@ -50,6 +50,7 @@ class Story:
 
 LIFE = Story("life", Post.live)
 BRIEF = Story("brief", Post.pass_by, promised=lambda _: Promised(records=6))
+OLD_AGE = Story("old_age", Post.grow_old, promised=lambda _: Promised(records=9))
 UPGRADES = tuple(
     Story(
         f"upgrade_{name}",
@@ -59,7 +60,7 @@ UPGRADES = tuple(
     )
     for name in NAMES
 )
-STORIES = {story.name: story for story in (LIFE, BRIEF, *UPGRADES)}
+STORIES = {story.name: story for story in (LIFE, BRIEF, OLD_AGE, *UPGRADES)}
 
 
 @dataclass(frozen=True, slots=True)

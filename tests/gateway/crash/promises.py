@@ -51,6 +51,7 @@ class Promised:
     delivered: set[str] = field(default_factory=set)
     configs: dict[str, int] = field(default_factory=dict)
     counted: int = 0
+    evicting: bool = False  # frames may be empty and rows gone, but of what alerts stand on
 
     def say(self, *words: Any) -> None:
         """Take one promise."""
@@ -67,6 +68,8 @@ class Promised:
                 self.configs[node] = version
             case ("count", amount):
                 self.counted += amount
+            case ("evicting",):
+                self.evicting = True
             case _:
                 raise AssertionError(words)
 
@@ -144,6 +147,7 @@ async def insist_whole(post: Post, promised: Promised, seed: int) -> None:
         alerts=expected_alerts(seed, promised.records),
         delivered=set(expected_alerts(seed, promised.records)),
         records=promised.records,
+        evicting=promised.evicting,
         old=promised.old,
     )
     insist(await post.read(lambda connection: _faults(connection, whole, seed)))
@@ -191,7 +195,9 @@ def _faults_of_node(
         " LEFT JOIN calibrations c ON c.record_id = r.id WHERE r.node = ?",
         (node,),
     ).fetchall()
-    found = {row[0] for row in rows}
+    needed = {1, *(seq for seq in range(1, promised.records + 1) if stories.is_alarm(seq))}
+    gone = _deleted(connection, node) - needed if promised.evicting else set()
+    found = {row[0] for row in rows} | gone
     lost = promised.receipted[node] - found
     if lost:
         faults.append(f"lost: receipted readings {sorted(lost)} of {node}")
@@ -200,7 +206,8 @@ def _faults_of_node(
     if untrue:
         faults.append(f"lost: the next receipt of {node} would cover {sorted(untrue)}")
     for seq, frame, is_pending, is_judged, is_standard in rows:
-        if frame != stories.frame_of(node, seq, seed):
+        is_evicted = promised.evicting and not frame and seq not in needed
+        if not is_evicted and frame != stories.frame_of(node, seq, seed):
             faults.append(f"changed: frame {seq} of {node}")
         is_wanted = records.is_spectrum(wire.decode(stories.frame_of(node, seq, seed)))
         if is_wanted != (is_pending or is_judged or is_standard):
@@ -211,6 +218,13 @@ def _faults_of_node(
     if version < promised.configs.get(node, 0):
         faults.append(f"lost: config {promised.configs[node]} of {node}, there is {version}")
     return faults
+
+
+def _deleted(connection: apsw.Connection, node: str) -> set[int]:
+    """Return the numbers that count as committed although their rows may be gone."""
+    question = "SELECT evicted_seq FROM journals WHERE node = ? AND journal_id = ?"
+    rows = connection.execute(question, (node, JOURNAL)).fetchall()
+    return set(range(1, rows[0][0] + 1)) if rows else set()
 
 
 def _faults_of_outbox(connection: apsw.Connection, promised: Promised) -> list[str]:
@@ -256,11 +270,12 @@ def _faults_of_tallies(connection: apsw.Connection) -> list[str]:
 def _leftovers(connection: apsw.Connection, records: int) -> list[str]:
     """Return what a story at its end has not done, or has done twice."""
     ours = f"node IN {NODES}"
+    ((gone,),) = connection.execute("SELECT ifnull(sum(deleted), 0) FROM retention").fetchall()
     faults = []
     for table, question in (
         ("pending", "SELECT count(*) FROM pending"),
         ("waiting", "SELECT count(*) FROM alerts WHERE receipt IS NULL"),
-        ("records", f"SELECT count(*) - {records * len(NODES)} FROM records WHERE {ours}"),
+        ("records", f"SELECT count(*) + {gone} - {records * len(NODES)} FROM records WHERE {ours}"),
         ("runs", "SELECT ended_ms IS NULL FROM rejudgings ORDER BY id DESC LIMIT 1"),
         ("doubled", "SELECT count(*) - count(DISTINCT record_id) FROM alerts"),
     ):

@@ -10,10 +10,11 @@ Rules of the file
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from gateway import wire
 from gateway.alerts import alert as alerting
 from gateway.errors import JournalError, LinkError
 from gateway.forward.https import Forwarder
-from gateway.journal import calibrations, outbox, postures, records, rejudgements
+from gateway.journal import calibrations, outbox, postures, records, rejudgements, retention
 from gateway.journal.calibrations import Kept
 from gateway.journal.darks import save_dark
 from gateway.journal.dating import learn_boot, stamp_of
@@ -388,10 +389,9 @@ class Post:
                 break
             below_id = found[0][0]
             stored = await self.read(partial(rejudgements.read_stored, record_id=below_id))
-            reading = records.read_frame(stored.frame)
-            assert isinstance(reading, wire.Reading)
+            reading = records.read_frame(stored.frame) if stored is not None else None
             changed = None
-            if reading.seq == RAISED_SEQ:
+            if isinstance(reading, wire.Reading) and reading.seq == RAISED_SEQ:
                 after = self._judgement(below_id, stored.node, reading, "alarm", "listed")
                 changed = Changed(stored.explanation, "clear", after)
             is_new = await self.write(
@@ -409,6 +409,24 @@ class Post:
                 rejudgements.end_run, run_id=run.run_id, step=Step(below_id, 0, 0), now_ms=NOW_MS
             )
         )
+
+    async def evict(self) -> None:
+        """Evict all that may go, in steps of a few records, and delete rows."""
+        self._say("evicting")
+        limits = retention.Limits(bytes_max=0, days_max=365)
+        for _ in range(len(NODES) * RECORDS):
+            with small_retention():
+                step = await self.write(partial(retention.evict, now_ms=NOW_MS, limits=limits))
+            if not step.counts and not step.deleted:
+                return
+
+    async def repeat(self) -> None:
+        """Take in once more what was evicted, as from a node that heard its receipt late."""
+        for node in NODES:
+            frames = [frame_of(node, seq, self._seed) for seq in (2, 4)]
+            before = await self.read(_count)
+            await self.write(partial(_keep, node=node, frames=frames, floor=0))
+            assert await self.read(_count) == before
 
     # ------------------------------------------------------------------------ whole stories
 
@@ -452,6 +470,26 @@ class Post:
             self.close,
         )
 
+    async def grow_old(self) -> None:
+        """Fill the journal, then have evicted what may go, and repeated what went."""
+        first, second = NODES
+        await self.open()
+        await self._tell(
+            self.configure,
+            partial(self.take, first, 5),
+            partial(self.take, second, 5),
+            partial(self.take, first, self.records),
+            partial(self.take, second, self.records),
+            partial(self.count, 1),
+            self.judge,
+            self.deliver,
+            self.reopen,
+            self.repeat,
+            self.evict,
+            self.repeat,
+            self.close,
+        )
+
     async def upgrade(self) -> None:
         """Start on the journal of an older gateway, and go on with new records for a while."""
         await self.open()
@@ -474,6 +512,25 @@ class Post:
                 if not self.bears:
                     raise
                 self.lost += 1
+
+
+@contextlib.contextmanager
+def small_retention() -> Iterator[None]:
+    """Have retention take so few records for fresh, and so many rows for too many, as here are."""
+    small = {"FRESH_RECORDS": 2, "ROWS_MAX": 8, "STEP_RECORDS": 3}
+    kept = {name: getattr(retention, name) for name in small}
+    for name, value in small.items():
+        setattr(retention, name, value)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(retention, name, value)
+
+
+def _count(connection: Any) -> int:
+    ((count,),) = connection.execute("SELECT count(*) FROM records").fetchall()
+    return int(count)
 
 
 def _delivered(connection: Any) -> list[tuple[str]]:

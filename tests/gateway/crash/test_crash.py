@@ -12,7 +12,7 @@ import re
 import pytest
 
 from gateway.journal import integrity
-from tests.gateway.crash.cuts import BRIEF, LIFE, STORIES, UPGRADES, cut_everywhere, record
+from tests.gateway.crash.cuts import BRIEF, LIFE, OLD_AGE, STORIES, UPGRADES, cut_everywhere, record
 from tests.gateway.crash.images import HOWS
 from tests.gateway.crash.promises import BrokenPromiseError
 
@@ -28,6 +28,13 @@ def test_power_cuts_at_every_operation_of_a_posts_life(seed):
     made = cut_everywhere(recording, drawn=1, every=4)
     assert made.total() >= IMAGES / 2
     assert min(made[how] for how in HOWS) >= 20
+
+
+def test_power_cuts_at_every_operation_of_retention():
+    """What is evicted is not taken for new again; what alerts stand on never goes."""
+    recording = record(OLD_AGE, 1)
+    made = cut_everywhere(recording, drawn=1, every=6)
+    assert made.total() >= 200
 
 
 @pytest.mark.parametrize("story", UPGRADES, ids=lambda story: story.name)
