@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.journal.store import FILE_NAME
-from tests.gateway.crash import clock, images
+from tests.gateway.crash import clock, damage, images
 from tests.gateway.crash.promises import BrokenPromiseError, Promised, check, of_older
 from tests.gateway.crash.recorder import Recorder
 from tests.gateway.crash.stories import NODES, Post
@@ -40,17 +40,26 @@ class Story:
         tell: plays it on a post.
         files: that the folder has before; by seed.
         promised: before it begins.
+        check: holds a disk against what was promised.
     """
 
     name: str
     tell: Callable[[Post], Coroutine[Any, Any, None]]
     files: Callable[[int], dict[str, bytes]] = lambda _: {}
     promised: Callable[[int], Promised] = lambda _: Promised()
+    check: Callable[..., Coroutine[Any, Any, None]] = check
 
 
 LIFE = Story("life", Post.live)
 BRIEF = Story("brief", Post.pass_by, promised=lambda _: Promised(records=6))
 OLD_AGE = Story("old_age", Post.grow_old, promised=lambda _: Promised(records=9))
+DAMAGE = Story(
+    "damage",
+    Post.renew,
+    lambda seed: {FILE_NAME: damage.damaged(seed)},
+    damage.promised,
+    damage.check_renewed,
+)
 UPGRADES = tuple(
     Story(
         f"upgrade_{name}",
@@ -60,7 +69,7 @@ UPGRADES = tuple(
     )
     for name in NAMES
 )
-STORIES = {story.name: story for story in (LIFE, BRIEF, OLD_AGE, *UPGRADES)}
+STORIES = {story.name: story for story in (LIFE, BRIEF, OLD_AGE, DAMAGE, *UPGRADES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +189,7 @@ def _start(
         if number % STALE_EVERY == 1 and FILE_NAME in files:
             (place / f"{FILE_NAME}-shm").write_bytes(rng.randbytes(STALE_BYTES))
         finish = number % FINISH_EVERY == 3
-        runner.run(check(place, promised, recording.seed, finish=finish))
+        runner.run(recording.story.check(place, promised, recording.seed, finish=finish))
     finally:
         shutil.rmtree(place)
 
@@ -214,7 +223,7 @@ def _kill(
 async def _take_again(place: Path, seed: int, recorder: Recorder, promised: Promised) -> None:
     post = Post(place, seed, recorder.mark, promised.records)
     post.freed = copy.deepcopy(promised.receipted)
-    await post.open()
+    await post.open(delivers=False)
     for node, highest in await post.read(_highest):
         if node in NODES:
             await post.take(node, highest)

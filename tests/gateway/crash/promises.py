@@ -212,12 +212,17 @@ def _faults_of_node(
         is_wanted = records.is_spectrum(wire.decode(stories.frame_of(node, seq, seed)))
         if is_wanted != (is_pending or is_judged or is_standard):
             faults.append(f"forgotten: reading {seq} of {node} is neither judged nor to be judged")
+    return faults + config_faults(connection, node, at_least=promised.configs.get(node, 0))
+
+
+def config_faults(connection: apsw.Connection, node: str, *, at_least: int) -> list[str]:
+    """Return what is wrong with the version of a node's config."""
     row = connection.execute("SELECT frame FROM configs WHERE node = ?", (node,)).fetchone()
     kept = records.read_frame(row[0]) if row else None
     version = kept.version if isinstance(kept, wire.Config) else 0
-    if version < promised.configs.get(node, 0):
-        faults.append(f"lost: config {promised.configs[node]} of {node}, there is {version}")
-    return faults
+    if version >= at_least:
+        return []
+    return [f"lost: config {at_least} of {node}, there is {version}"]
 
 
 def _deleted(connection: apsw.Connection, node: str) -> set[int]:

@@ -198,12 +198,18 @@ class Post:
 
     # ------------------------------------------------------------------------ open, write, close
 
-    async def open(self) -> None:
-        """Start the gateway on the folder."""
+    async def open(self, *, delivers: bool = True) -> None:
+        """Start the gateway on the folder, with a line to the authority or without."""
         await self.journal.open()
         self.authority.forget()
+        self._tasks = [asyncio.create_task(self.journal.run())]
+        if delivers:
+            self.begin_delivery()
+
+    def begin_delivery(self) -> None:
+        """Deliver what waits, from now on."""
         delivery = Delivery(self.journal, self.authority, self._wanted)
-        self._tasks = [asyncio.create_task(part.run()) for part in (self.journal, delivery)]
+        self._tasks.append(asyncio.create_task(delivery.run()))
 
     async def close(self) -> None:
         """Stop the gateway."""
@@ -348,7 +354,7 @@ class Post:
             if await self.read(waiting) is None:
                 break
             await asyncio.sleep(LOOK_S)
-        for (alert_id,) in await self.read(_delivered):
+        for (alert_id,) in await self.read(delivered):
             self._say("delivered", alert_id)
 
     async def be_well(self, number: int) -> None:
@@ -490,6 +496,17 @@ class Post:
             self.close,
         )
 
+    async def fill(self) -> None:
+        """Leave a journal whose alerts nobody has delivered yet."""
+        await self.open(delivers=False)
+        takes = [partial(self.take, node, self.records) for node in NODES]
+        await self._tell(self.configure, *takes, self.judge, self.close)
+
+    async def renew(self) -> None:
+        """Start on a damaged journal, which is set aside; deliver the alerts that were in it."""
+        await self.open()
+        await self._tell(self.deliver, self.close)
+
     async def upgrade(self) -> None:
         """Start on the journal of an older gateway, and go on with new records for a while."""
         await self.open()
@@ -533,7 +550,8 @@ def _count(connection: Any) -> int:
     return int(count)
 
 
-def _delivered(connection: Any) -> list[tuple[str]]:
+def delivered(connection: Any) -> list[tuple[str]]:
+    """Return the alerts that the authority has receipted."""
     found: list[tuple[str]] = connection.execute(
         "SELECT alert_id FROM alerts WHERE receipt IS NOT NULL"
     ).fetchall()

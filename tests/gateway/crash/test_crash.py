@@ -12,7 +12,16 @@ import re
 import pytest
 
 from gateway.journal import integrity
-from tests.gateway.crash.cuts import BRIEF, LIFE, OLD_AGE, STORIES, UPGRADES, cut_everywhere, record
+from tests.gateway.crash.cuts import (
+    BRIEF,
+    DAMAGE,
+    LIFE,
+    OLD_AGE,
+    STORIES,
+    UPGRADES,
+    cut_everywhere,
+    record,
+)
 from tests.gateway.crash.images import HOWS
 from tests.gateway.crash.promises import BrokenPromiseError
 
@@ -37,6 +46,13 @@ def test_power_cuts_at_every_operation_of_retention():
     assert made.total() >= 200
 
 
+def test_power_cuts_at_every_operation_of_setting_a_damaged_journal_aside():
+    """The alerts that waited in it go out, and it is kept as it was."""
+    recording = record(DAMAGE, 1)
+    made = cut_everywhere(recording, drawn=1, every=2)
+    assert made.total() >= recording.operations >= 200
+
+
 @pytest.mark.parametrize("story", UPGRADES, ids=lambda story: story.name)
 def test_power_cuts_at_every_operation_of_an_upgrade(story):
     """It is the old journal or the new one, with all that the old one held; one image of six."""
@@ -56,7 +72,7 @@ def test_a_start_that_syncs_nothing_is_found(monkeypatch):
     recording = record(BRIEF, 1)
     monkeypatch.setattr(integrity, "note_open", lambda _: False)
     with pytest.raises(BrokenPromiseError, match="lost: receipted"):
-        cut_everywhere(recording, drawn=1, every=2, killed_every=1)
+        cut_everywhere(recording, drawn=1, first=300, every=2, killed_every=1)
 
 
 @pytest.mark.parametrize("weaker", [{"synchronous": "normal"}, {"deaf": True}])
