@@ -25,7 +25,7 @@ SETUP := command -v $(PYTHON) >/dev/null 2>&1 || { echo "harmattan: there is no 
 install Python 3.11 or newer (Debian: apt install python3; macOS: brew install python)" >&2; exit 1; }; \
 $(PYTHON) .ci/setup.py
 
-.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-firmware sizes crash-firmware crash-gateway lock clean
+.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-start bench-firmware sizes crash-firmware crash-gateway kill lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -89,6 +89,9 @@ eval: $(READY) ## score identification on measured and synthetic goods (ARGS=--q
 bench-identify: $(READY) ## race identification against RamanSPy and pybaselines + NNLS on the same spectra
 	@$(VENV)/python -m benchmarks.identification $(ARGS)
 
+bench-start: $(READY) ## how fast a gateway starts and stops, also with a million readings; the last line is JSON
+	@$(VENV)/python -m benchmarks start
+
 bench-firmware: $(READY) ## what a node needs: heap, allocation, encoder (some minutes; ARGS=--quick for one)
 	@$(VENV)/python -m benchmarks.firmware $(ARGS)
 
@@ -100,6 +103,10 @@ crash-firmware: $(READY) ## cut the power of a node's flash N times (N=200000 ta
 
 crash-gateway: .venv/ready ## start the gateway on N disks as power cuts leave them (N=1000000 takes an hour or two)
 	@$(VENV)/python -m tests.gateway.crash --images $(N) $(ARGS)
+
+kill: N = 1000
+kill: $(READY) ## kill gateway, broker and node N times under load (1000 take 20 minutes; ARGS="--seed S" repeats)
+	@$(VENV)/python -m tests.gateway.killing --kills $(N) $(ARGS)
 
 lock: ## write requirements*.txt anew from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)
 	@command -v uv >/dev/null 2>&1 || { echo "harmattan: make lock needs uv on PATH (pip install uv)" >&2; exit 1; }

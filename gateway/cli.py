@@ -5,6 +5,7 @@ Rules of the file
   `status` is asked often, and on small computers.
 """
 
+import os
 import sys
 import time
 from enum import StrEnum
@@ -20,8 +21,12 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.journal.store import FILE_NAME
 from gateway.library.commands import app as library_app
 from gateway.lock import is_running
+from gateway.nodes_commands import app as nodes_app
 from gateway.observe import log as logging
 from gateway.observe import status as observing
+from gateway.service import app as service_app
+from gateway.settings_faults import SettingError
+from gateway.starting.commands import init
 
 app = typer.Typer(
     help="Sensor system of a border post: reads instruments, recognises precursors, alerts people.",
@@ -31,6 +36,9 @@ app = typer.Typer(
 )
 
 app.add_typer(library_app, name="library")
+app.command("init")(init)
+app.add_typer(nodes_app, name="nodes")
+app.add_typer(service_app, name="service")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look
@@ -42,10 +50,11 @@ SettingsPath = Annotated[
 
 
 class LogForm(StrEnum):
-    """How the log is written."""
+    """How the log is written; see gateway/observe/log.py."""
 
     console = "console"
     json = "json"
+    journal = "journal"
 
 
 class AxisUnit(StrEnum):
@@ -83,7 +92,11 @@ def run(
     from gateway import post  # noqa: PLC0415 - see the rules of the file
 
     loaded = settings.load(settings_path)
-    post.serve(loaded, *logging.start(log.value))
+    os.umask(0o077)  # what it writes is for nobody else, but for what says otherwise
+    try:
+        post.serve(loaded, *logging.start(log.value))
+    except SettingError as error:
+        raise settings.place(settings_path, error) from error
 
 
 @app.command()
@@ -107,6 +120,47 @@ def status(
         observing.show(found, Console(), now_ms)
     if not found.is_well:
         raise typer.Exit(EXIT_UNWELL)
+
+
+@app.command()
+def doctor(
+    settings_path: SettingsPath = Path("post.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+    everything: Annotated[  # noqa: FBT002
+        bool, typer.Option("--all", help="Show the checks that are well, too.")
+    ] = False,
+    rehearse: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--rehearse", help="Practise a full disk and a lost link in a post apart."),
+    ] = False,
+) -> None:
+    """Say what is wrong with the post, why, and what to do; nothing of the post is written.
+
+    Exit status: 0 all is well, 1 somebody should look, 2 something is bad or cannot be told.
+    """
+    from gateway.doctor import command as examination  # noqa: PLC0415 - see the rules of the file
+
+    raise typer.Exit(
+        examination.run(
+            settings.load(settings_path),
+            settings_path,
+            as_json=as_json,
+            everything=everything,
+            rehearse=rehearse,
+            console=Console(),
+        )
+    )
+
+
+@app.command()
+def bundle(
+    target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")],
+    settings_path: SettingsPath = Path("post.toml"),
+) -> None:
+    """Write a support bundle for somebody who helps from afar; it holds no secret."""
+    from gateway.observe import bundle as bundling  # noqa: PLC0415 - see the rules of the file
+
+    bundling.run_bundle(settings_path, target)
 
 
 @app.command()

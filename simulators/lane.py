@@ -89,9 +89,11 @@ class Lane:
         seed: of the spectrometer's noise.
         exposure: how readings are taken.
         laser_drift_nm: how far the spectrometer's laser has moved since its maker's calibration.
+        others: names of further nodes that may speak at the post.
 
     Attributes:
         events: what node and gateway say, in order.
+        broker_port: on loopback.
     """
 
     def __init__(
@@ -103,11 +105,13 @@ class Lane:
         seed: int = 1,
         exposure: Exposure = EXPOSURE,
         laser_drift_nm: float = LASER_DRIFT_NM,
+        others: tuple[str, ...] = (),
     ) -> None:
         self.directory = directory
         self.events = Events()
         self.substances = load_substances()
         self._names = (post, node)
+        self._others = others
         self._exposure = exposure
         self._device = Spectrometer(
             MODELS["ventana_785"],
@@ -118,6 +122,7 @@ class Lane:
         )
         self._stack = contextlib.AsyncExitStack()
         self._revivals: set[asyncio.Task[None]] = set()
+        self.broker_port: int
         self.line: SpectrometerLine
         self.headquarters: Headquarters
         self.post: Post
@@ -134,11 +139,11 @@ class Lane:
                 SpectrometerLine(self._device, BAUD, link=self.directory / "spectrometer")
             )
             post, node = self._names
-            broker_port = free_port()
+            broker_port = self.broker_port = free_port()
             self.post = Post(
                 self.directory / "post",
                 post=post,
-                nodes=[node],
+                nodes=[node, *self._others],
                 broker_port=broker_port,
                 authority_url=self.headquarters.url,
                 events=self.events,
@@ -326,12 +331,12 @@ def read_committed(journal: Path) -> list[tuple[str, int]]:
     ]
 
 
-def read_rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+def read_rows(path: Path, query: str, *parameters: str | bytes | int) -> list[tuple[Any, ...]]:
     """Return the rows of a query on a gateway's journal, also while the gateway writes."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         connection.set_busy_timeout(5_000)
-        return connection.execute(query).fetchall()
+        return connection.execute(query, parameters).fetchall()
     finally:
         connection.close()
 

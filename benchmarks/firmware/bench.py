@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import aiomqtt
 
-from gateway.ingest import broker
+from gateway.ingest import mosquitto
+from gateway.ingest.broker import find_program
 from gateway.settings import BrokerSettings, NodeListenerSettings
 from hardware import keys
 from protocol import messages, topics
@@ -144,11 +145,11 @@ async def start_bench(folder: Path) -> AsyncIterator[Bench]:
     files = (str(place / name) for name in ("ca.pem", "gateway.pem", "gateway-key.pem"))
     nodes = NodeListenerSettings("127.0.0.1", ports[0], *files)
     access, path = folder / "mosquitto.acl", folder / "mosquitto.conf"
-    access.write_text(broker.access_list(POST))
-    text = broker.configuration(BrokerSettings(port=ports[1], nodes=nodes), access)
+    access.write_text(mosquitto.access_list(POST))
+    text = mosquitto.configuration(BrokerSettings(port=ports[1], nodes=nodes), access)
     path.write_text(text.replace("user nobody", "user root"))  # who must read the temporary folder
     process = await asyncio.create_subprocess_exec(
-        broker.find_program("mosquitto"), "-c", str(path), stderr=asyncio.subprocess.DEVNULL
+        find_program("mosquitto"), "-c", str(path), stderr=asyncio.subprocess.DEVNULL
     )
     bench = Bench(folder, ports)
     loop = asyncio.get_running_loop()

@@ -33,6 +33,7 @@ from gateway.observe.throttle import Throttle
 from gateway.settings import BrokerSettings
 
 __all__ = [
+    "CONFIGURATION_NAME",
     "Broker",
     "access_list",
     "check_port",
@@ -41,8 +42,9 @@ __all__ = [
     "find_program",
 ]
 
+CONFIGURATION_NAME = "mosquitto.conf"  # in the post's folder
 START_S_MAX = 10.0  # mosquitto listens after 0.06 s; a slow card needs a few seconds
-STOP_S_MAX = 5.0
+STOP_S_MAX = 3.0  # it takes milliseconds, and the gateway itself is to stop within 5 s
 POLL_S = 0.02  # between two looks at whether it listens, or whether a leftover has gone
 WATCH_S = 1.0  # how much later than it was written a revocation counts
 KICK_S_MAX = 5.0  # to end a connection
@@ -152,10 +154,11 @@ class Broker:
         self._post = post
         self._nodes_count = nodes_count
         self._node_lines = node_lines
+        self._lines: tuple[str, ...] = ()  # as it was started with
         self._revoked = revoked
         self._misbehaved = misbehaved
         self._beat = beat
-        self._configuration = directory / "mosquitto.conf"
+        self._configuration = directory / CONFIGURATION_NAME
         self._access = directory / "mosquitto.acl"
         self._pid = directory / "mosquitto.pid"  # for people; nothing depends on it
         self._counters = counters
@@ -209,12 +212,13 @@ class Broker:
                 self.secret = secret.make(self._configuration.parent, mode)
                 passwords = self._configuration.with_name(secret.HASHED_NAME)
                 write_if_changed(self._access, access_list(self._post), mode)
+            self._lines = self._node_lines()
             text = configuration(
                 self._settings,
                 self._access,
                 passwords=passwords,
                 nodes_count=self._nodes_count,
-                node_lines=self._node_lines(),
+                node_lines=self._lines,
             )
             write_if_changed(self._configuration, text, mode)
             return await asyncio.create_subprocess_exec(
@@ -282,7 +286,12 @@ class Broker:
         while True:
             self._beat()
             now, revoked = self._signature(), self._revoked()
+            if self._node_lines() != self._lines:  # only a new start reads these
+                self._log.info("broker_told", text="what its listener for nodes is told is new")
+                child.terminate()
+                return
             if now != lists:
+                shut_out = frozenset()  # whoever came back before the list was there
                 child.send_signal(signal.SIGHUP)
                 self._log.info("broker_told", text="its list of revoked certificates has changed")
                 lists = now

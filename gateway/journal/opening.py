@@ -17,6 +17,8 @@ BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay
 LOG_BYTES_MAX: Final = 33_554_432  # what the log keeps of the disk after somebody read for long
 CACHE_KIB: Final = 16_384  # page cache of the writer; small beside the gateway's memory
 
+_OF_THE_DISK: Final = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
+
 
 def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     """Open the journal file and set what every connection needs.
@@ -51,6 +53,20 @@ def connect_immutable(path: Path) -> apsw.Connection:
     """
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     return _opened(f"{path.absolute().as_uri()}?immutable=1", path, flags, read_only=True)
+
+
+def look_at(path: Path) -> apsw.Connection:
+    """Open a journal to look only, also on a disk that does not take what SQLite needs for that.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    try:
+        return connect(path, read_only=True)
+    except JournalError as error:
+        if not isinstance(error.__cause__, _OF_THE_DISK):
+            raise
+    return connect_immutable(path)
 
 
 def connect_empty() -> apsw.Connection:

@@ -44,7 +44,14 @@ from gateway.journal.postures import save_posture
 from gateway.journal.retention import SPARE_BYTES, spare_bytes
 from gateway.journal.space import Space, describe
 
-__all__ = ["FILE_NAME", "SCHEMA_VERSION", "SCHEMA_VERSION_MIN", "Journal", "connect", "fault"]
+__all__ = [
+    "FILE_NAME",
+    "SCHEMA_VERSION",
+    "SCHEMA_VERSION_MIN",
+    "Journal",
+    "connect",
+    "fault",
+]
 
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
@@ -104,6 +111,16 @@ class Journal:
         self._mended_s = -MEND_S_MIN
         self._held: str | None = None  # why readings are refused although there is room
         self._noted: str | None = None  # the condition that the file itself tells of
+
+    @property
+    def flight(self) -> "asyncio.Future[list[Any]] | None":
+        """The transaction under way; None when there is none."""
+        return self._flight
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the next transactions."""
+        return len(self._waiting)
 
     async def open(self) -> None:
         """Open the file and check it; `close` also after a failure.
@@ -173,11 +190,17 @@ class Journal:
             self._room.release()
             raise JournalError(f"journal {self.path} is closed; start the gateway again")
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(lambda _: self._room.release())
+        done.add_done_callback(self._leave)
         self._waiting.append((operation, essential, done))
         self._go_on()
         result: Result = await asyncio.shield(done)
         return result
+
+    def _leave(self, done: "asyncio.Future[Any]") -> None:
+        """Give the place of an operation to the next; whoever waited for it may be gone."""
+        self._room.release()
+        if not done.cancelled():
+            done.exception()  # is taken note of, or the loop would complain of it
 
     async def read(
         self, question: Callable[[apsw.Connection], Result], *, lane: LaneName = "judging"
