@@ -18,7 +18,7 @@ from typing import Final
 
 import apsw
 
-from gateway.journal.opening import connect, fault, shut
+from gateway.journal.opening import connect, fault, shut, transaction
 from gateway.journal.salvage import salvage
 
 POSTURE: Final = "journal_damaged"
@@ -43,7 +43,7 @@ def renew(path: Path, damage: BaseException) -> str:
     try:
         fresh = connect(new)
         try:
-            with fresh:
+            with transaction(fresh):
                 kept = salvage(old, fresh)
         except apsw.Error as error:
             raise fault(new, error) from error
@@ -55,6 +55,7 @@ def renew(path: Path, damage: BaseException) -> str:
     for part in PARTS[1:]:  # the last to close has folded them in
         Path(f"{new}{part}").unlink(missing_ok=True)
     new.replace(_ready(path))
+    _sync(path.parent)  # before the damaged one leaves its place, or a cut could leave neither
     folder = finish(path)
     return (
         f"the journal was damaged ({damage}) and is kept in {folder}; a fresh one has {kept};"

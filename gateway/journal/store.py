@@ -190,11 +190,17 @@ class Journal:
             self._room.release()
             raise JournalError(f"journal {self.path} is closed; start the gateway again")
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(lambda _: self._room.release())
+        done.add_done_callback(self._leave)
         self._waiting.append((operation, essential, done))
         self._go_on()
         result: Result = await asyncio.shield(done)
         return result
+
+    def _leave(self, done: "asyncio.Future[Any]") -> None:
+        """Give the place of an operation to the next; whoever waited for it may be gone."""
+        self._room.release()
+        if not done.cancelled():
+            done.exception()  # is taken note of, or the loop would complain of it
 
     async def read(
         self, question: Callable[[apsw.Connection], Result], *, lane: LaneName = "judging"

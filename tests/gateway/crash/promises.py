@@ -43,6 +43,7 @@ OLD = {  # what the journal of an earlier gateway holds, and no later one change
 class Promised:
     """Everything that was promised so far."""
 
+    records: int = RECORDS  # that each node has
     old: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
 
     receipted: dict[str, set[int]] = field(default_factory=lambda: {node: set() for node in NODES})
@@ -50,6 +51,7 @@ class Promised:
     delivered: set[str] = field(default_factory=set)
     configs: dict[str, int] = field(default_factory=dict)
     counted: int = 0
+    evicting: bool = False  # frames may be empty and rows gone, but of what alerts stand on
 
     def say(self, *words: Any) -> None:
         """Take one promise."""
@@ -66,6 +68,8 @@ class Promised:
                 self.configs[node] = version
             case ("count", amount):
                 self.counted += amount
+            case ("evicting",):
+                self.evicting = True
             case _:
                 raise AssertionError(words)
 
@@ -74,7 +78,6 @@ class Promised:
         return copy.deepcopy(self)
 
 
-@functools.cache
 def of_older(content: bytes) -> Promised:
     """Return what the journal of an earlier gateway has promised."""
     with tempfile.TemporaryDirectory() as folder:
@@ -86,11 +89,12 @@ def of_older(content: bytes) -> Promised:
     return Promised(old=old)
 
 
-def expected_alerts(seed: int) -> dict[str, bytes]:
+@functools.cache
+def expected_alerts(seed: int, records: int = RECORDS) -> dict[str, bytes]:
     """Return the alerts that a whole story makes."""
     found = {}
     for node in NODES:
-        for seq in range(1, RECORDS + 1):
+        for seq in range(1, records + 1):
             record = wire.decode(stories.frame_of(node, seq, seed))
             is_sample = isinstance(record, wire.Reading) and record.role == messages.ROLE_SAMPLE
             if is_sample and (stories.is_alarm(seq) or seq == RAISED_SEQ):
@@ -110,31 +114,52 @@ async def check(folder: Path, promised: Promised, seed: int, *, finish: bool) ->
     Raises:
         BrokenPromiseError: a promise is not kept.
     """
-    post = Post(folder, seed, lambda *_: None)
+    post = Post(folder, seed, lambda *_: None, promised.records)
     post.freed = copy.deepcopy(promised.receipted)  # nodes send no more what a receipt covered
     await post.open()
     try:
-        _insist([f"corrupt: {text}" for name, text in post.told if name == "journal_damaged"])
-        _insist(await post.read(lambda connection: _faults(connection, promised, seed)))
+        insist([f"corrupt: {text}" for name, text in post.told if name == "journal_damaged"])
+        insist(await post.read(lambda connection: _faults(connection, promised, seed)))
         if not finish:
             return
         await post.finish()
-        _insist(await post.read(lambda connection: _faults(connection, promised, seed)))
-        whole = Promised(
-            receipted={node: set(range(1, RECORDS + 1)) for node in NODES},
-            alerts=expected_alerts(seed),
-            old=promised.old,
-            delivered=set(expected_alerts(seed)),
-        )
-        _insist(await post.read(lambda connection: _faults(connection, whole, seed)))
-        _insist(await post.read(_leftovers))
+        await insist_whole(post, promised, seed)
         again = promised.delivered & set(post.authority.kept)
-        _insist([f"delivered alerts are sent again: {sorted(again)}"] if again else [])
+        insist([f"delivered alerts are sent again: {sorted(again)}"] if again else [])
     finally:
         await post.close()
 
 
-def _insist(faults: Iterable[str]) -> None:
+async def insist_whole(post: Post, promised: Promised, seed: int) -> None:
+    """Insist that a post has come to the end of its story, with all that was promised before.
+
+    Args:
+        post: running.
+        promised: by whatever gateway ran before it.
+        seed: of the story.
+
+    Raises:
+        BrokenPromiseError: it has not.
+    """
+    insist(await post.read(lambda connection: _faults(connection, promised, seed)))
+    whole = Promised(
+        receipted={node: set(range(1, promised.records + 1)) for node in NODES},
+        alerts=expected_alerts(seed, promised.records),
+        delivered=set(expected_alerts(seed, promised.records)),
+        records=promised.records,
+        evicting=promised.evicting,
+        old=promised.old,
+    )
+    insist(await post.read(lambda connection: _faults(connection, whole, seed)))
+    insist(await post.read(lambda connection: _leftovers(connection, promised.records)))
+
+
+def insist(faults: Iterable[str]) -> None:
+    """Raise what a disk or a post has wrongly, if there is any.
+
+    Raises:
+        BrokenPromiseError: there is.
+    """
     told = list(faults)
     if told:
         raise BrokenPromiseError("; ".join(told))
@@ -170,7 +195,9 @@ def _faults_of_node(
         " LEFT JOIN calibrations c ON c.record_id = r.id WHERE r.node = ?",
         (node,),
     ).fetchall()
-    found = {row[0] for row in rows}
+    needed = {1, *(seq for seq in range(1, promised.records + 1) if stories.is_alarm(seq))}
+    gone = _deleted(connection, node) - needed if promised.evicting else set()
+    found = {row[0] for row in rows} | gone
     lost = promised.receipted[node] - found
     if lost:
         faults.append(f"lost: receipted readings {sorted(lost)} of {node}")
@@ -179,17 +206,30 @@ def _faults_of_node(
     if untrue:
         faults.append(f"lost: the next receipt of {node} would cover {sorted(untrue)}")
     for seq, frame, is_pending, is_judged, is_standard in rows:
-        if frame != stories.frame_of(node, seq, seed):
+        is_evicted = promised.evicting and not frame and seq not in needed
+        if not is_evicted and frame != stories.frame_of(node, seq, seed):
             faults.append(f"changed: frame {seq} of {node}")
         is_wanted = records.is_spectrum(wire.decode(stories.frame_of(node, seq, seed)))
         if is_wanted != (is_pending or is_judged or is_standard):
             faults.append(f"forgotten: reading {seq} of {node} is neither judged nor to be judged")
+    return faults + config_faults(connection, node, at_least=promised.configs.get(node, 0))
+
+
+def config_faults(connection: apsw.Connection, node: str, *, at_least: int) -> list[str]:
+    """Return what is wrong with the version of a node's config."""
     row = connection.execute("SELECT frame FROM configs WHERE node = ?", (node,)).fetchone()
     kept = records.read_frame(row[0]) if row else None
     version = kept.version if isinstance(kept, wire.Config) else 0
-    if version < promised.configs.get(node, 0):
-        faults.append(f"lost: config {promised.configs[node]} of {node}, there is {version}")
-    return faults
+    if version >= at_least:
+        return []
+    return [f"lost: config {at_least} of {node}, there is {version}"]
+
+
+def _deleted(connection: apsw.Connection, node: str) -> set[int]:
+    """Return the numbers that count as committed although their rows may be gone."""
+    question = "SELECT evicted_seq FROM journals WHERE node = ? AND journal_id = ?"
+    rows = connection.execute(question, (node, JOURNAL)).fetchall()
+    return set(range(1, rows[0][0] + 1)) if rows else set()
 
 
 def _faults_of_outbox(connection: apsw.Connection, promised: Promised) -> list[str]:
@@ -232,14 +272,15 @@ def _faults_of_tallies(connection: apsw.Connection) -> list[str]:
     return faults
 
 
-def _leftovers(connection: apsw.Connection) -> list[str]:
+def _leftovers(connection: apsw.Connection, records: int) -> list[str]:
     """Return what a story at its end has not done, or has done twice."""
     ours = f"node IN {NODES}"
+    ((gone,),) = connection.execute("SELECT ifnull(sum(deleted), 0) FROM retention").fetchall()
     faults = []
     for table, question in (
         ("pending", "SELECT count(*) FROM pending"),
         ("waiting", "SELECT count(*) FROM alerts WHERE receipt IS NULL"),
-        ("records", f"SELECT count(*) - {RECORDS * len(NODES)} FROM records WHERE {ours}"),
+        ("records", f"SELECT count(*) + {gone} - {records * len(NODES)} FROM records WHERE {ours}"),
         ("runs", "SELECT ended_ms IS NULL FROM rejudgings ORDER BY id DESC LIMIT 1"),
         ("doubled", "SELECT count(*) - count(DISTINCT record_id) FROM alerts"),
     ):
@@ -249,6 +290,6 @@ def _leftovers(connection: apsw.Connection) -> list[str]:
     rows = connection.execute(
         f"SELECT alert_id FROM alerts a JOIN records r ON r.id = a.record_id WHERE {ours}"
     ).fetchall()
-    if len(rows) != len(expected_alerts(0)):
+    if len(rows) != len(expected_alerts(0, records)):
         faults.append(f"at the end: {len(rows)} alerts")
     return faults
