@@ -4,6 +4,7 @@ Nothing here ends the gateway but a file of another version and a folder without
 person set. Everything that a disk does by itself is told and tried again.
 """
 
+import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -86,6 +87,8 @@ def _judge(error: BaseException | None, path: Path, space: Space) -> DiskState |
     if is_damage(error):  # of a file that is just made
         return DiskState.failing
     if isinstance(error, OSError):  # a damaged file cannot be set aside
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return DiskState.full
         return DiskState.readonly if space.is_readonly() else DiskState.failing
     return space.judge(error, path)
 

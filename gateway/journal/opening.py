@@ -13,7 +13,10 @@ FILE_NAME: Final = "journal.sqlite"  # in the post's folder
 SCHEMA_VERSION: Final = 6
 SCHEMA_VERSION_MIN: Final = 1  # older journals from here on are brought up to date
 BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long
+LOG_BYTES_MAX: Final = 33_554_432  # what the log keeps of the disk after somebody read for long
 CACHE_KIB: Final = 16_384  # page cache of the writer; small beside the gateway's memory
+
+_OF_THE_DISK: Final = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
 def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
@@ -49,6 +52,20 @@ def connect_immutable(path: Path) -> apsw.Connection:
     """
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     return _opened(f"{path.absolute().as_uri()}?immutable=1", path, flags, read_only=True)
+
+
+def look_at(path: Path) -> apsw.Connection:
+    """Open a journal to look only, also on a disk that does not take what SQLite needs for that.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    try:
+        return connect(path, read_only=True)
+    except JournalError as error:
+        if not isinstance(error.__cause__, _OF_THE_DISK):
+            raise
+    return connect_immutable(path)
 
 
 def connect_empty() -> apsw.Connection:
@@ -104,6 +121,7 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     connection.pragma("synchronous", "full")
     connection.pragma("foreign_keys", value=True)
     connection.pragma("cache_size", -CACHE_KIB)
+    connection.pragma("journal_size_limit", LOG_BYTES_MAX)
     if is_new or is_older:
         with connection:  # one transaction: the tables are all there or none
             upgrade(connection, version)

@@ -41,9 +41,17 @@ from gateway.journal.opening import (
     shut,
 )
 from gateway.journal.postures import save_posture
+from gateway.journal.retention import SPARE_BYTES, spare_bytes
 from gateway.journal.space import Space, describe
 
-__all__ = ["FILE_NAME", "SCHEMA_VERSION", "SCHEMA_VERSION_MIN", "Journal", "connect", "fault"]
+__all__ = [
+    "FILE_NAME",
+    "SCHEMA_VERSION",
+    "SCHEMA_VERSION_MIN",
+    "Journal",
+    "connect",
+    "fault",
+]
 
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
@@ -369,7 +377,8 @@ def _try(connection: apsw.Connection, space: Space, batch: list[_Job]) -> list[A
     Returns:
         Whether it is, then the results, _REFUSED for what was not tried.
     """
-    is_tight = space.is_tight()
+    # Free pages of the file take readings without needing more of the disk.
+    is_tight = space.is_tight() and spare_bytes(connection) < SPARE_BYTES
     tried = [essential or not is_tight for _, essential, _ in batch]
     operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
     results = iter(_commit(connection, operations) if operations else ())

@@ -77,7 +77,14 @@ class Upkeep:
         is_for_age = now_s - self._aged_s >= AGED_S
         limits = self._limits if is_for_age else Limits(self._limits.bytes_max, NEVER_DAYS)
         try:
-            step = await self._journal.write(partial(evict, now_ms=self._now_ms(), limits=limits))
+            step = await self._journal.write(
+                partial(
+                    evict,
+                    now_ms=self._now_ms(),
+                    limits=limits,
+                    is_tight=self._journal.space.is_tight(),
+                )
+            )
         except DiskError:  # it has said so; retention needs room to make room
             return False
         if is_for_age:
@@ -86,7 +93,7 @@ class Upkeep:
         for kind, count in step.counts.items():
             self._count("record_evicted", kind, count)
         await self._tell(step)
-        return step.is_over and not step.is_stuck
+        return (step.is_over or step.is_short) and not step.is_stuck
 
     async def _forget_damage(self) -> None:
         """End the state of a damaged journal once somebody has taken its folder away."""
@@ -102,17 +109,18 @@ class Upkeep:
     async def _tell(self, step: Evicted) -> None:
         """Have readings refused while nothing is left that may go for them."""
         text = None
-        if step.is_stuck:
+        is_full = step.is_over and step.is_stuck
+        if is_full:
             text = (
                 "the journal has reached journal.bytes_max and holds only what must not go (alerts"
                 " and readings that await their verdict): readings stay on their nodes, alerts"
                 " still go out; raise journal.bytes_max, or look why alerts and verdicts wait"
             )
         self._journal.hold(text)
-        if step.is_stuck != self._is_noted:
+        if is_full != self._is_noted:
             note = partial(save_posture, name=POSTURE, text=text, now_ms=self._now_ms())
             await self._journal.write(note)
-            self._is_noted = step.is_stuck
+            self._is_noted = is_full
 
     async def check(self) -> bool:
         """Do one step of a full check, if one is due; say whether there is more of it.

@@ -22,10 +22,10 @@ from gateway.fleet.liveness import is_overdue
 from gateway.fleet.nodes_file import NodesFile
 from gateway.journal.calibrations import read_newest
 from gateway.journal.darks import read_level
+from gateway.journal.opening import fault, look_at, shut
 from gateway.journal.records import read_frame
 from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
-from gateway.journal.store import connect, fault
 from gateway.journal.tallies import read_tallies
 from gateway.masking import mask_in
 from gateway.observe.certificates import days_left
@@ -176,14 +176,14 @@ def _read_journal(
     Raises:
         JournalError: it cannot.
     """
-    connection = connect(journal_path, read_only=True)
+    connection = look_at(journal_path)
     try:
         found = _read(connection, settings, running=running, linked_ms=linked_ms, now_ms=now_ms)
         keeping = read_keeping(connection, journal_path.parent)
     except apsw.Error as error:
         raise fault(journal_path, error) from error
     finally:
-        connection.close()
+        shut(connection)
     # Who is in quarantine is the running gateway's to tell; what the journal holds of it is older.
     lasting = {name: held for name, held in keeping.postures.items() if name != "quarantine"}
     keeping = msgspec.structs.replace(keeping, postures=lasting)

@@ -14,6 +14,7 @@ import pytest
 from gateway.errors import DiskError, JournalError
 from gateway.journal import records, space
 from gateway.journal.condition import DiskState
+from gateway.journal.opening import look_at, shut
 from gateway.journal.postures import read_postures
 from gateway.journal.store import Journal, connect
 from tests.gateway.journal.faulty import FAILING, FULL, READONLY, Disk
@@ -284,3 +285,49 @@ def test_errors_say_which_state_they_mean(tmp_path):
     assert disk.judge(apsw.ConstraintError("x"), path) is None
     assert disk.judge(None, path) is None
     assert records.is_damaged(b"", 5) is False
+
+
+@pytest.mark.parametrize("fault", [FULL, FAILING, READONLY])
+def test_a_damaged_journal_on_such_a_disk_waits_to_be_set_aside(tmp_path, disk, fault):
+    path = tmp_path / "journal.sqlite"
+    connection = connect(path)
+    with connection:
+        for number in range(300):
+            keep(b"%d" % number)(connection)
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[-8_192:-4_096] = bytes(4_096)
+    path.write_bytes(content)
+
+    async def story():
+        disk.fault = fault
+        async with opened(tmp_path) as (journal, told):
+            assert journal.condition.state is not DiskState.well
+            with pytest.raises(DiskError):
+                await journal.write(keep(b"new"))
+            with contextlib.suppress(JournalError):  # what can be read may be damaged
+                await journal.read(floors)
+            assert [name for name, _ in told] == ["disk_unwell"]
+            await journal.look()
+            assert path.read_bytes() == content
+            disk.fault = None
+            await journal.look()
+            assert journal.condition.state is DiskState.well
+            await journal.write(keep(b"new"), essential=False)
+            assert (b"new", 1) in await journal.read(floors)
+            names = [name for name, _ in told]
+            assert names == ["disk_unwell", "journal_damaged", "disk_well"]
+
+    asyncio.run(story())
+
+
+def test_who_looks_at_a_disk_that_takes_nothing_sees_what_is_there(tmp_path, disk):
+    connection = connect(tmp_path / "journal.sqlite")
+    keep(b"kept")(connection)
+    connection.close()
+    disk.fault = FULL
+    connection = look_at(tmp_path / "journal.sqlite")
+    assert floors(connection) == [(b"kept", 1)]
+    shut(connection)
+    with pytest.raises(JournalError, match="does not exist"):
+        look_at(tmp_path / "other.sqlite")
