@@ -33,7 +33,9 @@ from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
+from gateway.journal.retention import Limits
 from gateway.journal.store import FILE_NAME, Journal
+from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
 from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
@@ -249,14 +251,28 @@ async def _run_parts(
         beat=partial(pulse.beat, "judging"),
     )
     forwarder = Forwarder(
-        settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
+        settings.authority,
+        journal,
+        alert_wanted,
+        now_ms=now_ms,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "forwarder"),
     )
     timekeeping = Timekeeping(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
+    upkeep = Upkeep(
+        journal,
+        Limits(settings.journal.bytes_max, settings.journal.days_max),
+        now_ms=now_ms,
+        count=counters.count,
+        beat=partial(pulse.beat, "upkeep"),
+    )
     parts: dict[str, Part] = {
         "revocation": revocation.run,
-        "journal": journal.run,
+        "journal": partial(journal.run, beat=partial(pulse.beat, "journal")),
+        "upkeep": upkeep.run,
         "gate": gate.run,
         "link": link.run,
         "committer": committer.run,

@@ -20,6 +20,7 @@ Rows = Iterable[tuple[Any, ...]]
 
 ORDERS_PER_NODE_MAX = 64  # an order is answered within a minute or never
 KEPT_READ_MAX = 64  # around one reading; a standard is measured once a day
+SUPERSEDED_MAX = 8  # standards of an axis that may be evictable because of a new one
 AGAIN_MAX = 1_024  # readings judged again after a correction of the time: a full flash, twice
 
 _SELECT = (
@@ -75,7 +76,15 @@ def keep_outcome(
         ),
     )
     connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
-    worth.rank(connection, kept.record_id, worth.CLEAR)
+    # It and those that it may supersede: retention keeps the newest few of each axis.
+    rows: Rows = connection.execute(
+        f"SELECT k.record_id FROM {table} k JOIN records r ON r.id = k.record_id"  # noqa: S608 - as above
+        " WHERE k.node = ? AND k.axis_id = ? AND length(r.frame) > 0"
+        " ORDER BY k.record_id DESC LIMIT ?",
+        (node, axis_id, SUPERSEDED_MAX),
+    ).fetchall()
+    for (record_id,) in rows:
+        worth.rank(connection, record_id, worth.CLEAR)
 
 
 def save_order(

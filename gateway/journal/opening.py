@@ -13,6 +13,7 @@ FILE_NAME: Final = "journal.sqlite"  # in the post's folder
 SCHEMA_VERSION: Final = 6
 SCHEMA_VERSION_MIN: Final = 1  # older journals from here on are brought up to date
 BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long
+LOG_BYTES_MAX: Final = 33_554_432  # what the log keeps of the disk after somebody read for long
 CACHE_KIB: Final = 16_384  # page cache of the writer; small beside the gateway's memory
 
 
@@ -104,6 +105,7 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     connection.pragma("synchronous", "full")
     connection.pragma("foreign_keys", value=True)
     connection.pragma("cache_size", -CACHE_KIB)
+    connection.pragma("journal_size_limit", LOG_BYTES_MAX)
     if is_new or is_older:
         with connection:  # one transaction: the tables are all there or none
             upgrade(connection, version)

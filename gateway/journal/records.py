@@ -83,7 +83,7 @@ def insert_record(
             received_ms,
             frame,
             zlib.crc32(frame),
-            getattr(record, "dark_seq", None),
+            getattr(record, "dark_seq", None) if is_spectrum(record) else None,
         ),
     ).fetchone()
     if row is None:

@@ -56,6 +56,7 @@ NAMES: Final[Mapping[str, str]] = {
     "alert_refused": "the authority refuses the alert",
     # The journal and its disk.
     "disk_unwell": "the disk under the journal became short of room, full, read-only or failing",
+    "record_evicted": "its frame was evicted because the journal has reached its bytes or days",
     "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
