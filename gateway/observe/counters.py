@@ -64,6 +64,8 @@ NAMES: Final[Mapping[str, str]] = {
     "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_set": "this computer's clock was set while the gateway ran",
+    "node_silent": "a node said nothing for three of its healths and more",
+    "node_back": "a silent node is heard again",
     "nodes_file_fault": "nodes.toml cannot be read; what it said before holds",
     "log_dropped": "a line of the log that nobody took in time",
 }
