@@ -25,7 +25,7 @@ SETUP := command -v $(PYTHON) >/dev/null 2>&1 || { echo "harmattan: there is no 
 install Python 3.11 or newer (Debian: apt install python3; macOS: brew install python)" >&2; exit 1; }; \
 $(PYTHON) .ci/setup.py
 
-.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-firmware sizes crash-firmware bench-ingest overload kill fuzz-ingest lock clean
+.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-firmware sizes crash-firmware bench-ingest overload kill fuzz-ingest audit lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -111,6 +111,9 @@ kill: $(READY) ## kill gateway, broker and node N times under load (1000 take 20
 fuzz-ingest: N = 1000000
 fuzz-ingest: $(READY) ## any bytes on any topic, N messages in each of three ways (ARGS="--seed S" repeats)
 	@$(VENV)/python -m tests.gateway.fuzzing --messages $(N) $(ARGS)
+
+audit: $(READY) ## is what is installed what is locked, and is a known fault in it (ARGS=--offline asks nobody)
+	@$(VENV)/python .ci/audit.py $(ARGS)
 
 lock: ## write requirements*.txt anew from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)
 	@command -v uv >/dev/null 2>&1 || { echo "harmattan: make lock needs uv on PATH (pip install uv)" >&2; exit 1; }
