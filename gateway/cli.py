@@ -5,6 +5,7 @@ Rules of the file
   `status` is asked often, and on small computers.
 """
 
+import os
 import sys
 import time
 from enum import StrEnum
@@ -22,6 +23,9 @@ from gateway.library.commands import app as library_app
 from gateway.lock import is_running
 from gateway.observe import log as logging
 from gateway.observe import status as observing
+from gateway.service import app as service_app
+from gateway.settings_faults import SettingError
+from gateway.starting.commands import init
 
 app = typer.Typer(
     help="Sensor system of a border post: reads instruments, recognises precursors, alerts people.",
@@ -31,6 +35,8 @@ app = typer.Typer(
 )
 
 app.add_typer(library_app, name="library")
+app.command("init")(init)
+app.add_typer(service_app, name="service")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look
@@ -42,10 +48,11 @@ SettingsPath = Annotated[
 
 
 class LogForm(StrEnum):
-    """How the log is written."""
+    """How the log is written; see gateway/observe/log.py."""
 
     console = "console"
     json = "json"
+    journal = "journal"
 
 
 class AxisUnit(StrEnum):
@@ -83,7 +90,11 @@ def run(
     from gateway import post  # noqa: PLC0415 - see the rules of the file
 
     loaded = settings.load(settings_path)
-    post.serve(loaded, *logging.start(log.value))
+    os.umask(0o077)  # what it writes is for nobody else, but for what says otherwise
+    try:
+        post.serve(loaded, *logging.start(log.value))
+    except SettingError as error:
+        raise settings.place(settings_path, error) from error
 
 
 @app.command()

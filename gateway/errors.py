@@ -2,6 +2,7 @@
 
 GatewayError                a fault with a sentence for the technician: thing, value, remedy
 +-- SettingsError           the settings file or the folder; nothing starts until it is mended
++-- KeysError               keys or certificates cannot be made or used
 +-- LibraryFolderError      the library's folder, a specimen, package or key cannot be used
 +-- JournalError            the database cannot be opened or written
 |   +-- DiskError           its disk takes nothing now; passes when somebody frees or mends it
@@ -20,6 +21,10 @@ class GatewayError(Exception):
 
 class SettingsError(GatewayError):
     """The settings file or the post's folder cannot be used."""
+
+
+class KeysError(GatewayError):
+    """Keys or certificates cannot be made or used as they are."""
 
 
 class LibraryFolderError(GatewayError):

@@ -1,21 +1,26 @@
 """A post: the only place where the gateway's parts are wired together.
 
 Start: lock -> journal -> what is known of the nodes -> broker, link, committer, judges, forwarder.
-Each runs under its own supervisor in one TaskGroup. Stop: cancel them, keep the counters, close.
+Each runs under its own supervisor in one TaskGroup, watched by the watch that feeds the service
+supervisor's watchdog. Stop: cancel them, keep the counters, close.
 A kill at any moment is a stop too: everything promised is in the journal, the next start goes on.
 """
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalError, SettingsError
 from gateway.fleet.outgoing import Outgoing
+from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
 from gateway.fleet.timekeeping import Timekeeping
 from gateway.forward.https import Forwarder
@@ -32,8 +37,14 @@ from gateway.journal.store import FILE_NAME, Journal
 from gateway.lock import locked
 from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
+from gateway.observe.metrics import Live, answer
+from gateway.observe.notify import Notify
 from gateway.observe.pulse import Pulse
+from gateway.observe.scrape import Scrape
+from gateway.observe.state import State, StateFile
+from gateway.observe.watch import Watch
 from gateway.settings import Settings
+from gateway.settings_faults import SettingError
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.standards import load_standards
 from gateway.supervisor import attempt, end, endure, supervise
@@ -41,8 +52,18 @@ from gateway.supervisor import attempt, end, endure, supervise
 COUNTERS_S = 5.0  # a crash forgets at most this much counting; records are never counted on
 # Our own broker and the link to it cost nothing to try, and an officer may be waiting behind them.
 LOCAL_WAIT_S_MAX = {"broker": 2.0, "link": 2.0}
+STOP_S_MAX = 4.5  # half a second is usual; a stop that hangs is cut short, as by a power cut
 
 Part = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What a post is watched by."""
+
+    notify: Notify
+    file: StateFile
+    pulse: Pulse
 
 
 def now_ms() -> int:
@@ -58,16 +79,31 @@ def serve(settings: Settings, log: Log, lines: Lines) -> None:
         JournalError: the journal cannot be opened.
         BrokerError: there is no broker program.
     """
+    notify = Notify.from_environment()
 
     async def until_signal() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def stop_soon() -> None:
+            cut = threading.Timer(STOP_S_MAX, _cut_short, (log, lines))
+            cut.daemon = True
+            cut.start()
+            stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stop_soon)
         loop.set_exception_handler(partial(_tell_fault, log))
-        await run(settings, stop, log, lines)
+        await run(settings, stop, log, lines, notify)
 
     with locked(Path(settings.directory)):
         asyncio.run(until_signal())
+
+
+def _cut_short(log: Log, lines: Lines) -> None:
+    """End a stop that hangs: whatever was promised is on the disk, the next start goes on."""
+    log.warning("stop_cut_short", text=f"not stopped after {STOP_S_MAX:g} s; ended as by a kill")
+    lines.close()
+    os._exit(0)
 
 
 def _tell_fault(log: Log, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -75,8 +111,21 @@ def _tell_fault(log: Log, _: asyncio.AbstractEventLoop, context: dict[str, Any])
     log.warning("loop_fault", text=f"{context['message']}: {context.get('exception')!r}")
 
 
-async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -> None:
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    log: Log,
+    lines: Lines,
+    notify: Notify | None = None,
+) -> None:
     """Run the post until `stop` is set; the caller holds its folder.
+
+    Args:
+        settings: of the post.
+        stop: set when it is to end.
+        log: of the post.
+        lines: that write the log.
+        notify: the way to the service supervisor; None: there is none.
 
     Raises:
         JournalError: the journal cannot be opened.
@@ -85,6 +134,7 @@ async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -
     directory = Path(settings.directory)
     if not settings.broker.external:
         find_program(settings.broker.program)  # better said now than every 30 s from a task
+    outside = _Outside(notify or Notify(), StateFile(directory), Pulse(time.monotonic))
     counters = Counters()
     journal = Journal(
         directory / FILE_NAME,
@@ -94,11 +144,13 @@ async def run(settings: Settings, stop: asyncio.Event, log: Log, lines: Lines) -
     )
     try:
         await journal.open()
-        await _run_parts(settings, journal, stop, counters, log, lines)
+        await _run_parts(settings, journal, stop, counters, log, lines, outside)
         with contextlib.suppress(JournalError):  # a full disk must not keep a post from stopping
             await _save_counters(journal, counters, lines)
     finally:
         await journal.close()
+        outside.file.remove()
+        outside.notify.close()
     log.info("stopped", post=settings.post)
 
 
@@ -118,12 +170,20 @@ async def _run_parts(
     counters: Counters,
     log: Log,
     lines: Lines,
+    outside: _Outside,
 ) -> None:
     """Wire the parts together and run them until `stop` is set."""
-    pulse = Pulse(time.monotonic)
+    pulse = outside.pulse
     arrivals = Arrivals(settings.ingest)
+    revocation = Revocation(
+        Path(settings.directory),
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "revocation"),
+    )
     gate = Gate(
         frozenset(node.id for node in settings.nodes),
+        revoked=revocation.current,
         counters=counters,
         log=log,
         save=partial(_save_posture, journal, "quarantine"),
@@ -142,6 +202,8 @@ async def _run_parts(
             log=log,
             post=settings.post,
             nodes_count=len(settings.nodes),
+            node_lines=partial(broker_lines, settings.broker),
+            revoked=revocation.current,
             misbehaved=partial(gate.note, cause="topic_foreign"),
             beat=partial(pulse.beat, "broker"),
         )
@@ -169,7 +231,7 @@ async def _run_parts(
         beat=partial(pulse.beat, "committer"),
         now_ms=now_ms,
     )
-    _check_standards(settings)
+    check_standards(settings)
     knowledge = Knowledge(
         settings, changed=judge_wanted.set, now_ms=now_ms, counters=counters, log=log
     )
@@ -189,8 +251,11 @@ async def _run_parts(
     forwarder = Forwarder(
         settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
     )
-    timekeeping = Timekeeping(now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log)
+    timekeeping = Timekeeping(
+        now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
+    )
     parts: dict[str, Part] = {
+        "revocation": revocation.run,
         "journal": journal.run,
         "gate": gate.run,
         "link": link.run,
@@ -199,10 +264,12 @@ async def _run_parts(
         "knowledge": knowledge.run,
         "forwarder": forwarder.run,
         "clock": timekeeping.run,
-        "counters": partial(_keep_counters, journal, counters, lines),
+        "counters": partial(_keep_counters, journal, counters, lines, pulse),
     }
     if broker is not None:
         parts["broker"] = broker.run
+    # Last: the post is ready when the watch begins.
+    parts |= _observers(settings, journal, arrivals, gate, outgoing, outside, counters, log, lines)
     if not settings.nodes:
         log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
     log.info("started", post=settings.post, nodes=[node.id for node in settings.nodes])
@@ -216,19 +283,20 @@ async def _run_parts(
                     counters=counters,
                     log=log,
                     wait_s_max=None if broker is None else LOCAL_WAIT_S_MAX.get(name),
-                    beat=partial(pulse.beat, name),
+                    beat=partial(pulse.renew, name),
                 ),
                 name=name,
             )
             for name, part in parts.items()
         ]
         await stop.wait()
+        outside.notify.tell("STOPPING=1")
         await end(tasks)
     judging.close()
     knowledge.close()
 
 
-def _check_standards(settings: Settings) -> None:
+def check_standards(settings: Settings) -> None:
     """Insist that every node's standard is one.
 
     Raises:
@@ -238,11 +306,11 @@ def _check_standards(settings: Settings) -> None:
         known = load_standards()
     except SpectraError as error:
         raise SettingsError(f"this installation: {error}; install the package again") from error
-    for node in settings.nodes:
+    for index, node in enumerate(settings.nodes):
         if node.standard not in known:
-            raise SettingsError(
-                f"node {node.id!r}: standard = {node.standard!r} is none; use one of "
-                f"{', '.join(sorted(known))}"
+            key = f"nodes[{index}].standard"
+            raise SettingError(
+                key, f"{key} = {node.standard!r} is none; use one of {', '.join(sorted(known))}"
             )
 
 
@@ -255,13 +323,73 @@ async def _save_posture(journal: Journal, name: str, text: str | None) -> None:
     await journal.write(partial(save_posture, name=name, text=text, now_ms=now_ms()))
 
 
-async def _keep_counters(journal: Journal, counters: Counters, lines: Lines) -> None:
+def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
+    settings: Settings,
+    journal: Journal,
+    arrivals: Arrivals,
+    gate: Gate,
+    outgoing: Outgoing,
+    outside: _Outside,
+    counters: Counters,
+    log: Log,
+    lines: Lines,
+) -> dict[str, Part]:
+    """Return the parts that look at the others: the watch, and who answers for metrics."""
+    started_ms, pulse = now_ms(), outside.pulse
+
+    def state() -> State:
+        barred = {node: found.cause for node, found in gate.states().items()}
+        return State(
+            settings.directory,
+            os.getpid(),
+            started_ms,
+            disk=journal.condition,
+            barred=barred,
+            barred_count=len(barred),
+        )
+
+    def live() -> Live:
+        waiting = arrivals.sizes()
+        return Live(
+            state(),
+            counters.totals(),
+            pulse.silences(),
+            arrivals=(waiting.messages, waiting.bytes, waiting.nodes),
+            outgoing=len(outgoing),
+            operations=journal.waiting,
+            lines=lines.waiting,
+        )
+
+    watch = Watch(
+        outside.notify,
+        pulse,
+        flight=lambda: journal.flight,
+        state=state,
+        file=outside.file,
+        now_s=time.monotonic,
+        counters=counters,
+        log=log,
+    )
+    parts: dict[str, Part] = {"watch": watch.run}
+    if settings.observe.metrics_port:
+        parts["metrics"] = Scrape(
+            settings.observe.metrics_port,
+            lambda: attempt(
+                "metrics", answer(settings, journal, live, now_ms), counters=counters, log=log
+            ),
+            partial(pulse.beat, "metrics"),
+        ).run
+    return parts
+
+
+async def _keep_counters(journal: Journal, counters: Counters, lines: Lines, pulse: Pulse) -> None:
     """Move the counts into the journal now and then.
 
     Raises:
         JournalError: the counts are kept in memory.
     """
     while True:
+        pulse.beat("counters")
         await asyncio.sleep(COUNTERS_S)
         await _save_counters(journal, counters, lines)
 

@@ -1,9 +1,8 @@
 """The post's settings: one TOML file, every key with its range; see docs/post.example.toml.
 
-Every complaint names the file, the key, its value and what would do.
+Every complaint names the file, the line, the key, its value and what would do.
 """
 
-import difflib
 import ipaddress
 import re
 import tomllib
@@ -12,16 +11,15 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from msgspec import inspect
 
 from gateway.errors import SettingsError
+from gateway.settings_faults import VALUE_CHARS_MAX, SettingError, explain, placed, syntax
 from protocol import limits, topics
 from protocol.errors import TopicError
 
 LANGUAGES = ("en", "fr", "ar", "es")
 SETTINGS_BYTES_MAX = 1 << 20  # a post has tens of nodes; a file of 1 MiB is not a settings file
 NODES_MAX = 1_000  # ledgers, queues and the broker's sessions of so many stay within 100 MB
-VALUE_CHARS_MAX = 80  # of a wrong value that is repeated
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
@@ -31,9 +29,10 @@ class NodeListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 
     host: Annotated[str, msgspec.Meta(max_length=45)] = ""  # an address of this machine
     port: Port = 8883
-    ca_file: str = ""  # that signed the nodes' certificates; all three come from hardware.keys
+    ca_file: str = ""  # that signed the nodes' certificates; all three come from `harmattan init`
     certificate_file: str = ""
     key_file: str = ""
+    crl_file: str = ""  # revoked certificates; empty: crl.pem beside ca_file, where there is one
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,30 +146,65 @@ def load(path: Path) -> Settings:
     Raises:
         SettingsError: names the file, the key, the value and what would do.
     """
+    return parse(_read(path), path)
+
+
+def parse(content: bytes, path: Path) -> Settings:
+    """Return the settings that `content` holds, as if it were the file `path`.
+
+    Raises:
+        SettingsError: as for `load`.
+    """
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"settings {path}, line {line}: not valid TOML: byte 0x{content[error.start]:02x} is"
+            " not UTF-8; save the file as UTF-8"
+        ) from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"settings {path}, {syntax(str(error), text)}") from error
+    except RecursionError as error:
+        raise SettingsError(
+            f"settings {path}: not valid TOML: too many brackets within each other; this is another"
+            " file"
+        ) from error
+    try:
+        settings = msgspec.convert(table, Settings)
+        _check(settings)
+    except msgspec.ValidationError as error:
+        raise placed(path, text, explain(str(error), table, Settings)) from error
+    except SettingError as error:
+        raise placed(path, text, error) from error
+    return _absolute(settings, path.parent)
+
+
+def place(path: Path, error: SettingError) -> SettingsError:
+    """Return the fault of a setting with the file and the line where it stands."""
+    try:
+        text = _read(path).decode()
+    except (SettingsError, UnicodeDecodeError):  # gone since it was read
+        text = ""
+    return placed(path, text, error)
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            text = file.read(SETTINGS_BYTES_MAX + 1)
+            content = file.read(SETTINGS_BYTES_MAX + 1)
     except OSError as error:
         raise SettingsError(
-            f"settings {path}: {error.strerror}; copy docs/post.example.toml there and edit it"
+            f"settings {path}: {error.strerror}; `harmattan init DIR` makes a post with its"
+            " settings, --settings FILE names others"
         ) from error
-    if len(text) > SETTINGS_BYTES_MAX:
+    if len(content) > SETTINGS_BYTES_MAX:
         raise SettingsError(
             f"settings {path}: larger than {SETTINGS_BYTES_MAX} bytes; this is another file"
         )
-    try:
-        table = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SettingsError(f"settings {path}: not valid TOML: {error}; mend that place") from error
-    try:
-        settings = msgspec.convert(table, Settings)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"settings {path}: {_explain(str(error), table)}") from error
-    try:
-        _check(settings)
-    except SettingsError as error:
-        raise SettingsError(f"settings {path}: {error}") from error
-    return _absolute(settings, path.parent)
+    return content
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
@@ -194,6 +228,7 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
                 ca_file=resolve(broker.nodes.ca_file),
                 certificate_file=resolve(broker.nodes.certificate_file),
                 key_file=resolve(broker.nodes.key_file),
+                crl_file=resolve(broker.nodes.crl_file),
             ),
         ),
         authority=msgspec.structs.replace(authority, ca_file=resolve(authority.ca_file)),
@@ -206,80 +241,28 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
     )
 
 
-# ---------------------------------------------------------------------- what is wrong, in words
-
-
-def _explain(message: str, table: dict[str, object]) -> str:
-    """Return msgspec's complaint with the key, its value and what would do."""
-    where = re.search(r"`\$\.?([^`]*)`$", message)
-    key = where[1] if where else ""
-    form, found = _look_up(key, table)
-    missing = re.search(r"missing required field `([^`]*)`", message)
-    if missing:
-        return f"{_join(key, missing[1])} is missing; add it"
-    unknown = re.search(r"unknown field `([^`]*)`", message)
-    if unknown and isinstance(form, inspect.StructType):
-        known = [field.name for field in form.fields]
-        near = difflib.get_close_matches(unknown[1], known, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-        return f"{_join(key, unknown[1])} is not a setting; {advice}"
-    value = repr(found)
-    if len(value) > VALUE_CHARS_MAX:
-        value = value[:VALUE_CHARS_MAX] + "..."
-    return f"{key or 'the file'} = {value}: use {_describe(form, key)}"
-
-
-def _look_up(key: str, table: dict[str, object]) -> tuple[inspect.Type, object]:
-    """Return the type that stands at `key`, and the value found there."""
-    form: inspect.Type = inspect.type_info(Settings)
-    found: object = table
-    for part in re.findall(r"[^.\[\]]+", key):
-        if isinstance(form, inspect.VarTupleType) and isinstance(found, list):
-            form, found = form.item_type, found[int(part)]
-        elif isinstance(form, inspect.StructType) and isinstance(found, dict):
-            form = next(field.type for field in form.fields if field.name == part)
-            found = found[part]
-    return form, found
-
-
-def _describe(form: inspect.Type, key: str) -> str:
-    """Return in words what may stand at `key`."""
-    match form:
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.IntType():
-            return f"a whole number from {form.ge} to {form.le}"
-        case inspect.FloatType():
-            return f"a number from {form.ge:g} to {form.le:g}"
-        case inspect.StrType():
-            bound = f" of {form.min_length or 0} to {form.max_length} characters"
-            return 'text in quotes ("...")' + (bound if form.max_length else "")
-        case inspect.VarTupleType():
-            return f"at most {form.max_length} tables, each headed [[{key}]]"
-        case _:
-            return f"a table headed [{key}]"
-
-
-def _join(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else name
+# -------------------------------------------------------------------- what types cannot say
 
 
 def _check(settings: Settings) -> None:
     """Insist on what types cannot say.
 
     Raises:
-        SettingsError: names the key, its value and what would do.
+        SettingError: names the key, its value and what would do.
     """
     _check_name("post", settings.post)
     ids = [node.id for node in settings.nodes]
     for index, name in enumerate(ids):
         _check_name(f"nodes[{index}].id", name)
         if name in ids[:index]:
-            raise SettingsError(
-                f"nodes[{index}].id = {name!r} stands twice; every node needs an id of its own"
+            raise SettingError(
+                f"nodes[{index}].id",
+                f"nodes[{index}].id = {name!r} stands twice; every node needs an id of its own",
             )
     if settings.language not in LANGUAGES:
-        raise SettingsError(f"language = {settings.language!r}: use one of {', '.join(LANGUAGES)}")
+        raise SettingError(
+            "language", f"language = {settings.language!r}: use one of {', '.join(LANGUAGES)}"
+        )
     _check_broker(settings.broker)
     _check_authority(settings.authority)
 
@@ -288,35 +271,41 @@ def _check_name(key: str, name: str) -> None:
     try:
         topics.check_name(name)
     except TopicError:
-        raise SettingsError(
+        raise SettingError(
+            key,
             f"{key} = {name[:VALUE_CHARS_MAX]!r}: use 1 to {limits.TOPIC_NAME_CHARS_MAX} of a-z,"
-            " 0-9 and -, not beginning with -"
+            " 0-9 and -, not beginning with -",
         ) from None
 
 
 def _check_broker(broker: BrokerSettings) -> None:
     files = (broker.ca_file, broker.certificate_file, broker.key_file)
     if any(files) and not all(files):
-        raise SettingsError(
-            "broker: ca_file, certificate_file and key_file belong together; give all three or none"
+        raise SettingError(
+            "broker." + ("ca_file" if files[0] else "certificate_file" if files[1] else "key_file"),
+            "broker: ca_file, certificate_file and key_file belong together; give all three or"
+            " none",
         )
     if any(files) and not broker.external:
-        raise SettingsError(
+        raise SettingError(
+            "broker.ca_file",
             "broker.ca_file: the post's own broker listens on loopback without certificates; leave"
-            " the three files out, or set external = true"
+            " the three files out, or set external = true",
         )
     _check_listener(broker)
     if is_loopback(broker.host):
         return
     if not broker.external:
-        raise SettingsError(
+        raise SettingError(
+            "broker.host",
             f"broker.host = {broker.host!r}: the post's own broker listens on loopback only;"
-            " use 127.0.0.1, or external = true"
+            " use 127.0.0.1, or external = true",
         )
     if not all(files):
-        raise SettingsError(
+        raise SettingError(
+            "broker.host",
             f"broker.host = {broker.host!r}: a broker beyond loopback needs ca_file,"
-            " certificate_file and key_file"
+            " certificate_file and key_file",
         )
 
 
@@ -324,62 +313,68 @@ def _check_listener(broker: BrokerSettings) -> None:
     nodes = broker.nodes
     files = (nodes.ca_file, nodes.certificate_file, nodes.key_file)
     if not nodes.host:
-        if any(files):
-            raise SettingsError(
-                "broker.nodes.host is missing; give the address of this machine that the nodes"
-                " connect to"
-            )
-        return
+        return  # the files may be ready before somebody lets nodes in
     if broker.external:
-        raise SettingsError(
+        raise SettingError(
+            "broker.nodes.host",
             f"broker.nodes.host = {nodes.host!r}: an external broker has listeners of its own;"
-            " leave [broker.nodes] out, or set external = false"
+            " leave [broker.nodes] out, or set external = false",
         )
     try:
         ipaddress.ip_address(nodes.host)
     except ValueError:
-        raise SettingsError(
+        raise SettingError(
+            "broker.nodes.host",
             f"broker.nodes.host = {nodes.host[:VALUE_CHARS_MAX]!r}: use an IP address of this"
-            " machine, or 0.0.0.0 for all of them"
+            " machine, or 0.0.0.0 for all of them",
         ) from None
     if not all(files):
-        raise SettingsError(
+        raise SettingError(
+            "broker.nodes.host",
             f"broker.nodes.host = {nodes.host!r}: nodes with certificates need ca_file,"
-            " certificate_file and key_file; `python -m hardware.keys` makes them"
+            " certificate_file and key_file; `harmattan init` makes them",
         )
-    for path in files:
+    paths = dict(zip(("ca_file", "certificate_file", "key_file"), files, strict=True))
+    for name, path in (paths | {"crl_file": nodes.crl_file or nodes.ca_file}).items():
         if not re.fullmatch(r"[^\x00-\x1f]{1,1024}", path) or path != path.strip():
-            raise SettingsError(
-                f"broker.nodes: the path {path[:VALUE_CHARS_MAX]!r} cannot be told to the broker;"
-                " choose one without control characters and outer blanks"
+            raise SettingError(
+                f"broker.nodes.{name}",
+                f"broker.nodes.{name} = {path[:VALUE_CHARS_MAX]!r} cannot be told to the broker;"
+                " choose a path without control characters and outer blanks",
             )
     if nodes.port == broker.port:
-        raise SettingsError(
-            f"broker.nodes.port = {nodes.port} is broker.port too; nodes need a port of their own"
+        raise SettingError(
+            "broker.nodes.port",
+            f"broker.nodes.port = {nodes.port} is broker.port too; nodes need a port of their own",
         )
 
 
 def _check_authority(authority: AuthoritySettings) -> None:
     if authority.retry_s_min > authority.retry_s_max:
-        raise SettingsError(
+        raise SettingError(
+            "authority.retry_s_min",
             f"authority.retry_s_min = {authority.retry_s_min:g} is above retry_s_max ="
-            f" {authority.retry_s_max:g}; the first wait must not be the longest"
+            f" {authority.retry_s_max:g}; the first wait must not be the longest",
         )
     if not authority.url:
         return
-    wrong = f"authority.url = {authority.url[:VALUE_CHARS_MAX]!r}"
+    key, shown = "authority.url", re.sub(r"//[^/@]*@", "//...@", authority.url)  # no password
+    wrong = f"{key} = {shown[:VALUE_CHARS_MAX]!r}"
     advice = "use https://host/path, or http:// to loopback (127.0.0.1, localhost)"
     if not re.fullmatch(r"[!-\[\]-~]+", authority.url):
-        raise SettingsError(f"{wrong} has a blank, a backslash or a letter beyond ASCII; {advice}")
+        raise SettingError(
+            key, f"{wrong} has a blank, a backslash or a letter beyond ASCII; {advice}"
+        )
     try:
         url = urllib.parse.urlsplit(authority.url)
         host, _ = url.hostname or "", url.port
     except ValueError as error:
-        raise SettingsError(f"{wrong}: {error}; {advice}") from error
+        raise SettingError(key, f"{wrong}: {error}; {advice}") from error
     is_plain = url.scheme == "http" and is_loopback(host)
     if not host or not (url.scheme == "https" or is_plain):
-        raise SettingsError(f"{wrong}: {advice}")
+        raise SettingError(key, f"{wrong}: {advice}")
     if url.username is not None or url.password is not None:
-        raise SettingsError(
-            "authority.url holds a user or password, which would be logged; leave them out"
+        raise SettingError(
+            key,
+            "authority.url holds a user or password, which would be logged; leave them out",
         )

@@ -1,9 +1,10 @@
 """What every suite shares: PATH, the real programs, a free port, measured spectra, hypothesis.
 
 A program that is missing fails the tests that need it, in one sentence; nothing is skipped.
-The measured spectra are the one exception, because they lie outside the repository: where they
-are absent, the tests that read them are deselected, counted and named in the summary; with ``CI``
-set in the environment they fail instead.
+Two things are the exception: the measured spectra, because they lie outside the repository, and
+the programs of systemd, because other systems have none. Where they are absent, the tests that need
+them are deselected, counted and named in the summary; with ``CI`` set in the environment they fail
+instead (those of systemd only on Linux).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,9 @@ RAMAN_REMEDY = (
     f"set {RAMAN_VARIABLE} to a folder of two-column spectra with its INDEX.csv, "
     "or put one at ../shared/data/raman next to the repository"
 )
+
+SYSTEMD_PROGRAMS = ("systemd-analyze", "systemd-sysusers", "systemd-tmpfiles")
+SYSTEMD_REMEDY = "install systemd (Debian: apt install systemd); it does not have to run"
 
 # make does the same; this is for a bare pytest.
 os.environ["PATH"] = os.pathsep.join(
@@ -97,6 +102,18 @@ def raman_path() -> Path:
     return folder
 
 
+def has_systemd() -> bool:
+    """Say whether the programs that judge the service's files are there."""
+    return all(map(shutil.which, SYSTEMD_PROGRAMS))
+
+
+@pytest.fixture(scope="session")
+def systemd_present() -> None:
+    """The programs of systemd, for the tests that run them (see the rule above)."""
+    if not has_systemd():
+        pytest.fail(f"systemd's programs are missing; {SYSTEMD_REMEDY}", pytrace=False)
+
+
 @pytest.fixture
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that was free a moment ago."""
@@ -105,41 +122,53 @@ def free_port() -> int:
     return port
 
 
-_without_raman: list[str] = []
+# What may be absent: the fixture that stands for it, and what to say of it.
+_ABSENT = {
+    "raman_path": ("measured spectra are missing", RAMAN_REMEDY),
+    "systemd_present": ("systemd is missing", SYSTEMD_REMEDY),
+}
+_without: dict[str, list[str]] = {}
+
+
+def _is_absent(fixture: str) -> bool:
+    """Say whether the tests with this fixture are to be left out."""
+    if fixture == "raman_path":
+        return not os.environ.get("CI") and find_raman() is None
+    return not (os.environ.get("CI") and sys.platform == "linux") and not has_systemd()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what needs measured spectra where there are none, except in CI."""
-    if os.environ.get("CI") or find_raman() is not None:
-        return
-    kept: list[pytest.Item] = []
-    left: list[pytest.Item] = []
-    for item in items:
-        needs = "raman_path" in getattr(item, "fixturenames", ())
-        (left if needs else kept).append(item)
-    if left:
-        _without_raman.extend(item.nodeid for item in left)
-        config.hook.pytest_deselected(items=left)
-        items[:] = kept
+    """Deselect what needs something that may be absent and is."""
+    for fixture in filter(_is_absent, _ABSENT):
+        kept: list[pytest.Item] = []
+        left: list[pytest.Item] = []
+        for item in items:
+            needs = fixture in getattr(item, "fixturenames", ())
+            (left if needs else kept).append(item)
+        if left:
+            _without[fixture] = [item.nodeid for item in left]
+            config.hook.pytest_deselected(items=left)
+            items[:] = kept
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let a worker process tell what it deselected."""
     told = getattr(session.config, "workeroutput", None)
     if told is not None:
-        told["without_raman"] = _without_raman
+        told["without"] = _without
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
     """Hear it from the worker; all of them collect the same tests."""
-    _without_raman[:] = getattr(node, "workeroutput", {}).get("without_raman", _without_raman)
+    _without.update(getattr(node, "workeroutput", {}).get("without", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests did not run for want of measured spectra, and where to get them."""
-    if _without_raman:
-        terminalreporter.section("measured spectra are missing", yellow=True)
-        terminalreporter.line(f"{len(_without_raman)} tests did not run; {RAMAN_REMEDY}:")
-        for nodeid in _without_raman:
+    """Say how many tests did not run for want of what, and where to get it."""
+    for fixture, left in _without.items():
+        title, remedy = _ABSENT[fixture]
+        terminalreporter.section(title, yellow=True)
+        terminalreporter.line(f"{len(left)} tests did not run; {remedy}:")
+        for nodeid in left:
             terminalreporter.line(f"  {nodeid}")

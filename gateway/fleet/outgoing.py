@@ -44,6 +44,9 @@ class Outgoing:
         self._subjects: dict[str, dict[bytes, None]] = {}  # by topic, the oldest first
         self._filled = asyncio.Event()
 
+    def __len__(self) -> int:
+        return len(self._letters)
+
     def put(self, node: str, channel: str, message: wire.Message, subject: bytes = b"") -> None:
         """Send `message` to `node` as soon as the broker is there."""
         topic = topics.build(self._post, node, channel)

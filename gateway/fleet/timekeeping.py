@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from gateway.observe.pulse import Pulse
 from gateway.screening.watchlists import clock_fault
 from protocol import messages
 
@@ -45,6 +46,7 @@ class Timekeeping:
         now_ms: the gateway's wall clock, Unix milliseconds.
         set_by: told by how much it was set, in milliseconds.
         monotonic_ms: a clock that nobody sets.
+        pulse: hears of every look.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class Timekeeping:
         counters: Counters,
         log: Log,
         monotonic_ms: Callable[[], int] = monotonic_ms,
+        pulse: Pulse | None = None,
     ) -> None:
         self._now_ms = now_ms
         self._monotonic_ms = monotonic_ms
         self._set_by = set_by
         self._counters = counters
         self._log = log.bind(part="clock")
+        self._pulse = pulse
         self._apart_ms = self._look()
 
     async def run(self) -> None:
@@ -70,6 +74,8 @@ class Timekeeping:
             JournalError: what is known of the nodes cannot be corrected; it is tried again.
         """
         while True:
+            if self._pulse is not None:
+                self._pulse.beat("clock")
             await self.check()
             await asyncio.sleep(LOOK_S)
 

@@ -152,6 +152,7 @@ class Broker:
         self._post = post
         self._nodes_count = nodes_count
         self._node_lines = node_lines
+        self._lines: tuple[str, ...] = ()  # as it was started with
         self._revoked = revoked
         self._misbehaved = misbehaved
         self._beat = beat
@@ -209,12 +210,13 @@ class Broker:
                 self.secret = secret.make(self._configuration.parent, mode)
                 passwords = self._configuration.with_name(secret.HASHED_NAME)
                 write_if_changed(self._access, access_list(self._post), mode)
+            self._lines = self._node_lines()
             text = configuration(
                 self._settings,
                 self._access,
                 passwords=passwords,
                 nodes_count=self._nodes_count,
-                node_lines=self._node_lines(),
+                node_lines=self._lines,
             )
             write_if_changed(self._configuration, text, mode)
             return await asyncio.create_subprocess_exec(
@@ -282,7 +284,12 @@ class Broker:
         while True:
             self._beat()
             now, revoked = self._signature(), self._revoked()
+            if self._node_lines() != self._lines:  # only a new start reads these
+                self._log.info("broker_told", text="what its listener for nodes is told is new")
+                child.terminate()
+                return
             if now != lists:
+                shut_out = frozenset()  # whoever came back before the list was there
                 child.send_signal(signal.SIGHUP)
                 self._log.info("broker_told", text="its list of revoked certificates has changed")
                 lists = now

@@ -30,7 +30,7 @@ CONNECT_S_MAX = 10.0
 PUBLISH_S_MAX = 10.0
 KEEP_ALIVE_S = 30
 SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1, SUBACK
-LETTERS_MAX = 256  # sent at once; a thousand nodes' worth would wait longer than PUBLISH_S_MAX
+LETTERS_MAX = 128  # sent at once; a thousand nodes' worth would wait longer than PUBLISH_S_MAX
 
 REMEDIES = {
     Offer.overflow: "has too many messages waiting to be committed; it sends them again. If this"

@@ -103,6 +103,16 @@ class Journal:
         self._mended_s = -MEND_S_MIN
         self._noted: str | None = None  # the condition that the file itself tells of
 
+    @property
+    def flight(self) -> "asyncio.Future[list[Any]] | None":
+        """The transaction under way; None when there is none."""
+        return self._flight
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the next transactions."""
+        return len(self._waiting)
+
     async def open(self) -> None:
         """Open the file and check it; `close` also after a failure.
 

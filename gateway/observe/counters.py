@@ -12,12 +12,12 @@ NAMES: Final[Mapping[str, str]] = {
     "frame_overlong": "longer than the protocol allows",
     "frame_refused": "not a message of the protocol",
     "kind_refused": "of a kind that does not belong on its channel",
+    "node_revoked": "from a node that is revoked",
     "packet_oversize": "so long that the broker closed the sender's connection",
     "message_dropped": "from a node that has too many waiting; it sends them again",
     "message_barred": "from a node in quarantine",
     "message_unaffordable": "this computer had no memory for it; its node sends it again",
     "message_failed": "the gateway itself failed over it; its node sends it again",
-    "node_revoked": "from a node whose certificate is revoked",
     "topic_foreign": "a node published on a topic that is not its own; nobody got it",
     "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
     "client_refused": "a program on this machine spoke to the broker without its password",
@@ -60,8 +60,10 @@ NAMES: Final[Mapping[str, str]] = {
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
     "task_failed": "a part met an unforeseen fault and was started again",
+    "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_set": "this computer's clock was set while the gateway ran",
+    "nodes_file_fault": "nodes.toml cannot be read; what it said before holds",
     "log_dropped": "a line of the log that nobody took in time",
 }
 
@@ -71,6 +73,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._fresh: Counter[tuple[str, str]] = Counter()
+        self._totals: Counter[tuple[str, str]] = Counter()
 
     def count(self, name: str, subject: str = "", amount: int = 1) -> None:
         """Add to one count.
@@ -81,6 +84,11 @@ class Counters:
         if name not in NAMES:
             raise KeyError(f"counter {name!r} is not listed in gateway/observe/counters.py")
         self._fresh[name, subject] += amount
+        self._totals[name, subject] += amount
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Return everything counted since the start of the gateway, kept or not."""
+        return dict(self._totals)
 
     def take(self) -> dict[tuple[str, str], int]:
         """Return what was counted since the last call."""

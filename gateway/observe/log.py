@@ -1,4 +1,7 @@
-"""The gateway's log: structured, on standard error, for a person or for a program.
+"""The gateway's log: structured, on standard error, for a person, a program or systemd's journal.
+
+The journal keeps time and origin by itself and takes the level from `<N>` before a line; where
+standard error leads there, every form has it.
 
 Lines are written by a thread of their own: a stalled terminal, a full disk or a reader that has
 died must not stop a post. Lines that nobody takes are dropped and counted.
@@ -6,6 +9,7 @@ died must not stop a post. Lines that nobody takes are dropped and counted.
 
 import atexit
 import logging
+import os
 import sys
 import threading
 from collections import deque
@@ -15,13 +19,15 @@ import msgspec
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor
 
 Log = structlog.typing.FilteringBoundLogger
 
 LINES_MAX = 4_096  # waiting to be written: seconds of a busy post, a few MB
 GATHER_S = 0.01  # far below what a person or a test notices
 CLOSE_S_MAX = 2.0  # to write what is left when the gateway ends
+PRIORITIES = {"critical": 2, "error": 3, "exception": 3, "warning": 4, "info": 6, "debug": 7}
+"""Of syslog, as sd-daemon(3) wants them."""
 
 
 class Lines:
@@ -39,6 +45,11 @@ class Lines:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many lines wait to be written."""
+        return len(self._lines)
 
     def msg(self, message: str) -> None:
         """Take one line."""
@@ -80,11 +91,49 @@ def _as_json(line: object, **_: object) -> str:
     return msgspec.json.encode(line, enc_hook=repr).decode()
 
 
+def leads_to_journal(stream: TextIO, stated: str) -> bool:
+    """Say whether a stream is the one that systemd has connected to its journal.
+
+    Args:
+        stream: standard error.
+        stated: JOURNAL_STREAM of the environment: device and inode number.
+    """
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or no file
+        return False
+    return stated == f"{found.st_dev}:{found.st_ino}"
+
+
+def _with_priority(render: "Processor") -> "Processor":
+    """Return a renderer whose lines begin with the level of the message."""
+
+    def rendered(logger: object, name: str, line: "EventDict") -> str:
+        priority = PRIORITIES.get(str(line.get("level", name)), PRIORITIES["info"])
+        text = str(render(logger, name, line))
+        return "\n".join(f"<{priority}>{part}" for part in text.split("\n"))
+
+    return rendered
+
+
+def _in_words(logger: object, name: str, line: "EventDict") -> str:
+    """Return `event key=value ...` on one line; time and level are the journal's."""
+    event = str(line.pop("event", ""))
+    for known in ("level", "timestamp"):
+        line.pop(known, None)
+    rest = _LOGFMT(logger, name, line)
+    return f"{event} {rest}" if rest else event
+
+
+_LOGFMT = structlog.processors.LogfmtRenderer(bool_as_flag=False)
+
+
 def start(form: str, stream: TextIO | None = None) -> tuple[Log, Lines]:
     """Set up logging and return the gateway's log, and what writes it.
 
     Args:
-        form: `console` for a person at a terminal, `json` for one object a line.
+        form: `console` for a person at a terminal, `json` for one object a line, `journal` for
+            words that are read by `journalctl`.
         stream: standard error when left out.
     """
     stream = stream or sys.stderr
@@ -95,16 +144,18 @@ def start(form: str, stream: TextIO | None = None) -> tuple[Log, Lines]:
     if form == "json":
         # Without the frames' variables: a spectrum in every line of a traceback helps nobody.
         plain = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        processors += [
-            structlog.processors.ExceptionRenderer(plain),
-            structlog.processors.JSONRenderer(serializer=_as_json),
-        ]
+        processors.append(structlog.processors.ExceptionRenderer(plain))
+        render: Processor = structlog.processors.JSONRenderer(serializer=_as_json)
+    elif form == "journal":
+        processors.append(structlog.processors.format_exc_info)
+        render = _in_words
     else:
-        processors.append(
-            structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+        render = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+    if form == "journal" or leads_to_journal(stream, os.environ.get("JOURNAL_STREAM", "")):
+        render = _with_priority(render)
+    processors.append(render)
     lines = Lines(stream)
     atexit.register(lines.close)
     # paho and aiomqtt speak of lost connections through the standard library; so do we, better.

@@ -24,6 +24,15 @@ class Pulse:
         """Note that `part` turns."""
         self._last_s[part] = self._now_s()
 
+    def renew(self, part: str) -> None:
+        """Note that `part` waits to be started again; counts only for one that beats by itself."""
+        if part in self._last_s:
+            self.beat(part)
+
+    def silences(self) -> dict[str, float]:
+        """Return how long ago each part beat, in s."""
+        return self.silent(-1.0)
+
     def silent(self, silence_s_max: float) -> dict[str, float]:
         """Return the parts that have not beaten for longer than that, with their silence in s."""
         now_s = self._now_s()

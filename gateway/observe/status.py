@@ -1,6 +1,8 @@
 """`harmattan status`: what the post is doing, on one screen, and as JSON.
 
-Reads the journal only; works while the gateway runs and after it has died.
+Reads the journal, and what a running gateway says of itself where the journal cannot be written
+or read; works after it has died too. No row of records or verdicts is read: it answers as fast with
+a million readings.
 """
 
 import datetime as dt
@@ -14,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import wire
+from gateway.errors import JournalError
 from gateway.journal.calibrations import read_newest
 from gateway.journal.darks import read_level
 from gateway.journal.records import read_frame
@@ -21,7 +24,11 @@ from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.store import connect, fault
 from gateway.journal.tallies import read_tallies
+from gateway.observe.certificates import days_left
 from gateway.observe.condition import COLUMNS, Condition, cells, condition
+from gateway.observe.keeping import read_keeping
+from gateway.observe.showing import Own, show_own
+from gateway.observe.state import State, read_state
 from gateway.screening.standing import INSTRUMENT_FAULTS
 from gateway.screening.watchlists import clock_fault
 from gateway.settings import NodeSettings, Settings
@@ -29,6 +36,7 @@ from gateway.settings import NodeSettings, Settings
 DAY_S = 86_400
 SEQ_LAST = (1 << 63) - 1  # beyond every record
 AHEAD_MS_MAX = 10_000  # a gateway that runs notices a clock that was set within a second
+NODES_SHOWN_MAX = 16  # with a line of what each says of itself they fill a screen
 SILENT_HEALTHS = 3  # so many healths may be lost on a bad link before a node is taken for silent
 
 
@@ -68,7 +76,8 @@ class NodeState(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """The post at a glance; counts are since the journal began.
 
-    `clock_fault` says why this computer's clock cannot be right, empty when it can.
+    `clock_fault` says why this computer's clock cannot be right, empty when it can. `own` is the
+    gateway and its disk. Where the journal cannot be read the nodes are not known.
     """
 
     post: str
@@ -83,23 +92,23 @@ class Status(msgspec.Struct, frozen=True):
     counters: dict[str, int]
     library: Progress | None = None
     clock_fault: str = ""
+    own: Own = Own()
 
     @property
     def is_well(self) -> bool:
         """Say whether nobody needs to look now.
 
-        It runs, all nodes are well and calibrated, no alert is stuck, the clock can be right.
+        It runs, all nodes are well and calibrated, no alert is stuck, the clock can be right, the
+        disk takes everything, and no certificate is about to end.
 
         What was lost or refused long ago is shown, but does not make a post unwell for ever.
         """
         return (
             self.running
-            and all(
-                node.state == "online" and not node.fault and node.calibration == "valid"
-                for node in self.nodes
-            )
+            and all(map(_is_well, self.nodes))
             and not self.alert_fault
             and not self.clock_fault
+            and self.own.is_well
             and not (self.library and self.library.faults)
         )
 
@@ -114,15 +123,54 @@ def read(settings: Settings, journal_path: Path, *, running: bool, now_ms: int) 
         now_ms: wall clock, Unix milliseconds.
 
     Raises:
-        JournalError: there is no journal, or it cannot be read.
+        JournalError: the journal cannot be read, and no gateway runs that tells more.
+    """
+    state = read_state(journal_path.parent) if running else None
+    own = _own(settings, state, now_ms)
+    try:
+        return _read_journal(settings, journal_path, own, running=running, now_ms=now_ms)
+    except JournalError as error:
+        if state is None:
+            raise
+        own = msgspec.structs.replace(own, journal_fault=str(error))
+        return Status(settings.post, running, (), 0, 0, {}, 0, 0, "", {}, own=own)
+
+
+def _own(settings: Settings, state: State | None, now_ms: int) -> Own:
+    """Return what is known of the gateway itself without its journal."""
+    own = Own(
+        bytes_max=settings.journal.bytes_max,
+        reserve_bytes=settings.journal.reserve_bytes,
+        certificates=days_left(settings, now_ms),
+    )
+    if state is None:
+        return own
+    return msgspec.structs.replace(
+        own,
+        disk=state.disk,
+        hangs=state.hangs,
+        barred=state.barred,
+        barred_count=state.barred_count,
+    )
+
+
+def _read_journal(
+    settings: Settings, journal_path: Path, own: Own, *, running: bool, now_ms: int
+) -> Status:
+    """Return the status of a post whose journal can be read.
+
+    Raises:
+        JournalError: it cannot.
     """
     connection = connect(journal_path, read_only=True)
     try:
-        return _read(connection, settings, running=running, now_ms=now_ms)
+        found = _read(connection, settings, running=running, now_ms=now_ms)
+        keeping = read_keeping(connection, journal_path.parent)
     except apsw.Error as error:
         raise fault(journal_path, error) from error
     finally:
         connection.close()
+    return msgspec.structs.replace(found, own=msgspec.structs.replace(own, keeping=keeping))
 
 
 def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now_ms: int) -> Status:
@@ -279,39 +327,10 @@ def _age(state: NodeState) -> Text:
 def show(status: Status, console: Console, now_ms: int) -> None:
     """Draw the status for a person."""
     _show_head(status, console)
-    table = Table(box=None, pad_edge=False)
-    columns = ("node", "state", "seen", "instrument", "axis set", "config", "records")
-    for column in columns:
-        table.add_column(column)
-    for node in status.nodes:
-        colour = {"online": "green", "offline": "red"}.get(node.state, "yellow")
-        seen = "-" if node.seen_ms is None else f"{max(0, now_ms - node.seen_ms) // 1000} s ago"
-        table.add_row(
-            node.node,
-            f"[{colour}]{node.state}[/{colour}]",
-            seen,
-            Text(node.instrument or "-"),
-            _age(node),
-            "in force" if node.config_in_force else "not yet",
-            str(node.records),
-        )
-    console.print(table)
-    _show_conditions(status, console)
-    for node in status.nodes:
-        if node.fault:  # a node's own words are no markup
-            console.print(
-                f"[red]fault of {node.node}:[/red]",
-                Text(f"{node.fault} (in short; harmattan command {node.node} log says it all)"),
-                soft_wrap=True,
-            )
-        if node.response == "expired":
-            console.print(
-                f"[yellow]intensities of {node.node}:[/yellow] the correction is"
-                f" {(node.response_age_s or 0.0) / DAY_S:.0f} days old and left out; measure the"
-                " glass again"
-            )
-        if node.calibration == "failed":
-            console.print(f"[red]calibration of {node.node}:[/red]", Text(node.calibration_text))
+    show_own(status.own, console, now_ms)
+    if status.own.keeping is None:
+        return  # nothing else is known
+    _show_nodes(status, console, now_ms)
     verdicts = ", ".join(f"{name} {count}" for name, count in sorted(status.verdicts.items()))
     console.print(f"records {status.records}, awaiting judgement {status.pending}")
     console.print(f"verdicts: {verdicts or 'none yet'}")
@@ -326,9 +345,59 @@ def show(status: Status, console: Console, now_ms: int) -> None:
     console.print(f"counted: {counted or 'nothing'}")
 
 
-def _show_conditions(status: Status, console: Console) -> None:
+def _show_nodes(status: Status, console: Console, now_ms: int) -> None:
+    """Draw the nodes: all of a small post; of a large one those that somebody should look at."""
+    nodes = status.nodes
+    if len(nodes) > NODES_SHOWN_MAX:
+        nodes = tuple(sorted(nodes, key=_is_well)[:NODES_SHOWN_MAX])
+        well = sum(map(_is_well, status.nodes))
+        console.print(
+            f"nodes {len(status.nodes)}, well {well}; shown are {len(nodes)}, those first that"
+            " are not (--json has all)"
+        )
+    table = Table(box=None, pad_edge=False)
+    columns = ("node", "state", "seen", "instrument", "axis set", "config", "records")
+    for column in columns:
+        table.add_column(column)
+    for node in nodes:
+        colour = {"online": "green", "offline": "red"}.get(node.state, "yellow")
+        seen = "-" if node.seen_ms is None else f"{max(0, now_ms - node.seen_ms) // 1000} s ago"
+        table.add_row(
+            node.node,
+            f"[{colour}]{node.state}[/{colour}]",
+            seen,
+            Text(node.instrument or "-"),
+            _age(node),
+            "in force" if node.config_in_force else "not yet",
+            str(node.records),
+        )
+    console.print(table)
+    _show_conditions(nodes, console)
+    for node in nodes:
+        if node.fault:  # a node's own words are no markup
+            console.print(
+                f"[red]fault of {node.node}:[/red]",
+                Text(f"{node.fault} (in short; harmattan command {node.node} log says it all)"),
+                soft_wrap=True,
+            )
+        if node.response == "expired":
+            console.print(
+                f"[yellow]intensities of {node.node}:[/yellow] the correction is"
+                f" {(node.response_age_s or 0.0) / DAY_S:.0f} days old and left out; measure the"
+                " glass again"
+            )
+        if node.calibration == "failed":
+            console.print(f"[red]calibration of {node.node}:[/red]", Text(node.calibration_text))
+
+
+def _is_well(node: NodeState) -> bool:
+    """Say whether nobody needs to look at a node."""
+    return node.state == "online" and not node.fault and node.calibration == "valid"
+
+
+def _show_conditions(nodes: tuple[NodeState, ...], console: Console) -> None:
     """Draw what the nodes say of themselves."""
-    for node in status.nodes:
+    for node in nodes:
         if node.condition is not None:
             name, *told = cells(node.node, node.condition)
             pairs = zip(COLUMNS[1:], told, strict=True)

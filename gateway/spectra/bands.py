@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import find_peaks, peak_widths
 
+from gateway.spectra.peaks import find_peaks, peak_widths
 from gateway.spectra.prepare import STEP_CM1, Prepared
 from gateway.spectra.spectrum import BoolArray, FloatArray
 

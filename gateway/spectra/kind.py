@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import median_filter
-from scipy.signal import find_peaks, peak_widths
 
 from gateway.spectra.axis import CM1_NM
 from gateway.spectra.despike import difference_noise
+from gateway.spectra.peaks import find_peaks, peak_widths
 from gateway.spectra.spectrum import FloatArray
 
 WHYS = ("transmittance", "absorbance", "inverted", "wavelength", "wavenumber", "pixels")

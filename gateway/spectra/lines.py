@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import median_filter
 from scipy.optimize import least_squares
-from scipy.signal import find_peaks
 
 from gateway.spectra.despike import difference_noise
+from gateway.spectra.peaks import find_peaks
 from gateway.spectra.spectrum import FloatArray
 
 SCALE_STEPS = 3.0

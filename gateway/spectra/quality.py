@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, grey_opening
-from scipy.signal import find_peaks, peak_widths
 
 from gateway.spectra.despike import difference_noise
 from gateway.spectra.detector import full_pixels, jump, outliers, runs
 from gateway.spectra.kind import not_raman
+from gateway.spectra.peaks import find_peaks, peak_widths
 from gateway.spectra.spectrum import BoolArray, FloatArray
 
 WINDOW_CM1 = (200.0, 2400.0)

@@ -54,6 +54,8 @@ def rows(folder: Path, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
 class _NoLines(Lines):
     """Lines that go nowhere: the log is read from its last processor."""
 
+    waiting = 0
+
     def __init__(self) -> None:
         self.dropped = 0
 
@@ -110,9 +112,11 @@ class Command:
 
     Args:
         path: of its settings.
+        before: what stands before the command, such as another program that starts it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *before: str) -> None:
+        self._before = before
         self.log = Log()
         self.rest: list[str] = []  # lines that are no JSON: there should be none
         self._path = path
@@ -130,7 +134,7 @@ class Command:
         """Start it; a new log begins."""
         self.log = Log()
         self._child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "run", "--settings", str(self._path)),
+            *(*self._before, sys.executable, "-m", "gateway", "run", "--settings", str(self._path)),
             *("--log", "json"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,

@@ -203,6 +203,7 @@ async def connected(
     boot_id: bytes = b"boot-one",
     will: bool = False,
     tls: ssl.SSLContext | None = None,
+    wait_s: float = 10.0,
 ) -> AsyncIterator[Node]:
     """Connect a scripted node to the broker at `port`."""
     offline = Status(boot_id, False, 0).pack()  # noqa: FBT003 - fields by position
@@ -211,6 +212,7 @@ async def connected(
         port,
         identifier=f"{POST}.{name}",
         tls_context=tls,
+        timeout=wait_s,
         will=aiomqtt.Will(f"{topics.PREFIX}{POST}/{name}/status", offline, 1, retain=True)
         if will
         else None,

@@ -4,6 +4,7 @@ Method: the command line in this process, on posts that cannot start.
 """
 
 import json
+import os
 
 import pytest
 
@@ -32,7 +33,9 @@ def test_settings_that_are_wrong(call, tmp_path, free_port):
     for command in ("run", "status"):
         code, printed, said = call(command, "--settings", path)
         assert (code, printed) == (2, "")
-        assert said == f"harmattan: settings {path}: brokr is not a setting; did you mean broker?\n"
+        assert said == (
+            f"harmattan: settings {path}, line 3: brokr is not a setting; did you mean broker?\n"
+        )
 
 
 def test_a_broker_program_that_is_not_there(call, tmp_path, free_port):
@@ -100,3 +103,15 @@ def test_identify_draws_and_explains(call, tmp_path):
     code, _, said = call("identify", "--plot", plot, spectrum, spectrum)
     assert code == 2
     assert "draw one at a time" in said
+
+
+def test_a_standard_that_is_none_is_named_with_its_line(call, tmp_path, free_port):
+    path = write_settings(tmp_path, free_port)
+    path.write_text(path.read_text() + 'standard = "chalk"\n')
+    before = os.umask(0o022)
+    try:
+        code, _, said = call("run", "--settings", path)
+    finally:
+        assert os.umask(before) == 0o077
+    assert code == 2
+    assert f"settings {path}, line 15: nodes[1].standard = 'chalk' is none; use one of" in said

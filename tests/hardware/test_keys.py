@@ -6,6 +6,7 @@ rules (OpenSSL through `ssl`) over a socket pair, and read back with `cryptograp
 
 import datetime as dt
 import re
+import shutil
 import socket
 import ssl
 import threading
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
+from gateway import certificates
 from hardware import keys
 
 CALENDAR = Path(__file__).resolve().parents[2] / "firmware/node/calendar.py"
@@ -61,7 +64,7 @@ def as_pem(folder, place):
     certificate = place / "node.der"
     paths = folder / "node.pem", folder / "node-key.pem"
     paths[0].write_text(ssl.DER_cert_to_PEM_cert(certificate.read_bytes()))
-    key = keys.serialization.load_der_private_key((place / "node-key.der").read_bytes(), None)
+    key = serialization.load_der_private_key((place / "node-key.der").read_bytes(), None)
     paths[1].write_bytes(keys.Pair(None, key).key_pem())
     return paths
 
@@ -143,3 +146,53 @@ def test_an_authority_that_is_not_whole_is_named(tmp_path, capsys):
     (folder / "ca-key.pem").unlink()
     assert make(folder, "lane2") == 2
     assert "put the authority's key back" in capsys.readouterr().err
+
+
+def test_what_was_issued_can_be_revoked_later(tmp_path):
+    """The node's folder is moved to the node; what a revocation needs stays."""
+    assert make(tmp_path, "--host", "127.0.0.1", "lane1", "lane2") == 0
+    given = certificates.load_certificate(tmp_path / "nodes" / "lane1" / "node.der")
+    assert certificates.issued_to(tmp_path, "lane1") == [given]
+    shutil.rmtree(tmp_path / "nodes")
+    assert certificates.issued_to(tmp_path, "lane1") == [given]
+    assert make(tmp_path, "lane1") == 0
+    assert len(certificates.issued_to(tmp_path, "lane1")) == 2
+    assert len(certificates.issued_to(tmp_path, "lane2")) == 1
+    assert certificates.issued_to(tmp_path, "lane") == []
+
+
+def test_a_new_authority_has_revoked_nobody(tmp_path):
+    assert make(tmp_path, "--host", "127.0.0.1") == 0
+    crl = certificates.load_crl(tmp_path / "crl.pem")
+    authority = certificates.load_certificate(tmp_path / "ca.pem")
+    assert len(crl) == 0
+    assert crl.is_signature_valid(authority.public_key())
+    assert crl.next_update_utc == authority.not_valid_after_utc  # or all nodes were out one day
+    assert crl.last_update_utc.timestamp() * 1_000 < BUILT_MS  # by a clock that lost its time
+
+
+def test_each_list_has_a_higher_number(tmp_path):
+    assert make(tmp_path, "--host", "127.0.0.1") == 0
+    path, pair = tmp_path / "crl.pem", keys._authority(tmp_path, "post1", NOW)
+    for number in (2, 3):
+        certificates.write_crl(path, pair, {17: NOW}, NOW)
+        found = certificates.load_crl(path)
+        assert certificates.crl_number(found) == number
+        assert [entry.serial_number for entry in found] == [17]
+    path.write_text("none")
+    with pytest.raises(keys.KeysError, match="no list of revoked certificates"):
+        certificates.write_crl(path, pair, {}, NOW)
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "gateway.pem", "gateway-key.pem"])
+@pytest.mark.parametrize("content", [None, b"", b"-----BEGIN X", b"0" * (5 << 20)])
+def test_a_file_that_cannot_be_used_is_named(tmp_path, name, content):
+    assert make(tmp_path, "--host", "127.0.0.1") == 0
+    path = tmp_path / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(keys.KeysError, match=str(path)):
+        certificates.load_pair(
+            path if name == "ca.pem" else tmp_path / "gateway.pem", tmp_path / "gateway-key.pem"
+        )

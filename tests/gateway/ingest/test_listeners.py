@@ -259,7 +259,7 @@ def test_files_are_written_only_when_they_change_and_a_full_disk_starts_no_fault
         opened = os.open
 
         def full(path, *rest, **more):
-            if str(path).endswith(".new"):
+            if str(path).endswith(".part"):
                 raise OSError(28, "No space left on device")
             return opened(path, *rest, **more)
 

@@ -17,6 +17,8 @@ import pytest
 from rich.console import Console
 
 from gateway import settings
+from gateway.certificates import write_crl
+from gateway.fleet import nodes_file
 from gateway.fleet.ordering import run_command
 from hardware import keys
 from protocol import messages, topics
@@ -41,6 +43,7 @@ class Secured:
         now = dt.datetime.now(dt.UTC)
         self.authority = keys.make_authority(POST, now)
         (folder / "ca.pem").write_bytes(self.authority.certificate_pem())
+        self.serials, self.revoked = {}, {}
         self.issue("gateway", ("127.0.0.1",))
         with socket.create_server(("127.0.0.1", 0)) as server:
             self.port = server.getsockname()[1]
@@ -53,15 +56,25 @@ class Secured:
 
     def issue(self, name, hosts=()):
         pair = keys.issue(self.authority, name, dt.datetime.now(dt.UTC), hosts=hosts)
+        self.serials[name] = pair.certificate.serial_number
         (self.folder / f"{name}.pem").write_bytes(pair.certificate_pem())
         (self.folder / f"{name}-key.pem").write_bytes(pair.key_pem())
 
-    def trust(self, name):
-        """Return what a node with this certificate connects with."""
-        self.issue(name)
+    def trust(self, name, *, anew=True):
+        """Return what a node with its certificate connects with."""
+        if anew:
+            self.issue(name)
         made = ssl.create_default_context(cafile=self.folder / "ca.pem")
         made.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}-key.pem")
         return made
+
+    def revoke(self, name):
+        """Do what `harmattan nodes revoke` does: the node's name, and its certificate."""
+        now = dt.datetime.now(dt.UTC)
+        self.revoked[self.serials.get(name, 1)] = now
+        write_crl(self.folder / "crl.pem", self.authority, self.revoked, now)
+        with nodes_file.changing(self.folder / "state") as entries:
+            entries[name] = nodes_file.Entry(revoked=now)
 
 
 def ask(path, action):
@@ -102,5 +115,35 @@ def test_nodes_and_commands_reach_the_post_and_a_forger_is_barred(folder, free_p
         assert counted["topic_foreign"] == 40
         assert counted["message_barred"] == 1
         assert not rows(folder, "SELECT * FROM counters WHERE subject = 'lane-1'")
+
+    asyncio.run(story())
+
+
+def test_a_node_that_is_revoked_is_out_and_stays_out(folder, free_port):
+    """The first revocation of a post, and one after it; the others go on."""
+
+    async def story():
+        post = Secured(folder, free_port)
+        async with (
+            running(post.path) as log,
+            connected(post.port, tls=post.trust("lane-1")) as node,
+        ):
+            await node.be_born(next_seq=2)
+            await node.receipt(0)
+            for count, name in enumerate(("lane-9", "lane-1"), 1):
+                if count == 2:  # the broker is started anew for the first list, not for the next
+                    await log.event("broker_connected", 2)
+                post.revoke(name)
+                await log.event("node_revoked", node=name)
+                await log.event("broker_told", count)
+            await log.event("node_disconnected", node="lane-1")
+            with pytest.raises((aiomqtt.MqttError, OSError)):
+                async with connected(post.port, tls=post.trust("lane-1", anew=False), wait_s=1.0):
+                    pass
+            async with connected(post.port, "lane-2", tls=post.trust("lane-2")) as other:
+                await other.be_born(next_seq=2)
+                await other.say(other.event(1))
+                await other.receipt(1)
+            assert len(log.events("broker_started")) == 2
 
     asyncio.run(story())

@@ -88,3 +88,43 @@ def test_a_full_disk_and_a_closed_pipe_are_counted():
     assert lines.dropped == 1
     with contextlib.suppress(BrokenPipeError):
         pipe.close()
+
+
+def test_lines_for_the_journal_have_a_priority_and_stay_whole():
+    """Journalctl filters by it; a traceback is one entry, not twenty."""
+    stream = io.StringIO()
+    log, lines = logging.start("journal", stream)
+    log.bind(part="link").warning("node_unknown", text='who\nis "this"?', count=3)
+    log.info("started", nodes=["lane-1"])
+    try:
+        int("as if")
+    except ValueError:
+        log.exception("task_failed", task="link")
+    lines.close()
+    first, second, third = stream.getvalue().splitlines()
+    assert first == r'<4>node_unknown part=link text="who\nis \"this\"?" count=3'
+    assert second.startswith("<6>started nodes=")
+    assert third.startswith("<3>task_failed task=link exception=")
+    assert "ValueError" in third
+
+
+def test_where_standard_error_is_the_journal_every_form_has_a_priority(tmp_path, monkeypatch):
+    for number, form in enumerate(("json", "console")):
+        with (tmp_path / form).open("w+") as stream:
+            found = os.fstat(stream.fileno())
+            # Another process has inherited the variable, but not the stream.
+            for inode in (found.st_ino + 1, found.st_ino):
+                monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{inode}")
+                log, lines = logging.start(form, stream)
+                try:
+                    int("as if")
+                except ValueError:
+                    log.exception("task_failed")
+                lines.close()
+            text = (tmp_path / form).read_text()
+            plain, marked = text.split("<3>", 1)
+            assert "task_failed" in plain
+            assert "task_failed" in marked
+            kept = text[len(plain) :].splitlines()
+            assert len(kept) == (1, len(kept))[number]
+            assert all(line.startswith("<3>") for line in kept)

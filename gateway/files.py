@@ -1,0 +1,52 @@
+"""Write a file so that a kill or a power cut at any moment leaves the old content or the new."""
+
+import os
+from pathlib import Path
+
+SECRET = 0o600  # mode of whatever opens a door: keys, password hashes
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by a new file with this content, which is on the disk when this returns.
+
+    Args:
+        path: its folder exists.
+        content: of the file.
+        mode: of the file, whatever the umask.
+
+    Raises:
+        OSError: the folder cannot be written; the old file is as it was.
+    """
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    write_new(part, content, mode=mode)
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file that must not exist yet; its name is safe only after `sync_folder`.
+
+    Raises:
+        FileExistsError: it exists.
+        OSError: it cannot be written.
+    """
+    # Closed to others from its first moment: a mode that is set afterwards comes too late.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk.
+
+    Raises:
+        OSError: the disk does not do it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

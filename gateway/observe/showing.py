@@ -1,0 +1,143 @@
+"""The part of `harmattan status` that is about the gateway's own computer, for a person."""
+
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from gateway.journal.condition import Condition, DiskState
+from gateway.observe.keeping import Keeping
+
+DAYS_LEFT_MIN: Final = 30.0  # time enough to get a new certificate to a post
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+
+
+class Own(msgspec.Struct, frozen=True):
+    """How the gateway itself is.
+
+    Attributes:
+        disk: what may be written, by the running gateway's own word.
+        hangs: the part of it that does not turn; empty: everything does.
+        barred: nodes in quarantine, and why.
+        barred_count: all of them, where there are more than can be named.
+        keeping: of the journal; None: it cannot be read.
+        journal_fault: why not; empty: it can.
+        bytes_max: what the journal may take.
+        reserve_bytes: of the disk that is not for readings.
+        certificates: setting -> days left of its file; None: it cannot be read.
+    """
+
+    disk: Condition = Condition()
+    hangs: str = ""
+    barred: dict[str, str] = {}
+    barred_count: int = 0
+    keeping: Keeping | None = None
+    journal_fault: str = ""
+    bytes_max: int = 0
+    reserve_bytes: int = 0
+    certificates: dict[str, float | None] = {}
+
+    @property
+    def is_well(self) -> bool:
+        """Say whether nobody needs to look."""
+        return (
+            self.disk.state is DiskState.well
+            and not self.hangs
+            and not self.barred_count
+            and not self.journal_fault
+            and self.keeping is not None
+            and not self.keeping.check_fault
+            and not self.keeping.postures
+            and not self.ending
+        )
+
+    @property
+    def ending(self) -> dict[str, float | None]:
+        """Return the certificates that somebody should look at."""
+        return {
+            name: days
+            for name, days in self.certificates.items()
+            if days is None or days < DAYS_LEFT_MIN
+        }
+
+
+def show_own(own: Own, console: Console, now_ms: int) -> None:
+    """Draw it: one line when all is well, one more for each thing that is not."""
+    if own.disk.state is not DiskState.well:
+        since = _ago(own.disk.since_ms, now_ms)
+        _tell(console, "red", f"disk {own.disk.state.value} since {since}", own.disk.text)
+    if own.journal_fault:
+        _tell(console, "red", "journal", own.journal_fault)
+    if own.hangs:
+        _tell(console, "red", "hangs", f"{own.hangs} of the gateway does not turn")
+    for node, cause in own.barred.items():
+        _tell(console, "yellow", f"quarantine of {node}", f"{cause}; it is heard again by itself")
+    if own.barred_count > len(own.barred):
+        _tell(console, "yellow", "quarantine", f"{own.barred_count} nodes in all")
+    if own.keeping is not None:
+        _show_keeping(own, own.keeping, console, now_ms)
+    for name, days in own.ending.items():
+        told = "cannot be read" if days is None else f"ends in {days:.0f} days"
+        if days is not None and days < 0:
+            told = f"ended {-days:.0f} days ago"
+        told += "; docs/install.md says how to renew it"
+        _tell(console, "red", f"certificate {name}", told)
+
+
+def _show_keeping(own: Own, keeping: Keeping, console: Console, now_ms: int) -> None:
+    free = "unknown" if keeping.free_bytes is None else in_bytes(keeping.free_bytes)
+    checked = (
+        "never checked whole"
+        if keeping.checked_ms is None
+        else (f"checked {_ago(keeping.checked_ms, now_ms)} ago")
+    )
+    console.print(
+        f"disk: {free} free, {in_bytes(own.reserve_bytes)} kept for alerts; journal:"
+        f" {in_bytes(keeping.used_bytes)} of {in_bytes(own.bytes_max)}, write-ahead log"
+        f" {in_bytes(keeping.wal_bytes)}, {checked}",
+        soft_wrap=True,
+    )
+    if keeping.evicted:
+        when = (
+            "" if keeping.evicted_ms is None else f", last {_ago(keeping.evicted_ms, now_ms)} ago"
+        )
+        console.print(
+            f"evicted for room or age: {keeping.evicted} readings"
+            f" ({in_bytes(keeping.evicted_bytes)}){when}; those behind an alert are kept"
+        )
+    if keeping.check_fault:
+        _tell(console, "red", "check of the journal", keeping.check_fault)
+    for name, posture in keeping.postures.items():
+        _tell(console, "red", f"{name} since {_ago(posture.since_ms, now_ms)}", posture.text)
+    if keeping.damaged:
+        _tell(
+            console,
+            "yellow",
+            "damaged journals set aside",
+            f"{', '.join(keeping.damaged)}; keep them as evidence, or remove them for room",
+        )
+
+
+def _tell(console: Console, colour: str, head: str, text: str) -> None:
+    """Print a coloured head and a text that is no markup."""
+    console.print(Text(f"{head}: ", style=colour).append(text, style="default"), soft_wrap=True)
+
+
+def in_bytes(count: int) -> str:
+    """Return a size for a person, such as `3.1 GB`."""
+    size = float(count)
+    for unit in _UNITS[:-1]:
+        if size < 1_000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1_000
+    return f"{size:.1f} {_UNITS[-1]}"
+
+
+def _ago(since_ms: int, now_ms: int) -> str:
+    """Return a duration in its largest unit."""
+    seconds = max(0, now_ms - since_ms) // 1_000
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,106 @@
+"""Feeds the service supervisor's watchdog, as long as the gateway really turns.
+
+It is fed only if the event loop comes round (this runs in it), the journal's writer is not stuck,
+and every part has beaten within its bound. A disk that is known to be unwell may keep the writer
+waiting: a restart would not mend it, and what the gateway still does would be lost.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.journal.condition import DiskState
+from gateway.observe.counters import Counters
+from gateway.observe.log import Log
+from gateway.observe.notify import Notify, status_line
+from gateway.observe.pulse import Pulse
+from gateway.observe.state import State, StateFile
+
+# Twice the longest wait before a failed part is started again; a part beats every BEAT_S_MAX.
+SILENCE_S_MAX = 60.0
+FLIGHT_S_MAX = 20.0  # one transaction; a worn SD card takes seconds
+FEEDS = 3.0  # so many within the supervisor's period: two may be late
+LOOK_S = 5.0  # between two looks where no supervisor watches
+
+
+class Watch:
+    """Looks at the gateway now and then; tells the supervisor, and the log when something hangs.
+
+    Args:
+        notify: the way to the supervisor.
+        pulse: of the parts.
+        flight: the journal's transaction under way, None when there is none; only compared.
+        state: what the gateway says of itself now.
+        file: where that is kept for those who cannot read the journal.
+        now_s: a monotonic clock, seconds.
+    """
+
+    def __init__(
+        self,
+        notify: Notify,
+        pulse: Pulse,
+        *,
+        flight: Callable[[], object | None],
+        state: Callable[[], State],
+        file: StateFile,
+        now_s: Callable[[], float],
+        counters: Counters,
+        log: Log,
+    ) -> None:
+        self._notify = notify
+        self._pulse = pulse
+        self._flight = flight
+        self._state = state
+        self._file = file
+        self._now_s = now_s
+        self._counters = counters
+        self._log = log.bind(part="watch")
+        self._seen: tuple[object, float] | None = None  # the transaction, and since when
+        self._told = ""
+        self._looked_s = now_s()
+
+    async def run(self) -> None:
+        """Say that the gateway is ready, then feed until cancelled."""
+        self._notify.tell("READY=1", status_line(self._state().line))
+        period_s = self._notify.watchdog_s
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_S if period_s is None else min(period_s / FEEDS, LOOK_S))
+
+    def look(self) -> str:
+        """Feed, or say why not; return what hangs, empty when nothing does."""
+        state = self._state()
+        stuck = self._stuck(is_well=state.disk.state is DiskState.well)
+        name = stuck.partition(" ")[0]
+        if stuck and name != self._told:
+            self._counters.count("watchdog_starved", name)
+            self._log.error("watchdog_starved", text=f"{stuck}; the gateway is to be started again")
+        self._told = name
+        if stuck:
+            self._notify.tell(status_line(f"hangs: {stuck}"))
+        else:
+            self._notify.tell("WATCHDOG=1", status_line(state.line))
+        self._file.write(msgspec.structs.replace(state, hangs=name))
+        return stuck
+
+    def _stuck(self, *, is_well: bool) -> str:
+        """Return what does not turn, empty when everything does."""
+        now_s = self._now_s()
+        paused_s, self._looked_s = now_s - self._looked_s, now_s
+        flight = self._flight()
+        if flight is None:
+            self._seen = None
+        elif self._seen is None or self._seen[0] is not flight:
+            self._seen = (flight, now_s)
+        if paused_s > FLIGHT_S_MAX:
+            return ""  # the whole process stood still, as under a debugger; now they get their turn
+        if is_well and self._seen is not None:
+            age_s = now_s - self._seen[1]
+            if age_s > FLIGHT_S_MAX:
+                return f"journal has been writing one transaction for {age_s:.0f} s"
+        silent = self._pulse.silent(SILENCE_S_MAX)
+        if silent:
+            part = max(silent, key=lambda name: silent[name])
+            return f"{part} has not turned for {silent[part]:.0f} s"
+        return ""

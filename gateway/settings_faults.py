@@ -1,0 +1,122 @@
+"""What is wrong with a settings file, in words: line, key, value and what would do."""
+
+import difflib
+import re
+from pathlib import Path
+
+from msgspec import inspect
+
+from gateway import settings_lines
+from gateway.errors import SettingsError
+
+VALUE_CHARS_MAX = 80  # of a wrong value that is repeated
+
+
+class SettingError(SettingsError):
+    """The fault of one setting.
+
+    Args:
+        key: where it stands, as `nodes[3].window`.
+        text: key, value and what would do.
+    """
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
+
+
+def placed(path: Path, text: str, error: SettingError) -> SettingsError:
+    """Return the fault of a setting with its file and the line where it stands.
+
+    Args:
+        path: of the settings file.
+        text: its content.
+        error: the fault.
+    """
+    line = settings_lines.line_of(text, _parts(error.key))
+    return SettingsError(f"settings {path}, line {line}: {error}")
+
+
+def syntax(message: str, text: str) -> str:
+    """Return tomllib's complaint, beginning with its line."""
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    line = str(text.rstrip().count("\n") + 1) if found is None or found[1] is None else found[1]
+    column = f", column {found[2]}" if found is not None and found[2] else ""
+    complaint = message[: found.start()] if found else message
+    return f"line {line}{column}: not valid TOML: {complaint}; mend that place"
+
+
+def explain(message: str, table: dict[str, object], kind: type) -> SettingError:
+    """Return msgspec's complaint with the key, its value and what would do.
+
+    Args:
+        message: of msgspec.
+        table: that it read.
+        kind: the class that the table should have been.
+    """
+    where = re.search(r"`\$\.?([^`]*)`$", message)
+    key = where[1] if where else ""
+    form, found = _look_up(key, table, kind)
+    missing = re.search(r"missing required field `([^`]*)`", message)
+    if missing and isinstance(form, inspect.StructType):
+        name = _join(key, missing[1])
+        wanted = next(field.type for field in form.fields if field.name == missing[1])
+        return SettingError(name, f"{name} is missing; add it: {_describe(wanted, name)}")
+    unknown = re.search(r"unknown field `([^`]*)`", message)
+    if unknown and isinstance(form, inspect.StructType) and isinstance(found, dict):
+        name = _join(key, unknown[1])
+        known = [field.name for field in form.fields]
+        near = difflib.get_close_matches(unknown[1], known, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        value = found.get(unknown[1])
+        shown = name if isinstance(value, dict | list) else f"{name} = {_shown(value)}"
+        return SettingError(name, f"{shown} is not a setting; {advice}")
+    return SettingError(key, f"{key or 'the file'} = {_shown(found)}: use {_describe(form, key)}")
+
+
+def _shown(value: object) -> str:
+    """Return a wrong value as it can be repeated."""
+    text = repr(value)
+    return text if len(text) <= VALUE_CHARS_MAX else text[:VALUE_CHARS_MAX] + "..."
+
+
+def _look_up(key: str, table: dict[str, object], kind: type) -> tuple[inspect.Type, object]:
+    """Return the type that stands at `key`, and the value found there."""
+    form: inspect.Type = inspect.type_info(kind)
+    found: object = table
+    for part in _parts(key):
+        if isinstance(form, inspect.VarTupleType) and isinstance(found, list):
+            form, found = form.item_type, found[int(part)]
+        elif isinstance(form, inspect.StructType) and isinstance(found, dict):
+            form = next(field.type for field in form.fields if field.name == part)
+            found = found[part]
+    return form, found
+
+
+def _describe(form: inspect.Type, key: str) -> str:
+    """Return in words what may stand at `key`."""
+    match form:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            return f"a whole number from {form.ge} to {form.le}"
+        case inspect.FloatType():
+            return f"a number from {form.ge:g} to {form.le:g}"
+        case inspect.StrType():
+            bound = f" of {form.min_length or 0} to {form.max_length} characters"
+            return 'text in quotes ("...")' + (bound if form.max_length else "")
+        case inspect.VarTupleType():
+            return f"at most {form.max_length} tables, each headed [[{key}]]"
+        case _:
+            return f"a table headed [{key}]"
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def _parts(key: str) -> tuple[str | int, ...]:
+    """Return the names and indices of a key."""
+    return tuple(
+        int(index) if index else name for index, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", key)
+    )

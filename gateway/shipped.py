@@ -1,0 +1,30 @@
+"""Files that come with the gateway beside its code: units of the service, example settings.
+
+In a wheel they lie in `gateway/shipped/`; in a working tree where people look for them.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import SettingsError
+
+_HERE: Final = Path(__file__).resolve().parent
+# name -> its place in a working tree; pyproject.toml puts each into the wheel.
+FILES: Final = {
+    "harmattan.service": "packaging/harmattan.service",
+    "harmattan.sysusers": "packaging/harmattan.sysusers",
+    "harmattan.tmpfiles": "packaging/harmattan.tmpfiles",
+    "post.example.toml": "docs/post.example.toml",
+}
+
+
+def read_shipped(name: str) -> str:
+    """Return the text of a shipped file, one of FILES.
+
+    Raises:
+        SettingsError: this installation is not whole.
+    """
+    for path in (_HERE / "shipped" / name, _HERE.parent / FILES[name]):
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise SettingsError(f"this installation lacks {name}; install the package again")

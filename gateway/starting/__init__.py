@@ -1,0 +1,1 @@
+"""Making a post, and looking at one that is made: `harmattan init`."""

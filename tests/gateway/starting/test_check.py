@@ -1,0 +1,276 @@
+"""Goal: whatever keeps a post from running is found before it runs, each in its own sentence.
+
+Method: a post that the command made, spoilt in one thing at a time; the broker is the real one,
+with the real files.
+"""
+
+import datetime as dt
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import apsw
+import pytest
+
+from gateway import certificates, cli, people
+from gateway.certificates import issue, load_pair, make_authority
+from gateway.errors import SettingsError
+from gateway.starting.check import check
+from gateway.starting.init import Answers, make_post
+from tests.gateway.starting.test_init import AS_NOBODY
+
+NOW = dt.datetime.now(dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A post that is well; its listener for nodes is on."""
+    folder = tmp_path_factory.mktemp("good") / "p"
+    make_post(folder, Answers("p", nodes=("lane-1",), listen="127.0.0.1"), NOW)
+    return folder
+
+
+@pytest.fixture
+def folder(good, tmp_path):
+    return shutil.copytree(good, tmp_path / "p")
+
+
+def authority_of(folder):
+    return load_pair(folder / "keys/ca.pem", folder / "keys/ca-key.pem")
+
+
+def replace_gateway(folder, pair):
+    (folder / "keys/gateway.pem").write_bytes(pair.certificate_pem())
+    (folder / "keys/gateway-key.pem").write_bytes(pair.key_pem())
+
+
+def edit(folder, old, new):
+    path = folder / "post.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def other_key(folder):
+    other = issue(authority_of(folder), "x", NOW, hosts=("h",))
+    (folder / "keys/gateway-key.pem").write_bytes(other.key_pem())
+
+
+def foreign(folder):
+    replace_gateway(folder, issue(make_authority("o", NOW), "g", NOW, hosts=("127.0.0.1",)))
+
+
+def expired(folder):
+    old = NOW - dt.timedelta(days=90)
+    pair = issue(authority_of(folder), "g", old, hosts=("127.0.0.1",), days=30)
+    replace_gateway(folder, pair)
+
+
+def not_yet(folder):
+    later = NOW + dt.timedelta(days=3)
+    replace_gateway(
+        folder, issue(authority_of(folder), "g", NOW, hosts=("127.0.0.1",), since=later)
+    )
+
+
+def as_client(folder):
+    replace_gateway(folder, issue(authority_of(folder), "g", NOW))
+
+
+def foreign_crl(folder):
+    (folder / "keys/crl.pem").unlink()
+    certificates.write_crl(folder / "keys/crl.pem", make_authority("harmattan p", NOW), {}, NOW)
+
+
+def crl_of_itself(folder):
+    serial = certificates.load_certificate(folder / "keys/gateway.pem").serial_number
+    certificates.write_crl(folder / "keys/crl.pem", authority_of(folder), {serial: NOW}, NOW)
+
+
+def later_journal(folder):
+    connection = apsw.Connection(str(folder / "state/journal.sqlite"))
+    connection.pragma("user_version", 99)
+    connection.close()
+
+
+FAULTS = {
+    "settings": (lambda p: edit(p, "port = 18883", "port = 0"), "settings", "broker.port = 0: use"),
+    "a standard that is none": (
+        lambda p: edit(p, '"polystyrene"', '"chalk"'),
+        "settings",
+        "nodes[0].standard = 'chalk' is none",
+    ),
+    "an open key": (
+        lambda p: (p / "keys/gateway-key.pem").chmod(0o640),
+        "modes",
+        "gateway-key.pem can be read by others (mode 0640); chmod 0600",
+    ),
+    "an open authority": (
+        lambda p: (p / "keys/ca-key.pem").chmod(0o604),
+        "modes",
+        "ca-key.pem can be read by others (mode 0604)",
+    ),
+    "open people": (
+        lambda p: (p / "state/people.json").chmod(0o644),
+        "modes",
+        "people.json can be read by others",
+    ),
+    "an open folder": (lambda p: p.chmod(0o777), "modes", "can be written by others (mode 0777)"),
+    "a key of another": (other_key, "certificates", "gateway-key.pem does not belong to"),
+    "no key": (
+        lambda p: (p / "keys/gateway-key.pem").unlink(),
+        "certificates",
+        "gateway-key.pem: No such file or directory; put it back",
+    ),
+    "a foreign certificate": (foreign, "certificates", "is not signed by the authority beside it"),
+    "an old certificate": (expired, "certificates", "gateway.pem has expired on"),
+    "an early certificate": (not_yet, "certificates", "gateway.pem is valid from"),
+    "a client's certificate": (as_client, "certificates", "names no host, so no node accepts it"),
+    "another authority's key": (
+        lambda p: (p / "keys/ca-key.pem").write_bytes(make_authority("o", NOW).key_pem()),
+        "certificates",
+        "ca-key.pem does not belong to",
+    ),
+    "no list": (
+        lambda p: (p / "keys/crl.pem").unlink(),
+        "certificates",
+        "crl.pem: No such file or directory",
+    ),
+    "no such list": (
+        lambda p: (p / "keys/crl.pem").write_text("x"),
+        "certificates",
+        "is no list of revoked certificates",
+    ),
+    "a foreign list": (
+        foreign_crl,
+        "certificates",
+        "crl.pem is not signed by this post's authority",
+    ),
+    "a list with itself": (crl_of_itself, "certificates", "revokes the broker's own certificate"),
+    "a file of another authority": (
+        lambda p: edit(p, '\n[authority]\nurl = ""', '\n[authority]\nca_file = "x.pem"\nurl = ""'),
+        "settings",
+        "not valid TOML",
+    ),
+    "a database of tomorrow": (later_journal, "database", "has schema version 99"),
+    "a database that is none": (
+        lambda p: (p / "state/journal.sqlite").write_bytes(b"x" * 9_999),
+        "database",
+        "the file is damaged",
+    ),
+    "people that are none": (
+        lambda p: (p / "state/people.json").write_text("[]"),
+        "people",
+        "people.json: ",
+    ),
+    "people without administrator": (
+        lambda p: (p / "state/people.json").write_bytes(people.encode(())),
+        "people",
+        "names no administrator",
+    ),
+    "a list of nodes that is none": (
+        lambda p: (p / "state/nodes.toml").write_text("[nodes"),
+        "nodes",
+        "nodes.toml: ",
+    ),
+    "no broker": (
+        lambda p: edit(p, 'program = "mosquitto"', 'program = "mosquito"'),
+        "broker",
+        "broker program 'mosquito' is not on PATH",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_found(folder, name, monkeypatch):
+    spoil, subject, words = FAULTS[name]
+    spoil(folder)
+    # The broker's own part has its own tests below; it takes most of the time.
+    if subject != "broker":
+        monkeypatch.setattr("gateway.starting.check.check_broker", lambda *_: iter(()))
+    found = [one for one in check(folder, NOW).found if one.is_fault]
+    assert any(one.subject == subject and words in one.text for one in found), found
+    for one in found:
+        assert "\n" not in one.text
+
+
+def test_advice_is_no_fault(folder, monkeypatch):
+    monkeypatch.setattr("gateway.starting.check.check_broker", lambda *_: iter(()))
+    (folder / "state/journal.sqlite").unlink()
+    (folder / "state/people.json").unlink()
+    edit(folder, 'host = "127.0.0.1"           # empty', 'host = "127.0.0.2" #')
+    edit(folder, "[[nodes]]                    # one", "[x] #")
+    report = check(folder, NOW)
+    assert not report.is_well  # [x] is no setting
+    edit(folder, "[x] #", "[[nodes]] #")
+    report = check(folder, NOW + dt.timedelta(days=1_800))
+    assert report.is_well
+    said = "\n".join(one.text for one in report.found)
+    for words in (
+        "gateway.pem expires on",
+        "is not for broker.nodes.host = '127.0.0.2'",
+        "journal.sqlite does not exist; `harmattan run` makes a new one",
+        "nobody administers this post",
+        "ca-key.pem makes any node: keep it apart",
+    ):
+        assert words in said
+
+
+def run_check(folder, *arguments):
+    done = subprocess.run(
+        [*AS_NOBODY, sys.executable, "-m", "gateway", "init", "--check", folder, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_says_so_by_its_status(folder):
+    code, printed, said = run_check(folder, "--json")
+    report = json.loads(printed)
+    assert (code, said, report["is_well"]) == (0, "", True)
+    assert "broker" in report["checked"]
+    assert {one["is_fault"] for one in report["found"]} == {False}
+    foreign_crl(folder)
+    (folder / "keys/gateway-key.pem").chmod(0o644)
+    code, printed, _ = run_check(folder)
+    assert code == 1
+    assert "modes: " in printed
+    assert printed.splitlines()[-1].endswith(": 2 to mend")
+    shutil.rmtree(folder)
+    code, _, said = run_check(folder)
+    assert code == 2
+    assert f"{folder}/post.toml does not exist, so {folder} is no post" in said
+    assert "Traceback" not in said
+
+
+def test_a_broker_that_cannot_use_the_files_is_told_in_its_own_words(folder):
+    """Nothing else here reads them as OpenSSL within the broker does."""
+    (folder / "keys/crl.pem").write_text("x")
+    code, printed, _ = run_check(folder)
+    assert code == 1
+    assert "broker: broker on 127.0.0.1:" in printed
+    assert f'Unable to load certificate revocation file "{folder}/keys/crl.pem"' in printed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's broker becomes another user")
+def test_root_is_told_why_its_broker_reads_nothing(folder):
+    (broker,) = [one for one in check(folder, NOW).found if one.subject == "broker"]
+    assert "it was started by root and became `nobody`" in broker.text
+
+
+def test_a_folder_without_settings_is_no_post(tmp_path):
+    with pytest.raises(SettingsError, match="is no post; `harmattan init"):
+        check(tmp_path, NOW)
+
+
+def test_the_command_is_at_hand(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["harmattan", "init", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert "--check" in capsys.readouterr().out

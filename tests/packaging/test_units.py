@@ -1,0 +1,111 @@
+"""Goal: what systemd is given is valid, allows little, and names this installation.
+
+Method: the real systemd-analyze, systemd-sysusers and systemd-tmpfiles on the files, shipped and as
+`harmattan service install` writes them into an empty system; nothing of this system is touched.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import SettingsError
+from gateway.observe.watch import FEEDS, FLIGHT_S_MAX, LOOK_S
+from gateway.post import STOP_S_MAX
+from gateway.service import File, render
+from gateway.shipped import read_shipped
+
+PROGRAM = Path("/opt/harmattan/bin/harmattan")
+SETTINGS = Path("/var/lib/harmattan/post/post.toml")
+
+
+def run(*command, code=0):
+    """Run a command and return everything it printed."""
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def harmattan(*arguments, code=0):
+    return run(sys.executable, "-m", "gateway", "service", *arguments, code=code)
+
+
+def values(name):
+    """Return what the shipped unit sets under a name, in order."""
+    return re.findall(rf"^{name}=(.*)$", read_shipped("harmattan.service"), re.MULTILINE)
+
+
+@pytest.mark.usefixtures("systemd_present")
+def test_the_service_is_exposed_as_little_as_promised(tmp_path):
+    """The threshold is in tenths: at most 2.0; without the hardening it is refused."""
+    unit = tmp_path / "harmattan.service"
+    unit.write_text(read_shipped("harmattan.service"))
+    measure = ("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20")
+    printed = run(*measure, unit)
+    (level,) = re.findall(r"Overall exposure level for harmattan.service: ([\d.]+)", printed)
+    assert float(level) <= 2.0
+    bare = re.sub(r"(?m)^(Protect|Private|Restrict|System|NoNew).*\n", "", unit.read_text())
+    unit.write_text(bare)
+    run(*measure, unit, code=1)
+
+
+@pytest.mark.usefixtures("systemd_present")
+def test_an_installation_is_valid_as_it_is_written(tmp_path):
+    for _ in range(2):  # again after an update
+        printed = harmattan("install", "--root", tmp_path)
+    assert f"wrote {tmp_path}/etc/systemd/system/harmattan.service" in printed
+    unit = tmp_path / "etc/systemd/system/harmattan.service"
+    assert not run("systemd-analyze", "verify", unit).strip()
+    assert f"ExecStart={Path(sys.executable).parent / 'harmattan'} run" in unit.read_text()
+    run("systemd-sysusers", f"--root={tmp_path}")
+    assert re.search(
+        r"^harmattan:x:\d+:\d+:.*:/var/lib/harmattan:.*nologin$",
+        (tmp_path / "etc/passwd").read_text(),
+        re.MULTILINE,
+    )
+    run("systemd-tmpfiles", f"--root={tmp_path}", "--create", "harmattan.conf")
+    assert (tmp_path / "var/lib/harmattan").stat().st_mode & 0o777 == 0o700
+
+
+def test_other_paths_are_told_and_may_be_written():
+    folder = Path("/srv/posts/one")
+    unit = render(File.unit, Path("/srv/venv/bin/harmattan"), folder / "post.toml")
+    assert "ExecStart=/srv/venv/bin/harmattan run --settings /srv/posts/one/post.toml" in unit
+    assert f"ReadWritePaths={folder}\n" in unit
+    assert "ReadWritePaths" not in render(File.unit, PROGRAM, SETTINGS)
+    assert render(File.unit, PROGRAM, SETTINGS) == read_shipped("harmattan.service")
+
+
+@pytest.mark.parametrize(
+    "path", ["post.toml", "/a b/post.toml", "/50%/post.toml", "/a\n/b", "/$HOME/p"]
+)
+def test_a_path_that_systemd_would_misread_is_refused(path):
+    with pytest.raises(SettingsError, match="cannot be told to systemd"):
+        render(File.unit, PROGRAM, Path(path))
+    with pytest.raises(SettingsError, match="cannot be told to systemd"):
+        render(File.unit, Path(path), SETTINGS)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "etc").write_text("a file")
+    assert "run this as root, or give --root" in harmattan("install", "--root", tmp_path, code=2)
+
+
+def test_each_file_can_be_looked_at():
+    for file in File:
+        assert render(file, PROGRAM, SETTINGS).startswith("# ")
+    assert harmattan("show", "sysusers") == read_shipped("harmattan.sysusers")
+
+
+def test_the_times_of_unit_and_gateway_fit():
+    """The watchdog allows two late feeds; systemd waits longer than the gateway needs to stop."""
+    (watchdog_s,), (stop_s,) = values("WatchdogSec"), values("TimeoutStopSec")
+    assert min(float(watchdog_s) / FEEDS, LOOK_S) * 2 < float(watchdog_s)
+    assert float(watchdog_s) > FLIGHT_S_MAX
+    assert STOP_S_MAX < 5 < float(stop_s)
+    assert values("Type") == ["notify"]
+    assert values("Restart") == ["always"]
