@@ -25,7 +25,7 @@ SETUP := command -v $(PYTHON) >/dev/null 2>&1 || { echo "harmattan: there is no 
 install Python 3.11 or newer (Debian: apt install python3; macOS: brew install python)" >&2; exit 1; }; \
 $(PYTHON) .ci/setup.py
 
-.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-firmware sizes crash-firmware bench-ingest overload kill fuzz-ingest audit lock clean
+.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-start bench-firmware sizes crash-firmware bench-ingest overload kill fuzz-ingest audit lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,9 @@ eval: $(READY) ## score identification on measured and synthetic goods (ARGS=--q
 
 bench-identify: $(READY) ## race identification against RamanSPy and pybaselines + NNLS on the same spectra
 	@$(VENV)/python -m benchmarks.identification $(ARGS)
+
+bench-start: $(READY) ## how fast a gateway starts and stops, also with a million readings; the last line is JSON
+	@$(VENV)/python -m benchmarks start
 
 bench-firmware: $(READY) ## what a node needs: heap, allocation, encoder (some minutes; ARGS=--quick for one)
 	@$(VENV)/python -m benchmarks.firmware $(ARGS)

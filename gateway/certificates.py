@@ -155,6 +155,12 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
+def common_name(certificate: x509.Certificate) -> str:
+    """Return whose certificate it is; empty when it does not say."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
 # ----------------------------------------------------------------------------- revoked ones
 
 

@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.journal.store import FILE_NAME
 from gateway.library.commands import app as library_app
 from gateway.lock import is_running
+from gateway.nodes_commands import app as nodes_app
 from gateway.observe import log as logging
 from gateway.observe import status as observing
 from gateway.service import app as service_app
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 app.add_typer(library_app, name="library")
 app.command("init")(init)
+app.add_typer(nodes_app, name="nodes")
 app.add_typer(service_app, name="service")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
@@ -118,6 +120,17 @@ def status(
         observing.show(found, Console(), now_ms)
     if not found.is_well:
         raise typer.Exit(EXIT_UNWELL)
+
+
+@app.command()
+def bundle(
+    target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")],
+    settings_path: SettingsPath = Path("post.toml"),
+) -> None:
+    """Write a support bundle for somebody who helps from afar; it holds no secret."""
+    from gateway.observe import bundle as bundling  # noqa: PLC0415 - see the rules of the file
+
+    bundling.run_bundle(settings_path, target)
 
 
 @app.command()

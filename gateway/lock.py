@@ -1,6 +1,7 @@
 """Who holds a post's folder: one gateway, until its process ends, however it ends."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -12,46 +13,70 @@ from gateway.errors import SettingsError
 LOCK_NAME = "gateway.lock"
 LOCK_S_MAX = 1.0  # `is_running` holds the lock for a moment; another gateway keeps it
 LOCK_AGAIN_S = 0.05
+DISK_FAULTS = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold the post's folder: two gateways on one journal would both answer its nodes.
 
+    On a disk that takes nothing, not even the lock's file, the folder itself is held: a post whose
+    disk is full still has alerts to send.
+
     Raises:
         SettingsError: the folder cannot be used, or another gateway holds it.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptors = _open(directory)
     except OSError as error:
         raise SettingsError(
             f"directory {directory}: {error.strerror}; choose a folder this user may write"
         ) from error
     try:
         deadline_s = time.monotonic() + LOCK_S_MAX
-        while not _lock(descriptor):
-            if time.monotonic() > deadline_s:
-                raise SettingsError(
-                    f"directory {directory}: another gateway runs there; stop it first, or give"
-                    " this one a folder of its own"
-                )
-            time.sleep(LOCK_AGAIN_S)
+        for descriptor in descriptors:
+            while not _lock(descriptor):
+                if time.monotonic() > deadline_s:
+                    raise SettingsError(
+                        f"directory {directory}: another gateway runs there; stop it first, or give"
+                        " this one a folder of its own"
+                    )
+                time.sleep(LOCK_AGAIN_S)
         yield
     finally:
-        os.close(descriptor)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _open(directory: Path) -> list[int]:
+    """Open what is held: the folder, and the lock's file where there is one or one can be made."""
+    descriptors = [os.open(directory, os.O_RDONLY | os.O_DIRECTORY)]
+    path = directory / LOCK_NAME
+    try:
+        descriptors.append(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            os.close(descriptors[0])
+            raise
+        with contextlib.suppress(OSError):
+            descriptors.append(os.open(path, os.O_RDONLY))
+    return descriptors
 
 
 def is_running(directory: Path) -> bool:
     """Say whether a gateway holds the post's folder now."""
-    try:
-        descriptor = os.open(directory / LOCK_NAME, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        return not _lock(descriptor)
-    finally:
-        os.close(descriptor)
+    for path in (directory / LOCK_NAME, directory):
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            if not _lock(descriptor):
+                return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def _lock(descriptor: int) -> bool:

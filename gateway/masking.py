@@ -1,10 +1,15 @@
 """What is left of an address when people see it: the host, never what may be a token. Pure."""
 
+import re
 import urllib.parse
 from typing import Final
 
 MASK: Final = "..."
 TAIL_CHARS_MIN: Final = 4  # "/" or "en" is in every sentence and hides nothing
+
+_ANY: Final = re.compile(
+    r"(?s)(?P<scheme>[^/?#]*//|)(?P<user>[^/?#]*@)?(?P<host>[^/?#]*)(?P<tail>.*)"
+)
 
 
 def mask_url(url: str) -> str:
@@ -19,6 +24,16 @@ def mask_url(url: str) -> str:
     named = f"[{host}]" if ":" in host else host
     tail = f"/{MASK}" if _tails(url) else ""
     return f"{parts.scheme}://{named}" + (f":{port}" if port else "") + tail
+
+
+def mask_any(text: str) -> str:
+    """Return the same of what may be no address at all, such as a wrong setting."""
+    parts = _ANY.fullmatch(text)
+    if parts is None:
+        return MASK
+    user = f"{MASK}@" if parts["user"] else ""
+    tail = f"/{MASK}" if len(parts["tail"]) > 1 else parts["tail"]
+    return f"{parts['scheme']}{user}{parts['host']}{tail}"
 
 
 def mask_in(text: str, url: str) -> str:

@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalError, SettingsError
+from gateway.fleet.liveness import Liveness
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
-from gateway.fleet.timekeeping import Timekeeping
+from gateway.fleet.timekeeping import Timekeeping, monotonic_ms
+from gateway.fleet.watching import Watching
 from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
-from gateway.ingest.broker import Broker, find_program
+from gateway.ingest.broker import CONFIGURATION_NAME, Broker, find_leftovers, find_program
 from gateway.ingest.committer import Committer
 from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
@@ -33,7 +35,9 @@ from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
+from gateway.journal.retention import Limits
 from gateway.journal.store import FILE_NAME, Journal
+from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
 from gateway.observe.counters import NAMES, Counters
 from gateway.observe.log import Lines, Log
@@ -85,7 +89,7 @@ def serve(settings: Settings, log: Log, lines: Lines) -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def stop_soon() -> None:
-            cut = threading.Timer(STOP_S_MAX, _cut_short, (log, lines))
+            cut = threading.Timer(STOP_S_MAX, _cut_short, (settings, log, lines))
             cut.daemon = True
             cut.start()
             stop.set()
@@ -99,9 +103,12 @@ def serve(settings: Settings, log: Log, lines: Lines) -> None:
         asyncio.run(until_signal())
 
 
-def _cut_short(log: Log, lines: Lines) -> None:
+def _cut_short(settings: Settings, log: Log, lines: Lines) -> None:
     """End a stop that hangs: whatever was promised is on the disk, the next start goes on."""
     log.warning("stop_cut_short", text=f"not stopped after {STOP_S_MAX:g} s; ended as by a kill")
+    for pid in find_leftovers(Path(settings.directory) / CONFIGURATION_NAME):
+        with contextlib.suppress(OSError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
     lines.close()
     os._exit(0)
 
@@ -207,6 +214,15 @@ async def _run_parts(
             misbehaved=partial(gate.note, cause="topic_foreign"),
             beat=partial(pulse.beat, "broker"),
         )
+    watching = Watching(
+        Liveness({node.id: node.health_s for node in settings.nodes}),
+        revoked=revocation.current,
+        now_ms=monotonic_ms,
+        wall_ms=now_ms,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "liveness"),
+    )
     link = Link(
         settings,
         arrivals=arrivals,
@@ -215,6 +231,7 @@ async def _run_parts(
         secret=lambda: broker.secret if broker else None,
         outgoing=outgoing,
         announce=roster.announce,
+        watching=watching,
         broker_ready=broker.ready if broker else None,
         now_ms=now_ms,
         counters=counters,
@@ -254,10 +271,13 @@ async def _run_parts(
     timekeeping = Timekeeping(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
+    limits = Limits(settings.journal.bytes_max, settings.journal.days_max)
     parts: dict[str, Part] = {
         "revocation": revocation.run,
         "journal": journal.run,
+        "upkeep": Upkeep(journal, limits, now_ms=now_ms, count=counters.count).run,
         "gate": gate.run,
+        "liveness": watching.run,
         "link": link.run,
         "committer": committer.run,
         "judging": judging.run,
@@ -269,7 +289,9 @@ async def _run_parts(
     if broker is not None:
         parts["broker"] = broker.run
     # Last: the post is ready when the watch begins.
-    parts |= _observers(settings, journal, arrivals, gate, outgoing, outside, counters, log, lines)
+    parts |= _observers(
+        settings, journal, arrivals, gate, watching, outgoing, outside, counters, log, lines
+    )
     if not settings.nodes:
         log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
     log.info("started", post=settings.post, nodes=[node.id for node in settings.nodes])
@@ -314,20 +336,12 @@ def check_standards(settings: Settings) -> None:
             )
 
 
-async def _save_posture(journal: Journal, name: str, text: str | None) -> None:
-    """Keep a lasting state of the post for whoever looks at it from outside.
-
-    Raises:
-        JournalError: it is not kept.
-    """
-    await journal.write(partial(save_posture, name=name, text=text, now_ms=now_ms()))
-
-
 def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
     settings: Settings,
     journal: Journal,
     arrivals: Arrivals,
     gate: Gate,
+    watching: Watching,
     outgoing: Outgoing,
     outside: _Outside,
     counters: Counters,
@@ -346,6 +360,7 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
             disk=journal.condition,
             barred=barred,
             barred_count=len(barred),
+            linked_ms=watching.linked_ms,
         )
 
     def live() -> Live:
@@ -380,6 +395,15 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
             partial(pulse.beat, "metrics"),
         ).run
     return parts
+
+
+async def _save_posture(journal: Journal, name: str, text: str | None) -> None:
+    """Keep a lasting state of the post for whoever looks at it from outside.
+
+    Raises:
+        JournalError: it is not kept.
+    """
+    await journal.write(partial(save_posture, name=name, text=text, now_ms=now_ms()))
 
 
 async def _keep_counters(journal: Journal, counters: Counters, lines: Lines, pulse: Pulse) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from gateway.errors import SettingsError
+from gateway.masking import mask_any
 from gateway.settings_faults import VALUE_CHARS_MAX, SettingError, explain, placed, syntax
 from protocol import limits, topics
 from protocol.errors import TopicError
@@ -358,7 +359,7 @@ def _check_authority(authority: AuthoritySettings) -> None:
         )
     if not authority.url:
         return
-    key, shown = "authority.url", re.sub(r"//[^/@]*@", "//...@", authority.url)  # no password
+    key, shown = "authority.url", mask_any(authority.url)  # no password, no token
     wrong = f"{key} = {shown[:VALUE_CHARS_MAX]!r}"
     advice = "use https://host/path, or http:// to loopback (127.0.0.1, localhost)"
     if not re.fullmatch(r"[!-\[\]-~]+", authority.url):

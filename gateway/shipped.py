@@ -1,4 +1,4 @@
-"""Files that come with the gateway beside its code: units of the service, example settings.
+"""Files that come with the gateway beside its code: what systemd is given.
 
 In a wheel they lie in `gateway/shipped/`; in a working tree where people look for them.
 """
@@ -14,7 +14,6 @@ FILES: Final = {
     "harmattan.service": "packaging/harmattan.service",
     "harmattan.sysusers": "packaging/harmattan.sysusers",
     "harmattan.tmpfiles": "packaging/harmattan.tmpfiles",
-    "post.example.toml": "docs/post.example.toml",
 }
 
 

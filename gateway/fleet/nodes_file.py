@@ -90,11 +90,11 @@ def read(directory: Path) -> NodesFile:
 
 
 @contextlib.contextmanager
-def changing(directory: Path) -> Iterator[dict[str, Entry]]:
-    """Give the entries to be changed, and write them when the block ends without an error.
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other commands from changing what is said of the nodes.
 
     Raises:
-        SettingsError: the file cannot be read or written.
+        SettingsError: the folder cannot be used.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -105,6 +105,19 @@ def changing(directory: Path) -> Iterator[dict[str, Entry]]:
     try:
         # The folder's own lock is nobody else's: the gateway holds that of a file within.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def changing(directory: Path) -> Iterator[dict[str, Entry]]:
+    """Give the entries to be changed, and write them when the block ends without an error.
+
+    Raises:
+        SettingsError: the file cannot be read or written.
+    """
+    with locked(directory):
         entries = dict(read(directory).nodes)
         yield entries
         kept = {name: entry for name, entry in sorted(entries.items()) if entry != Entry()}
@@ -115,8 +128,6 @@ def changing(directory: Path) -> Iterator[dict[str, Entry]]:
                 f"{directory / NAME}: {error.strerror}; nothing is changed. Free space on its disk,"
                 " or run this as the user of the gateway"
             ) from error
-    finally:
-        os.close(descriptor)
 
 
 def _text(entries: Mapping[str, Entry]) -> str:

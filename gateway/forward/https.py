@@ -22,6 +22,7 @@ from gateway.forward.unsaved import Unsaved
 from gateway.journal import outbox
 from gateway.journal.condition import DiskState
 from gateway.journal.store import Journal
+from gateway.masking import mask_in, mask_url
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.settings import AuthoritySettings
@@ -175,6 +176,7 @@ class Forwarder:
             RefusedError: the authority says that this alert is wrong.
         """
         url = self._settings.url
+        shown = mask_url(url)  # a path or a query may be a token
         try:
             async with session.post(
                 url,
@@ -189,27 +191,27 @@ class Forwarder:
                 answer = await _read_bounded(response.content)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            reason = str(error) or type(error).__name__
+            reason = mask_in(str(error), url) or type(error).__name__
             raise LinkError(
-                f"authority {url} is not reached: {reason}; check the link and the address"
+                f"authority {shown} is not reached: {reason}; check the link and the address"
             ) from error
-        words = repr(answer[:WORDS_CHARS_MAX].decode(errors="replace"))
+        words = repr(mask_in(answer.decode(errors="replace"), url)[:WORDS_CHARS_MAX])
         if status in REFUSED_STATUSES:
             raise RefusedError(
-                f"authority {url} refuses the alert with {status}: {words}; check authority.url,"
+                f"authority {shown} refuses the alert with {status}: {words}; check authority.url,"
                 " then show these words to the authority"
             )
         if 300 <= status < 400:
             raise LinkError(
-                f"authority {url} redirects with {status}, which is not followed; set authority.url"
-                " to where alerts are taken"
+                f"authority {shown} redirects with {status}, which is not followed; set"
+                " authority.url to where alerts are taken"
             )
         if status != 200:
-            raise LinkError(f"authority {url} answered {status}: {words}; it is tried again")
+            raise LinkError(f"authority {shown} answered {status}: {words}; it is tried again")
         fault = check_receipt(answer, alert.alert_id, alert.body)
         if fault is not None:
             raise ReceiptError(
-                f"authority {url} answered 200, but its {fault}; show this to the authority"
+                f"authority {shown} answered 200, but its {fault}; show this to the authority"
             )
         return answer
 

@@ -33,6 +33,7 @@ from gateway.observe.throttle import Throttle
 from gateway.settings import BrokerSettings
 
 __all__ = [
+    "CONFIGURATION_NAME",
     "Broker",
     "access_list",
     "check_port",
@@ -41,8 +42,9 @@ __all__ = [
     "find_program",
 ]
 
+CONFIGURATION_NAME = "mosquitto.conf"  # in the post's folder
 START_S_MAX = 10.0  # mosquitto listens after 0.06 s; a slow card needs a few seconds
-STOP_S_MAX = 5.0
+STOP_S_MAX = 3.0  # it takes milliseconds, and the gateway itself is to stop within 5 s
 POLL_S = 0.02  # between two looks at whether it listens, or whether a leftover has gone
 WATCH_S = 1.0  # how much later than it was written a revocation counts
 KICK_S_MAX = 5.0  # to end a connection
@@ -156,7 +158,7 @@ class Broker:
         self._revoked = revoked
         self._misbehaved = misbehaved
         self._beat = beat
-        self._configuration = directory / "mosquitto.conf"
+        self._configuration = directory / CONFIGURATION_NAME
         self._access = directory / "mosquitto.acl"
         self._pid = directory / "mosquitto.pid"  # for people; nothing depends on it
         self._counters = counters

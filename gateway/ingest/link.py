@@ -13,6 +13,7 @@ import aiomqtt
 from gateway import wire
 from gateway.errors import BrokerError
 from gateway.fleet.outgoing import Letter, Outgoing
+from gateway.fleet.watching import Watching
 from gateway.ingest import intake
 from gateway.ingest.arrivals import Arrivals, Offer
 from gateway.ingest.gate import Gate
@@ -73,6 +74,7 @@ class Link:
         secret: returns what our own broker asks of us, None when it asks for nothing.
         outgoing: letters to the nodes.
         announce: called after each subscription, to say that the gateway is here.
+        watching: told whether we are connected, and who is heard; None: nobody looks.
         broker_ready: set while our own broker listens; None for an external one.
         now_ms: the gateway's wall clock, Unix milliseconds.
         beat: called at every turn of the loop that sends.
@@ -91,6 +93,7 @@ class Link:
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
+        watching: Watching | None = None,
         secret: Callable[[], Secret | None] = lambda: None,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
@@ -103,6 +106,7 @@ class Link:
         self._arrivals = arrivals
         self._outgoing = outgoing
         self._announce = announce
+        self._watching = watching
         self._broker_ready = broker_ready
         self._now_ms = now_ms
         self._counters = counters
@@ -128,12 +132,17 @@ class Link:
             async with self._client() as client:
                 await self._subscribe(client)
                 self._log.info("broker_connected", host=broker.host, port=broker.port)
+                if self._watching is not None:
+                    self._watching.linked()
                 await self._announce()
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._send(client), name="link-send")
                     tasks.create_task(_last(client), name="link-receive")
         except* (aiomqtt.MqttError, OSError) as group:
             fault = str(group.exceptions[0])
+        finally:
+            if self._watching is not None:
+                self._watching.unlinked()
         raise BrokerError(
             f"broker {broker.host}:{broker.port}: {fault}; is it running, and is the port right?"
         )
@@ -203,6 +212,8 @@ class Link:
         if isinstance(taken, intake.Refused):
             self._refuse(taken, is_retained=bool(message.retain))
             return
+        if self._watching is not None and _is_its_own(taken):
+            self._watching.heard(taken.node)
         match self._arrivals.offer(taken):
             case Offer.repeated:
                 self._counters.count("record_repeated", taken.node)
@@ -269,6 +280,13 @@ class Link:
         finally:
             if not is_sent:
                 self._outgoing.put_back(letter)
+
+
+def _is_its_own(taken: intake.Taken) -> bool:
+    """Say whether a node said this itself and now: no command to it, no will that speaks for it."""
+    message = taken.message
+    is_will = isinstance(message, wire.Status) and not message.online
+    return not (taken.retained or is_will or isinstance(message, wire.Command))
 
 
 async def _last(client: aiomqtt.Client) -> None:

@@ -13,13 +13,16 @@ import apsw
 from gateway import wire
 from gateway.journal import worth
 from gateway.journal.dating import HEAD_BYTES, oldest_ms, read_age_base
-from gateway.journal.records import WANT_CALIBRATION, read_frame
+from gateway.journal.records import read_frame
 from protocol import limits, messages
 
 Rows = Iterable[tuple[Any, ...]]
 
 ORDERS_PER_NODE_MAX = 64  # an order is answered within a minute or never
 KEPT_READ_MAX = 64  # around one reading; a standard is measured once a day
+# WANT_CALIBRATION in the order of the index `verdicts_uncalibrated`, which SQLite insists on.
+_WANTING = ("not_calibrated", "calibration_expired", "calibration_failed", "uncalibrated_listed")
+SUPERSEDED_MAX = 8  # standards of an axis that may be evictable because of a new one
 AGAIN_MAX = 1_024  # readings judged again after a correction of the time: a full flash, twice
 
 _SELECT = (
@@ -75,7 +78,15 @@ def keep_outcome(
         ),
     )
     connection.execute("DELETE FROM pending WHERE record_id = ?", (kept.record_id,))
-    worth.rank(connection, kept.record_id, worth.CLEAR)
+    # It and those that it may supersede: retention keeps the newest few of each axis.
+    rows: Rows = connection.execute(
+        f"SELECT k.record_id FROM {table} k JOIN records r ON r.id = k.record_id"  # noqa: S608 - as above
+        " WHERE k.node = ? AND k.axis_id = ? AND length(r.frame) > 0"
+        " ORDER BY k.record_id DESC LIMIT ?",
+        (node, axis_id, SUPERSEDED_MAX),
+    ).fetchall()
+    for (record_id,) in rows:
+        worth.rank(connection, record_id, worth.CLEAR)
 
 
 def save_order(
@@ -147,18 +158,20 @@ def _want(connection: apsw.Connection, node: str, which: str, values: tuple[int,
     """Send readings that want a calibration to the judges; say whether there are any."""
     # What waits for a calibration: what was said of a reading at the time, what was said last when
     # it was judged again, and readings of the time when calibrations were not kept.
-    reasons = ", ".join(f"'{reason}'" for reason in sorted(WANT_CALIBRATION))
+    # CROSS JOIN: from the few that want one, not from everything that the node ever sent.
+    reasons = ", ".join(f"'{reason}'" for reason in _WANTING)
     connection.execute(
         "INSERT OR IGNORE INTO pending (node, record_id)"  # noqa: S608 - our own constants
-        " SELECT r.node, r.id FROM records r WHERE r.id IN ("
+        " SELECT r.node, r.id FROM ("
         f" SELECT record_id FROM verdicts WHERE reason_id IN ({reasons})"
         " UNION SELECT record_id FROM unrecorded"
         " UNION SELECT j.record_id FROM rejudged j JOIN verdicts v ON v.record_id = j.record_id"
         "  WHERE j.rejudged_ms >= v.judged_ms AND json_valid(CAST(j.after AS TEXT))"
         f"  AND json_extract(CAST(j.after AS TEXT), '$.reason_id') IN ({reasons})"
         "  AND NOT EXISTS (SELECT 1 FROM rejudged n"
-        "   WHERE n.record_id = j.record_id AND n.run_id > j.run_id))"
-        f" AND r.node = ?{len(values) + 1} AND length(r.frame) > 0 AND {which}",
+        "   WHERE n.record_id = j.record_id AND n.run_id > j.run_id)"
+        ") w CROSS JOIN records r ON r.id = w.record_id"
+        f" WHERE r.node = ?{len(values) + 1} AND length(r.frame) > 0 AND {which}",
         (*values, node),
     )
     return bool(connection.changes())

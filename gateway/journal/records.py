@@ -83,7 +83,7 @@ def insert_record(
             received_ms,
             frame,
             zlib.crc32(frame),
-            getattr(record, "dark_seq", None),
+            getattr(record, "dark_seq", None) if is_spectrum(record) else None,
         ),
     ).fetchone()
     if row is None:
@@ -194,10 +194,12 @@ def save_birth(
     if not connection.changes():
         return False
     connection.execute(
-        "INSERT OR IGNORE INTO pending (node, record_id) SELECT r.node, r.id FROM records r"
-        " WHERE r.id IN (SELECT record_id FROM verdicts WHERE reason_id = 'no_axis'"
-        " UNION SELECT record_id FROM calibrations WHERE fault = 'no_axis' AND node = ?1)"
-        " AND r.node = ?1 AND length(r.frame) > 0",
+        # CROSS JOIN: from the few without an axis, not from everything that the node ever sent.
+        "INSERT OR IGNORE INTO pending (node, record_id) SELECT r.node, r.id FROM"
+        " (SELECT record_id FROM verdicts WHERE reason_id = 'no_axis'"
+        " UNION SELECT record_id FROM calibrations WHERE fault = 'no_axis' AND node = ?1) w"
+        " CROSS JOIN records r ON r.id = w.record_id"
+        " WHERE r.node = ?1 AND length(r.frame) > 0",
         (node,),
     )
     return bool(connection.changes())

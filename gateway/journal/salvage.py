@@ -112,6 +112,11 @@ def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
     rank_all(fresh)
     _go_on_after_the_last_id(old, fresh, copied)
     _take_over_tallies(old, fresh)
+    fresh.execute("INSERT OR IGNORE INTO retention (id) VALUES (1)")
+    fresh.execute(  # so that what is counted without what was deleted is what is there
+        "UPDATE retention SET next_id = 0, deleted = (SELECT ifnull(sum(count), 0) FROM tallies"
+        " WHERE name = 'record') - (SELECT count(*) FROM records)"
+    )
     ((alerts, waiting),) = fresh.execute(
         "SELECT count(*), count(*) - count(receipt) FROM alerts"
     ).fetchall()
@@ -245,7 +250,6 @@ def _go_on_after_the_last_id(old: _Old, fresh: apsw.Connection, copied: set[int]
             " VALUES (?, '', x'', 0, 0, 0, x'')",
             (top,),
         )
-        fresh.execute("DELETE FROM tallies WHERE name = 'record' AND subject = ''")
 
 
 def _take_over_tallies(old: _Old, fresh: apsw.Connection) -> None:

@@ -209,7 +209,8 @@ CREATE INDEX rejudged_by_run ON rejudged (run_id, record_id);
 
 -- How many there are, kept by the triggers below, so that nobody has to count rows:
 -- record and pending of each node, verdict of each kind, alert_made, alert_delivered. What was
--- evicted or deleted since is still counted, but for what is pending.
+-- evicted or deleted since is still counted, but for what is pending. A row that is put in empty
+-- stands for one that was counted.
 CREATE TABLE tallies (
     name        TEXT    NOT NULL,
     subject     TEXT    NOT NULL,           -- a node or a verdict; empty: the whole post
@@ -217,7 +218,7 @@ CREATE TABLE tallies (
     PRIMARY KEY (name, subject)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER tally_record AFTER INSERT ON records BEGIN
+CREATE TRIGGER tally_record AFTER INSERT ON records WHEN length(NEW.frame) > 0 BEGIN
     INSERT INTO tallies VALUES ('record', NEW.node, 1) ON CONFLICT DO UPDATE SET count = count + 1;
 END;
 
@@ -229,7 +230,7 @@ CREATE TRIGGER tally_settled AFTER DELETE ON pending BEGIN
     UPDATE tallies SET count = count - 1 WHERE name = 'pending' AND subject = OLD.node;
 END;
 
-CREATE TRIGGER tally_verdict AFTER INSERT ON verdicts BEGIN
+CREATE TRIGGER tally_verdict AFTER INSERT ON verdicts WHEN length(NEW.explanation) > 0 BEGIN
     INSERT INTO tallies VALUES ('verdict', NEW.verdict, 1)
         ON CONFLICT DO UPDATE SET count = count + 1;
 END;

@@ -101,6 +101,7 @@ class Journal:
         self._alone = 0  # so many operations are to be done one at a time
         self._mending: asyncio.Task[None] | None = None
         self._mended_s = -MEND_S_MIN
+        self._held: str | None = None  # why readings are refused although there is room
         self._noted: str | None = None  # the condition that the file itself tells of
 
     @property
@@ -174,6 +175,8 @@ class Journal:
             JournalError: nothing of the operation is in the journal.
             Exception: what `operation` itself raised; nothing of it is in the journal.
         """
+        if self._held is not None and not essential:
+            raise DiskError(self._held)
         await self._room.acquire()
         if not self._is_open:
             self._room.release()
@@ -210,6 +213,10 @@ class Journal:
                     raise
                 raise fault(self.path, error) from error
         raise AssertionError
+
+    def hold(self, text: str | None) -> None:
+        """Have everything refused that is not essential, for this reason; None: no more."""
+        self._held = text
 
     async def look(self) -> None:
         """Look at the disk: note how it is, and try again what it did not take.

@@ -56,6 +56,7 @@ NAMES: Final[Mapping[str, str]] = {
     "alert_refused": "the authority refuses the alert",
     # The journal and its disk.
     "disk_unwell": "the disk under the journal became short of room, full, read-only or failing",
+    "record_evicted": "its frame was evicted because the journal has reached its bytes or days",
     "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
@@ -63,6 +64,8 @@ NAMES: Final[Mapping[str, str]] = {
     "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_set": "this computer's clock was set while the gateway ran",
+    "node_silent": "a node said nothing for three of its healths and more",
+    "node_back": "a silent node is heard again",
     "nodes_file_fault": "nodes.toml cannot be read; what it said before holds",
     "log_dropped": "a line of the log that nobody took in time",
 }

@@ -47,7 +47,6 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "journal_file_bytes": ("The journal's file; emptied pages are used again", ()),
     "journal_wal_bytes": ("The journal's write-ahead log", ()),
     "journal_waiting_operations": ("Operations that wait for the journal's writer", ()),
-    "journal_rows": ("Records of which a row is left", ()),
     "journal_evicted_bytes": ("Frames that were emptied for room or age, since it began", ()),
     "journal_evicted_records": ("Records whose frame was emptied, since the journal began", ()),
     "journal_deleted_records": ("Emptied records whose row was removed, since it began", ()),
@@ -270,15 +269,14 @@ def _of_journal(figures: Figures, now_ms: int) -> Iterator[Sample]:
             yield Sample(name, count, (node,))
     for verdict, count in tallies.get("verdict", {}).items():
         yield Sample("verdicts", count, (verdict,))
-    made, delivered, rows = (
-        tallies.get(name, {}).get("", 0) for name in ("alert_made", "alert_delivered", "row")
+    made, delivered = (
+        tallies.get(name, {}).get("", 0) for name in ("alert_made", "alert_delivered")
     )
     yield Sample("alerts_made", made)
     yield Sample("outbox_alerts", made - delivered)
     oldest_ms = now_ms if figures.oldest_alert_ms is None else figures.oldest_alert_ms
     yield Sample("outbox_oldest_age_seconds", max(0, now_ms - oldest_ms) / 1_000)
     yield Sample("outbox_attempts", figures.alert_attempts)
-    yield Sample("journal_rows", rows)
     yield Sample("journal_used_bytes", keeping.used_bytes)
     yield Sample("journal_file_bytes", keeping.file_bytes)
     yield Sample("journal_wal_bytes", keeping.wal_bytes)

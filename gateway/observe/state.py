@@ -34,6 +34,7 @@ class State(msgspec.Struct, frozen=True):
         hangs: what does not turn; empty when everything does.
         barred: nodes in quarantine, the first BARRED_TOLD_MAX, and why.
         barred_count: all of them.
+        linked_ms: since when it is connected to the broker, Unix milliseconds; 0: it is not.
     """
 
     directory: str
@@ -43,6 +44,7 @@ class State(msgspec.Struct, frozen=True):
     hangs: str = ""
     barred: dict[str, str] = {}
     barred_count: int = 0
+    linked_ms: int = 0
 
     @property
     def line(self) -> str:

@@ -16,7 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import wire
-from gateway.errors import JournalError
+from gateway.errors import JournalError, SettingsError
+from gateway.fleet import nodes_file
+from gateway.fleet.liveness import is_overdue
+from gateway.fleet.nodes_file import NodesFile
 from gateway.journal.calibrations import read_newest
 from gateway.journal.darks import read_level
 from gateway.journal.records import read_frame
@@ -24,6 +27,7 @@ from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.store import connect, fault
 from gateway.journal.tallies import read_tallies
+from gateway.masking import mask_in
 from gateway.observe.certificates import days_left
 from gateway.observe.condition import COLUMNS, Condition, cells, condition
 from gateway.observe.keeping import read_keeping
@@ -37,15 +41,14 @@ DAY_S = 86_400
 SEQ_LAST = (1 << 63) - 1  # beyond every record
 AHEAD_MS_MAX = 10_000  # a gateway that runs notices a clock that was set within a second
 NODES_SHOWN_MAX = 16  # with a line of what each says of itself they fill a screen
-SILENT_HEALTHS = 3  # so many healths may be lost on a bad link before a node is taken for silent
 
 
 class NodeState(msgspec.Struct, frozen=True):
     """One node.
 
     Attributes:
-        state: online; silent, when it is connected but was not heard for SILENT_HEALTHS healths;
-            offline; or never, when it has not spoken yet.
+        state: online; silent, when it is connected but was not heard for longer than
+            gateway/fleet/liveness.py allows; offline; never, when it has not spoken yet; revoked.
         config_in_force: the node has confirmed the config that the gateway sends.
         fault: what it says of itself, empty when it is well.
         calibration: valid, expired, failed (the last standard it measured set no axis) or absent;
@@ -55,6 +58,7 @@ class NodeState(msgspec.Struct, frozen=True):
         response: valid, expired or absent: the correction of intensities by a measured glass.
         response_age_s: since the glass was measured; None: never.
         condition: of its newest health; None: it has sent none.
+        label: what people call it; empty: by its id.
     """
 
     node: str
@@ -71,6 +75,7 @@ class NodeState(msgspec.Struct, frozen=True):
     response: str = "absent"
     response_age_s: float | None = None
     condition: Condition | None = None
+    label: str = ""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -128,7 +133,10 @@ def read(settings: Settings, journal_path: Path, *, running: bool, now_ms: int) 
     state = read_state(journal_path.parent) if running else None
     own = _own(settings, state, now_ms)
     try:
-        return _read_journal(settings, journal_path, own, running=running, now_ms=now_ms)
+        linked_ms = state.linked_ms if state else 0
+        return _read_journal(
+            settings, journal_path, own, running=running, linked_ms=linked_ms, now_ms=now_ms
+        )
     except JournalError as error:
         if state is None:
             raise
@@ -155,7 +163,13 @@ def _own(settings: Settings, state: State | None, now_ms: int) -> Own:
 
 
 def _read_journal(
-    settings: Settings, journal_path: Path, own: Own, *, running: bool, now_ms: int
+    settings: Settings,
+    journal_path: Path,
+    own: Own,
+    *,
+    running: bool,
+    linked_ms: int,
+    now_ms: int,
 ) -> Status:
     """Return the status of a post whose journal can be read.
 
@@ -164,16 +178,22 @@ def _read_journal(
     """
     connection = connect(journal_path, read_only=True)
     try:
-        found = _read(connection, settings, running=running, now_ms=now_ms)
+        found = _read(connection, settings, running=running, linked_ms=linked_ms, now_ms=now_ms)
         keeping = read_keeping(connection, journal_path.parent)
     except apsw.Error as error:
         raise fault(journal_path, error) from error
     finally:
         connection.close()
+    # Who is in quarantine is the running gateway's to tell; what the journal holds of it is older.
+    lasting = {name: held for name, held in keeping.postures.items() if name != "quarantine"}
+    keeping = msgspec.structs.replace(keeping, postures=lasting)
     return msgspec.structs.replace(found, own=msgspec.structs.replace(own, keeping=keeping))
 
 
-def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now_ms: int) -> Status:
+def _read(
+    connection: apsw.Connection, settings: Settings, *, running: bool, linked_ms: int, now_ms: int
+) -> Status:
+    said = _said(settings)
     connection.execute("BEGIN")  # one snapshot, so that the numbers agree
     rows = _rows(
         connection,
@@ -190,9 +210,11 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
             _state(
                 node,
                 known.get(node.id),
+                said,
                 counts.get(node.id, 0),
-                now_ms,
-                read_level(connection, node.id),
+                dark_counts=read_level(connection, node.id),
+                linked_ms=linked_ms,
+                now_ms=now_ms,
             ),
             known.get(node.id),
             now_ms=now_ms,
@@ -210,7 +232,8 @@ def _read(connection: apsw.Connection, settings: Settings, *, running: bool, now
         "SELECT fault FROM alerts WHERE receipt IS NULL AND fault <> ''"
         " ORDER BY attempts DESC LIMIT 1",
     )
-    alert_fault = faults[0][0] if faults else ""
+    # Attempts of an earlier version are kept with the whole address.
+    alert_fault = mask_in(faults[0][0], settings.authority.url) if faults else ""
     if waiting and not settings.authority.url:
         alert_fault = "authority.url is empty; set it in the settings"
     return Status(
@@ -247,12 +270,23 @@ def _rows(connection: apsw.Connection, query: str) -> list[tuple[Any, ...]]:
     return connection.execute(query).fetchall()
 
 
+def _said(settings: Settings) -> NodesFile:
+    """Return what people have said of the nodes; nothing where that cannot be read."""
+    try:
+        return nodes_file.read(Path(settings.directory))
+    except SettingsError:
+        return NodesFile()  # the running gateway logs it, and refuses whom it refused before
+
+
 def _state(
     settings: NodeSettings,
     known: tuple[Any, ...] | None,
+    said: NodesFile,
     records: int,
-    now_ms: int,
+    *,
     dark_counts: int | None,
+    linked_ms: int,
+    now_ms: int,
 ) -> NodeState:
     """Return what the journal knows of one node."""
     _, birth_frame, health_frame, online, seen_ms, config_frame = known or (None,) * 6
@@ -260,10 +294,12 @@ def _state(
     birth = born if isinstance(born, wire.Birth) else None
     health = heard if isinstance(heard, wire.Health) else None
     state = "offline"
-    if known is None:
+    if settings.id in said.revoked:
+        state = "revoked"
+    elif known is None:
         state = "never"
     elif online:
-        silent = now_ms - (seen_ms or 0) > SILENT_HEALTHS * settings.health_s * 1_000
+        silent = is_overdue(settings.id, settings.health_s, seen_ms or 0, linked_ms, now_ms)
         state = "silent" if silent else "online"
     return NodeState(
         node=settings.id,
@@ -277,6 +313,7 @@ def _state(
         evicted_count=health.evicted_count if health else 0,
         records=records,
         condition=condition(health, dark_counts) if health else None,
+        label=said.label(settings.id),
     )
 
 
@@ -360,10 +397,10 @@ def _show_nodes(status: Status, console: Console, now_ms: int) -> None:
     for column in columns:
         table.add_column(column)
     for node in nodes:
-        colour = {"online": "green", "offline": "red"}.get(node.state, "yellow")
+        colour = {"online": "green", "offline": "red", "revoked": "dim"}.get(node.state, "yellow")
         seen = "-" if node.seen_ms is None else f"{max(0, now_ms - node.seen_ms) // 1000} s ago"
         table.add_row(
-            node.node,
+            Text(f"{node.node} ({node.label})" if node.label else node.node),
             f"[{colour}]{node.state}[/{colour}]",
             seen,
             Text(node.instrument or "-"),
@@ -391,7 +428,9 @@ def _show_nodes(status: Status, console: Console, now_ms: int) -> None:
 
 
 def _is_well(node: NodeState) -> bool:
-    """Say whether nobody needs to look at a node."""
+    """Say whether nobody needs to look at a node; one that is revoked somebody has looked at."""
+    if node.state == "revoked":
+        return True
     return node.state == "online" and not node.fault and node.calibration == "valid"
 
 

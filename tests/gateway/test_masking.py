@@ -5,7 +5,7 @@ Method: addresses of every shape, and texts that repeat them in part.
 
 import pytest
 
-from gateway.masking import mask_in, mask_url
+from gateway.masking import mask_any, mask_in, mask_url
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,21 @@ from gateway.masking import mask_in, mask_url
 )
 def test_an_address_keeps_its_host(url, shown):
     assert mask_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "text,shown",
+    [
+        ("http://hq.example/alerts?key=s3cret", "http://hq.example/..."),
+        ("https://me:s3cret@hq .example/", "https://...@hq .example/"),
+        ("hq.example/s3cret", "hq.example/..."),
+        ("https://hq\\example", "https://hq\\example"),
+        ("ftp://hq\n?s3cret", "ftp://hq\n/..."),
+        ("", ""),
+    ],
+)
+def test_what_is_no_address_is_masked_alike(text, shown):
+    assert mask_any(text) == shown
 
 
 def test_what_others_repeat_of_it_is_masked():

@@ -203,7 +203,7 @@ SENTENCES = {
     ),
     "plain http beyond loopback": (
         'post = "p"\n[authority]\nurl = "http://hq.example/alerts"',
-        "authority.url = 'http://hq.example/alerts': use https://host/path, or http:// to loopback",
+        "authority.url = 'http://hq.example/...': use https://host/path, or http:// to loopback",
     ),
     "a loopback that is none": (
         'post = "p"\n[authority]\nurl = "http://127.0.0.1.example/"',

@@ -43,6 +43,7 @@ def test_everything_that_is_not_code_is_in_it_too(wheel, repository_path):
     assert {name.split("/")[2] for name in held if name.startswith("gateway/locale/")} == {
         *("en", "fr", "ar", "es")
     }
+    assert "gateway/starting/post.example.toml" in held  # of `harmattan init`
     for name, place in FILES.items():
         shipped = zipfile.ZipFile(wheel).read(f"gateway/shipped/{name}")
         assert shipped == (repository_path / place).read_bytes()

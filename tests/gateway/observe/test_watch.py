@@ -6,6 +6,7 @@ gateways in processes of their own, one sound, one with a part that hangs, one w
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.ingest.broker import CONFIGURATION_NAME, find_leftovers
 from gateway.journal.condition import Condition, DiskState
 from gateway.observe.counters import Counters
 from gateway.observe.notify import Notify
@@ -130,7 +132,7 @@ class Told(asyncio.DatagramProtocol, Seen):
 
 @contextlib.asynccontextmanager
 async def supervised(folder, *command):
-    """Start a gateway as systemd does; give the process and what it tells."""
+    """Start a gateway as systemd does; give the process, what it tells, and its log."""
     address = str(folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.bind(address)
@@ -144,28 +146,36 @@ async def supervised(folder, *command):
             "WATCHDOG_USEC": "300000",
             "RUNTIME_DIRECTORY": str(folder / "run"),
         }
-        with (folder / "log").open("wb") as log:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *map(str, command),
-                env=environment,
-                stderr=log,
-                start_new_session=True,
-            )
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *map(str, command),
+            env=environment,
+            stderr=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+            start_new_session=True,
+        )
+        log = Log()
+        reading = asyncio.create_task(listen(child, log))
         try:
-            yield child, told
+            yield child, told, log
         finally:
             if child.returncode is None:
                 child.send_signal(signal.SIGTERM)
             await child.wait()
+            await reading
             transport.close()
+
+
+async def listen(child, log):
+    async for line in child.stderr:
+        log.add(json.loads(line))
 
 
 def test_a_gateway_says_that_it_is_ready_alive_and_stopping(tmp_path, free_port):
     async def story():
         path = write_settings(tmp_path, free_port)
         command = ("-m", "gateway", "run", "--settings", path, "--log", "json")
-        async with supervised(tmp_path, *command) as (child, told):
+        async with supervised(tmp_path, *command) as (child, told, _):
             assert (await told.wait(bool)).startswith("READY=1\nSTATUS=disk well")
             await told.word("WATCHDOG=1", 3)
             state = read_state(tmp_path / "state", {"RUNTIME_DIRECTORY": str(tmp_path / "run")})
@@ -181,12 +191,33 @@ def test_a_gateway_says_that_it_is_ready_alive_and_stopping(tmp_path, free_port)
 def test_a_gateway_with_a_part_that_hangs_does_not_feed(tmp_path, free_port):
     async def story():
         path = write_settings(tmp_path, free_port)
-        async with supervised(tmp_path, HANGING, path) as (_, told):
+        async with supervised(tmp_path, HANGING, path) as (child, told, log):
             await told.word("WATCHDOG=1")
             await told.word("STATUS=hangs: clock has not turned for ", 3)
             last = next(i for i, said in enumerate(told.items) if "hangs: clock" in said)
             assert not [said for said in told.items[last:] if "WATCHDOG" in said]
-        assert b'"watchdog_starved"' in (tmp_path / "log").read_bytes()
+            await log.event("broker_started")
+            child.send_signal(signal.SIGTERM)
+            assert await child.wait() == 0
+        assert log.events("watchdog_starved")
+        assert log.events("stop_cut_short")  # the part does not end; the gateway does
+        assert find_leftovers(tmp_path / "state" / CONFIGURATION_NAME) == []
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_hangs_does_not_keep_a_gateway_from_stopping(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        command = ("-m", "gateway", "run", "--settings", path, "--log", "json")
+        async with supervised(tmp_path, *command) as (child, _, log):
+            await log.event("broker_connected")
+            (broker,) = find_leftovers(tmp_path / "state" / CONFIGURATION_NAME)
+            os.kill(broker, signal.SIGSTOP)
+            child.send_signal(signal.SIGTERM)
+            assert await child.wait() == 0
+        assert log.events("stopped")  # in order, not cut short
+        assert find_leftovers(tmp_path / "state" / CONFIGURATION_NAME) == []
 
     asyncio.run(story())
 
@@ -199,7 +230,7 @@ def test_a_gateway_whose_broker_is_not_there_is_ready_all_the_same(tmp_path, fre
         text = path.read_text().replace("[broker]", "[broker]\nexternal = true")
         path.write_text(text)
         command = ("-m", "gateway", "run", "--settings", path, "--log", "json")
-        async with supervised(tmp_path, *command) as (_, told):
+        async with supervised(tmp_path, *command) as (_, told, _):
             await told.word("READY=1")
             await told.word("WATCHDOG=1", 2)
 

@@ -212,9 +212,9 @@ def as_node(folder, name):
 
 
 @contextlib.asynccontextmanager
-async def connected(folder, port, name=NODE):
+async def connected(folder, port, name=NODE, *, wait_s=10):
     """Connect a scripted node with its certificate."""
-    client = aiomqtt.Client("127.0.0.1", port, tls_context=as_node(folder, name), timeout=10)
+    client = aiomqtt.Client("127.0.0.1", port, tls_context=as_node(folder, name), timeout=wait_s)
     async with client:
         node = scripted.Node(client, name, b"journal1", b"boot-one")
         await client.subscribe(

@@ -1,0 +1,142 @@
+"""What the journal needs now and then: room for new readings, and a look whether it is whole.
+
+Both go in small steps between other people's batches and questions.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import apsw
+
+from gateway.errors import DiskError
+from gateway.journal import integrity
+from gateway.journal.postures import save_posture
+from gateway.journal.retention import Evicted, Limits, evict
+from gateway.journal.store import Journal
+
+STEP_S: Final = 0.02  # between steps: others have the writer for most of the time
+IDLE_S: Final = 5.0  # between looks while there is nothing to do
+AGED_S: Final = 60.0  # between steps for age only: a clock that is wrong for an hour takes 6,000
+NEVER_DAYS: Final = 1_000_000  # nothing goes for its age
+POSTURE: Final = "journal_kept_full"
+
+Count = Callable[[str, str, int], None]
+
+
+class Upkeep:
+    """Evicts what has to go, and checks the whole file when that is due.
+
+    Args:
+        journal: open.
+        limits: by the settings.
+        now_ms: the gateway's wall clock, Unix milliseconds.
+        count: takes a counter's name, a subject and an amount.
+    """
+
+    def __init__(
+        self, journal: Journal, limits: Limits, *, now_ms: Callable[[], int], count: Count
+    ) -> None:
+        self._journal = journal
+        self._limits = limits
+        self._now_ms = now_ms
+        self._count = count
+        self._aged_s = float("-inf")
+        self._is_noted = False  # that only protected records are left
+        self._check: _Check | None = None
+
+    async def run(self) -> None:
+        """Look after the journal until cancelled.
+
+        Raises:
+            JournalError: it cannot be read or written; what was begun goes on next time.
+        """
+        while True:
+            is_busy = await self.evict()
+            is_busy |= await self.check()
+            await asyncio.sleep(STEP_S if is_busy else IDLE_S)
+
+    async def evict(self) -> bool:
+        """Do one step of retention; say whether there is more to do now.
+
+        Raises:
+            JournalError: nothing was evicted.
+        """
+        now_s = asyncio.get_running_loop().time()
+        is_for_age = now_s - self._aged_s >= AGED_S
+        limits = self._limits if is_for_age else Limits(self._limits.bytes_max, NEVER_DAYS)
+        try:
+            step = await self._journal.write(partial(evict, now_ms=self._now_ms(), limits=limits))
+        except DiskError:  # it has said so; retention needs room to make room
+            return False
+        if is_for_age:
+            self._aged_s = now_s
+        for kind, count in step.counts.items():
+            self._count("record_evicted", kind, count)
+        await self._tell(step)
+        return step.is_over and not step.is_stuck
+
+    async def _tell(self, step: Evicted) -> None:
+        """Have readings refused while nothing is left that may go for them."""
+        text = None
+        if step.is_stuck:
+            text = (
+                "the journal has reached journal.bytes_max and holds only what must not go (alerts"
+                " and readings that await their verdict): readings stay on their nodes, alerts"
+                " still go out; raise journal.bytes_max, or look why alerts and verdicts wait"
+            )
+        self._journal.hold(text)
+        if step.is_stuck != self._is_noted:
+            note = partial(save_posture, name=POSTURE, text=text, now_ms=self._now_ms())
+            await self._journal.write(note)
+            self._is_noted = step.is_stuck
+
+    async def check(self) -> bool:
+        """Do one step of a full check, if one is due; say whether there is more of it.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        if self._check is None:
+            checked_ms = await self._journal.read(integrity.read_checked_ms, lane="views")
+            age_ms = None if checked_ms is None else abs(self._now_ms() - checked_ms)
+            is_due = age_ms is None or age_ms > integrity.CHECK_EVERY_MS
+            if not (is_due or self._journal.is_unclean):
+                return False
+            self._check, self._journal.is_unclean = _Check(), False
+        fault, is_done = await self._journal.read(self._check.step, lane="views")
+        if fault:
+            self._journal.renew(apsw.CorruptError(fault))
+            self._check = None
+        elif is_done:
+            save = partial(integrity.save_checked, found=self._check.found, now_ms=self._now_ms())
+            await self._journal.write(save)
+            self._check = None
+        return self._check is not None
+
+
+class _Check:
+    """A full check under way: where it is, and what it has found."""
+
+    def __init__(self) -> None:
+        self.found = integrity.Found()
+        self._small = list(integrity.SMALL_TABLES)
+        self._large = list(integrity.LARGE_TABLES)
+        self._after = -1
+
+    def step(self, connection: apsw.Connection) -> tuple[str, bool]:
+        """Look at one small table, or at the next rows of a large one.
+
+        Returns:
+            What is damaged, and whether everything has been looked at.
+        """
+        if self._small:
+            return integrity.check_table(connection, self._small.pop()), False
+        if not self._large:
+            return "", True
+        after = integrity.check_rows(connection, self._large[-1], self._after, self.found)
+        self._after = -1 if after is None else after
+        if after is None:
+            self._large.pop()
+        return "", False
