@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalError, SettingsError
-from gateway.fleet.liveness import Liveness
+from gateway.fleet.liveness import Heard, Liveness
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
@@ -36,6 +36,7 @@ from gateway.ingest.link import Link
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
 from gateway.journal.retention import Limits
+from gateway.journal.starts import digest, save_start
 from gateway.journal.store import FILE_NAME, Journal
 from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
@@ -151,6 +152,10 @@ async def run(
     )
     try:
         await journal.open()
+        with contextlib.suppress(JournalError):  # a full disk must not keep a post from starting
+            await journal.write(
+                partial(save_start, now_ms=now_ms(), settings_digest=digest(settings))
+            )
         await _run_parts(settings, journal, stop, counters, log, lines, outside)
         with contextlib.suppress(JournalError):  # a full disk must not keep a post from stopping
             await _save_counters(journal, counters, lines)
@@ -214,8 +219,9 @@ async def _run_parts(
             misbehaved=partial(gate.note, cause="topic_foreign"),
             beat=partial(pulse.beat, "broker"),
         )
+    liveness = Liveness({node.id: node.health_s for node in settings.nodes})
     watching = Watching(
-        Liveness({node.id: node.health_s for node in settings.nodes}),
+        liveness,
         revoked=revocation.current,
         now_ms=monotonic_ms,
         wall_ms=now_ms,
@@ -302,7 +308,18 @@ async def _run_parts(
         parts["broker"] = broker.run
     # Last: the post is ready when the watch begins.
     parts |= _observers(
-        settings, journal, arrivals, gate, watching, outgoing, outside, counters, log, lines
+        settings,
+        journal,
+        arrivals,
+        gate,
+        watching,
+        outgoing,
+        roster,
+        liveness,
+        outside,
+        counters,
+        log,
+        lines,
     )
     if not settings.nodes:
         log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
@@ -355,6 +372,8 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
     gate: Gate,
     watching: Watching,
     outgoing: Outgoing,
+    roster: Roster,
+    liveness: Liveness,
     outside: _Outside,
     counters: Counters,
     log: Log,
@@ -385,6 +404,12 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
             outgoing=len(outgoing),
             operations=journal.waiting,
             lines=lines.waiting,
+            silent={
+                node: found.heard is Heard.silent
+                for node, found in liveness.states(monotonic_ms()).items()
+                if found.heard is not Heard.unknown
+            },
+            missing=roster.holes(),
         )
 
     watch = Watch(
