@@ -1,4 +1,4 @@
-"""Many stories in many processes, until so many images are checked."""
+"""Many stories in many processes: every fault of one, and so many images of all."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import count, islice
 
-from tests.gateway.crash.cuts import STORIES, cut_everywhere, record
+from tests.gateway.crash import faults
+from tests.gateway.crash.cuts import BRIEF, LIFE, STORIES, cut_everywhere, record
 
 PROGRESS_S = 5.0
+PARTS = 64  # of the faults: a processor's work for some seconds
 
 
 def cut_story(
@@ -26,6 +28,40 @@ def cut_story(
     recording = record(STORIES[story], seed)
     made = cut_everywhere(recording, drawn=drawn, first=first, count=images)
     return recording.operations, made.total()
+
+
+def fail_some(story: str, seed: int, part: int, parts: int) -> int:
+    """Play a story with each of a part of its faults; return how many there were.
+
+    Raises:
+        BrokenPromiseError: a promise was not kept.
+    """
+    chosen = faults.count(STORIES[story], seed).faults()[part::parts]
+    for fault in chosen:
+        faults.fail(STORIES[story], seed, fault)
+    return len(chosen)
+
+
+def fail_everywhere(*, seed: int, jobs: int, long: bool) -> int:
+    """Play a story with every single fault; return how many there were.
+
+    Args:
+        seed: of its sizes.
+        jobs: processes at once.
+        long: the whole life of a post instead of the brief story.
+
+    Raises:
+        BrokenPromiseError: a promise was not kept.
+    """
+    story, made = (LIFE if long else BRIEF).name, 0
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        parts = [pool.submit(fail_some, story, seed, part, PARTS) for part in range(PARTS)]
+        for number, ended in enumerate(parts, start=1):
+            made += ended.result()
+            if number % 8 == 0:
+                sys.stderr.write(f"{made} faults\n")
+    return made
 
 
 def cut_many(

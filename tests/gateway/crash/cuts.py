@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import random
 import shutil
 import tempfile
@@ -16,14 +17,15 @@ from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.journal.store import FILE_NAME
-from tests.gateway.crash import images
+from tests.gateway.crash import clock, images
 from tests.gateway.crash.promises import BrokenPromiseError, Promised, check, of_older
 from tests.gateway.crash.recorder import Recorder
-from tests.gateway.crash.stories import Post
+from tests.gateway.crash.stories import NODES, Post
 from tests.gateway.journal.released.files import NAMES, content_of
 
 FINISH_EVERY = 32  # images whose story is gone on with to its end
 NESTED_EVERY = 24  # whose power is cut a second time, while the gateway starts on it
+KILLED_EVERY = 24  # where the gateway is killed, started again, and the power goes after that
 STALE_EVERY = 4  # with an index of the write-ahead log that is of another time
 STALE_BYTES = 32_768
 MEMORY = Path("/dev/shm")  # a disk in memory: a sync costs nothing there
@@ -47,6 +49,7 @@ class Story:
 
 
 LIFE = Story("life", Post.live)
+BRIEF = Story("brief", Post.pass_by, promised=lambda _: Promised(records=6))
 UPGRADES = tuple(
     Story(
         f"upgrade_{name}",
@@ -56,7 +59,7 @@ UPGRADES = tuple(
     )
     for name in NAMES
 )
-STORIES = {story.name: story for story in (LIFE, *UPGRADES)}
+STORIES = {story.name: story for story in (LIFE, BRIEF, *UPGRADES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +84,22 @@ def record(story: Story, seed: int, **weaker: Any) -> Recording:
         seed: of its sizes and orders.
         weaker: for `Recorder`, to see that losses are found.
     """
-    with _folder() as folder:
-        images.lay_out(folder, story.files(seed))
-        recorder = Recorder(folder, **weaker)
-        with recorder:
-            asyncio.run(story.tell(Post(folder, seed, recorder.mark, with_threads=True)))
+    with folder() as place:
+        images.lay_out(place, story.files(seed))
+        recorder = Recorder(place, **weaker)
+        with recorder, clock.runner() as runner:
+            runner.run(story.tell(Post(place, seed, recorder.mark, story.promised(seed).records)))
     return Recording(story, seed, recorder.log)
 
 
 def cut_everywhere(
-    recording: Recording, *, drawn: int = 1, first: int = 0, count: int = 1 << 60, every: int = 1
+    recording: Recording,
+    *,
+    drawn: int = 1,
+    first: int = 0,
+    count: int = 1 << 60,
+    every: int = 1,
+    killed_every: int = KILLED_EVERY,
 ) -> Counter[str]:
     """Check the disks of every boundary; return how many there were, by what became of the rest.
 
@@ -100,19 +109,26 @@ def cut_everywhere(
         first: number of the first image.
         count: at most so many.
         every: take one of so many, another one for another seed.
+        killed_every: of these the gateway is killed and started again before the power goes.
 
     Raises:
         BrokenPromiseError: says of which image, so that it can be made again.
     """
     made: Counter[str] = Counter()
-    with _folder() as folder, asyncio.Runner() as runner:
-        for number, how, files, promised in _images(recording, drawn):
+    with folder() as place, clock.runner() as runner:
+        for number, how, disk, promised in _images(recording, drawn):
             if number < first or number % every != recording.seed % every:
                 continue
             if number >= first + count:
                 break
             try:
-                _start(runner, folder, recording, number, files, promised)
+                rng = _draws(recording, number)
+                if number % killed_every == 19 % killed_every:
+                    left, kept = _kill(runner, place / "disk", recording.seed, disk, promised)
+                    files = left.cut("dropped", rng)
+                else:
+                    files, kept = disk.cut(how, rng), promised
+                _start(runner, place, recording, number, files, kept)
             except (BrokenPromiseError, GatewayError) as error:
                 raise BrokenPromiseError(
                     f"--repeat {recording.story.name}:{recording.seed}:{drawn}:{number} ({how}):"
@@ -122,10 +138,8 @@ def cut_everywhere(
     return made
 
 
-def _images(
-    recording: Recording, drawn: int
-) -> Iterator[tuple[int, str, dict[str, bytes], Promised]]:
-    """Yield number, kind, files and promises of every disk that a cut may leave."""
+def _images(recording: Recording, drawn: int) -> Iterator[tuple[int, str, images.Disk, Promised]]:
+    """Yield number, kind, disk and promises of every image that a cut may leave."""
     disk = images.Disk(recording.story.files(recording.seed))
     promised = recording.story.promised(recording.seed)
     number, is_news = 0, True
@@ -137,10 +151,13 @@ def _images(
         is_news |= disk.do(entry)
         # What is safely there stays the same between syncs: that image is made once.
         for how in ("kept", *(["dropped"] if is_news else []), *["drawn"] * drawn):
-            rng = random.Random(f"{recording.seed} {number}")
-            yield number, how, disk.cut(how, rng), promised
+            yield number, how, disk, promised
             number += 1
         is_news = False
+
+
+def _draws(recording: Recording, number: int) -> random.Random:
+    return random.Random(f"{recording.seed} {number}")
 
 
 def _start(
@@ -151,11 +168,11 @@ def _start(
     files: dict[str, bytes],
     promised: Promised,
 ) -> None:
-    """Start the gateway on one disk, some of them twice."""
-    rng = random.Random(f"again {recording.seed} {number}")
-    if number % NESTED_EVERY == 7:
-        files = _cut_again(runner, folder, recording.seed, files, rng)
+    """Start the gateway on one disk, on some of them after a second cut."""
+    rng = _draws(recording, number)
     place = folder / "disk"
+    if number % NESTED_EVERY == 7:
+        files = _cut_again(runner, place, recording.seed, files, rng)
     place.mkdir()
     try:
         images.lay_out(place, files)
@@ -167,11 +184,52 @@ def _start(
         shutil.rmtree(place)
 
 
+def _kill(
+    runner: asyncio.Runner, place: Path, seed: int, disk: images.Disk, promised: Promised
+) -> tuple[images.Disk, Promised]:
+    """Return disk and promises after the gateway was killed and started again.
+
+    A kill leaves what was written, synced or not; the nodes send again what had arrived and no
+    receipt covers, and have their receipts. The power goes when the last of them is sent.
+    """
+    disk, promised = copy.deepcopy(disk), promised.copy()
+    place.mkdir()
+    try:
+        images.lay_out(place, disk.cut("kept", random.Random(0)))
+        recorder = Recorder(place)
+        with recorder:
+            runner.run(_take_again(place, seed, recorder, promised))
+    finally:
+        shutil.rmtree(place)
+    receipts = [at for at, entry in enumerate(recorder.log) if entry[0] == "mark"]
+    for entry in recorder.log[: receipts[-1] + 1] if receipts else recorder.log[:0]:
+        if entry[0] == "mark":
+            promised.say(*entry[1:])
+        else:
+            disk.do(entry)
+    return disk, promised
+
+
+async def _take_again(place: Path, seed: int, recorder: Recorder, promised: Promised) -> None:
+    post = Post(place, seed, recorder.mark, promised.records)
+    post.freed = copy.deepcopy(promised.receipted)
+    await post.open()
+    for node, highest in await post.read(_highest):
+        if node in NODES:
+            await post.take(node, highest)
+    await post.close()
+
+
+def _highest(connection: Any) -> list[tuple[str, int]]:
+    question = "SELECT node, max(seq) FROM records GROUP BY node"
+    found: list[tuple[str, int]] = connection.execute(question).fetchall()
+    return found
+
+
 def _cut_again(
-    runner: asyncio.Runner, folder: Path, seed: int, files: dict[str, bytes], rng: random.Random
+    runner: asyncio.Runner, place: Path, seed: int, files: dict[str, bytes], rng: random.Random
 ) -> dict[str, bytes]:
     """Return a disk after a second cut, at any operation of the gateway's start on the first."""
-    place = folder / "disk"
     place.mkdir()
     try:
         images.lay_out(place, files)
@@ -189,7 +247,7 @@ def _cut_again(
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """Make a folder on a disk in memory, where there is one."""
     where = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="harmattan-crash-", dir=where) as name:

@@ -2,7 +2,8 @@
 
 What a disk keeps: a file's bytes that were written before its last sync, and the names that a
 folder had at its last sync. Of everything later each sector and each name may be there or not.
-What is simplified: a rename is one step, and a sector that is not the last is whole.
+What is simplified: a rename is one step, a sector that is not the last is whole, and what a failed
+sync has left is brought to the disk by the next one.
 """
 
 from __future__ import annotations
@@ -56,8 +57,6 @@ class Disk:
             case ("syncdir", folder):
                 self._sync_names(folder)
                 return True
-            case ("lose", name):
-                self._names[name].loose.clear()
             case ("write" | "truncate", name, *_):
                 self._names[name].loose.append(operation)
             case ("create" | "delete" | "rename", *_):

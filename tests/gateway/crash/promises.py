@@ -43,6 +43,7 @@ OLD = {  # what the journal of an earlier gateway holds, and no later one change
 class Promised:
     """Everything that was promised so far."""
 
+    records: int = RECORDS  # that each node has
     old: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
 
     receipted: dict[str, set[int]] = field(default_factory=lambda: {node: set() for node in NODES})
@@ -74,7 +75,6 @@ class Promised:
         return copy.deepcopy(self)
 
 
-@functools.cache
 def of_older(content: bytes) -> Promised:
     """Return what the journal of an earlier gateway has promised."""
     with tempfile.TemporaryDirectory() as folder:
@@ -86,11 +86,12 @@ def of_older(content: bytes) -> Promised:
     return Promised(old=old)
 
 
-def expected_alerts(seed: int) -> dict[str, bytes]:
+@functools.cache
+def expected_alerts(seed: int, records: int = RECORDS) -> dict[str, bytes]:
     """Return the alerts that a whole story makes."""
     found = {}
     for node in NODES:
-        for seq in range(1, RECORDS + 1):
+        for seq in range(1, records + 1):
             record = wire.decode(stories.frame_of(node, seq, seed))
             is_sample = isinstance(record, wire.Reading) and record.role == messages.ROLE_SAMPLE
             if is_sample and (stories.is_alarm(seq) or seq == RAISED_SEQ):
@@ -110,31 +111,51 @@ async def check(folder: Path, promised: Promised, seed: int, *, finish: bool) ->
     Raises:
         BrokenPromiseError: a promise is not kept.
     """
-    post = Post(folder, seed, lambda *_: None)
+    post = Post(folder, seed, lambda *_: None, promised.records)
     post.freed = copy.deepcopy(promised.receipted)  # nodes send no more what a receipt covered
     await post.open()
     try:
-        _insist([f"corrupt: {text}" for name, text in post.told if name == "journal_damaged"])
-        _insist(await post.read(lambda connection: _faults(connection, promised, seed)))
+        insist([f"corrupt: {text}" for name, text in post.told if name == "journal_damaged"])
+        insist(await post.read(lambda connection: _faults(connection, promised, seed)))
         if not finish:
             return
         await post.finish()
-        _insist(await post.read(lambda connection: _faults(connection, promised, seed)))
-        whole = Promised(
-            receipted={node: set(range(1, RECORDS + 1)) for node in NODES},
-            alerts=expected_alerts(seed),
-            old=promised.old,
-            delivered=set(expected_alerts(seed)),
-        )
-        _insist(await post.read(lambda connection: _faults(connection, whole, seed)))
-        _insist(await post.read(_leftovers))
+        await insist_whole(post, promised, seed)
         again = promised.delivered & set(post.authority.kept)
-        _insist([f"delivered alerts are sent again: {sorted(again)}"] if again else [])
+        insist([f"delivered alerts are sent again: {sorted(again)}"] if again else [])
     finally:
         await post.close()
 
 
-def _insist(faults: Iterable[str]) -> None:
+async def insist_whole(post: Post, promised: Promised, seed: int) -> None:
+    """Insist that a post has come to the end of its story, with all that was promised before.
+
+    Args:
+        post: running.
+        promised: by whatever gateway ran before it.
+        seed: of the story.
+
+    Raises:
+        BrokenPromiseError: it has not.
+    """
+    insist(await post.read(lambda connection: _faults(connection, promised, seed)))
+    whole = Promised(
+        receipted={node: set(range(1, promised.records + 1)) for node in NODES},
+        alerts=expected_alerts(seed, promised.records),
+        delivered=set(expected_alerts(seed, promised.records)),
+        records=promised.records,
+        old=promised.old,
+    )
+    insist(await post.read(lambda connection: _faults(connection, whole, seed)))
+    insist(await post.read(lambda connection: _leftovers(connection, promised.records)))
+
+
+def insist(faults: Iterable[str]) -> None:
+    """Raise what a disk or a post has wrongly, if there is any.
+
+    Raises:
+        BrokenPromiseError: there is.
+    """
     told = list(faults)
     if told:
         raise BrokenPromiseError("; ".join(told))
@@ -232,14 +253,14 @@ def _faults_of_tallies(connection: apsw.Connection) -> list[str]:
     return faults
 
 
-def _leftovers(connection: apsw.Connection) -> list[str]:
+def _leftovers(connection: apsw.Connection, records: int) -> list[str]:
     """Return what a story at its end has not done, or has done twice."""
     ours = f"node IN {NODES}"
     faults = []
     for table, question in (
         ("pending", "SELECT count(*) FROM pending"),
         ("waiting", "SELECT count(*) FROM alerts WHERE receipt IS NULL"),
-        ("records", f"SELECT count(*) - {RECORDS * len(NODES)} FROM records WHERE {ours}"),
+        ("records", f"SELECT count(*) - {records * len(NODES)} FROM records WHERE {ours}"),
         ("runs", "SELECT ended_ms IS NULL FROM rejudgings ORDER BY id DESC LIMIT 1"),
         ("doubled", "SELECT count(*) - count(DISTINCT record_id) FROM alerts"),
     ):
@@ -249,6 +270,6 @@ def _leftovers(connection: apsw.Connection) -> list[str]:
     rows = connection.execute(
         f"SELECT alert_id FROM alerts a JOIN records r ON r.id = a.record_id WHERE {ours}"
     ).fetchall()
-    if len(rows) != len(expected_alerts(0)):
+    if len(rows) != len(expected_alerts(0, records)):
         faults.append(f"at the end: {len(rows)} alerts")
     return faults

@@ -5,7 +5,6 @@ Rules of the file
   its own path. Everything is passed on to the system's own VFS, shared memory included.
 - What Python itself does to names (rename, remove, make a folder) and its fsync are noted too.
 - Names in the log are relative to the recorded folder; what lies elsewhere is not noted.
-- A failed sync may have lost what was written before: the log says so, and `images` drops it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import apsw
 
 BASE = "unix"
 NAME = "crash-recorder"
-WITH_FOLDER = (  # SQLite syncs the folder too at the first sync of such a file, if it has made it
+WITH_FOLDER = (  # opened to be made, there or not: its first sync brings the folder to disk, too
     apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL
 )
 
@@ -142,7 +141,8 @@ class Recorder(apsw.VFS):
             raise apsw.CantOpenError("no file can be made (on purpose)")
         if known is None:
             return super().xOpen(name, flags)
-        file = File(self, known, name, flags, with_folder=is_made and bool(flags[0] & WITH_FOLDER))
+        with_folder = bool(flags[0] & apsw.SQLITE_OPEN_CREATE and flags[0] & WITH_FOLDER)
+        file = File(self, known, name, flags, with_folder=with_folder)
         if is_made:
             self.note("create", known)
         return file
@@ -281,9 +281,8 @@ class File(apsw.VFSFile):
         self._recorder.note("truncate", self._name, size)
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        """Bring what was written to the disk; what a failed sync had before it is lost."""
+        """Bring what was written to the disk."""
         if self._recorder.meets("sync"):
-            self._recorder.note("lose", self._name)
             raise apsw.IOError("the disk does not take what was written (on purpose)")
         super().xSync(flags)
         self._recorder.synced(self._name, with_folder=self._with_folder)

@@ -9,26 +9,32 @@ Rules of the file
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from gateway import wire
 from gateway.alerts import alert as alerting
-from gateway.errors import JournalError
+from gateway.errors import JournalError, LinkError
+from gateway.forward.https import Forwarder
 from gateway.journal import calibrations, outbox, postures, records, rejudgements
 from gateway.journal.calibrations import Kept
 from gateway.journal.darks import save_dark
 from gateway.journal.dating import learn_boot, stamp_of
 from gateway.journal.records import Judgement
 from gateway.journal.rejudgements import Changed, Step
-from gateway.journal.store import FILE_NAME, Journal
+from gateway.journal.store import FILE_NAME, LOOK_S, Journal
+from gateway.observe.counters import Counters
+from gateway.settings import AuthoritySettings
 from protocol import messages
 from protocol.delivery import Ledger
 
@@ -90,10 +96,10 @@ class AtOnce(Executor):
         return done
 
 
-def open_journal(path: Path, tell: Callable[[str, str], None], *, with_threads: bool) -> Journal:
-    """Return the gateway's journal, not yet open; on its own threads or without any."""
+def open_journal(path: Path, tell: Callable[..., None]) -> Journal:
+    """Return the gateway's journal, not yet open, without threads."""
     journal = Journal(path, now_ms=lambda: NOW_MS, tell=tell)
-    for owner in () if with_threads else (journal, *journal._lanes.values()):
+    for owner in (journal, *journal._lanes.values()):
         for name, found in list(vars(owner).items()):
             if isinstance(found, ThreadPoolExecutor):
                 found.shutdown()
@@ -102,15 +108,63 @@ def open_journal(path: Path, tell: Callable[[str, str], None], *, with_threads: 
 
 
 class Authority:
-    """Keeps every alert it was sent, and says so."""
+    """Keeps every alert it was sent, and says so; every third attempt does not reach it.
+
+    Attributes:
+        kept: bodies by identity.
+        again: alerts that came more than once since the gateway's last start.
+    """
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.again: list[str] = []
+        self._fresh: set[str] = set()
+        self._tries = 0
+
+    def forget(self) -> None:
+        """Note that the gateway starts anew: it may repeat what it could not keep."""
+        self._fresh.clear()
 
     def take(self, alert_id: str, body: bytes) -> bytes:
-        """Keep an alert; return its receipt."""
+        """Keep an alert; return its receipt.
+
+        Raises:
+            LinkError: it is not reached.
+        """
+        self._tries += 1
+        if self._tries % 3 == 1:
+            raise LinkError("the line is down")
+        if alert_id in self._fresh:
+            self.again.append(alert_id)
+        self._fresh.add(alert_id)
         assert self.kept.setdefault(alert_id, body) == body
         return msgspec.json.encode({"alert_id": alert_id})
+
+
+class Delivery(Forwarder):
+    """The gateway's forwarder, but for the line: it hands alerts over."""
+
+    def __init__(self, journal: Journal, authority: Authority, wanted: asyncio.Event) -> None:
+        settings = AuthoritySettings(url="http://127.0.0.1/", retry_s_min=1.0, retry_s_max=8.0)
+        super().__init__(
+            settings,
+            journal,
+            wanted,
+            now_ms=lambda: NOW_MS,
+            counters=Counters(),
+            log=structlog.wrap_logger(
+                None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+            ),
+        )
+        self._authority = authority
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            await self._deliver_next(None)  # type: ignore[arg-type]
+
+    async def _post(self, _: Any, alert: outbox.Waiting) -> bytes:
+        return self._authority.take(alert.alert_id, alert.body)
 
 
 class Post:
@@ -120,50 +174,51 @@ class Post:
         folder: of the journal.
         seed: of the records' contents.
         say: hears promises.
-        with_threads: the journal has threads of its own, as in the gateway.
+        records: that each node has.
     """
 
-    def __init__(self, folder: Path, seed: int, say: Say, *, with_threads: bool = False) -> None:
-        self._path, self._with_threads = folder / FILE_NAME, with_threads
+    def __init__(self, folder: Path, seed: int, say: Say, records: int = RECORDS) -> None:
+        self.records = records
         self.told: list[tuple[str, str]] = []  # by the journal, to the technician
-        self.journal = open_journal(self._path, self._hear, with_threads=with_threads)
         self.authority = Authority()
         self.freed: dict[str, set[int]] = {node: set() for node in NODES}  # by receipts
-        self.failures = 0
+        self.lost = 0  # steps that were given up, because the disk took nothing
+        self.bears = False  # steps may be given up
+        self._path = folder / FILE_NAME
         self._seed = seed
         self._say = say
         self._ledgers: dict[str, Ledger] = {}
-        self._delivered: dict[str, bytes] = {}  # receipts that are not in the journal yet
-        self._tries = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wanted = asyncio.Event()  # set when there is a new alert
+        self.journal = self._new_journal()
 
-    def _hear(self, name: str, text: str) -> None:
-        self.told.append((name, text))
+    def _new_journal(self) -> Journal:
+        return open_journal(self._path, lambda *words: self.told.append(words))
 
     # ------------------------------------------------------------------------ open, write, close
 
     async def open(self) -> None:
-        """Start the gateway on the folder; what one attempt cannot, the next one may."""
-        for left in reversed(range(AGAIN_MAX)):
-            try:
-                await self.journal.open()
-            except JournalError:
-                self.failures += 1
-                await self.journal.close()
-                self.journal = open_journal(self._path, self._hear, with_threads=self._with_threads)
-                if not left:
-                    raise
-            else:
-                return
+        """Start the gateway on the folder."""
+        await self.journal.open()
+        self.authority.forget()
+        delivery = Delivery(self.journal, self.authority, self._wanted)
+        self._tasks = [asyncio.create_task(part.run()) for part in (self.journal, delivery)]
 
     async def close(self) -> None:
         """Stop the gateway."""
+        for task in self._tasks:
+            task.cancel()
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        faults = [end for end in ended if not isinstance(end, asyncio.CancelledError)]
         await self.journal.close()
         self._ledgers.clear()
+        if faults:
+            raise ExceptionGroup("parts that ended", faults)  # type: ignore[type-var]
 
     async def reopen(self) -> None:
         """Stop it and start it again."""
         await self.close()
-        self.journal = open_journal(self._path, self._hear, with_threads=self._with_threads)
+        self.journal = self._new_journal()
         await self.open()
 
     async def write(self, operation: Callable[..., Any]) -> Any:
@@ -172,24 +227,20 @@ class Post:
         Raises:
             JournalError: it failed AGAIN_MAX times.
         """
-        for left in reversed(range(AGAIN_MAX)):
-            try:
-                return await self.journal.write(operation)
-            except JournalError:
-                self.failures += 1
-                if not left:
-                    raise
-        raise AssertionError("not reached")
+        return await self._again(lambda: self.journal.write(operation))
 
     async def read(self, question: Callable[..., Any]) -> Any:
         """Read likewise."""
+        return await self._again(lambda: self.journal.read(question))
+
+    async def _again(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         for left in reversed(range(AGAIN_MAX)):
             try:
-                return await self.journal.read(question)
+                return await work()
             except JournalError:
-                self.failures += 1
                 if not left:
                     raise
+                await asyncio.sleep(LOOK_S)  # the journal looks after its disk meanwhile
         raise AssertionError("not reached")
 
     # ------------------------------------------------------------------------ steps
@@ -289,29 +340,15 @@ class Post:
         return Judgement(record_id, verdict, reason_id, explanation, NOW_MS, alert_id, alert_body)
 
     async def deliver(self) -> None:
-        """Deliver what waits in the outbox; every third attempt fails at first."""
+        """Have delivered what waits in the outbox."""
+        waiting = partial(outbox.read_waiting, held=(), only_new=False)
+        self._wanted.set()
         for _ in range(10 * RECORDS):
-            for alert_id, receipt in list(self._delivered.items()):
-                await self._keep_receipt(alert_id, receipt)
-            waiting = await self.read(partial(outbox.read_waiting, held=(), only_new=False))
-            if waiting is None:
-                return
-            self._tries += 1
-            if self._tries % 3 == 1:
-                await self.write(
-                    partial(outbox.save_attempt, alert_id=waiting.alert_id, fault="no line")
-                )
-                continue
-            receipt = self.authority.take(waiting.alert_id, waiting.body)
-            self._delivered[waiting.alert_id] = receipt
-            await self._keep_receipt(waiting.alert_id, receipt)
-
-    async def _keep_receipt(self, alert_id: str, receipt: bytes) -> None:
-        await self.write(
-            partial(outbox.save_receipt, alert_id=alert_id, receipt=receipt, receipt_ms=NOW_MS)
-        )
-        self._delivered.pop(alert_id, None)
-        self._say("delivered", alert_id)
+            if await self.read(waiting) is None:
+                break
+            await asyncio.sleep(LOOK_S)
+        for (alert_id,) in await self.read(_delivered):
+            self._say("delivered", alert_id)
 
     async def be_well(self, number: int) -> None:
         """Keep a health of each node, and a state of the post that comes and goes."""
@@ -377,42 +414,73 @@ class Post:
 
     async def live(self) -> None:
         """Tell the whole story."""
+        first, second = NODES
         await self.open()
-        await self.configure()
-        await self.take(NODES[0], 4)
-        await self.take(NODES[1], 1)
-        await self.judge()
-        await self.take(NODES[0], STANDARD_SEQ)
-        await self.judge()
-        await self.deliver()
-        await self.reopen()
-        await self.count(3)
-        await self.be_well(1)
-        await self.take(NODES[1], 7)
-        await self.judge()
-        await self.deliver()
-        await self.configure(500_000)
-        await self.be_well(2)
-        await self.take(NODES[0], RECORDS)
-        await self.judge()
-        await self.finish()
-        await self.close()
+        await self._tell(
+            self.configure,
+            partial(self.take, first, 4),
+            partial(self.take, second, 1),
+            self.judge,
+            partial(self.take, first, STANDARD_SEQ),
+            self.judge,
+            self.deliver,
+            self.reopen,
+            partial(self.count, 3),
+            partial(self.be_well, 1),
+            partial(self.take, second, 7),
+            self.judge,
+            self.deliver,
+            partial(self.configure, 500_000),
+            partial(self.be_well, 2),
+            partial(self.take, first, self.records),
+            self.judge,
+            *self._end(),
+            self.close,
+        )
+
+    async def pass_by(self) -> None:
+        """Tell a short story with the same parts."""
+        first, second = NODES
+        await self.open()
+        await self._tell(
+            self.configure,
+            partial(self.take, first, self.records),
+            self.judge,
+            self.deliver,
+            self.reopen,
+            partial(self.take, second, 2),
+            self.close,
+        )
 
     async def upgrade(self) -> None:
         """Start on the journal of an older gateway, and go on with new records for a while."""
         await self.open()
-        await self.take(NODES[0], 2)
-        await self.judge()
-        await self.deliver()
-        await self.close()
+        await self._tell(partial(self.take, NODES[0], 2), self.judge, self.deliver, self.close)
 
     async def finish(self) -> None:
         """Go on from wherever the journal is until nothing is left to do."""
-        for node in NODES:
-            await self.take(node, RECORDS)
-        await self.judge()
-        await self.rejudge()
-        await self.deliver()
+        await self._tell(*self._end())
+
+    def _end(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+        takes = [partial(self.take, node, self.records) for node in NODES]
+        return (*takes, self.judge, self.rejudge, self.deliver)
+
+    async def _tell(self, *steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do one step after the other; one that the disk does not take is given up, if borne."""
+        for step in steps:
+            try:
+                await step()
+            except JournalError:
+                if not self.bears:
+                    raise
+                self.lost += 1
+
+
+def _delivered(connection: Any) -> list[tuple[str]]:
+    found: list[tuple[str]] = connection.execute(
+        "SELECT alert_id FROM alerts WHERE receipt IS NOT NULL"
+    ).fetchall()
+    return found
 
 
 def _be_born(connection: Any, node: str, number: int) -> None:
