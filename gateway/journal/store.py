@@ -29,7 +29,7 @@ import apsw
 from gateway.errors import DiskError, JournalError
 from gateway.journal import integrity
 from gateway.journal.beginning import Begun, begin
-from gateway.journal.condition import Condition, DiskState
+from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
 from gateway.journal.opening import (
     FILE_NAME,
@@ -233,7 +233,7 @@ class Journal:
             save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
         )
         with contextlib.suppress(JournalError):
-            if self._noted != condition.text or condition.state not in _WRITABLE:
+            if self._noted != condition.text or condition.state not in WRITABLE:
                 await self.write(note)
                 self._noted = condition.text
             else:
@@ -242,13 +242,14 @@ class Journal:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._writer, self.space.keep_ballast)
 
-    async def run(self) -> None:
-        """Look at the disk until cancelled.
+    async def run(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Look at the disk until cancelled; `beat` is called at every turn.
 
         Raises:
             JournalError: as `look`.
         """
         while True:
+            beat()
             await self.look()
             await asyncio.sleep(LOOK_S)
 
@@ -360,9 +361,6 @@ class Journal:
         finally:
             self._mending = None
             self._go_on()
-
-
-_WRITABLE: Final = frozenset({DiskState.well, DiskState.tight})
 
 
 def _try(connection: apsw.Connection, space: Space, batch: list[_Job]) -> list[Any]:
