@@ -25,7 +25,7 @@ SETUP := command -v $(PYTHON) >/dev/null 2>&1 || { echo "harmattan: there is no 
 install Python 3.11 or newer (Debian: apt install python3; macOS: brew install python)" >&2; exit 1; }; \
 $(PYTHON) .ci/setup.py
 
-.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-start bench-firmware sizes crash-firmware crash-gateway kill lock clean
+.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-start bench-firmware sizes crash-firmware bench-ingest overload kill fuzz-ingest audit crash-gateway lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -101,12 +101,25 @@ sizes: .venv/ready ## compile the firmware for every board and hold it against t
 crash-firmware: $(READY) ## cut the power of a node's flash N times (N=200000 takes some minutes)
 	@$(VENV)/python -m tests.firmware.crash --cuts $(N) $(ARGS)
 
+bench-ingest: $(READY) ## how fast readings are committed, beside a bare receive loop; scale and profile (3 minutes)
+	@$(VENV)/python -m benchmarks ingest $(ARGS)
+
+overload: $(READY) ## ten times the sustainable rate from 50 nodes (ARGS="--seconds 600" is the default)
+	@$(VENV)/python -m benchmarks.overload $(ARGS)
+
 crash-gateway: .venv/ready ## start the gateway on N disks as power cuts leave them (N=1000000 takes an hour or two)
 	@$(VENV)/python -m tests.gateway.crash --images $(N) $(ARGS)
 
 kill: N = 1000
 kill: $(READY) ## kill gateway, broker and node N times under load (1000 take 20 minutes; ARGS="--seed S" repeats)
 	@$(VENV)/python -m tests.gateway.killing --kills $(N) $(ARGS)
+
+fuzz-ingest: N = 1000000
+fuzz-ingest: $(READY) ## any bytes on any topic, N messages in each of three ways (ARGS="--seed S" repeats)
+	@$(VENV)/python -m tests.gateway.fuzzing --messages $(N) $(ARGS)
+
+audit: $(READY) ## is what is installed what is locked, and is a known fault in it (ARGS=--offline asks nobody)
+	@$(VENV)/python .ci/audit.py $(ARGS)
 
 lock: ## write requirements*.txt anew from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)
 	@command -v uv >/dev/null 2>&1 || { echo "harmattan: make lock needs uv on PATH (pip install uv)" >&2; exit 1; }

@@ -58,11 +58,16 @@ PIXELS = 512
 KEPT_MAX = 500  # records of a node's flash: 1 MB of 2 kB
 SAMPLE_SHARE = 0.04
 QUIET = "quiet"
-QUIET_MEAN_S = 0.7  # between alarms of the quiet node: an officer who measures without a pause
+ALONE_S = (0.2, 0.6)  # between alarms of the quiet node while it is alone
+# And under load. Fifty nodes that share one busy judge have their turn every few seconds; who asks
+# for more than that is not quiet.
+LOADED_S = (6.0, 12.0)
 MEMORY_GROWTH_MAX = 0.10
 LATENCY_TIMES_MAX = 5.0
 WARM_UP_SHARE = 0.2
 TICK_S = 0.02
+ALONE_S_MIN = 3.0  # of the time before the load
+PROBE_S = 5.0  # for each of the limits that are measured first
 LOOK_S = 0.5
 STUCK_S = 60.0  # without any progress of what is still to come
 PRIORITY = 10  # of the crowd's process
@@ -188,7 +193,9 @@ class Quiet:
 
     port: int
     rng: random.Random
+    wait_s: tuple[float, float] = ALONE_S
     latencies_s: list[float] = field(default_factory=list)
+    receipts_s: list[float] = field(default_factory=list)
     alarms: list[int] = field(default_factory=list)
     _since_s: dict[bytes, float] = field(default_factory=dict)
 
@@ -198,6 +205,18 @@ class Quiet:
         if since_s is not None:
             self.latencies_s.append(time.perf_counter() - since_s)
 
+    def freed(self, _: CrowdNode, seqs: list[int]) -> None:
+        """Note receipts; the verdict comes later."""
+        now_s = time.perf_counter()
+        begun = [self._since_s.get(inspection_of(seq)) for seq in seqs]
+        self.receipts_s += [now_s - since_s for since_s in begun if since_s is not None]
+
+    def begin(self) -> tuple[list[float], list[float]]:
+        """Return the latencies to verdict and to receipt so far, and begin anew."""
+        found = self.latencies_s, self.receipts_s
+        self.latencies_s, self.receipts_s = [], []
+        return found
+
     def node(self) -> CrowdNode:
         """Return the node."""
         return CrowdNode(
@@ -206,12 +225,13 @@ class Quiet:
             journal_id=b"quietly.",
             pixel_count=PIXELS,
             told=self.told,
+            freed=self.freed,
         )
 
     async def live(self, node: CrowdNode) -> None:
         """Measure an alarm, again and again."""
         while True:
-            await asyncio.sleep(self.rng.expovariate(1.0 / QUIET_MEAN_S))
+            await asyncio.sleep(self.rng.uniform(*self.wait_s))
             seq = node.kept.next_seq
             self._since_s[inspection_of(seq)] = time.perf_counter()
             node.add(SAMPLE)
@@ -229,12 +249,14 @@ class Overload:
         folder: of the post.
         port: of its broker.
         pid: of the gateway.
+        share: of samples among the readings.
     """
 
     folder: Path
     port: int
     pid: int
     seed: int
+    share: float
     receipted: list[tuple[str, str]] = field(default_factory=list)  # journal, book
     memory_kb: list[tuple[float, int]] = field(default_factory=list)
 
@@ -292,7 +314,7 @@ class Overload:
         """Note the gateway's resident memory, again and again."""
         begun_s = time.monotonic()
         while True:
-            self.memory_kb.append((time.monotonic() - begun_s, _resident_kb(self.pid)))
+            self.memory_kb.append((time.monotonic() - begun_s, resident_kb(self.pid)))
             await asyncio.sleep(LOOK_S)
 
     def missing(self) -> int:
@@ -311,10 +333,11 @@ class Overload:
     def overtaken(self) -> list[int]:
         """Return, for each alarm of the quiet node, how many others were judged before it.
 
-        From the line that says it is committed to the line with its verdict; one of another node
-        was being judged when it came.
+        From the line that says it is committed, or that the one before it is judged, to the line
+        with its verdict; one of another node was being judged when it came.
         """
-        found, others, since = [], 0, {}
+        found, others, before = [], 0, 0
+        since: dict[int, int] = {}
         with (self.folder / "log").open("rb") as log:
             for line in log:
                 if b'"event":"verdict"' not in line and b'"event":"record_committed"' not in line:
@@ -325,7 +348,8 @@ class Overload:
                 elif said["event"] == "record_committed":
                     since[said["seq"]] = others
                 else:
-                    found.append(others - since.pop(said["seq"], others))
+                    found.append(others - max(before, since.pop(said["seq"], others)))
+                    before = others
         return found
 
 
@@ -351,7 +375,8 @@ class Crowd:
         return found
 
 
-def _resident_kb(pid: int) -> int:
+def resident_kb(pid: int) -> int:
+    """Return the resident memory of a process."""
     text = Path(f"/proc/{pid}/status").read_text()
     (line,) = (line for line in text.splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1])
@@ -362,15 +387,23 @@ def _tell(text: str) -> None:
 
 
 async def overload(
-    folder: Path, seconds: float, seed: int = 1, probe_s: float = 5.0
+    folder: Path,
+    seconds: float,
+    seed: int = 1,
+    *,
+    sustainable: float | None = None,
+    sample_share: float = SAMPLE_SHARE,
+    loaded_s: tuple[float, float] = LOADED_S,
 ) -> dict[str, Any]:
     """Overload a post for so many seconds.
 
     Args:
         folder: for everything it writes.
-        seconds: of the load; a tenth of it, at least four, comes before for the quiet node alone.
+        seconds: of the load; a tenth of it comes before for the quiet node alone.
         seed: of waits and shares.
-        probe_s: for each of the limits that are measured first.
+        sustainable: readings per second; None: measured first.
+        sample_share: of the readings.
+        loaded_s: the shortest and the longest wait between alarms of the quiet node under load.
 
     Returns:
         The figures, with `broken` for what did not hold.
@@ -379,13 +412,13 @@ async def overload(
         quiet_node = f'[[nodes]]\nid = "{QUIET}"\n'
         tables = f'[authority]\nurl = "{headquarters.url}"\n{quiet_node}'
         async with gateway(folder, NODES, tables=tables) as (port, pid):
-            run = Overload(folder, port, pid, seed)
+            run = Overload(folder, port, pid, seed, sample_share)
             quiet = Quiet(port, random.Random(seed))  # noqa: S311 - repeatable
             node = quiet.node()
             async with asyncio.TaskGroup() as group:
                 life = group.create_task(node.run())
                 node.add(STANDARD)
-                figures = await _phases(run, quiet, node, group, seconds, probe_s)
+                figures = await _phases(run, quiet, node, group, seconds, sustainable, loaded_s)
                 life.cancel()
         sent = {alert["alert_id"] for alert in headquarters.alerts()}
     return figures | _verdict(run, quiet, figures, sent)
@@ -397,20 +430,23 @@ async def _phases(
     node: CrowdNode,
     group: asyncio.TaskGroup,
     seconds: float,
-    probe_s: float,
+    sustainable: float | None,
+    loaded_s: tuple[float, float],
 ) -> dict[str, Any]:
     """Measure alone, measure the limits, overload, deliver."""
     measuring = group.create_task(quiet.live(node))
-    await asyncio.sleep(max(4.0, seconds / 10))
-    alone_s, quiet.latencies_s = quiet.latencies_s, []
-    ingest, judging = await _limits(run, probe_s)
-    sustainable = min(ingest, judging / SAMPLE_SHARE)
-    _tell(f"ingest {ingest:,.0f}/s, judging {judging:,.1f}/s: sustainable {sustainable:,.0f}/s")
-    async with run.load(TIMES * sustainable, SAMPLE_SHARE, seconds) as crowd_:
-        quiet.latencies_s = []
+    await asyncio.sleep(max(ALONE_S_MIN, seconds / 10))
+    alone_s, alone_receipts_s = quiet.begin()
+    quiet.wait_s = loaded_s
+    if sustainable is None:
+        ingest, judging = await _limits(run)
+        sustainable = min(ingest, judging / run.share)
+        _tell(f"ingest {ingest:,.0f}/s, judging {judging:,.1f}/s: {sustainable:,.0f}/s sustainable")
+    async with run.load(TIMES * sustainable, run.share, seconds) as crowd_:
+        quiet.begin()
         watching = group.create_task(run.watch_memory())
         loaded = await crowd_.figures()
-        under_load_s, quiet.latencies_s = quiet.latencies_s, []
+        under_load_s, loaded_receipts_s = quiet.begin()
         watching.cancel()
         measuring.cancel()
         waiting = run.count("SELECT count(*) FROM pending")
@@ -425,14 +461,14 @@ async def _phases(
         "pixels": PIXELS,
         "seconds": seconds,
         "seed": run.seed,
-        "ingest_per_s": round(ingest),
-        "judging_per_s": round(judging, 1),
-        "sample_share": SAMPLE_SHARE,
+        "sample_share": run.share,
         "sustainable_per_s": round(sustainable),
         "measured_per_s": round(loaded["measured"] / loaded["taken_s"]),
         "receipted_per_s": round(loaded["receipted"] / loaded["taken_s"]),
         "quiet_alone_ms_p50": _median_ms(alone_s),
         "quiet_loaded_ms_p50": _median_ms(under_load_s),
+        "quiet_receipt_alone_ms_p50": _median_ms(alone_receipts_s),
+        "quiet_receipt_loaded_ms_p50": _median_ms(loaded_receipts_s),
         "quiet_alarms_loaded": len(under_load_s),
         "waiting_for_a_verdict_at_the_end": waiting,
         "given_up_by_nodes": afterwards["given_up"],
@@ -449,15 +485,15 @@ async def _delivered(node: CrowdNode) -> None:
     await asyncio.sleep(2.0)
 
 
-async def _limits(run: Overload, probe_s: float) -> tuple[float, float]:
+async def _limits(run: Overload) -> tuple[float, float]:
     """Return what ingest takes per second, and what judging does."""
-    async with run.load(0.0, 0.0, probe_s) as crowd_:
+    async with run.load(0.0, 0.0, PROBE_S) as crowd_:
         found = await crowd_.figures()
         ingest = found["receipted"] / found["taken_s"]
         await crowd_.figures()
         await crowd_.child.wait()
     await run.judged()
-    async with run.load(100.0 * probe_s, 1.0, 1.0) as crowd_:
+    async with run.load(100.0 * PROBE_S, 1.0, 1.0) as crowd_:
         await crowd_.figures()
         await crowd_.figures()
         await crowd_.child.wait()

@@ -40,7 +40,8 @@ Make = Callable[["CrowdNode", int, str], wire.Record]
 
 def text(value: str) -> bytes:
     """Return an MQTT string."""
-    return struct.pack(">H", len(value)) + value.encode()
+    encoded = value.encode()
+    return struct.pack(">H", len(encoded)) + encoded
 
 
 def packet(kind: int, flags: int, body: bytes) -> bytes:

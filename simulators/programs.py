@@ -61,6 +61,17 @@ class Program:
         """Say whether the process lives."""
         return self._child is not None and self._child.returncode is None
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process.
+
+        Raises:
+            ProgramError: it is not started.
+        """
+        if self._child is None:
+            raise ProgramError(f"{self.name} is not started")
+        return self._child.pid
+
     async def start(self) -> None:
         """Start the process.
 

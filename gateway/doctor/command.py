@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from gateway.doctor.examine import examine
 from gateway.doctor.finding import Level
 from gateway.doctor.machine import Machine
 from gateway.doctor.scene import look_at
@@ -41,6 +40,8 @@ def run(
         from gateway.doctor.rehearsal import command as rehearsal  # noqa: PLC0415 - loads aiohttp
 
         return rehearsal.run(settings, as_json=as_json, console=console)
+    from gateway.doctor.examine import examine  # noqa: PLC0415 - loads scipy
+
     _check_rights(Path(settings.directory))
     now_ms = time.time_ns() // 1_000_000
     running = is_running(Path(settings.directory))

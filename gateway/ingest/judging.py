@@ -31,7 +31,7 @@ from gateway.ingest.cases import (
 from gateway.ingest.glass import is_glass
 from gateway.ingest.knowledge import Knowledge, Known
 from gateway.ingest.rejudging import DAY_MS, Fresh, Rejudging
-from gateway.ingest.turns import Turns
+from gateway.ingest.turns import Head, Turns
 from gateway.journal import calibrations, heads, records, responses
 from gateway.journal.dating import Moment
 from gateway.journal.store import Journal
@@ -157,19 +157,23 @@ class Judging:
     def _next(self, connection: apsw.Connection) -> records.Pending | None:
         """Return the reading whose turn it is; asked anew after every judgement."""
         fresh, again = [], []
-        for node, head in records.read_heads(connection):
+        counts = heads.read_counts(connection)
+        for node, record_id in records.read_heads(connection):
             if node not in self._judged_to:
                 self._judged_to[node] = heads.read_judged_to(connection, node)
             judged_to = self._judged_to[node]
-            first: int | None = head
-            if head <= judged_to:
-                first = heads.read_head_after(connection, node, judged_to)
-            if first is not None:
-                fresh.append((node, first))
+            count = counts.get(node, 1)
+            if record_id > judged_to:
+                fresh.append(Head(node, record_id, count))
+                continue
+            first = heads.read_head_after(connection, node, judged_to)
+            if first is None:
+                again.append(Head(node, record_id, count))
             else:
-                again.append((node, head))
+                count = heads.read_count_after(connection, node, judged_to)
+                fresh.append(Head(node, first, count))
         chosen = self._turns.next(fresh or again)
-        return None if chosen is None else records.read_pending_one(connection, chosen[1])
+        return None if chosen is None else records.read_pending_one(connection, chosen.record_id)
 
     def _note(self, pending: records.Pending) -> None:
         """Note that a reading has its verdict; until then it keeps its place."""

@@ -16,6 +16,7 @@ from gateway.fleet.outgoing import Letter, Outgoing
 from gateway.fleet.watching import Watching
 from gateway.ingest import intake
 from gateway.ingest.arrivals import Arrivals, Offer
+from gateway.ingest.buffered import prepare, read_ahead
 from gateway.ingest.gate import Gate
 from gateway.ingest.quarantine import CAUSES
 from gateway.ingest.secret import Secret
@@ -135,6 +136,7 @@ class Link:
                 if self._watching is not None:
                     self._watching.linked()
                 await self._announce()
+                read_ahead(client)
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._send(client), name="link-send")
                     tasks.create_task(_last(client), name="link-receive")
@@ -149,7 +151,7 @@ class Link:
 
     def _client(self) -> aiomqtt.Client:
         broker, secret = self._settings.broker, self._secret()
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             broker.host,
             broker.port,
             identifier=f"gateway-{self._settings.post}",
@@ -163,6 +165,9 @@ class Link:
             tls_context=tls_context(self._settings),
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
+        if not broker.ca_file:  # TLS reads ahead by itself
+            prepare(client)
+        return client
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         """Ask for what the post's nodes say.

@@ -23,7 +23,8 @@ from rich.console import Console
 
 from gateway import settings as loading
 from gateway.errors import GatewayError, SettingsError
-from gateway.journal.store import FILE_NAME, connect
+from gateway.journal.opening import look_at, shut
+from gateway.journal.store import FILE_NAME
 from gateway.lock import is_running
 from gateway.masking import mask_in, mask_url
 from gateway.observe import machine
@@ -191,11 +192,11 @@ def _doctor(settings_path: Path) -> str:
 
 
 def _of_journal(directory: Path, question: Callable[[apsw.Connection], object]) -> str:
-    connection = connect(directory / FILE_NAME, read_only=True)
+    connection = look_at(directory / FILE_NAME)
     try:
         found = question(connection)
     finally:
-        connection.close()
+        shut(connection)
     return found if isinstance(found, str) else _json(found)
 
 

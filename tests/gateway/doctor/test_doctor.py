@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from gateway import settings
+from gateway import cli, settings
 from gateway.doctor.command import EXIT_STATUS, run
 from gateway.doctor.examine import examine
 from gateway.doctor.finding import Check, Found, Level, UntoldError, check, worst
@@ -46,6 +46,20 @@ def call(path, *options):
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def call_here(path, *options):
+    """Do the same in this process, which has everything loaded."""
+    printed, said, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["harmattan", "doctor", "--settings", str(path), *options]
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+            cli.main()
+    except SystemExit as ended:
+        return ended.code, printed.getvalue(), said.getvalue()
+    finally:
+        sys.argv = before
+    raise AssertionError("typer always exits")
 
 
 def told(post, **changes):
@@ -175,7 +189,7 @@ def test_nothing_is_written_whatever_is_found(well, happened):
 def test_the_command_tells_a_damaged_database_without_a_traceback(well):
     damage(well)
     before = picture(well.folder)
-    code, printed, said = call(well.path)
+    code, printed, said = call_here(well.path)
     assert (code, said) == (2, "")
     assert "database.opens: journal.sqlite: file is not a database" in printed
     assert "docs/doctor.md#database-opens" in printed
@@ -183,7 +197,7 @@ def test_the_command_tells_a_damaged_database_without_a_traceback(well):
 
 
 def test_settings_that_are_wrong_are_one_sentence(tmp_path):
-    code, printed, said = call(tmp_path / "post.toml")
+    code, printed, said = call_here(tmp_path / "post.toml")
     assert (code, printed) == (2, "")
     assert said.startswith("harmattan: settings ")
 
@@ -232,7 +246,7 @@ def test_no_secret_is_told(well):
     well.change(lambda c: say_alert(c, well.at_ms, attempts=3, fault=fault))
     findings = told(well)
     text = msgspec.json.encode(findings).decode() + drawn(findings, everything=True)
-    code, printed, said = call(well.path, "--json")
+    code, printed, said = call_here(well.path, "--json")
     text += printed + said
     assert code == 2
     assert f"http://127.0.0.1:{well.ports[2]}/... is not reached" in text

@@ -6,7 +6,7 @@ Method: pure. Hypothesis draws when readings come; a model holds what waits.
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ingest.turns import NODES_MAX, Turns
+from gateway.ingest.turns import NODES_MAX, Head, Turns
 
 
 class Waiting:
@@ -23,14 +23,13 @@ class Waiting:
             self.readings.setdefault(node, []).append(self.last_id)
 
     def judge(self):
-        heads = [(node, ids[0]) for node, ids in self.readings.items() if ids]
+        heads = [Head(node, ids[0], len(ids)) for node, ids in self.readings.items() if ids]
         chosen = self.turns.next(heads)
         if chosen is None:
             assert not heads
             return None
-        node, record_id = chosen
-        assert self.readings[node].pop(0) == record_id  # in its order
-        return node
+        assert self.readings[chosen.node].pop(0) == chosen.record_id  # in its order
+        return chosen.node
 
 
 def test_a_quiet_node_waits_for_nobody_but_the_one_in_progress():
@@ -40,12 +39,11 @@ def test_a_quiet_node_waits_for_nobody_but_the_one_in_progress():
         waiting.come(f"n{node}", 200)
     for _ in range(77):
         waiting.judge()
-    waiting.come("quiet")
-    assert waiting.judge() == "quiet"
-    for _ in range(50):
-        waiting.judge()
-    waiting.come("quiet")
-    assert waiting.judge() == "quiet"
+    for _ in range(3):
+        waiting.come("quiet")
+        assert "quiet" in {waiting.judge(), waiting.judge()}
+        for _ in range(50):
+            waiting.judge()
 
 
 def test_a_burst_of_one_node_does_not_delay_another():
@@ -57,31 +55,43 @@ def test_a_burst_of_one_node_does_not_delay_another():
         assert "other" in judged
 
 
+def test_an_officer_who_measures_without_a_pause_does_not_wait_behind_backlogs():
+    """More than a fair share, and still at most one other before each of its readings."""
+    waiting = Waiting()
+    for node in range(50):
+        waiting.come(f"n{node}", 200)
+    for turn in range(600):
+        if turn % 5 == 0:
+            waiting.come("officer")
+            assert "officer" in {waiting.judge(), waiting.judge()}
+        else:
+            waiting.judge()
+
+
 @given(
     steps=st.lists(st.tuples(st.sampled_from("abcde"), st.integers(1, 5)) | st.none(), max_size=200)
 )
-def test_nobody_is_passed_over_twice_by_the_same_node(steps):
+def test_nobody_waits_for_ever(steps):
+    """Whoever waits is judged within two rounds of all nodes, whatever else comes."""
     waiting = Waiting()
-    passed = {}  # node that waits: who was judged since its head came to be its head
+    waited = {}
     for step in steps:
         if step is not None:
             waiting.come(*step)
-            passed.setdefault(step[0], set())
+            waited.setdefault(step[0], 0)
             continue
         judged = waiting.judge()
         if judged is None:
             continue
-        for node, others in passed.items():
-            if node != judged and waiting.readings[node]:
-                assert judged not in others
-                others.add(judged)
-        passed[judged] = set()
+        waited = {node: count + 1 for node, count in waited.items()}
+        assert max(waited.values()) <= 2 * len("abcde")
+        waited[judged] = 0
         if not waiting.readings[judged]:
-            del passed[judged]
+            del waited[judged]
 
 
 def test_memory_is_bounded():
     turns = Turns()
     for number in range(2 * NODES_MAX):
-        turns.next([(f"n{number}", number)])
+        turns.next([Head(f"n{number}", number, 1)])
     assert len(turns._judged) == NODES_MAX
