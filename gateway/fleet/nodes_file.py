@@ -24,6 +24,7 @@ from gateway.files import write_whole
 from gateway.settings import NODES_MAX
 
 NAME: Final = "nodes.toml"
+LOCK_NAME: Final = "nodes.lock"  # held while a command changes it
 LABEL_CHARS_MAX: Final = 64  # one line of a table on a screen
 SERIALS_MAX: Final = 32  # certificates of one node; it gets a new one every five years
 # Every node of the largest post, and those that left it, with all that they may have.
@@ -97,13 +98,13 @@ def locked(directory: Path) -> Iterator[None]:
         SettingsError: the folder cannot be used.
     """
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        # A file of its own: the running gateway holds the others.
+        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
-            f"{directory}: {error.strerror}; is this the post's folder, and may this user read it?"
+            f"{directory}: {error.strerror}; is this the post's folder, and may this user write it?"
         ) from error
     try:
-        # The folder's own lock is nobody else's: the gateway holds that of a file within.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
