@@ -21,7 +21,6 @@ from rich.text import Text
 
 from gateway import settings
 from gateway.fleet import revoking
-from gateway.fleet.revocation import broker_lines
 from gateway.fleet.revoking import Crl, Done
 from gateway.lock import is_running
 from gateway.observe import nodes as observing
@@ -253,10 +252,9 @@ def rename(
 
 def _tell(loaded: Settings, done: Done, head: str, *, as_json: bool) -> None:
     """Say what was done and what is left."""
-    left = [*done.left, *_restart(loaded, done)]
     if as_json:
         record: dict[str, Any] = msgspec.to_builtins(done)
-        _write({**record, "left": left, "running": is_running(Path(loaded.directory))})
+        _write({**record, "running": is_running(Path(loaded.directory))})
     else:
         console = Console()
         when = (
@@ -268,20 +266,7 @@ def _tell(loaded: Settings, done: Done, head: str, *, as_json: bool) -> None:
         if done.revoked is not None and done.crl is Crl.signed:
             told = f"its certificates ({len(done.serials)}) are on the broker's list"
             console.print(Text(told, style="green"), soft_wrap=True)
-        for sentence in left:
+        for sentence in done.left:
             console.print(Text(f"left to do: {sentence}", style="yellow"), soft_wrap=True)
-    if left:
+    if done.left:
         raise typer.Exit(EXIT_LEFT)
-
-
-def _restart(loaded: Settings, done: Done) -> list[str]:
-    """Say when the running broker was started without a list: it reads one at its next start."""
-    if done.crl is not Crl.signed or not is_running(Path(loaded.directory)):
-        return []
-    try:
-        told = (Path(loaded.directory) / "mosquitto.conf").read_text()
-    except OSError:
-        return []
-    if all(line in told for line in broker_lines(loaded.broker)):
-        return []
-    return ["the broker was started before there was a list: restart the gateway once"]

@@ -125,16 +125,34 @@ def test_a_node_that_the_broker_still_lets_in_is_refused_by_the_gateway(call, fo
     asyncio.run(story())
 
 
+def test_the_first_list_counts_without_a_restart_of_the_gateway(call, folder, free_port):
+    """A post from before there were lists: the broker was started without one."""
+    (folder / "keys/crl.pem").unlink()
+    path = folder / "post.toml"
+    path.write_text(path.read_text().replace('crl_file = "keys/crl.pem"', "# no crl_file"))
+
+    async def story():
+        async with Command(path, *AS_NOBODY) as post:
+            await post.log.event("broker_connected")
+            async with connected(folder, free_port + 1) as node:
+                await node.be_born()
+                await node.receipt(0)
+            assert call("revoke", NODE)[0] == 0
+            await until_refused(folder, free_port + 1)
+
+    asyncio.run(story())
+
+
 def test_what_a_technician_needs_is_listed_and_shown(call, folder, free_port):
     async def story():
         async with Command(folder / "post.toml", *AS_NOBODY) as post:
             await post.log.event("broker_connected")
             async with connected(folder, free_port + 1) as node:
                 await node.be_born()
-                await node.say_health(fault="journal: worn")
-                await node.say_health()
-                await node.say(node.event(1))
-                await node.receipt(1)
+                for seq, fault in enumerate(("journal: worn", ""), 1):
+                    await node.say_health(fault=fault)
+                    await node.say(node.event(seq))
+                    await node.receipt(seq)
                 assert call("rename", NODE, "North lane")[0] == 0
                 code, printed, _ = call("list")
                 assert code == 0
