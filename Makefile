@@ -25,7 +25,7 @@ SETUP := command -v $(PYTHON) >/dev/null 2>&1 || { echo "harmattan: there is no 
 install Python 3.11 or newer (Debian: apt install python3; macOS: brew install python)" >&2; exit 1; }; \
 $(PYTHON) .ci/setup.py
 
-.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-start bench-firmware sizes crash-firmware bench-ingest overload kill fuzz-ingest audit lock clean
+.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-start bench-firmware sizes crash-firmware bench-ingest overload kill fuzz-ingest audit crash-gateway lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -106,6 +106,9 @@ bench-ingest: $(READY) ## how fast readings are committed, beside a bare receive
 
 overload: $(READY) ## ten times the sustainable rate from 50 nodes (ARGS="--seconds 600" is the default)
 	@$(VENV)/python -m benchmarks.overload $(ARGS)
+
+crash-gateway: .venv/ready ## start the gateway on N disks as power cuts leave them (N=1000000 takes an hour or two)
+	@$(VENV)/python -m tests.gateway.crash --images $(N) $(ARGS)
 
 kill: N = 1000
 kill: $(READY) ## kill gateway, broker and node N times under load (1000 take 20 minutes; ARGS="--seed S" repeats)

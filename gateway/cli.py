@@ -123,6 +123,36 @@ def status(
 
 
 @app.command()
+def doctor(
+    settings_path: SettingsPath = Path("post.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+    everything: Annotated[  # noqa: FBT002
+        bool, typer.Option("--all", help="Show the checks that are well, too.")
+    ] = False,
+    rehearse: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--rehearse", help="Practise a full disk and a lost link in a post apart."),
+    ] = False,
+) -> None:
+    """Say what is wrong with the post, why, and what to do; nothing of the post is written.
+
+    Exit status: 0 all is well, 1 somebody should look, 2 something is bad or cannot be told.
+    """
+    from gateway.doctor import command as examination  # noqa: PLC0415 - see the rules of the file
+
+    raise typer.Exit(
+        examination.run(
+            settings.load(settings_path),
+            settings_path,
+            as_json=as_json,
+            everything=everything,
+            rehearse=rehearse,
+            console=Console(),
+        )
+    )
+
+
+@app.command()
 def bundle(
     target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")],
     settings_path: SettingsPath = Path("post.toml"),
@@ -337,6 +367,46 @@ def calibrate_lamp(
             file, stored, standard=standard, laser_nm=laser_nm, as_json=as_json, console=Console()
         )
     )
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The new file; best on another disk.")],
+    settings_path: SettingsPath = Path("post.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Copy the post's journal into a new file, also while the gateway runs."""
+    from gateway import journal_commands  # noqa: PLC0415 - see the rules of the file
+
+    loaded = settings.load(settings_path)
+    journal_commands.run_backup(loaded, file, as_json=as_json, console=Console())
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="The new ZIP file.")],
+    settings_path: SettingsPath = Path("post.toml"),
+    since: Annotated[str, typer.Option(help="Received on this day (UTC) or later.")] = "",
+    until: Annotated[str, typer.Option(help="Received on this day or before.")] = "",
+    node: Annotated[list[str] | None, typer.Option(help="Only of this node; repeatable.")] = None,
+    alerts: Annotated[bool, typer.Option("--alerts", help="Only what alerts stand on.")] = False,  # noqa: FBT002
+    journal: Annotated[
+        Path | None, typer.Option(help="A backup, or a journal that was set aside.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """Write readings, verdicts and alerts into a ZIP file that needs no Harmattan to be read."""
+    from gateway import journal_commands as commands  # noqa: PLC0415 - see the rules of the file
+    from gateway.journal.telling import Wanted  # noqa: PLC0415
+
+    wanted = Wanted(
+        commands.moment_ms(since),
+        commands.moment_ms(until, is_end=True),
+        tuple(node or ()),
+        alerts,
+    )
+    loaded = settings.load(settings_path) if journal is None else None
+    commands.run_export(loaded, journal, file, wanted, as_json=as_json, console=Console())
 
 
 def main() -> None:

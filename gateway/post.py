@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalError, SettingsError
-from gateway.fleet.liveness import Liveness
+from gateway.fleet.liveness import Heard, Liveness
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
@@ -36,6 +36,7 @@ from gateway.ingest.link import Link
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
 from gateway.journal.retention import Limits
+from gateway.journal.starts import digest, save_start
 from gateway.journal.store import FILE_NAME, Journal
 from gateway.journal.upkeep import Upkeep
 from gateway.lock import locked
@@ -151,6 +152,10 @@ async def run(
     )
     try:
         await journal.open()
+        with contextlib.suppress(JournalError):  # a full disk must not keep a post from starting
+            await journal.write(
+                partial(save_start, now_ms=now_ms(), settings_digest=digest(settings))
+            )
         await _run_parts(settings, journal, stop, counters, log, lines, outside)
         with contextlib.suppress(JournalError):  # a full disk must not keep a post from stopping
             await _save_counters(journal, counters, lines)
@@ -214,8 +219,9 @@ async def _run_parts(
             misbehaved=partial(gate.note, cause="topic_foreign"),
             beat=partial(pulse.beat, "broker"),
         )
+    liveness = Liveness({node.id: node.health_s for node in settings.nodes})
     watching = Watching(
-        Liveness({node.id: node.health_s for node in settings.nodes}),
+        liveness,
         revoked=revocation.current,
         now_ms=monotonic_ms,
         wall_ms=now_ms,
@@ -266,16 +272,28 @@ async def _run_parts(
         beat=partial(pulse.beat, "judging"),
     )
     forwarder = Forwarder(
-        settings.authority, journal, alert_wanted, now_ms=now_ms, counters=counters, log=log
+        settings.authority,
+        journal,
+        alert_wanted,
+        now_ms=now_ms,
+        counters=counters,
+        log=log,
+        beat=partial(pulse.beat, "forwarder"),
     )
     timekeeping = Timekeeping(
         now_ms=now_ms, set_by=roster.correct_time, counters=counters, log=log, pulse=pulse
     )
-    limits = Limits(settings.journal.bytes_max, settings.journal.days_max)
+    upkeep = Upkeep(
+        journal,
+        Limits(settings.journal.bytes_max, settings.journal.days_max),
+        now_ms=now_ms,
+        count=counters.count,
+        beat=partial(pulse.beat, "upkeep"),
+    )
     parts: dict[str, Part] = {
         "revocation": revocation.run,
-        "journal": journal.run,
-        "upkeep": Upkeep(journal, limits, now_ms=now_ms, count=counters.count).run,
+        "journal": partial(journal.run, beat=partial(pulse.beat, "journal")),
+        "upkeep": upkeep.run,
         "gate": gate.run,
         "liveness": watching.run,
         "link": link.run,
@@ -290,7 +308,18 @@ async def _run_parts(
         parts["broker"] = broker.run
     # Last: the post is ready when the watch begins.
     parts |= _observers(
-        settings, journal, arrivals, gate, watching, outgoing, outside, counters, log, lines
+        settings,
+        journal,
+        arrivals,
+        gate,
+        watching,
+        outgoing,
+        roster,
+        liveness,
+        outside,
+        counters,
+        log,
+        lines,
     )
     if not settings.nodes:
         log.warning("nodes_missing", text="no node may speak here; add [[nodes]] to the settings")
@@ -343,6 +372,8 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
     gate: Gate,
     watching: Watching,
     outgoing: Outgoing,
+    roster: Roster,
+    liveness: Liveness,
     outside: _Outside,
     counters: Counters,
     log: Log,
@@ -373,6 +404,12 @@ def _observers(  # noqa: PLR0913, PLR0917 - everything that is looked at
             outgoing=len(outgoing),
             operations=journal.waiting,
             lines=lines.waiting,
+            silent={
+                node: found.heard is Heard.silent
+                for node, found in liveness.states(monotonic_ms()).items()
+                if found.heard is not Heard.unknown
+            },
+            missing=roster.holes(),
         )
 
     watch = Watch(

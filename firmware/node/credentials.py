@@ -95,8 +95,8 @@ class Credentials:
                 "keys/node-key.der are missing; " + _REMEDY
             )
         return CredentialsRefused(
-            "broker refuses this node's certificate: it has expired, another post signed it, or "
-            "keys/node-key.der belongs to another one; " + _REMEDY
+            "broker refuses this node's certificate: it has expired or was revoked, another post "
+            "signed it, or keys/node-key.der belongs to another one; " + _REMEDY
         )
 
 

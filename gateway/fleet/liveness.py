@@ -135,11 +135,6 @@ class Liveness:
         """Return how each node is heard."""
         return {node: self._state(node, now_ms) for node in self._patience_ms}
 
-    @property
-    def silent_count(self) -> int:
-        """How many nodes are told to be silent."""
-        return len(self._silent)
-
     def _state(self, node: str, now_ms: int) -> State:
         if self._linked_ms is None:
             return State(Heard.unknown, None, None)

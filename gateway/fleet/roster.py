@@ -183,6 +183,14 @@ class Roster:
         """Return those journals whose ledger is at hand."""
         return [key for key in keys if key[1] in self._ledgers.get(key[0], {})]
 
+    def holes(self) -> dict[str, int]:
+        """Return how many records are missing in the journal that each node keeps now."""
+        return {
+            node: self._ledgers[node][journal_id].missing()
+            for node, journal_id in self._current.items()
+            if journal_id in self._ledgers.get(node, {})
+        }
+
     def missing(self, key: JournalKey) -> tuple[int, int]:
         """Return up to where a journal is complete, and how many are missing above that."""
         node, journal_id = key

@@ -20,17 +20,18 @@ from gateway.alerts.retry import Schedule
 from gateway.errors import DeliveryError, JournalError, LinkError, ReceiptError, RefusedError
 from gateway.forward.unsaved import Unsaved
 from gateway.journal import outbox
-from gateway.journal.condition import DiskState
+from gateway.journal.condition import WRITABLE
 from gateway.journal.store import Journal
 from gateway.masking import mask_in, mask_url
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
+from gateway.observe.pulse import BEAT_S_MAX
 from gateway.settings import AuthoritySettings
 
 # The authority will say the same again; 404 and 405 mean that the address is wrong.
 REFUSED_STATUSES = frozenset({400, 404, 405, 409, 410, 413, 415, 422})
 WORDS_CHARS_MAX = 300  # of the authority's own words that are kept and logged
-JOURNAL_AGAIN_S = 5.0  # between questions to a journal that cannot be read or written
+JOURNAL_AGAIN_S = 1.0  # between questions to a journal that cannot be read or written
 
 _COUNTS: dict[type[DeliveryError], str] = {
     LinkError: "alert_delivery_failed",
@@ -46,6 +47,7 @@ class Forwarder:
         settings: where to, and how patiently.
         wanted: set when a new alert is in the outbox.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        beat: called at every turn.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Forwarder:
         now_ms: Callable[[], int],
         counters: Counters,
         log: Log,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -64,8 +67,10 @@ class Forwarder:
         self._now_ms = now_ms
         self._counters = counters
         self._log = log.bind(part="forward")
+        self._beat = beat
         self._schedule = Schedule(settings.retry_s_min, settings.retry_s_max)
         self._unsaved = Unsaved()
+        self._is_put_off = False
         self._save_s = 0.0  # when it is tried next, by the loop's clock
 
     async def run(self) -> None:
@@ -79,7 +84,9 @@ class Forwarder:
                 "authority_missing",
                 text="authority.url is empty: alerts wait in the outbox; set it in the settings",
             )
-            await asyncio.Event().wait()
+            while True:
+                self._beat()
+                await asyncio.sleep(BEAT_S_MAX)
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
         connector = aiohttp.TCPConnector(ssl=_tls(self._settings))
         # Not through a proxy that the environment names, and with no cookies to keep.
@@ -89,8 +96,13 @@ class Forwarder:
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
-            while True:
-                await self._deliver_next(session)
+            try:
+                while True:
+                    self._beat()
+                    await self._deliver_next(session)
+            finally:  # at the end there is no better moment
+                self._save_s = 0.0
+                await self._save(asyncio.get_running_loop().time())
 
     async def _deliver_next(self, session: aiohttp.ClientSession) -> None:
         """Deliver the alert whose turn it is, or wait until there is one."""
@@ -134,21 +146,26 @@ class Forwarder:
         taken = self._unsaved.take()
         try:
             await self._journal.write(taken.save)
+            self._is_put_off = False
         except JournalError as error:
             self._unsaved.give_back(taken)
             self._put_off(error)
 
     def _put_off(self, error: JournalError) -> None:
         self._save_s = asyncio.get_running_loop().time() + JOURNAL_AGAIN_S
+        if self._is_put_off:
+            return
+        self._is_put_off = True  # told once, until something is saved
         self._log.warning("outbox_fault", text=f"{error}; alerts still go out where they can")
 
     def _is_disk_well(self) -> bool:
-        return self._journal.condition.state in {DiskState.well, DiskState.tight}
+        return self._journal.condition.state in WRITABLE
 
     async def _wait(self, until_s: float | None) -> None:
-        """Sleep until a new alert comes, or until `until_s` of the loop's clock."""
+        """Sleep until a new alert comes, until `until_s` of the loop's clock, or to beat."""
+        beat_s = asyncio.get_running_loop().time() + BEAT_S_MAX
         try:
-            async with asyncio.timeout_at(until_s):
+            async with asyncio.timeout_at(beat_s if until_s is None else min(until_s, beat_s)):
                 await self._wanted.wait()
         except TimeoutError:
             return

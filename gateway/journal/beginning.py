@@ -13,7 +13,7 @@ import apsw
 from gateway.errors import JournalError
 from gateway.journal import integrity, setting_aside
 from gateway.journal.condition import DiskState
-from gateway.journal.opening import connect, is_damage, shut
+from gateway.journal.opening import connect, is_damage, shut, transaction
 from gateway.journal.postures import save_posture
 from gateway.journal.space import Space
 
@@ -112,8 +112,7 @@ def _note(connection: apsw.Connection, told: str, now_ms: int) -> bool:
 
     Where this is refused the connection is good all the same: what there is can be read.
     """
-    with connection:
+    with transaction(connection):
         if told:
             save_posture(connection, setting_aside.POSTURE, told, now_ms)
         return integrity.note_open(connection)
-    raise AssertionError

@@ -15,6 +15,10 @@ class DiskState(StrEnum):
     failing = "failing"  # I/O errors
 
 
+WRITABLE = frozenset({DiskState.well, DiskState.tight})
+"""What is essential can be written."""
+
+
 class Condition(msgspec.Struct, frozen=True):
     """The state of the disk under the journal.
 

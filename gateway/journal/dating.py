@@ -277,8 +277,13 @@ def _is_own_rtc(found: Moment, stamp: Stamp) -> bool:
     return found.source == "node" and stamp.time_quality < messages.TIME_GATEWAY
 
 
-def read_stamp(head: bytes) -> Stamp | None:
-    """Return what the beginning of a record's frame says of its moment; None when unreadable."""
+def read_stamp(head: bytes | None) -> Stamp | None:
+    """Return what the beginning of a record's frame says of its moment; None when unreadable.
+
+    Of a record that was evicted it says nothing (and SQLite gives NULL for a piece of nothing).
+    """
+    if not head:
+        return None
     try:
         unpacker = Unpacker(head)
         unpacker.array()

@@ -123,17 +123,23 @@ def check_rows(connection: apsw.Connection, table: str, after: int, found: Found
 
 
 def note_open(connection: apsw.Connection) -> bool:
-    """Note, in a transaction, that a gateway has the file open; say whether one had it before."""
+    """Note, in a transaction, that a gateway has the file open; say whether one had it before.
+
+    The note is another one each time, so that it is written and synced: what a killed gateway wrote
+    and had not synced is read like the rest, but would be gone after a power cut. Nothing of it is
+    receipted before that sync.
+    """
     row = connection.execute("SELECT is_open FROM integrity").fetchone()
     connection.execute(
-        "INSERT INTO integrity (id, is_open) VALUES (1, 1) ON CONFLICT DO UPDATE SET is_open = 1"
+        "INSERT INTO integrity (id, is_open) VALUES (1, 1)"
+        " ON CONFLICT DO UPDATE SET is_open = is_open + 1"
     )
     return row is not None and bool(row[0])
 
 
 def note_closed(connection: apsw.Connection) -> None:
     """Note that the file is closed in order."""
-    connection.execute("UPDATE integrity SET is_open = 0 WHERE is_open = 1")
+    connection.execute("UPDATE integrity SET is_open = 0 WHERE is_open > 0")
 
 
 def read_checked_ms(connection: apsw.Connection) -> int | None:

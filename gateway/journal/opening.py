@@ -1,6 +1,7 @@
 """Open the journal file: its version, what every connection needs, and SQLite's errors in words."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ FILE_NAME: Final = "journal.sqlite"  # in the post's folder
 SCHEMA_VERSION: Final = 6
 SCHEMA_VERSION_MIN: Final = 1  # older journals from here on are brought up to date
 BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long
+LOG_BYTES_MAX: Final = 33_554_432  # what the log keeps of the disk after somebody read for long
 CACHE_KIB: Final = 16_384  # page cache of the writer; small beside the gateway's memory
 
 
@@ -104,10 +106,28 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     connection.pragma("synchronous", "full")
     connection.pragma("foreign_keys", value=True)
     connection.pragma("cache_size", -CACHE_KIB)
+    connection.pragma("journal_size_limit", LOG_BYTES_MAX)
     if is_new or is_older:
-        with connection:  # one transaction: the tables are all there or none
+        with transaction(connection):  # the tables are all there or none
             upgrade(connection, version)
             connection.pragma("user_version", SCHEMA_VERSION)
+
+
+@contextlib.contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Do what follows in one transaction, or nothing of it.
+
+    Connection's own context manager hides an I/O error that has ended the transaction behind one of
+    its own, which says nothing of the disk.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            with contextlib.suppress(apsw.Error):
+                connection.execute("ROLLBACK")
 
 
 def is_damage(error: BaseException | None) -> bool:

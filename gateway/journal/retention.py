@@ -27,6 +27,7 @@ STEP_RECORDS: Final = 100  # emptied in one step: 20 ms of the writer
 LOOKED_AT_MAX: Final = 1_000  # in one step, for these
 FRESH_RECORDS: Final = 4_096  # the newest: a reading may be under way to the dark it needs
 ROWS_MAX: Final = 2_000_000  # emptied rows are 120 bytes
+SPARE_BYTES: Final = 8_000_000  # free in the file: some thousand readings, also on a full disk
 STANDARDS_KEPT: Final = 4  # of each axis: the one in force, and what came before it
 DAY_MS: Final = 86_400_000
 
@@ -55,13 +56,15 @@ class Evicted:
         frame_bytes: that they had.
         deleted: rows.
         is_over: more bytes are in use than may be.
-        is_stuck: nothing is left that may go for it.
+        is_short: the disk is short of room, and the file has too few free pages for readings.
+        is_stuck: nothing is left that may go for either.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     frame_bytes: int = 0
     deleted: int = 0
     is_over: bool = False
+    is_short: bool = False
     is_stuck: bool = False
 
 
@@ -71,7 +74,14 @@ def used_bytes(connection: apsw.Connection) -> int:
     return int(pages * connection.pragma("page_size"))
 
 
-def evict(connection: apsw.Connection, now_ms: int, limits: Limits) -> Evicted:
+def spare_bytes(connection: apsw.Connection) -> int:
+    """Return how much can be written before the file grows."""
+    return int(connection.pragma("freelist_count") * connection.pragma("page_size"))
+
+
+def evict(
+    connection: apsw.Connection, now_ms: int, limits: Limits, *, is_tight: bool = False
+) -> Evicted:
     """Do one step, if there is anything to do.
 
     Args:
@@ -79,11 +89,16 @@ def evict(connection: apsw.Connection, now_ms: int, limits: Limits) -> Evicted:
         now_ms: wall clock, Unix milliseconds. It may be wrong: whoever calls bounds the pace at
             which records go for their age only.
         limits: by the settings.
+        is_tight: the disk is short of room; then free pages of the file take the readings.
     """
-    step = Evicted(is_over=used_bytes(connection) > limits.bytes_max)
+    step = Evicted(
+        is_over=used_bytes(connection) > limits.bytes_max,
+        is_short=is_tight and spare_bytes(connection) < 2 * SPARE_BYTES,
+    )
+    is_for_room = step.is_over or step.is_short
     connection.pragma("defer_foreign_keys", value=True)  # until the end of this transaction
     fresh_id = _top_id(connection) - FRESH_RECORDS
-    oldest_ms = None if step.is_over else now_ms - limits.days_max * DAY_MS
+    oldest_ms = None if is_for_room else now_ms - limits.days_max * DAY_MS
     left, looked_at = STEP_RECORDS, 0
     for rank, kind in _KINDS.items():
         for record_id in _candidates(connection, rank, fresh_id, oldest_ms):
@@ -96,7 +111,7 @@ def evict(connection: apsw.Connection, now_ms: int, limits: Limits) -> Evicted:
                 step.counts[kind] += 1
                 step.frame_bytes += size
     step.deleted = _delete(connection, fresh_id)
-    step.is_stuck = step.is_over and looked_at == 0 and not step.deleted
+    step.is_stuck = is_for_room and looked_at == 0 and not step.deleted
     if step.counts or step.deleted:
         _note(connection, step, now_ms)
     return step

@@ -270,7 +270,7 @@ CREATE TABLE retention (
 -- When the file was last checked, and what came of it; one row.
 CREATE TABLE integrity (
     id          INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
-    is_open     INTEGER NOT NULL DEFAULT 0, -- a gateway has it open, or ended without closing it
+    is_open     INTEGER NOT NULL DEFAULT 0, -- starts since it was last closed in order
     checked_ms  INTEGER,                    -- end of the last full check; NULL: never
     fault       TEXT    NOT NULL DEFAULT '' -- what it found; empty: nothing
 ) STRICT;

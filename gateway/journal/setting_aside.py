@@ -18,7 +18,7 @@ from typing import Final
 
 import apsw
 
-from gateway.journal.opening import connect, fault, shut
+from gateway.journal.opening import connect, fault, shut, transaction
 from gateway.journal.salvage import salvage
 
 POSTURE: Final = "journal_damaged"
@@ -43,7 +43,7 @@ def renew(path: Path, damage: BaseException) -> str:
     try:
         fresh = connect(new)
         try:
-            with fresh:
+            with transaction(fresh):
                 kept = salvage(old, fresh)
         except apsw.Error as error:
             raise fault(new, error) from error

@@ -16,7 +16,8 @@ from gateway.journal.condition import DiskState
 BALLAST_NAME: Final = "journal.ballast"
 BALLAST_BYTES: Final = 1_048_576  # SQLite's index of its log, and some transactions
 FULL_BYTES: Final = 262_144  # with less, an I/O error means that there was no room
-FREED_FACTOR: Final = 1.1  # of the reserve: that much is free again before readings are taken
+FREED_SHARE: Final = 0.1  # of the reserve, that is free beyond it before readings are taken again
+FREED_BYTES_MAX: Final = 64_000_000  # enough not to hover around the reserve, however large it is
 
 
 class Space:
@@ -41,9 +42,10 @@ class Space:
         return room.f_bavail * room.f_frsize
 
     def is_tight(self) -> bool:
-        """Say whether less than the reserve is free; it passes when a tenth more is."""
-        free = self.free_bytes()
-        bound = self.reserve_bytes * (FREED_FACTOR if self._is_tight else 1.0)
+        """Say whether less than the reserve is free; it passes when somewhat more is."""
+        free, bound = self.free_bytes(), self.reserve_bytes
+        if self._is_tight:
+            bound += min(int(FREED_SHARE * self.reserve_bytes), FREED_BYTES_MAX)
         self._is_tight = free is not None and free < bound
         return self._is_tight
 

@@ -29,7 +29,7 @@ import apsw
 from gateway.errors import DiskError, JournalError
 from gateway.journal import integrity
 from gateway.journal.beginning import Begun, begin
-from gateway.journal.condition import Condition, DiskState
+from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
 from gateway.journal.opening import (
     FILE_NAME,
@@ -41,6 +41,7 @@ from gateway.journal.opening import (
     shut,
 )
 from gateway.journal.postures import save_posture
+from gateway.journal.retention import SPARE_BYTES, spare_bytes
 from gateway.journal.space import Space, describe
 
 __all__ = ["FILE_NAME", "SCHEMA_VERSION", "SCHEMA_VERSION_MIN", "Journal", "connect", "fault"]
@@ -233,7 +234,7 @@ class Journal:
             save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
         )
         with contextlib.suppress(JournalError):
-            if self._noted != condition.text or condition.state not in _WRITABLE:
+            if self._noted != condition.text or condition.state not in WRITABLE:
                 await self.write(note)
                 self._noted = condition.text
             else:
@@ -242,13 +243,14 @@ class Journal:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._writer, self.space.keep_ballast)
 
-    async def run(self) -> None:
-        """Look at the disk until cancelled.
+    async def run(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Look at the disk until cancelled; `beat` is called at every turn.
 
         Raises:
             JournalError: as `look`.
         """
         while True:
+            beat()
             await self.look()
             await asyncio.sleep(LOOK_S)
 
@@ -362,16 +364,14 @@ class Journal:
             self._go_on()
 
 
-_WRITABLE: Final = frozenset({DiskState.well, DiskState.tight})
-
-
 def _try(connection: apsw.Connection, space: Space, batch: list[_Job]) -> list[Any]:
     """Commit a batch, or what of it is essential when the disk is short of room.
 
     Returns:
         Whether it is, then the results, _REFUSED for what was not tried.
     """
-    is_tight = space.is_tight()
+    # Free pages of the file take readings without needing more of the disk.
+    is_tight = space.is_tight() and spare_bytes(connection) < SPARE_BYTES
     tried = [essential or not is_tight for _, essential, _ in batch]
     operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
     results = iter(_commit(connection, operations) if operations else ())

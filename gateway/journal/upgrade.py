@@ -156,18 +156,25 @@ def _learn_boots(connection: apsw.Connection) -> None:
 def _missing(connection: apsw.Connection) -> list[str]:
     """Return the statements that make what the schema has and the file has not.
 
-    A table of another shape has been set aside before.
+    A table of another shape has been set aside before. An index of other words goes first.
     """
     schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
     model = apsw.Connection(":memory:")
     try:
         model.execute(schema)
         listing = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
-        wanted = model.execute(listing).fetchall()
+        wanted = [(str(name), str(sql)) for name, sql in model.execute(listing)]
     finally:
         model.close()
-    there = {name for name, _ in connection.execute(listing)}
-    return [str(sql) for name, sql in wanted if name not in there]
+    rows: Rows = connection.execute(listing)
+    there = {str(name): str(sql) for name, sql in rows}
+    changed = [
+        name
+        for name, sql in wanted
+        if there.get(name, sql) != sql and sql.startswith("CREATE INDEX")
+    ]
+    missing = [sql for name, sql in wanted if name not in there or name in changed]
+    return [f"DROP INDEX {name}" for name in changed] + missing
 
 
 def _note_unrecorded(connection: apsw.Connection) -> None:

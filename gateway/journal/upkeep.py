@@ -11,8 +11,9 @@ from typing import Final
 import apsw
 
 from gateway.errors import DiskError
-from gateway.journal import integrity
-from gateway.journal.postures import save_posture
+from gateway.journal import integrity, setting_aside
+from gateway.journal.condition import WRITABLE
+from gateway.journal.postures import read_postures, save_posture
 from gateway.journal.retention import Evicted, Limits, evict
 from gateway.journal.store import Journal
 
@@ -33,15 +34,23 @@ class Upkeep:
         limits: by the settings.
         now_ms: the gateway's wall clock, Unix milliseconds.
         count: takes a counter's name, a subject and an amount.
+        beat: called at every turn.
     """
 
     def __init__(
-        self, journal: Journal, limits: Limits, *, now_ms: Callable[[], int], count: Count
+        self,
+        journal: Journal,
+        limits: Limits,
+        *,
+        now_ms: Callable[[], int],
+        count: Count,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._journal = journal
         self._limits = limits
         self._now_ms = now_ms
         self._count = count
+        self._beat = beat
         self._aged_s = float("-inf")
         self._is_noted = False  # that only protected records are left
         self._check: _Check | None = None
@@ -53,6 +62,7 @@ class Upkeep:
             JournalError: it cannot be read or written; what was begun goes on next time.
         """
         while True:
+            self._beat()
             is_busy = await self.evict()
             is_busy |= await self.check()
             await asyncio.sleep(STEP_S if is_busy else IDLE_S)
@@ -67,30 +77,50 @@ class Upkeep:
         is_for_age = now_s - self._aged_s >= AGED_S
         limits = self._limits if is_for_age else Limits(self._limits.bytes_max, NEVER_DAYS)
         try:
-            step = await self._journal.write(partial(evict, now_ms=self._now_ms(), limits=limits))
+            step = await self._journal.write(
+                partial(
+                    evict,
+                    now_ms=self._now_ms(),
+                    limits=limits,
+                    is_tight=self._journal.space.is_tight(),
+                )
+            )
         except DiskError:  # it has said so; retention needs room to make room
             return False
         if is_for_age:
             self._aged_s = now_s
+            await self._forget_damage()
         for kind, count in step.counts.items():
             self._count("record_evicted", kind, count)
         await self._tell(step)
-        return step.is_over and not step.is_stuck
+        return (step.is_over or step.is_short) and not step.is_stuck
+
+    async def _forget_damage(self) -> None:
+        """End the state of a damaged journal once somebody has taken its folder away."""
+        if setting_aside.damaged_folders(self._journal.path.parent):
+            return
+        postures = await self._journal.read(read_postures, lane="views")
+        if setting_aside.POSTURE in postures:
+            forget = partial(
+                save_posture, name=setting_aside.POSTURE, text=None, now_ms=self._now_ms()
+            )
+            await self._journal.write(forget)
 
     async def _tell(self, step: Evicted) -> None:
         """Have readings refused while nothing is left that may go for them."""
         text = None
-        if step.is_stuck:
+        is_full = step.is_over and step.is_stuck
+        if is_full:
             text = (
                 "the journal has reached journal.bytes_max and holds only what must not go (alerts"
                 " and readings that await their verdict): readings stay on their nodes, alerts"
                 " still go out; raise journal.bytes_max, or look why alerts and verdicts wait"
             )
         self._journal.hold(text)
-        if step.is_stuck != self._is_noted:
+        if is_full != self._is_noted:
             note = partial(save_posture, name=POSTURE, text=text, now_ms=self._now_ms())
             await self._journal.write(note)
-            self._is_noted = step.is_stuck
+            self._is_noted = is_full
 
     async def check(self) -> bool:
         """Do one step of a full check, if one is due; say whether there is more of it.
@@ -98,6 +128,8 @@ class Upkeep:
         Raises:
             JournalError: the file cannot be read.
         """
+        if self._journal.condition.state not in WRITABLE:  # a bare file proves nothing
+            return False
         if self._check is None:
             checked_ms = await self._journal.read(integrity.read_checked_ms, lane="views")
             age_ms = None if checked_ms is None else abs(self._now_ms() - checked_ms)

@@ -77,12 +77,13 @@ class Loaded:
     holdings: Holdings
 
 
-def load(directory: Path | None, *, strict: bool = True) -> Loaded:
+def load(directory: Path | None, *, strict: bool = True, remember: bool = True) -> Loaded:
     """Load the shipped tables, the installed packages and the specimens of a folder.
 
     Args:
         directory: the library's folder; None, or one that does not exist = the shipped tables.
         strict: raise for whatever is faulty, instead of leaving it out.
+        remember: keep what was fitted in the folder; False changes nothing there.
 
     Raises:
         SpectraError: something is faulty, when `strict`; the shipped tables are, always.
@@ -92,7 +93,7 @@ def load(directory: Path | None, *, strict: bool = True) -> Loaded:
         return Loaded(shipped, {}, (), {}, (), {}, NONE)
     loading = Loading(directory, strict=strict)
     loading.read()
-    return loading.finish(shipped)
+    return loading.finish(shipped, remember=remember)
 
 
 def is_library(directory: Path) -> bool:
@@ -223,17 +224,19 @@ class Loading:
             self._remembered.keep(digest, known)
         return known
 
-    def finish(self, shipped: Library) -> Loaded:
+    def finish(self, shipped: Library, *, remember: bool = True) -> Loaded:
         """Build the library of all parts.
 
         Args:
             shipped: used as it is when there are no other parts.
+            remember: keep what was fitted in the folder.
         """
         usable = [found for found, _ in self.specimens.values() if found.is_usable]
         library = shipped
         if usable or self.origins:
             library = build_library(self._texts, usable, self._fitted)
-            self._remembered.save()
+            if remember:
+                self._remembered.save()
         own = [found.specimen_id for found in usable if self.specimens[found.specimen_id][1] == OWN]
         mine = [f"{key}:{origin}" for key, origin in self.origins.items() if origin == OWN]
         parts = list(self._parts)

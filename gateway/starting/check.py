@@ -423,7 +423,10 @@ async def _try_broker(loaded: Settings, place: Path, log: Log) -> None:
             if running.done():
                 await running
             if nodes.host:
-                await _shake_hands(tried.nodes)
+                try:
+                    await _shake_hands(tried.nodes)
+                except OSError:  # it takes connections before it has read all its files
+                    await running
     except TimeoutError:
         raise BrokerError(
             f"broker program {tried.program!r} does not answer within {BROKER_S_MAX:g} s; is this"

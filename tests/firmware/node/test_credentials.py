@@ -15,6 +15,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt import publish
 
+from gateway import certificates
+from gateway.fleet.revocation import broker_lines
 from gateway.ingest.broker import access_list, configuration
 from gateway.settings import BrokerSettings, NodeListenerSettings
 from hardware import keys
@@ -56,7 +58,11 @@ class Post:
         access, path = self.folder / "mosquitto.acl", self.folder / "mosquitto.conf"
         access.write_text(access_list("post1"))
         # Nobody may enter pytest's folder when root runs it; else the line is not there.
-        path.write_text(configuration(settings, access).replace("user nobody", "user root"))
+        path.write_text(
+            configuration(settings, access, node_lines=broker_lines(settings)).replace(
+                "user nobody", "user root"
+            )
+        )
         self._log = (self.folder / "broker.log").open("w")
         self._broker = subprocess.Popen([self._mosquitto, "-c", path], stderr=self._log)
         end_s = time.monotonic() + DEADLINE_S
@@ -164,7 +170,7 @@ def test_a_broker_whose_certificate_begins_later_is_refused(post, tell):
     assert said(tell()).startswith("broker's certificate is not valid yet; correct this node's")
 
 
-REFUSED = "broker refuses this node's certificate: it has expired, another post signed it, or "
+REFUSED = "broker refuses this node's certificate: it has expired or was revoked, another post"
 
 
 def test_a_foreign_certificate_is_refused_by_the_broker(post, tell):
@@ -183,6 +189,18 @@ def test_an_expired_certificate_is_refused_by_the_broker(post, tell):
     old = keys.issue(post.authority, "lane1", NOW - dt.timedelta(days=9), days=2)
     keys.write_node(post.node, post.authority, old)
     assert said(tell()).startswith(REFUSED)
+
+
+def test_a_revoked_certificate_is_refused_by_the_broker(post, tell):
+    """By the list that `harmattan nodes revoke` writes; the node's next keys are taken."""
+    (mine,) = certificates.issued_to(post.folder / "keys", "lane1")
+    path = post.folder / "keys" / "crl.pem"
+    certificates.write_crl(path, post.authority, {mine.serial_number: NOW}, NOW)
+    post.start()
+    assert said(tell()).startswith(REFUSED)
+    shutil.rmtree(post.node)  # new keys under the same name
+    certificates.add_node(post.folder / "keys", post.authority, "lane1", NOW)
+    assert tell()[0] == "connected"
 
 
 def test_a_missing_certificate_is_told_from_a_refused_one(post, tell):

@@ -6,6 +6,7 @@ Method: real files harmed on the disk while they are closed; the upkeep's steps 
 import asyncio
 import contextlib
 import random
+import shutil
 
 import apsw
 import pytest
@@ -122,7 +123,14 @@ def test_a_page_in_the_middle_is_found_in_the_background_and_the_post_goes_on(tm
             assert len(setting_aside.damaged_folders(tmp_path)) == 1
             await journal.write(lambda c: put(c, 999, "pending"))
             assert await ask(journal, "SELECT checked_ms FROM integrity") == [(5,)]
+            upkeep = Upkeep(journal, ALL, now_ms=lambda: 5, count=lambda *_: None)
+            await upkeep.evict()
             assert "journal_damaged" in await journal.read(read_postures)
+            for folder in setting_aside.damaged_folders(tmp_path):  # somebody takes it away
+                shutil.rmtree(folder)
+            upkeep = Upkeep(journal, ALL, now_ms=lambda: 5, count=lambda *_: None)
+            await upkeep.evict()
+            assert await journal.read(read_postures) == {}
 
     asyncio.run(story())
 

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 
 from gateway import wire
 from gateway.errors import DiskError
-from gateway.journal import outbox, records, retention, worth
-from gateway.journal.calibrations import Kept, insert_calibration
+from gateway.journal import outbox, records, retention, store, worth
+from gateway.journal.calibrations import Kept, insert_calibration, read_around
 from gateway.journal.darks import read_dark, save_dark
+from gateway.journal.dating import read_moment, read_stamp
 from gateway.journal.postures import read_postures
 from gateway.journal.rejudgements import read_differences, read_stored
 from gateway.journal.retention import DAY_MS, Limits, evict, used_bytes
@@ -325,3 +326,53 @@ def test_the_gateway_evicts_counts_and_holds_readings_when_nothing_may_go(tmp_pa
             assert await journal.read(read_postures) == {}
 
     asyncio.run(story())
+
+
+def test_on_a_disk_short_of_room_readings_go_into_pages_that_were_freed(tmp_path, monkeypatch):
+    """A post whose disk is too small for its bytes_max goes on by itself."""
+    monkeypatch.setattr(retention, "SPARE_BYTES", 200_000)
+    monkeypatch.setattr(store, "SPARE_BYTES", 200_000)
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            for seq in range(1, 301):
+                await journal.write(lambda c, seq=seq: put(c, seq, "clear"))
+            journal.space.reserve_bytes = 1 << 60
+            with pytest.raises(DiskError):
+                await journal.write(lambda c: put(c, 900, "pending"), essential=False)
+            size = await journal.read(lambda c: c.pragma("page_count"))
+            upkeep = Upkeep(journal, ALL, now_ms=lambda: 5, count=lambda *_: None)
+            while await upkeep.evict():
+                pass
+            left = await journal.read(kept)
+            assert left == list(range(left[0], 301))
+            assert 50 < len(left) < 250
+            for seq in range(901, 941):
+                await journal.write(lambda c, seq=seq: put(c, seq, "pending"), essential=False)
+            assert await journal.read(lambda c: c.pragma("page_count")) <= size + 2
+            more = (
+                journal.write(lambda c, seq=seq: put(c, seq, "pending"), essential=False)
+                for seq in range(941, 1_041)
+            )
+            outcomes = [
+                outcome
+                for one in more
+                for outcome in await asyncio.gather(one, return_exceptions=True)
+            ]
+            assert isinstance(outcomes[-1], DiskError)
+            assert [name for name, _ in told] == ["disk_unwell", "disk_well", "disk_unwell"]
+
+    asyncio.run(story())
+
+
+def test_an_evicted_neighbour_dates_nothing_and_spoils_nothing(connection):
+    put(connection, 1, "standard")
+    for seq in range(2, 8):
+        put(connection, seq, "standard")
+    before = read_around(connection, "lane-1", b"axis-one", 99)
+    run(connection, NOTHING)
+    assert kept(connection) == [4, 5, 6, 7]
+    assert read_around(connection, "lane-1", b"axis-one", 99) == before
+    assert read_stamp(None) is read_stamp(b"") is None
+    undated = reading(3)
+    assert read_moment(connection, "lane-1", undated, 9).source == "none"

@@ -193,7 +193,7 @@ def test_a_full_disk_is_told_and_passes(tmp_path):
 
 
 def test_every_commit_is_synced_and_the_reader_cannot_write(tmp_path):
-    """What the settings promise, `test_power.py` proves."""
+    """What the settings promise, `tests/gateway/crash` proves."""
 
     async def story():
         async with opened(tmp_path) as journal:

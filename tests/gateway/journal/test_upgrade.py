@@ -1,6 +1,7 @@
 """Goal: an old journal is brought up to date once, and what it cannot know is noted, not guessed.
 
-Method: real journals of today taken back to what version 1 and version 2 had.
+Method: the tables that gateways of those versions made (`released/`), with rows of every kind in
+them; for version 5 also a journal of today without what came since, which must end as it was.
 """
 
 import msgspec
@@ -16,28 +17,22 @@ from gateway.journal.store import SCHEMA_VERSION, connect
 from gateway.journal.tallies import read_tallies
 from protocol.messages import ROLE_DARK, ROLE_SAMPLE, ROLE_STANDARD, Health, Reading
 from tests.gateway.journal.older import to_version_5
+from tests.gateway.journal.released.files import empty
 
 NODE = "lane-1"
-NEW_TABLES = {3: ("boots", "darks")}
-OF_VERSION_4 = """
-DROP TABLE boots;
-DROP TABLE orders;
-CREATE TABLE boots (node TEXT, boot_id BLOB, offset_ms INTEGER, quality INTEGER,
-    learned_ms INTEGER, PRIMARY KEY (node, boot_id)) WITHOUT ROWID;
-CREATE TABLE orders (node TEXT, command_id BLOB, standard TEXT, received_ms INTEGER,
-    PRIMARY KEY (node, command_id)) WITHOUT ROWID;
-"""
-NEW_TABLES[2] = (*NEW_TABLES[3], "unrecorded")
-NEW_TABLES[1] = (*NEW_TABLES[2], "orders", "calibrations", "rejudged", "rejudgings")
+
+
+def frame_of(seq, role=ROLE_SAMPLE, boot_id=b"boot-one", time=(None, 0), dark_seq=None):
+    return Reading(
+        *(b"journal1", seq, boot_id, 5_000, *time, b"inspect1", role, b"axis-one"),
+        *(400_000, 1, 100, None, 65_535, 0, dark_seq, bytes(64)),
+    ).pack()
 
 
 def insert(
     connection, seq, role=ROLE_SAMPLE, boot_id=b"boot-one", time=(None, 0), dark_seq=None, node=NODE
 ):
-    frame = Reading(
-        *(b"journal1", seq, boot_id, 5_000, *time, b"inspect1", role, b"axis-one"),
-        *(400_000, 1, 100, None, 65_535, 0, dark_seq, bytes(64)),
-    ).pack()
+    frame = frame_of(seq, role, boot_id, time, dark_seq)
     records.insert_record(connection, node, wire.decode(frame), frame, received_ms=seq)
     ((record_id,),) = connection.execute("SELECT max(id) FROM records").fetchall()
     return record_id
@@ -49,29 +44,38 @@ def judge(connection, record_id, reason="harmless_found", verdict="clear", **tol
     records.insert_judgement(connection, Judgement(record_id, verdict, reason, body, 1_000, *alert))
 
 
-def take_back(connection, version):
-    connection.execute("DELETE FROM pending")
-    to_version_5(connection)
-    for table in NEW_TABLES[version]:
-        connection.execute(f"DROP TABLE {table}")
-    connection.pragma("user_version", version)
-    connection.close()
+def insert_old(connection, seq, role=ROLE_SAMPLE, **told):
+    """Put a record into a journal of any version, and what was said of it."""
+    frame = frame_of(seq, role, **told)
+    connection.execute(
+        "INSERT INTO records (node, journal_id, seq, kind, received_ms, frame)"
+        " VALUES (?, ?, ?, 3, ?, ?)",
+        (NODE, b"journal1", seq, seq, frame),
+    )
+    return connection.last_insert_rowid()
+
+
+def judge_old(connection, record_id, reason="harmless_found", body=None, **told):
+    body = msgspec.json.encode({"reason_id": reason, **told}) if body is None else body
+    connection.execute(
+        "INSERT INTO verdicts VALUES (?, 'clear', ?, ?, 1000)", (record_id, reason, body)
+    )
 
 
 def ids(connection, table):
     return [row[0] for row in connection.execute(f"SELECT record_id FROM {table} ORDER BY 1")]
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_verdicts_of_the_time_without_calibrations_are_noted(tmp_path, version):
+@pytest.mark.parametrize("name", ["v1", "v2", "v2_both"])
+def test_verdicts_of_the_time_without_calibrations_are_noted(tmp_path, name):
     path = tmp_path / "journal.sqlite"
-    connection = connect(path)
-    without, unread, failed, with_one = (insert(connection, seq) for seq in (1, 2, 3, 4))
-    judge(connection, without)
-    judge(connection, failed, reason="judgement_failed")
-    judge(connection, with_one, calibration={"state": "valid"})
-    records.insert_judgement(connection, Judgement(unread, "clear", "r", b"no JSON", 1_000))
-    take_back(connection, version)
+    connection = empty(name, path)
+    without, unread, failed, with_one = (insert_old(connection, seq) for seq in (1, 2, 3, 4))
+    judge_old(connection, without)
+    judge_old(connection, failed, reason="judgement_failed")
+    judge_old(connection, with_one, calibration={"state": "valid"})
+    judge_old(connection, unread, body=b"no JSON")
+    connection.close()
     connection = connect(path)
     assert connection.pragma("user_version") == SCHEMA_VERSION
     assert ids(connection, "unrecorded") == [without]
@@ -81,34 +85,35 @@ def test_verdicts_of_the_time_without_calibrations_are_noted(tmp_path, version):
     connection.close()
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_standards_that_were_only_kept_are_evaluated(tmp_path, version):
+@pytest.mark.parametrize("name", ["v1", "v2", "v2_both"])
+def test_standards_that_were_only_kept_are_evaluated(tmp_path, name):
     path = tmp_path / "journal.sqlite"
-    connection = connect(path)
-    insert(connection, 1)
-    standard = insert(connection, 2, ROLE_STANDARD)
-    insert(connection, 3, ROLE_DARK)
+    connection = empty(name, path)
+    insert_old(connection, 1)
+    standard = insert_old(connection, 2, ROLE_STANDARD)
+    insert_old(connection, 3, ROLE_DARK)
     connection.execute(
         "INSERT INTO records (node, journal_id, seq, kind, received_ms, frame)"
         " VALUES ('lane-1', x'00', 9, 3, 1, x'c1')"  # not readable any more
     )
-    take_back(connection, version)
+    connection.close()
     connection = connect(path)
     assert ids(connection, "pending") == [standard]
     connection.close()
 
 
-def test_what_a_node_last_said_of_its_boot_dates_its_records(tmp_path):
+@pytest.mark.parametrize("name", ["v3", "v3_responses"])
+def test_what_a_node_last_said_of_its_boot_dates_its_records(tmp_path, name):
     """SPEC 7.6: an arrival is not kept, so only the node's own time counts."""
     path = tmp_path / "journal.sqlite"
-    connection = connect(path)
+    connection = empty(name, path)
     for node, quality in (("lane-1", 2), ("lane-2", 0)):
         stamp = (b"boot-one", 5_000, 1_795_000_005_000 if quality else None, quality)
         health = Health(
             *(*stamp, None, None, 0, b"journal1", 1, 1, 0, 0, 0, 0, 0, 0, 0, ""),
         )
-        records.save_health(connection, node, health.pack(), 9)
-    take_back(connection, 3)
+        connection.execute("INSERT INTO nodes (node, health) VALUES (?, ?)", (node, health.pack()))
+    connection.close()
     connection = connect(path)
     assert connection.pragma("user_version") == SCHEMA_VERSION
     found = connection.execute("SELECT node, boot_id, word_ms, quality FROM boots").fetchall()
@@ -116,10 +121,11 @@ def test_what_a_node_last_said_of_its_boot_dates_its_records(tmp_path):
     connection.close()
 
 
-def test_stored_records_date_their_boots(tmp_path):
+@pytest.mark.parametrize("name", ["v1", "v3", "v4"])
+def test_stored_records_date_their_boots(tmp_path, name):
     """SPEC 7.6: the newest record of a boot that knew the time speaks for those that did not."""
     path = tmp_path / "journal.sqlite"
-    connection = connect(path)
+    connection = empty(name, path)
     now_ms = 1_795_000_000_000
     for seq, (boot_id, time) in enumerate(
         (
@@ -132,8 +138,8 @@ def test_stored_records_date_their_boots(tmp_path):
         ),
         start=1,
     ):
-        insert(connection, seq, boot_id=boot_id, time=time)
-    take_back(connection, 3)
+        insert_old(connection, seq, boot_id=boot_id, time=time)
+    connection.close()
     connection = connect(path)
     found = connection.execute("SELECT boot_id, word_ms, quality FROM boots ORDER BY id").fetchall()
     assert found == [(b"boot-one", now_ms - 5_000, 2), (b"boot-xyz", now_ms - 5_000, 2)]
@@ -142,16 +148,15 @@ def test_stored_records_date_their_boots(tmp_path):
 
 def test_orders_and_boots_of_version_4_keep_their_order(tmp_path):
     path = tmp_path / "journal.sqlite"
-    connection = connect(path)
-    to_version_5(connection)
-    connection.execute(OF_VERSION_4)
+    connection = empty("v4", path)
     connection.execute(
-        "INSERT INTO boots VALUES ('lane-1', x'62', 7, 2, 2), ('lane-1', x'61', 8, 0, 1)"
+        "INSERT INTO boots (node, boot_id, offset_ms, quality, learned_ms)"
+        " VALUES ('lane-1', x'62', 7, 2, 2), ('lane-1', x'61', 8, 0, 1)"
     )
     connection.execute(
-        "INSERT INTO orders VALUES ('lane-1', x'64', 'diamond', 2), ('lane-1', x'63', 'silicon', 1)"
+        "INSERT INTO orders (node, command_id, standard, received_ms)"
+        " VALUES ('lane-1', x'64', 'diamond', 2), ('lane-1', x'63', 'silicon', 1)"
     )
-    connection.pragma("user_version", 4)
     connection.close()
     connection = connect(path)
     boots = connection.execute("SELECT boot_id, word_ms, arrival_ms FROM boots ORDER BY id")

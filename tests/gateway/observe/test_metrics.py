@@ -89,6 +89,8 @@ def test_a_post_tells_how_it_stands(tmp_path, free_port):
             assert value(found, "node_online", node=NODE) == 1
             assert value(found, "node_online", node="lane-2") == 0
             assert value(found, "node_heard_seconds", node="lane-2") is None
+            assert value(found, "node_silent", node=NODE) == 0
+            assert value(found, "node_missing_records", node=NODE) == 0
             assert value(found, "node_faulty", node=NODE) == 1
             assert value(found, "disk_state", state="well") == 1
             assert value(found, "disk_state", state="full") == 0

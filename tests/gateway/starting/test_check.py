@@ -218,6 +218,18 @@ def test_advice_is_no_fault(folder, monkeypatch):
         assert words in said
 
 
+def test_an_external_broker_is_not_asked(folder):
+    """Nothing is started, and that is said."""
+    text = (folder / "post.toml").read_text()
+    begin, end = text.index("[broker]"), text.index("[[nodes]]")
+    broker = '[broker]\nexternal = true\nhost = "127.0.0.1"\n\n'
+    (folder / "post.toml").write_text(text[:begin] + broker + text[end:])
+    report = check(folder, NOW)
+    assert report.is_well
+    (told,) = [one.text for one in report.found if one.subject == "broker"]
+    assert "is external and was not asked" in told
+
+
 def run_check(folder, *arguments):
     done = subprocess.run(
         [*AS_NOBODY, sys.executable, "-m", "gateway", "init", "--check", folder, *arguments],

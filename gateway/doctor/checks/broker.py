@@ -1,0 +1,127 @@
+"""mosquitto: without it no node is heard."""
+
+import re
+import socket
+import subprocess
+from typing import Final
+
+from gateway.doctor.finding import Found, bad, check, look, ok, unknown
+from gateway.doctor.scene import Scene
+from gateway.errors import BrokerError
+from gateway.ingest.broker import find_leftovers, find_program
+
+CONNECT_S_MAX: Final = 3.0  # on this machine, or in its network
+PROGRAM_S_MAX: Final = 5.0
+VERSION_MIN: Final = (2, 0)  # per-listener security settings as the gateway writes them
+RESTARTS_LOOK: Final = 3  # since the start; the first may have waited for a port
+EXTERNAL: Final = "external: its own technician looks after it"
+
+
+@check(
+    "broker.program",
+    cause="mosquitto is not installed, or older than 2.0.",
+    remedy="Install mosquitto 2.0 or newer (`apt install mosquitto`, `make tools`), or set"
+    " `broker.program`.",
+)
+def program(scene: Scene) -> Found:
+    """The program is there and new enough."""
+    if scene.settings.broker.external:
+        return ok(EXTERNAL)
+    try:
+        path = find_program(scene.settings.broker.program)
+        told = subprocess.run(
+            [path, "-h"], capture_output=True, text=True, timeout=PROGRAM_S_MAX, check=False
+        ).stdout
+    except (BrokerError, OSError, subprocess.TimeoutExpired) as error:
+        return bad(str(error))
+    version = re.search(r"mosquitto version (\d+)\.(\d+)(\S*)", told)
+    if version is None:
+        return unknown(f"{path} does not tell its version")
+    if (int(version[1]), int(version[2])) < VERSION_MIN:
+        return bad(f"{path} has version {version[1]}.{version[2]}{version[3]}")
+    return ok(f"{path}, version {version[1]}.{version[2]}{version[3]}")
+
+
+@check(
+    "broker.port",
+    cause="The broker does not run, or does not get its port.",
+    remedy="Read `broker_log` and `task_fault` in the log; stop the program that has the port, or"
+    " set another in the settings and in the nodes.",
+)
+def port(scene: Scene) -> Found:
+    """It answers at its port while the gateway runs."""
+    broker = scene.settings.broker
+    where = f"{broker.host}:{broker.port}"
+    fault = answers(broker.host, broker.port)
+    if scene.running or broker.external:
+        return bad(f"{where}: {fault}") if fault else ok(f"{where} answers")
+    return ok("the gateway does not run, nor does its broker")
+
+
+@check(
+    "broker.ours",
+    cause="Another program listens at the broker's port, or the broker of a gateway that was"
+    " killed.",
+    remedy="`ss -ltnp` names the program; stop it, or choose another `broker.port`. A broker that"
+    " was left behind is ended by the next start of the gateway.",
+)
+def ours(scene: Scene) -> Found:
+    """What answers there is the gateway's own child."""
+    broker = scene.settings.broker
+    if broker.external:
+        return ok(EXTERNAL)
+    pids = find_leftovers(scene.directory / "mosquitto.conf")
+    has_answer = not answers(broker.host, broker.port)
+    told = ", ".join(map(str, pids))
+    if scene.running:
+        if has_answer and not pids:
+            return bad(f"port {broker.port} is another program's")
+        return ok(f"process {told}" if pids else "no broker runs")
+    if pids:
+        return look(f"no gateway runs, but its broker does: process {told}")
+    if has_answer:
+        return bad(f"port {broker.port} is another program's")
+    return ok("none runs, and the port is free")
+
+
+@check(
+    "broker.nodes",
+    cause="`broker.nodes.host` is no address of this machine, or the broker could not read its"
+    " certificates.",
+    remedy="Compare the address with `ip address`; read `broker_log`; see `certificates`.",
+)
+def nodes(scene: Scene) -> Found:
+    """The listener for nodes elsewhere answers."""
+    listener = scene.settings.broker.nodes
+    if not listener.host:
+        return ok("none: nodes on this machine only")
+    if not scene.running:
+        return ok("the gateway does not run")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104
+    fault = answers(host, listener.port)
+    where = f"{listener.host}:{listener.port}"
+    return bad(f"{where}: {fault}") if fault else ok(f"{where} answers")
+
+
+@check(
+    "broker.restarts",
+    cause="mosquitto crashes, is ended by somebody, or does not get its port.",
+    remedy="Its last words are in the log's `task_fault` of `broker`; update mosquitto if it"
+    " crashes.",
+)
+def restarts(scene: Scene) -> Found:
+    """How often it had to be started again since the start."""
+    if scene.settings.broker.external:
+        return ok(EXTERNAL)
+    count = sum(scene.since_start(name).get("broker", 0) for name in ("task_fault", "task_failed"))
+    text = f"started again {count} times since the start"
+    return look(text) if count >= RESTARTS_LOOK else ok(text)
+
+
+def answers(host: str, port: int) -> str:
+    """Say why nothing answers there; empty when something does."""
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_S_MAX):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)

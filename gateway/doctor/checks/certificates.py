@@ -1,0 +1,260 @@
+"""Certificates and keys: their day comes years after the last person looked at them."""
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
+from gateway.certificates import ISSUED
+from gateway.doctor.finding import Found, Level, bad, check, look, ok, unknown
+from gateway.doctor.scene import Scene
+from gateway.doctor.units import DAY_S, named, span
+from gateway.fleet.revocation import crl_path
+
+DAYS_LOOK: Final = 60  # to make new ones and carry them to every node, twice over
+FILE_BYTES_MAX: Final = 1 << 20  # a bundle of certificates of the whole world has 200 kB
+PRIVATE: Final = 0o077  # bits that a key's file must not have
+NONE: Final = "the settings name no certificates"
+
+
+def _pairs(scene: Scene) -> list[tuple[str, str, str]]:
+    """Return certificate, key and authority of each listener or client that has them."""
+    broker = scene.settings.broker
+    pairs = [
+        (each.certificate_file, each.key_file, each.ca_file) for each in (broker.nodes, broker)
+    ]
+    return [pair for pair in pairs if pair[0]]
+
+
+def _files(scene: Scene) -> list[Path]:
+    """Return every file with certificates that the settings name."""
+    broker = scene.settings.broker
+    names = [broker.nodes.ca_file, broker.nodes.certificate_file]
+    names += [broker.ca_file, broker.certificate_file, scene.settings.authority.ca_file]
+    return [Path(name) for name in dict.fromkeys(filter(None, names))]
+
+
+def _node_files(scene: Scene) -> list[Path]:
+    """Return the newest certificate of each node of the settings, where it is kept beside ours."""
+    authority = scene.settings.broker.nodes.ca_file
+    if not authority:
+        return []
+    folder, found = Path(authority).parent, []
+    for node in scene.settings.nodes:
+        issued = sorted((folder / ISSUED).glob(f"{node.id}.*.pem"), key=_made_ns)
+        carried = folder / "nodes" / node.id / "node.der"
+        if issued:
+            found.append(issued[-1])
+        elif carried.exists():
+            found.append(carried)
+    return found
+
+
+def _made_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def read(path: Path) -> list[x509.Certificate]:
+    """Return the certificates in a file, PEM or DER.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds none.
+    """
+    with path.open("rb") as file:
+        content = file.read(FILE_BYTES_MAX + 1)
+    if len(content) > FILE_BYTES_MAX:
+        raise ValueError(f"larger than {FILE_BYTES_MAX} bytes; this is no certificate")
+    if path.suffix == ".der":
+        return [x509.load_der_x509_certificate(content)]
+    return x509.load_pem_x509_certificates(content)
+
+
+def _label(path: Path) -> str:
+    """Return a short name: the node's own certificates all have the same file name."""
+    return f"{path.parent.name}/{path.name}" if path.suffix == ".der" else path.name
+
+
+@check(
+    "certificates.expiry",
+    cause="Its time has come, or the clock is wrong.",
+    remedy="Check the clock. Make new ones with `python -m hardware.keys` (a node's: remove its"
+    " folder first) and carry them to where they are used before that day.",
+)
+def expiry(scene: Scene) -> Found | list[Found]:
+    """How long each is still valid."""
+    paths = [*_files(scene), *_node_files(scene)]
+    found = [each for path in paths for each in _expiry(path, scene)]
+    unwell = [each for each in found if each.level is not Level.ok]
+    if unwell:
+        return unwell
+    return min(found, key=lambda each: int(each.value.split()[2])) if found else ok(NONE)
+
+
+def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
+    try:
+        certificates = read(path)
+    except OSError as error:
+        yield bad(f"cannot be read: {error.strerror}", _label(path))
+        return
+    except ValueError as error:
+        yield bad(f"holds no certificate: {error}", _label(path))
+        return
+    for each in certificates:
+        days = (each.not_valid_after_utc - scene.now).total_seconds() / DAY_S
+        made = (scene.now - each.not_valid_before_utc).total_seconds()
+        dates = f"{each.not_valid_before_utc:%Y-%m-%d} to {each.not_valid_after_utc:%Y-%m-%d}"
+        if days < 0:
+            yield bad(f"expired {span(-days * DAY_S)} ago", _label(path))
+        elif made < 0:
+            yield bad(f"valid only from {each.not_valid_before_utc:%Y-%m-%d} on", _label(path))
+        elif days < DAYS_LOOK:
+            yield look(f"valid for {days:.0f} d more, {dates}", _label(path))
+        else:
+            yield ok(f"valid for {days:.0f} d more, {dates}", _label(path))
+
+
+@check(
+    "certificates.key",
+    cause="One of the two files is from another run of `hardware.keys`, or was replaced alone.",
+    remedy="Put the pair back that was made together, or make both anew.",
+)
+def key(scene: Scene) -> Found | list[Found]:
+    """Each key belongs to its certificate."""
+    found = [_key(Path(certificate), Path(key)) for certificate, key, _ in _pairs(scene)]
+    unwell = [each for each in found if each.level is not Level.ok]
+    return unwell or (found[0] if found else ok(NONE))
+
+
+def _key(certificate_path: Path, key_path: Path) -> Found:
+    try:
+        certificate = read(certificate_path)[0]
+        content = key_path.read_bytes()[:FILE_BYTES_MAX]
+    except PermissionError as error:
+        return unknown(f"{error.filename} may not be read by this user", key_path.name)
+    except (OSError, ValueError) as error:
+        return bad(f"cannot be read: {error}", key_path.name)
+    try:
+        public = serialization.load_pem_private_key(content, None).public_key()
+    except (ValueError, TypeError):  # its text could quote the file
+        return bad("is no private key without password", key_path.name)
+    if public != certificate.public_key():
+        return bad(f"does not belong to {certificate_path.name}", key_path.name)
+    return ok(f"belongs to {certificate_path.name}", key_path.name)
+
+
+@check(
+    "certificates.chain",
+    cause="Certificate and `ca_file` are of different authorities, so that nodes refuse the"
+    " broker.",
+    remedy="Name the `ca.pem` that stands beside the certificate; nodes need the same one as"
+    " ca.der.",
+)
+def chain(scene: Scene) -> Found | list[Found]:
+    """Each certificate, the nodes' too, is signed by the authority that the settings name."""
+    pairs = [(Path(certificate), Path(authority)) for certificate, _, authority in _pairs(scene)]
+    if scene.settings.broker.nodes.ca_file:
+        authority = Path(scene.settings.broker.nodes.ca_file)
+        pairs += [(each, authority) for each in _node_files(scene)]
+    found = [_chain(*pair) for pair in pairs]
+    unwell = [each for each in found if each.level is not Level.ok]
+    return unwell or (found[0] if found else ok(NONE))
+
+
+def _chain(path: Path, authority_path: Path) -> Found:
+    try:
+        certificate, authorities = read(path)[0], read(authority_path)
+    except (OSError, ValueError) as error:
+        return bad(f"cannot be read: {error}", _label(path))
+    for authority in authorities:
+        try:
+            certificate.verify_directly_issued_by(authority)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return ok(f"signed by {authority_path.name}", _label(path))
+    return bad(f"is not signed by {authority_path.name}", _label(path))
+
+
+@check(
+    "certificates.host",
+    cause="The certificate was made for another name or address than the one nodes connect to.",
+    remedy="Make gateway.pem again: remove it and its key, then `python -m hardware.keys --host`"
+    " with each name and address that stands in a node.json.",
+)
+def host(scene: Scene) -> Found:
+    """The broker's certificate names the address that nodes connect to."""
+    listener = scene.settings.broker.nodes
+    if not listener.certificate_file:
+        return ok(NONE)
+    certificate = read(Path(listener.certificate_file))[0]
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return bad("names no host at all")
+    addresses = names.get_values_for_type(x509.IPAddress)
+    hosts = names.get_values_for_type(x509.DNSName)
+    told = named([*map(str, addresses), *hosts])
+    address = ipaddress.ip_address(listener.host)
+    if address.is_unspecified or address in addresses or hosts:
+        return ok(f"is for {told}")
+    return bad(f"is for {told}, not for {listener.host}")
+
+
+@check(
+    "certificates.modes",
+    cause="The files were copied or made with other rights.",
+    remedy="`chmod 600` each key and give it to the user of the gateway.",
+)
+def modes(scene: Scene) -> Found | list[Found]:
+    """No key can be read by other users."""
+    keys = [Path(key) for _, key, _ in _pairs(scene)]
+    for _, _, authority in _pairs(scene):
+        keys.append(Path(authority).with_name("ca-key.pem"))
+        keys += sorted((Path(authority).parent / "nodes").glob("*/node-key.der"))
+    there = [each for each in dict.fromkeys(keys) if each.exists()]
+    open_ones = [each for each in there if each.stat().st_mode & PRIVATE]
+    if open_ones:
+        return [
+            bad(f"mode {each.stat().st_mode & 0o777:o}: other users can read it", _label(each))
+            for each in open_ones
+        ]
+    return ok(f"{len(there)} keys, their owner's alone" if there else NONE)
+
+
+@check(
+    "certificates.revocations",
+    cause="The list of revoked certificates was not renewed; the broker takes no node by an old"
+    " one.",
+    remedy="Renew it: `harmattan nodes revoke` writes it anew with a later day.",
+)
+def revocations(scene: Scene) -> Found:
+    """The list of revoked certificates is of this authority, and not too old."""
+    authority_file = scene.settings.broker.nodes.ca_file
+    path = crl_path(scene.settings.broker.nodes)
+    if path is None or not authority_file:
+        return ok(NONE)
+    if not path.exists():
+        is_named = bool(scene.settings.broker.nodes.crl_file)
+        return bad("is missing", path.name) if is_named else ok("no certificate is revoked")
+    try:
+        revoked = x509.load_pem_x509_crl(path.read_bytes()[:FILE_BYTES_MAX])
+    except ValueError as error:
+        return bad(f"is no revocation list: {error}", path.name)
+    authority = read(Path(authority_file))[0]
+    if not revoked.is_signature_valid(authority.public_key()):  # type: ignore[arg-type]
+        return bad(f"is not signed by {Path(authority_file).name}", path.name)
+    count = sum(1 for _ in revoked)
+    text = f"{count} revoked, list of {revoked.last_update_utc:%Y-%m-%d}"
+    until = revoked.next_update_utc
+    if until is None:
+        return ok(text, path.name)
+    days = (until - scene.now).total_seconds() / DAY_S
+    if days < 0:
+        return bad(f"expired on {until:%Y-%m-%d}: {text}", path.name)
+    if days < DAYS_LOOK:
+        return look(f"valid for {days:.0f} d more: {text}", path.name)
+    return ok(text, path.name)

@@ -1,0 +1,69 @@
+"""Run every check over one post."""
+
+from collections.abc import Iterable
+
+import apsw
+
+from gateway.doctor import checks
+from gateway.doctor.finding import (
+    NEEDED,
+    Check,
+    Finding,
+    Found,
+    Subject,
+    UntoldError,
+    registered,
+    unknown,
+)
+from gateway.doctor.redaction import Redaction
+from gateway.doctor.scene import Scene
+from gateway.errors import GatewayError
+from gateway.screening.watchlists import WatchlistError
+from gateway.spectra.errors import SpectraError
+
+ALL = checks  # importing them is what registers them
+
+
+def every_check() -> tuple[Check, ...]:
+    """Return every check, by subject in the order of `Subject`, then as written."""
+    order = list(Subject)
+    return tuple(sorted(registered().values(), key=lambda each: order.index(each.subject)))
+
+
+def examine(scene: Scene, chosen: Iterable[Check] | None = None) -> list[Finding]:
+    """Return what the checks find; a check that cannot tell says so and stops no other."""
+    redact = Redaction(scene.settings)
+    findings = []
+    for each in every_check() if chosen is None else chosen:
+        findings += [_finding(each, found, redact) for found in _ask(each, scene)]
+    return findings
+
+
+def _ask(each: Check, scene: Scene) -> list[Found]:
+    try:
+        found = each.look(scene)
+        return [found] if isinstance(found, Found) else list(found)
+    except UntoldError as error:
+        return [unknown(str(error), cause=NEEDED, remedy=error.remedy)]
+    except (
+        OSError,
+        ValueError,
+        apsw.Error,
+        GatewayError,
+        SpectraError,
+        WatchlistError,
+    ) as error:
+        return [unknown(f"{type(error).__name__}: {error}", cause=NEEDED)]
+
+
+def _finding(each: Check, found: Found, redact: Redaction) -> Finding:
+    return Finding(
+        id=each.id,
+        subject=each.subject.value,
+        about=redact(found.about),
+        level=found.level.value,
+        value=redact(found.value),
+        cause=redact(found.cause or each.cause),
+        remedy=redact(found.remedy or each.remedy),
+        page=each.page,
+    )

@@ -1,0 +1,109 @@
+"""Look into the journal without changing a byte of its folder.
+
+SQLite itself makes `-wal` and `-shm` when it opens a file that was closed in order, also to read
+it. So a file without write-ahead log is opened as immutable, and one with a log by its shared
+memory as it is: that works beside a running gateway and after one that was killed.
+"""
+
+import urllib.parse
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from gateway.doctor.finding import UntoldError
+
+REMEDY: Final = "See `database.opens` and `database.version`."
+BUSY_MS: Final = 2_000  # the gateway holds the file for a batch at a time
+Rows = list[tuple[Any, ...]]
+
+
+class Look:
+    """The journal as it is now.
+
+    Args:
+        path: the database file.
+
+    Attributes:
+        fault: why it cannot be read, as SQLite says it; empty when it can.
+        without_log: the log could not be read: the newest changes are not seen.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fault = ""
+        self.without_log = False
+        self._connection: apsw.Connection | None = None
+        try:
+            self._connection = self._open()
+            self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        except FileNotFoundError:
+            self.fault = "there is no such file"
+        except apsw.Error as error:
+            self.fault = str(error)
+            self.close()
+        except OSError as error:
+            self.fault = error.strerror or str(error)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """The open connection, for functions of `gateway.journal` that read.
+
+        Raises:
+            UntoldError: the file cannot be read.
+        """
+        if self._connection is None:
+            raise UntoldError(f"the database cannot be read: {self.fault}", REMEDY)
+        return self._connection
+
+    @property
+    def version(self) -> int:
+        """Version of the schema."""
+        return int(self.connection.pragma("user_version"))
+
+    def rows(self, query: str, *parameters: Any) -> Rows:  # noqa: ANN401 - SQLite's own types
+        """Return the rows of a query.
+
+        Raises:
+            UntoldError: the file cannot be read, or its schema is of another version.
+        """
+        try:
+            return self.connection.execute(query, parameters).fetchall()
+        except apsw.SQLError as error:
+            raise UntoldError(
+                f"the database has schema version {self.version}, which does not say: {error}",
+                REMEDY,
+            ) from error
+        except apsw.Error as error:
+            raise UntoldError(f"the database cannot be read: {error}", REMEDY) from error
+
+    def one(self, query: str, *parameters: Any) -> Any:  # noqa: ANN401 - SQLite's own types
+        """Return the only value of the only row of a query.
+
+        Raises:
+            UntoldError: as `rows`.
+        """
+        ((value,),) = self.rows(query, *parameters)
+        return value
+
+    def _open(self) -> apsw.Connection:
+        if not self.path.exists():
+            raise FileNotFoundError(self.path)
+        name = urllib.parse.quote(str(self.path))
+        logged = self.path.with_name(self.path.name + "-wal")
+        shared = self.path.with_name(self.path.name + "-shm")
+        has_log = logged.exists() and logged.stat().st_size > 0
+        has_shared = shared.exists()
+        self.without_log = has_log and not has_shared
+        way = "readonly_shm=1" if has_shared and logged.exists() else "immutable=1"
+        connection = apsw.Connection(
+            f"file:{name}?mode=ro&{way}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        )
+        connection.set_busy_timeout(BUSY_MS)
+        return connection

@@ -1,0 +1,266 @@
+"""What is known of records, alerts and axes, in words that need no Harmattan to be read.
+
+Functions that look a row up give None for one that is not there any more, and count in `made` what
+was evicted, has changed, or cannot be read.
+"""
+
+import base64
+import datetime as dt
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from gateway import wire
+from gateway.journal.dating import read_moment
+from gateway.journal.opening import is_damage
+from gateway.journal.records import read_frame
+
+Rows = Iterable[tuple[Any, ...]]
+
+PAGE_IDS: Final = 500  # looked at in one statement
+KINDS: Final = {kind: form.__name__.lower() for kind, form in wire.KINDS.items()}
+ROLES: Final = ("sample", "dark", "standard")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records.
+
+    Attributes:
+        since_ms: received then or later; None: from the beginning.
+        until_ms: received before; None: to the end.
+        nodes: of these; empty: of all.
+        only_alerts: those that an alert stands on, with their dark frames.
+    """
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+    nodes: tuple[str, ...] = ()
+    only_alerts: bool = False
+
+
+class Export(msgspec.Struct):
+    """What came of an export.
+
+    Attributes:
+        unreadable: rows that the file has and that cannot be read.
+        evicted: records whose bytes had been evicted.
+        changed: records whose bytes are not those that came.
+    """
+
+    file: str
+    made_ms: int
+    schema: int
+    records: int = 0
+    alerts: int = 0
+    axes: int = 0
+    evicted: int = 0
+    changed: int = 0
+    unreadable: int = 0
+
+
+def where(wanted: Wanted) -> tuple[str, tuple[Any, ...]]:
+    """Return the condition that wanted records meet, and its values."""
+    parts: list[str] = ["TRUE"]
+    values: list[Any] = []
+    if wanted.since_ms is not None:
+        parts.append("r.received_ms >= ?")
+        values.append(wanted.since_ms)
+    if wanted.until_ms is not None:
+        parts.append("r.received_ms < ?")
+        values.append(wanted.until_ms)
+    if wanted.nodes:
+        parts.append("r.node IN (SELECT value FROM json_each(?))")
+        values.append(msgspec.json.encode(wanted.nodes).decode())
+    return " AND ".join(parts), tuple(values)
+
+
+def record(
+    connection: apsw.Connection, record_id: int, made: Export
+) -> tuple[dict[str, Any] | None, bytes]:
+    """Return everything about one record, and its bytes; None when it is not there any more."""
+    try:
+        rows: list[tuple[Any, ...]] = connection.execute(
+            "SELECT node, journal_id, seq, kind, received_ms, frame, crc FROM records WHERE id = ?",
+            (record_id,),
+        ).fetchall()
+        if not rows:
+            return None, b""
+        told, frame = _told(connection, record_id, rows[0], made)
+        return told | _said(connection, record_id), frame
+    except apsw.Error as error:
+        if not is_damage(error):
+            raise
+        made.unreadable += 1
+        return None, b""
+
+
+def _told(
+    connection: apsw.Connection, record_id: int, row: tuple[Any, ...], made: Export
+) -> tuple[dict[str, Any], bytes]:
+    node, journal_id, seq, kind, received_ms, frame, crc = row
+    is_whole = crc is None or zlib.crc32(frame) == crc or not frame
+    made.evicted += not frame
+    made.changed += not is_whole
+    told = {
+        "id": record_id,
+        "node": node,
+        "journal": journal_id.hex(),
+        "seq": seq,
+        "kind": KINDS.get(kind, str(kind)),
+        "received_ms": received_ms,
+        "received": utc(received_ms),
+        "frame": None,
+        "crc32": None if crc is None else f"{crc:08x}",
+        "is_whole": is_whole,
+        "message": None,
+    }
+    message = read_frame(frame) if frame else None
+    if isinstance(message, wire.Reading | wire.Event):
+        told["message"] = _plain(message)
+        moment = read_moment(connection, node, message, received_ms)
+        told["measured"] = {
+            "time_ms": moment.time_ms,
+            "time": None if moment.time_ms is None else utc(moment.time_ms),
+            "uncertainty_ms": moment.uncertainty_ms,
+            "source": moment.source,
+        }
+    return told, frame
+
+
+def _said(connection: apsw.Connection, record_id: int) -> dict[str, Any]:
+    """Return what was said of a record: verdict, later ones, calibration, alert."""
+    said: dict[str, Any] = {}
+    verdicts = connection.execute(
+        "SELECT verdict, reason_id, judged_ms, explanation FROM verdicts WHERE record_id = ?",
+        (record_id,),
+    )
+    for verdict, reason_id, judged_ms, explanation in verdicts:
+        said["verdict"] = {
+            "verdict": verdict,
+            "reason_id": reason_id,
+            "judged_ms": judged_ms,
+            "judged": utc(judged_ms),
+            "explanation": _parsed(explanation),
+        }
+    rejudged = connection.execute(
+        "SELECT j.verdict_before, j.verdict_after, j.rejudged_ms, j.before, j.after,"
+        " g.library_version FROM rejudged j JOIN rejudgings g ON g.id = j.run_id"
+        " WHERE j.record_id = ? ORDER BY j.run_id",
+        (record_id,),
+    )
+    names = ("verdict_before", "verdict_after", "rejudged_ms", "before", "after", "library_version")
+    later = [dict(zip(names, row, strict=True)) for row in rejudged]
+    for one in later:
+        one |= {"before": _parsed(one["before"]), "after": _parsed(one["after"])}
+    if later:
+        said["rejudged"] = later
+    for table, name in (("calibrations", "calibration"), ("responses", "response")):
+        found = connection.execute(
+            f"SELECT standard_id, fault, text, body FROM {table} WHERE record_id = ?",  # noqa: S608 - one of two names of ours
+            (record_id,),
+        )
+        for standard_id, what, text, body in found:
+            said[name] = {
+                "standard_id": standard_id,
+                "fault": what,
+                "text": text,
+                "body": _parsed(body),
+            }
+    alerts = connection.execute("SELECT alert_id FROM alerts WHERE record_id = ?", (record_id,))
+    for (alert_id,) in alerts:
+        said["alert_id"] = alert_id
+    return said
+
+
+def _plain(message: wire.Message) -> dict[str, Any]:
+    """Return a message with its fields' names, and nothing in it that JSON has no word for."""
+    told: dict[str, Any] = {}
+    for name in type(message).__struct_fields__:
+        value = getattr(message, name)
+        if name == "pixels_u16le":
+            told["counts"] = list(struct.unpack(f"<{len(value) // 2}H", value))
+        elif name == "coefficients_f32le":
+            told["coefficients"] = list(struct.unpack(f"<{len(value) // 4}f", value))
+        elif name == "content":
+            told[name] = base64.b64encode(value).decode()
+        else:
+            told[name] = value.hex() if isinstance(value, bytes) else value
+    if isinstance(message, wire.Reading) and message.role < len(ROLES):
+        told["role"] = ROLES[message.role]
+    if isinstance(message, wire.Birth):
+        told["excitation_nm"] = message.excitation_pm / 1_000
+    return told
+
+
+def alerts(
+    connection: apsw.Connection, wanted: Wanted, top: int, made: Export
+) -> Iterator[dict[str, Any]]:
+    """Return the alerts of wanted records, with what was sent and what came back."""
+    which, values = where(wanted)
+    last = 0
+    while True:
+        try:
+            rows: Rows = connection.execute(
+                "SELECT a.record_id, a.alert_id, r.node, r.seq, a.created_ms, a.attempts, a.fault,"  # noqa: S608 - our own words
+                " a.body, a.receipt, a.receipt_ms FROM alerts a JOIN records r ON r.id ="
+                f" a.record_id WHERE a.record_id > ? AND a.record_id <= ? AND {which}"
+                " ORDER BY a.record_id LIMIT ?",
+                (last, top, *values, PAGE_IDS),
+            ).fetchall()
+        except apsw.Error as error:
+            if not is_damage(error):
+                raise
+            made.unreadable += 1
+            return
+        if not rows:
+            return
+        for record_id, alert_id, node, seq, created_ms, attempts, what, body, receipt, at in rows:
+            last = int(record_id)
+            yield {
+                "alert_id": alert_id,
+                "record_id": record_id,
+                "node": node,
+                "seq": seq,
+                "created_ms": created_ms,
+                "created": utc(created_ms),
+                "attempts": attempts,
+                "fault": what,
+                "body": body.decode(errors="replace"),
+                "body_sha256": hashlib.sha256(body).hexdigest(),
+                "receipt": None if receipt is None else receipt.decode(errors="replace"),
+                "receipt_ms": at,
+            }
+
+
+def axes(connection: apsw.Connection, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    """Return the births that brought an axis, of wanted nodes."""
+    rows: Rows = connection.execute(
+        "SELECT node, axis_id, birth FROM axes ORDER BY node, axis_id"
+    ).fetchall()
+    for node, axis_id, frame in rows:
+        birth = read_frame(frame)
+        if isinstance(birth, wire.Birth) and (not wanted.nodes or node in wanted.nodes):
+            yield {"node": node, "axis_id": axis_id.hex(), "birth": _plain(birth)}
+
+
+def _parsed(text: bytes) -> object:
+    """Return what JSON says, or the text itself when it is none; None when there is none."""
+    try:
+        return msgspec.json.decode(text) if text else None
+    except msgspec.DecodeError:
+        return bytes(text).decode(errors="replace")
+
+
+def utc(time_ms: int) -> str:
+    """Return a moment as people write it; what no calendar has, as its number."""
+    try:
+        return dt.datetime.fromtimestamp(time_ms / 1_000, dt.UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return str(time_ms)

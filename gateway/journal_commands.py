@@ -1,0 +1,112 @@
+"""`harmattan backup` and `harmattan export`: copy or read out a journal while the post runs."""
+
+import datetime as dt
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from gateway.errors import SettingsError
+from gateway.journal import backup, export
+from gateway.journal.opening import FILE_NAME
+from gateway.journal.telling import Wanted
+from gateway.settings import Settings
+
+
+def run_backup(settings: Settings, target: Path, *, as_json: bool, console: Console) -> None:
+    """Copy the post's journal into a new file, and say so.
+
+    Raises:
+        JournalError: there is no good copy, and no file of that name.
+    """
+    begun_s = time.monotonic()
+    made = backup.make(
+        Path(settings.directory),
+        target,
+        reserve_bytes=settings.journal.reserve_bytes,
+        now_ms=time.time_ns() // 1_000_000,
+    )
+    if as_json:
+        console.file.write(msgspec.json.encode(made).decode() + "\n")
+        return
+    console.print(
+        f"{made.file}: {made.records} records, {made.bytes / 1e6:.1f} MB, checked, in"
+        f" {time.monotonic() - begun_s:.1f} s. Keep it on another machine; `docs/gateway.md` says"
+        " how to go back to it.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def run_export(
+    settings: Settings | None,
+    journal: Path | None,
+    target: Path,
+    wanted: Wanted,
+    *,
+    as_json: bool,
+    console: Console,
+) -> None:
+    """Write records into a new ZIP file, and say how many.
+
+    Args:
+        settings: of the post; None: `journal` is given.
+        journal: a backup, or a file that was set aside, instead of the post's.
+        target: the new file.
+        wanted: which records.
+        as_json: one JSON object instead of a sentence.
+        console: where to.
+
+    Raises:
+        JournalError: it cannot be read, or the file not be written.
+    """
+    path = journal
+    reserve_bytes = 0
+    if settings is not None:
+        path = Path(settings.directory) / FILE_NAME
+        reserve_bytes = settings.journal.reserve_bytes
+    if path is None:
+        raise SettingsError("give the settings of a post, or --journal FILE")
+    made = export.make(
+        path,
+        target,
+        wanted,
+        reserve_bytes=reserve_bytes,
+        now_ms=time.time_ns() // 1_000_000,
+    )
+    if as_json:
+        console.file.write(msgspec.json.encode(made).decode() + "\n")
+        return
+    lost = f", {made.unreadable} could not be read" if made.unreadable else ""
+    console.print(
+        f"{target.absolute()}: {made.records} records, {made.alerts} alerts{lost}. README.txt in it"
+        " says what is where.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def moment_ms(text: str, *, is_end: bool = False) -> int | None:
+    """Return the Unix milliseconds of a date or a moment; None when nothing is given.
+
+    Args:
+        text: like 2026-11-22, or 2026-11-22T08:30 with or without a zone; without one it is UTC.
+        is_end: a date means the end of that day.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if not text:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(
+            f"{text!r} is no date: give one like 2026-11-22 or 2026-11-22T08:30+00:00"
+        ) from None
+    if len(text) <= len("2026-11-22") and is_end:
+        moment += dt.timedelta(days=1)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    return round(moment.timestamp() * 1_000)

@@ -1,0 +1,63 @@
+"""Goal: every check fails when what it looks at is wrong, and is well when it is well.
+
+Method: a post with real keys and a real database, well in everything; each case of `cases.py`
+breaks one thing for real and asks one check. A post that a real gateway runs is asked everything.
+"""
+
+import contextlib
+
+import pytest
+
+from gateway.doctor.finding import Level, Subject
+from tests.gateway.doctor.breaking import authority, other_program
+from tests.gateway.doctor.building import CHECKS
+from tests.gateway.doctor.cases import CASES
+
+NEEDS_A_GATEWAY = {"broker.port", "broker.nodes", "outbox.reachable"}
+"""What only answers where something runs; test_doctor.py asks them there."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{case.says[:20]}")
+def test_what_is_wrong_is_found(well, case):
+    before = {each.value for each in well.ask(case.name)}
+    done = case.breaks(well)
+    with done if hasattr(done, "__enter__") else contextlib.nullcontext():
+        found = well.ask(case.name, running=case.running, at_ms=well.at_ms + case.later_ms)
+    assert any(each.level == case.level and case.says in each.value for each in found), found
+    for each in found:
+        assert each.id == case.name
+        assert each.cause
+        assert each.remedy
+        assert each.page == f"docs/doctor.md#{case.name.replace('.', '-')}"
+    if case.level != Level.ok and case.name not in NEEDS_A_GATEWAY and case.running:
+        assert before.isdisjoint({each.value for each in found if each.level == case.level})
+
+
+def test_every_check_is_made_to_fail():
+    assert set(CHECKS) == {case.name for case in CASES}
+    assert {case.name for case in CASES if case.level in {"look", "bad"}} == set(CHECKS)
+
+
+def test_there_are_enough_and_every_subject_has_some():
+    assert len(CHECKS) >= 25
+    assert {each.subject for each in CHECKS.values()} == set(Subject)
+
+
+@pytest.mark.parametrize("name", sorted(set(CHECKS) - NEEDS_A_GATEWAY))
+def test_what_is_well_is_told_so(well, name):
+    (found,) = well.ask(name)
+    assert found.level == Level.ok, found
+
+
+def test_the_outbox_is_well_with_an_authority_that_answers(well):
+    with authority(well):
+        for name in ("outbox.reachable", "outbox.certificate"):
+            (found,) = well.ask(name)
+            assert found.level == Level.ok, found
+
+
+def test_a_port_that_answers_is_well(well):
+    with other_program(well.ports[0]), other_program(well.ports[1]):
+        for name in ("broker.port", "broker.nodes"):
+            (found,) = well.ask(name)
+            assert found.level == Level.ok, found

@@ -1,0 +1,149 @@
+"""Goal: the rehearsal practises on a real post apart, tells what it saw, and leaves nothing behind.
+
+Method: the real command in the folder of a post at rest: once through, once with a broker that is
+not there, once ended in the middle. What lies in the folder and which processes run is compared.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.doctor.rehearsal import command, play
+from gateway.doctor.rehearsal.ballast import MARGIN_BYTES_MAX, Ballast, plan
+from gateway.doctor.rehearsal.stage import PORTS, free_port
+from tests.gateway.doctor.test_doctor import picture
+
+GB = 10**9
+
+
+def start(path, *options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "gateway", "doctor", "--rehearse", "-s", str(path), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def running_in(folder):
+    """Return the command lines of all processes that name a folder."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = place.read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder) in line:
+            found.append(line)
+    return found
+
+
+def without_times(found):
+    """A folder's own time changes when something was in it."""
+    return {name: (size, mode, digest) for name, (size, _, mode, digest) in found.items()}
+
+
+def test_a_rehearsal_comes_out_well_and_leaves_nothing_behind(well):
+    before = without_times(picture(well.folder))
+    child = start(well.path, "--json")
+    printed, said = child.communicate(timeout=110)
+    told = json.loads(printed)
+    assert [(each["name"], each["outcome"]) for each in told["steps"]] == [
+        (name, "ok") for name in play.STEPS
+    ], told
+    assert (child.returncode, told["outcome"], said) == (0, "ok", "")
+    assert told["post"] == "post-1"
+    assert all(each["text"] for each in told["steps"])
+    assert without_times(picture(well.folder)) == before
+    assert not running_in(well.folder)
+
+
+def test_what_fails_is_told_and_cleaned_up(well):
+    text = well.path.read_text().replace("[broker]", "[broker]\nprogram = 'no-such-broker'")
+    well.path.write_text(text)
+    child = start(well.path)
+    printed, _ = child.communicate(timeout=110)
+    assert child.returncode == 2
+    first = " ".join(printed.splitlines()[0].split())
+    assert first.startswith("failed")
+    assert "broker program 'no-such-broker' is not on PATH" in first
+    assert not list(well.state.glob("rehearsal-*"))
+
+
+def test_one_that_is_ended_cleans_up(well):
+    child = start(well.path, "--json")
+    while not list(well.state.glob("rehearsal-*/state/mosquitto.conf")):
+        assert child.poll() is None
+    child.send_signal(signal.SIGTERM)
+    printed, _ = child.communicate(timeout=60)
+    told = json.loads(printed)
+    assert child.returncode == 2
+    assert (told["outcome"], told["steps"][-1]["name"]) == ("failed", "interrupted")
+    assert not list(well.state.glob("rehearsal-*"))
+    assert not running_in(well.state)
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["its reader too", "its reader alone"])
+def test_what_a_power_cut_left_behind_is_removed(well, killed):
+    from gateway.doctor.rehearsal.stage import folder_on  # noqa: PLC0415 - this test's
+
+    left = well.state / "rehearsal-before"
+    (left / "state").mkdir(parents=True)
+    if killed:
+        (left / "gateway.lock").touch()
+    with folder_on(well.state) as folder:
+        assert not left.exists()
+        with folder_on(well.state) as another:  # one that is under way is left alone
+            assert folder.exists()
+        assert not another.exists()
+    assert not folder.exists()
+
+
+def test_a_disk_that_is_nearly_full_is_not_practised_on():
+    full = plan(200 * 10**6, 64 * 10**6)
+    assert "too little is free" in full.fault
+    assert "more is free" in plan(2_000 * GB, 64 * 10**6).fault
+    for free in (GB, 20 * GB, 900 * GB):
+        found = plan(free, 64 * 10**6)
+        assert not found.fault
+        left = free - found.ballast_bytes
+        assert left < found.reserve_bytes < free  # full while it lies there, and not before
+        assert left > 2 * 64 * 10**6  # the post itself does not notice
+        assert found.ballast_bytes <= 2 * MARGIN_BYTES_MAX
+
+
+def test_the_ballast_takes_room_and_gives_it_back(tmp_path):
+    ballast = Ballast(tmp_path, 5_000_000)
+    ballast.drop()  # before it was taken
+    ballast.take()
+    assert (tmp_path / "ballast").stat().st_blocks * 512 >= 5_000_000
+    ballast.drop()
+    assert not list(tmp_path.iterdir())
+
+
+def test_ports_are_not_those_that_a_connection_may_get_by_itself():
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert free_port() in PORTS
+    assert max(PORTS) < first
+
+
+def test_the_worst_step_is_the_outcome(monkeypatch, well, capsys):
+    async def run(self):
+        self.steps = [step("ok"), step("left out")]
+        return self.steps
+
+    def step(outcome):
+        return play.Step("one", play.Outcome(outcome), 1.0, "text")
+
+    from gateway import settings  # noqa: PLC0415 - this test's
+
+    monkeypatch.setattr(play.Play, "run", run)
+    assert command.run(settings.load(well.path), as_json=True, console=None) == 1
+    assert json.loads(capsys.readouterr().out)["outcome"] == "left out"
+    assert asyncio.run(play.Play(settings.load(well.path), print).run())

@@ -1,0 +1,205 @@
+"""Goal: an export holds what was asked for, whole, and can be read with nothing but ZIP and JSON.
+
+Method: the journal of a story, read out by the standard library alone; a journal with evicted,
+changed and unreadable rows; while a writer commits.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import stat
+import struct
+import zipfile
+import zlib
+
+import pytest
+
+from gateway import wire
+from gateway.errors import JournalError
+from gateway.journal import export
+from gateway.journal.store import FILE_NAME, SCHEMA_VERSION, connect
+from gateway.journal.telling import Wanted
+from tests.gateway.crash import stories
+from tests.gateway.crash.promises import expected_alerts
+from tests.gateway.crash.stories import AXIS, JOURNAL, NODES, NOW_MS, RECORDS, Post
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """Return the journal of a post that has lived."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    asyncio.run(Post(folder, 1, lambda *_: None).live())
+    return folder / FILE_NAME
+
+
+def make(journal, target, reserve_bytes=0, **wanted):
+    return export.make(journal, target, Wanted(**wanted), reserve_bytes=reserve_bytes, now_ms=7)
+
+
+def lines(file, prefix):
+    """Return the objects of all files whose names begin so."""
+    names = sorted(name for name in file.namelist() if name.startswith(prefix))
+    return [json.loads(line) for name in names for line in file.read(name).splitlines()]
+
+
+def frame_in(file, record):
+    where = record["frame"]
+    content = file.read(where["file"])
+    return content[where["offset"] : where["offset"] + where["bytes"]]
+
+
+def test_every_record_is_there_with_its_bytes_and_what_was_said_of_it(journal, tmp_path):
+    target = tmp_path / "out.zip"
+    made = make(journal, target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    with zipfile.ZipFile(target) as file:
+        found = lines(file, "records/")
+        assert made.records == len(found) == len(NODES) * RECORDS
+        assert [record["id"] for record in found] == sorted(record["id"] for record in found)
+        for record in found:
+            frame = stories.frame_of(record["node"], record["seq"], 1)
+            assert frame_in(file, record) == frame
+            assert record["crc32"] == f"{zlib.crc32(frame):08x}"
+            assert record["is_whole"] is True
+            assert (record["journal"], record["received_ms"]) == (JOURNAL.hex(), NOW_MS)
+            assert record["measured"]["time_ms"] == NOW_MS + 1_000 * record["seq"]
+            assert record["measured"]["time"].endswith("+00:00")
+            check_message(record["message"], wire.decode(frame))
+        by_seq = {record["seq"]: record for record in found if record["node"] == NODES[0]}
+        assert by_seq[1]["kind"] == "reading"
+        assert by_seq[1]["message"]["role"] == "dark"
+        assert by_seq[2]["kind"] == "event"
+        assert by_seq[5]["calibration"]["standard_id"] == "silicon"
+        assert by_seq[6]["verdict"]["verdict"] == "alarm"
+        assert by_seq[6]["verdict"]["explanation"]["reason_id"] == "listed"
+        assert by_seq[10]["rejudged"][0]["verdict_after"] == "alarm"
+        assert by_seq[10]["rejudged"][0]["after"]["verdict"] == "alarm"
+
+
+def check_message(told, message):
+    if isinstance(message, wire.Event):
+        assert base64.b64decode(told["content"]) == message.content
+        return
+    assert struct.pack(f"<{len(told['counts'])}H", *told["counts"]) == message.pixels_u16le
+    assert told["inspection_id"] == message.inspection_id.hex()
+
+
+def test_alerts_are_the_bytes_that_were_sent(journal, tmp_path):
+    made = make(journal, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        found = {alert["alert_id"]: alert for alert in lines(file, "alerts")}
+        axes = lines(file, "axes")
+    assert made.alerts == len(found)
+    assert {name: alert["body"].encode() for name, alert in found.items()} == expected_alerts(1)
+    for alert in found.values():
+        assert alert["body_sha256"] == hashlib.sha256(alert["body"].encode()).hexdigest()
+        assert json.loads(alert["receipt"])["alert_id"] == alert["alert_id"]
+        assert alert["receipt_ms"] == NOW_MS
+    assert [(axis["node"], axis["axis_id"]) for axis in axes] == [
+        (node, AXIS.hex()) for node in NODES
+    ]
+    assert axes[0]["birth"]["coefficients"] == [0.0, 0.0]
+    assert axes[0]["birth"]["excitation_nm"] == 785.0
+
+
+def test_the_manifest_names_every_file_and_its_digest(journal, tmp_path):
+    make(journal, tmp_path / "out.zip", nodes=NODES[:1])
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        assert file.testzip() is None
+        manifest = json.loads(file.read("manifest.json"))
+        assert (manifest["format"], manifest["schema"]) == (export.FORMAT, SCHEMA_VERSION)
+        assert manifest["nodes"] == [NODES[0]]
+        assert (manifest["made_ms"], manifest["made"]) == (7, "1970-01-01T00:00:00.007+00:00")
+        told = {entry["name"]: entry for entry in manifest["files"]}
+        assert set(told) == set(file.namelist()) - {"manifest.json"}
+        for name, entry in told.items():
+            content = file.read(name)
+            assert entry["bytes"] == len(content)
+            assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        readme = file.read("README.txt").decode()
+        assert all(
+            name.split("/")[0].split(".")[0] in readme for name in set(told) - {"README.txt"}
+        )
+
+
+@pytest.mark.parametrize(
+    "wanted, expected",
+    [
+        ({"nodes": (NODES[1],)}, {(NODES[1], seq) for seq in range(1, RECORDS + 1)}),
+        ({"since_ms": NOW_MS + 1}, set()),
+        ({"until_ms": NOW_MS}, set()),
+        (
+            {"since_ms": NOW_MS, "until_ms": NOW_MS + 1, "nodes": NODES[:1]},
+            {(NODES[0], seq) for seq in range(1, RECORDS + 1)},
+        ),
+        # what alerts stand on, with the dark frame that their readings name
+        ({"only_alerts": True}, {(node, seq) for node in NODES for seq in (1, 3, 6, 9, 10)}),
+    ],
+)
+def test_only_what_was_asked_for_is_there(journal, tmp_path, wanted, expected):
+    made = make(journal, tmp_path / "out.zip", **wanted)
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        found = {(record["node"], record["seq"]) for record in lines(file, "records/")}
+        alerts = {alert["node"] for alert in lines(file, "alerts")}
+    assert found == expected
+    assert made.records == len(expected)
+    assert alerts == {node for node, _ in expected}
+
+
+def test_it_goes_page_by_page(journal, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "PAGE_IDS", 3)
+    make(journal, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        names = [name for name in file.namelist() if name.startswith("frames/")]
+        found = lines(file, "records/")
+        assert len(names) > 5
+        assert len(found) == len({record["id"] for record in found}) == len(NODES) * RECORDS
+        for record in found:
+            frame = stories.frame_of(record["node"], record["seq"], 1)
+            assert frame_in(file, record) == frame
+
+
+def test_evicted_and_changed_bytes_are_named(journal, tmp_path):
+    connection = connect(journal)
+    connection.execute("UPDATE records SET frame = x'' WHERE seq = 4")
+    connection.execute("UPDATE records SET frame = CAST(frame || x'00' AS BLOB) WHERE seq = 7")
+    connection.close()
+    made = make(journal, tmp_path / "out.zip")
+    assert (made.evicted, made.changed, made.unreadable) == (len(NODES), len(NODES), 0)
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        by_seq = {record["seq"]: record for record in lines(file, "records/")}
+    assert by_seq[4]["frame"] is None
+    assert by_seq[4]["message"] is None
+    assert by_seq[4]["verdict"]["verdict"] == "clear"
+    assert by_seq[7]["is_whole"] is False
+    assert by_seq[7]["frame"] is not None
+
+
+def test_a_damaged_journal_gives_what_can_be_read_of_it(journal, tmp_path):
+    """Any one page: the rest is there, and what is not is counted."""
+    whole = journal.read_bytes()
+    connection = connect(journal)
+    question = "SELECT pageno FROM dbstat WHERE name = 'records' AND pagetype = 'leaf' ORDER BY 1"
+    leaves = [page for (page,) in connection.execute(question)]
+    connection.close()
+    lost = journal.with_name("lost.sqlite")
+    lost.write_bytes(whole[: (leaves[0] - 1) * 4_096] + bytes(4_096) + whole[leaves[0] * 4_096 :])
+    made = make(lost, tmp_path / "out.zip")
+    assert 0 < made.records < len(NODES) * RECORDS
+    assert made.records + made.unreadable >= len(NODES) * RECORDS
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        for record in lines(file, "records/"):
+            frame = stories.frame_of(record["node"], record["seq"], 1)
+            assert frame_in(file, record) == frame
+
+
+def test_a_file_that_is_there_and_a_disk_without_room_are_told(journal, tmp_path):
+    (tmp_path / "mine.zip").write_text("mine")
+    with pytest.raises(JournalError, match="exists already"):
+        make(journal, tmp_path / "mine.zip")
+    assert (tmp_path / "mine.zip").read_text() == "mine"
+    with pytest.raises(JournalError, match=r"reserve_bytes would be left .*--since"):
+        make(journal, tmp_path / "out.zip", reserve_bytes=1 << 60)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.zip", "state"]

@@ -1,0 +1,81 @@
+"""Goal: a technician copies and reads out the journal of a running post with two commands.
+
+Method: the real commands in processes of their own, beside a real gateway that takes readings in.
+"""
+
+import asyncio
+import json
+import sys
+import zipfile
+
+import pytest
+
+from gateway.errors import SettingsError
+from gateway.journal_commands import moment_ms
+from tests.gateway.running import NODE, running, write_settings
+from tests.gateway.scripted import connected
+
+DAY_MS = 86_400_000
+
+
+async def call(*arguments):
+    """Run `harmattan`; return its exit status, standard output and standard error."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *map(str, arguments)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await child.communicate()
+    return child.returncode, out.decode(), err.decode()
+
+
+def test_a_running_post_is_copied_and_read_out_while_readings_come(tmp_path, free_port):
+    path = write_settings(tmp_path, free_port)
+    copy, archive = tmp_path / "copy.sqlite", tmp_path / "out.zip"
+
+    async def send(node, begun):
+        seq = 0
+        while True:
+            seq += 1
+            await node.say(node.dark(seq))
+            await node.receipt(seq)
+            begun.set()
+
+    async def story():
+        async with running(path), connected(free_port) as node:
+            begun = asyncio.Event()
+            sending = asyncio.create_task(send(node, begun))
+            await begun.wait()
+            before = max(node.covered())
+            status, out, err = await call("backup", "-s", path, "--json", copy)
+            assert (status, err) == (0, "")
+            made = json.loads(out)
+            assert before <= made["records"] <= max(node.covered()) + 1
+            before = max(node.covered())
+            status, out, err = await call("export", "-s", path, "--node", NODE, archive)
+            assert (status, err) == (0, "")
+            assert f"{archive}: " in out
+            with zipfile.ZipFile(archive) as file:
+                exported = json.loads(file.read("manifest.json"))["records"]
+            assert before <= exported
+            covered = max(node.covered())
+            assert covered > before  # receipts came all the while
+            sending.cancel()
+            status, _, err = await call("backup", "-s", path, copy)
+            assert status == 2
+            assert f"{copy} exists already" in err
+        # the backup alone, without the post's settings, is enough to read
+        status, out, _ = await call("export", "--journal", copy, "--json", tmp_path / "old.zip")
+        assert (status, json.loads(out)["records"]) == (0, made["records"])
+
+    asyncio.run(story())
+
+
+def test_days_and_moments_are_understood_and_anything_else_is_refused():
+    day = moment_ms("2026-11-22")
+    assert moment_ms("2026-11-22", is_end=True) == day + DAY_MS
+    assert moment_ms("2026-11-22T01:00", is_end=True) == day + DAY_MS // 24
+    assert moment_ms("2026-11-22T01:00+01:00") == day
+    assert moment_ms("") is None
+    with pytest.raises(SettingsError, match="'yesterday' is no date"):
+        moment_ms("yesterday")
