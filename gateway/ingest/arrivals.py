@@ -7,7 +7,7 @@ Nothing of an honest node is dropped; one that fills its own queue gets no place
 Rules of the file
 - Whoever was served the longest time ago is served first, one message each in turn.
 - A record that comes again while it still waits is there already and takes no second place.
-- Only the newest health of a node waits: it replaces the one before.
+- Of a node's healths the newest HEALTHS_MAX wait; another one takes the place of the oldest.
 - Bytes are bounded in all; a node that holds little always has room beyond that bound.
 """
 
@@ -26,6 +26,7 @@ from protocol import limits
 
 # A whole window, another of a journal that was formatted meanwhile, and what a node says of itself.
 PER_NODE_MAX: Final = 2 * limits.WINDOW_RECORDS_MAX + 16
+HEALTHS_MAX: Final = 8  # of a node; more come only while the disk is stuck
 COPIES: Final = 2  # a message is held as it came and decoded
 BYTES_MAX: Final = 64 << 20  # of all that wait: 10,000 readings of 3 kB, seconds of the disk
 # A node that holds no more than this has room whatever the others hold.
@@ -174,12 +175,11 @@ class Arrivals:
         return taken
 
     def _drop_health(self, lane: _Lane) -> None:
-        """Forget the health that waits, because a newer one is here."""
-        for held in lane.waiting:
-            if isinstance(held.message, wire.Health):
-                lane.waiting.remove(held)
-                self._move(lane, -1, -COPIES * len(held.frame))
-                return
+        """Forget the oldest of too many healths that wait, because a newer one is here."""
+        held = [taken for taken in lane.waiting if isinstance(taken.message, wire.Health)]
+        if len(held) >= HEALTHS_MAX:
+            lane.waiting.remove(held[0])
+            self._move(lane, -1, -COPIES * len(held[0].frame))
 
     def _move(self, lane: _Lane, count: int, size: int) -> None:
         lane.bytes += size

@@ -14,6 +14,7 @@ from gateway.ingest.arrivals import (
     BURST_S,
     BYTES_MAX,
     COPIES,
+    HEALTHS_MAX,
     OWN_BYTES,
     PER_NODE_MAX,
     Arrivals,
@@ -138,12 +139,13 @@ def test_a_record_that_comes_again_while_it_waits_takes_no_second_place():
     assert arrivals.offer(event("a", 1)) is Offer.taken
 
 
-def test_only_the_newest_health_waits():
+def test_only_the_newest_healths_wait():
     arrivals = Arrivals(FAST, now_s=Clock())
-    for uptime_ms in range(3 * PER_NODE_MAX):
+    count = 3 * PER_NODE_MAX
+    for uptime_ms in range(count):
         assert arrivals.offer(health("a", uptime_ms)) is Offer.taken
-    (taken,) = arrivals.take(9)
-    assert taken.message.uptime_ms == 3 * PER_NODE_MAX - 1
+    found = [taken.message.uptime_ms for taken in arrivals.take(count)]
+    assert found == list(range(count - HEALTHS_MAX, count))
     assert arrivals.sizes().bytes == 0
 
 
