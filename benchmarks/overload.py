@@ -528,6 +528,7 @@ def _verdict(
         "memory_mb": round(warm[0] / 1_000),
         "memory_growth": round(growth, 3),
         "latency_times": round(times, 2),
+        "quiet_overtaken_p50": statistics.median(overtaken) if overtaken else 0,
         "quiet_overtaken_max": max(overtaken, default=0),
         "receipted_and_missing": lost,
         "quiet_alarms": len(alarms),
