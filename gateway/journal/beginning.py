@@ -4,6 +4,7 @@ Nothing here ends the gateway but a file of another version and a folder without
 person set. Everything that a disk does by itself is told and tried again.
 """
 
+import contextlib
 import errno
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,7 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
                 begun.told.append(told)
             setting_aside.finish(path)
             begun.connection = connection = connect(path)
+            _fold_in(connection)
             _check(connection)
             begun.is_unclean = _note(connection, told, now_ms)
         except (JournalError, apsw.Error, OSError) as error:
@@ -108,6 +110,19 @@ def _check(connection: apsw.Connection) -> None:
     found = integrity.check_start(connection)
     if found:
         raise apsw.CorruptError(found)
+
+
+def _fold_in(connection: apsw.Connection) -> None:
+    """Write what the log holds into the file, so that it is on the disk, and begin the log anew.
+
+    After a sync that failed the system may take for written what never reached the disk. Read from
+    the log it looks committed, a repeated record would be receipted, and a power cut would take it.
+
+    Raises:
+        apsw.IOError: the disk takes it not.
+    """
+    with contextlib.suppress(apsw.BusyError):  # somebody reads the log: it stays a while longer
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def _note(connection: apsw.Connection, told: str, now_ms: int) -> bool:

@@ -205,7 +205,7 @@ def _kill(
     disk, promised = copy.deepcopy(disk), promised.copy()
     place.mkdir()
     try:
-        images.lay_out(place, disk.cut("kept", random.Random(0)))
+        images.lay_out(place, disk.after_kill())
         recorder = Recorder(place)
         with recorder:
             runner.run(_take_again(place, seed, recorder, promised))

@@ -1,9 +1,10 @@
 """Disks as a power cut may leave them, rebuilt from a recorder's log.
 
 What a disk keeps: a file's bytes that were written before its last sync, and the names that a
-folder had at its last sync. Of everything later each sector and each name may be there or not.
-What is simplified: a rename is one step, a sector that is not the last is whole, and what a failed
-sync has left is brought to the disk by the next one.
+folder had at its last sync. Of everything later each sector and each name may be there or not. What
+was written before a sync that failed is taken for written by the system and is never brought to the
+disk, unless it is written again; programs still read it.
+What is simplified: a rename is one step, a sector that is not the last is whole.
 """
 
 from __future__ import annotations
@@ -25,12 +26,39 @@ class Content:
 
     synced: bytearray = field(default_factory=bytearray)
     loose: list[tuple[Any, ...]] = field(default_factory=list)
+    given_up: list[tuple[Any, ...]] = field(default_factory=list)  # by a sync that failed
 
     def sync(self) -> None:
         """Make what was written safe."""
         for late in self.loose:
             apply(self.synced, late)
+            self._write_over(late)
         self.loose.clear()
+
+    def fail_to_sync(self) -> None:
+        """Take what was written for safe, though it is not; only the file's length is."""
+        for late in self.loose:
+            self._write_over(late)
+            if late[0] == "write":
+                self.given_up += _pieces(late)
+            else:
+                apply(self.synced, late)
+        self.loose.clear()
+
+    def _write_over(self, late: tuple[Any, ...]) -> None:
+        """Forget what was given up of a place that is written again."""
+        begin = late[2]
+        end = begin + len(late[3]) if late[0] == "write" else 1 << 62
+        self.given_up = [
+            piece for piece in self.given_up if piece[2] + len(piece[3]) <= begin or end <= piece[2]
+        ]
+
+    def cached(self) -> bytearray:
+        """Return what programs read."""
+        left = bytearray(self.synced)
+        for late in (*self.given_up, *self.loose):
+            apply(left, late)
+        return left
 
 
 class Disk:
@@ -53,6 +81,10 @@ class Disk:
             case ("sync", name):
                 if name in self._names:
                     self._names[name].sync()
+                return True
+            case ("fail_to_sync", name):
+                if name in self._names:
+                    self._names[name].fail_to_sync()
                 return True
             case ("syncdir", folder):
                 self._sync_names(folder)
@@ -98,9 +130,13 @@ class Disk:
                 for late in content.loose:
                     apply(left, late)
             elif how == "drawn":
-                _draw(left, content.loose, chance, hole, rng)
+                _draw(left, [*content.given_up, *content.loose], chance, hole, rng)
             files[name] = bytes(left)
         return files
+
+    def after_kill(self) -> dict[str, bytes]:
+        """Return names and bytes as the next start reads them while the power stays."""
+        return {name: bytes(content.cached()) for name, content in self._names.items()}
 
     def _survivors(
         self, how: str, rng: random.Random

@@ -231,6 +231,7 @@ class Recorder(apsw.VFS):
             path = str(Path(f"/proc/self/fd/{number}").readlink())
             known = "" if path + os.sep == self._folder else self.inside(path)
             if known is not None and self.meets("sync"):
+                self.note("fail_to_sync", known)
                 raise OSError(5, "Input/output error (on purpose)")
             real(descriptor)
             if known is not None and not self._deaf:
@@ -283,6 +284,7 @@ class File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:  # noqa: N802
         """Bring what was written to the disk."""
         if self._recorder.meets("sync"):
+            self._recorder.note("fail_to_sync", self._name)
             raise apsw.IOError("the disk does not take what was written (on purpose)")
         super().xSync(flags)
         self._recorder.synced(self._name, with_folder=self._with_folder)
