@@ -85,6 +85,7 @@ class Order:
         seconds: how long they measure; then they only deliver.
         seed: of the share.
         book: file for what was receipted.
+        kept_max: records that a node's flash holds.
     """
 
     port: int
@@ -94,6 +95,7 @@ class Order:
     seconds: float
     seed: int
     book: str
+    kept_max: int
 
 
 # ----------------------------------------------------------------------------- the crowd's process
@@ -118,7 +120,7 @@ class Load:
                 make=make,
                 journal_id=journal,
                 pixel_count=PIXELS,
-                kept_max=KEPT_MAX,
+                kept_max=order.kept_max,
                 freed=self._freed,
             )
             for number in range(order.nodes)
@@ -250,6 +252,7 @@ class Overload:
         port: of its broker.
         pid: of the gateway.
         share: of samples among the readings.
+        kept_max: records that a node's flash holds.
     """
 
     folder: Path
@@ -257,6 +260,7 @@ class Overload:
     pid: int
     seed: int
     share: float
+    kept_max: int
     receipted: list[tuple[str, str]] = field(default_factory=list)  # journal, book
     memory_kb: list[tuple[float, int]] = field(default_factory=list)
 
@@ -276,7 +280,8 @@ class Overload:
         number = len(self.receipted)
         book = self.folder / f"receipted-{number}.json"
         order = Order(
-            self.port, NODES, rate, share, seconds, (self.seed + number) & 0xFFFFFFFF, str(book)
+            *(self.port, NODES, rate, share, seconds),
+            *((self.seed + number) & 0xFFFFFFFF, str(book), self.kept_max),
         )
         self.receipted.append((f"{order.seed:08x}".encode().hex(), str(book)))
         child = await asyncio.create_subprocess_exec(
@@ -393,6 +398,7 @@ async def overload(
     *,
     sustainable: float | None = None,
     sample_share: float = SAMPLE_SHARE,
+    kept_max: int = KEPT_MAX,
     loaded_s: tuple[float, float] = LOADED_S,
 ) -> dict[str, Any]:
     """Overload a post for so many seconds.
@@ -403,6 +409,7 @@ async def overload(
         seed: of waits and shares.
         sustainable: readings per second; None: measured first.
         sample_share: of the readings.
+        kept_max: records that a node's flash holds.
         loaded_s: the shortest and the longest wait between alarms of the quiet node under load.
 
     Returns:
@@ -412,7 +419,7 @@ async def overload(
         quiet_node = f'[[nodes]]\nid = "{QUIET}"\n'
         tables = f'[authority]\nurl = "{headquarters.url}"\n{quiet_node}'
         async with gateway(folder, NODES, tables=tables) as (port, pid):
-            run = Overload(folder, port, pid, seed, sample_share)
+            run = Overload(folder, port, pid, seed, sample_share, kept_max)
             quiet = Quiet(port, random.Random(seed))  # noqa: S311 - repeatable
             node = quiet.node()
             async with asyncio.TaskGroup() as group:
