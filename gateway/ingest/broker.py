@@ -116,6 +116,16 @@ def find_leftovers(configured: Path) -> list[int]:
     return found
 
 
+def hint_of_root(settings: BrokerSettings) -> str:
+    """Return what may be wrong when root starts a broker that nodes connect to."""
+    if os.geteuid() != 0 or not settings.nodes.host:
+        return ""
+    return (
+        "; started by root it became `nobody`, who may not read the post's keys: run the gateway as"
+        " a user of its own"
+    )
+
+
 class Broker:
     """The child process; `run` starts it, folds its log into ours and ends with it.
 
@@ -200,7 +210,8 @@ class Broker:
                 self._pid.unlink(missing_ok=True)
         raise BrokerError(
             f"broker on {host}:{port} ended with status {status}:"
-            f" {folding.result() or 'it gave no reason'}; it is started again"
+            f" {folding.result() or 'it gave no reason'}{hint_of_root(self._settings)}; it is started"
+            " again"
         )
 
     async def _start(self, program: str) -> asyncio.subprocess.Process:

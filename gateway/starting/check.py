@@ -26,7 +26,7 @@ from gateway.certificates import Pair
 from gateway.errors import BrokerError, GatewayError, JournalError, KeysError, SettingsError
 from gateway.fleet import nodes_file
 from gateway.fleet.revocation import broker_lines, crl_path
-from gateway.ingest.broker import Broker, find_program
+from gateway.ingest.broker import Broker, find_program, hint_of_root
 from gateway.ingest.secret import SECRET_NAME
 from gateway.journal.store import FILE_NAME as JOURNAL_NAME
 from gateway.journal.store import connect
@@ -365,14 +365,9 @@ def check_broker(loaded: Settings) -> Iterator[Found]:
             asyncio.run(_try_broker(loaded, Path(place), _collecting(complaints)))
     except (GatewayError, OSError) as error:
         told = str(error).removesuffix("; it is started again")
-        as_root = (
-            "; it was started by root and became `nobody`, who may not read the post's keys: run"
-            " the gateway as a user of its own"
-            if os.geteuid() == 0 and loaded.broker.nodes.host
-            else ""
-        )
         before = "".join(f"; {text}" for text in dict.fromkeys(complaints) if text not in told)
-        yield Found("broker", f"{told}{before}{as_root}")
+        hint = hint_of_root(loaded.broker)
+        yield Found("broker", f"{told}{before}{hint if hint not in told else ''}")
 
 
 def _collecting(complaints: list[str]) -> Log:
