@@ -208,10 +208,9 @@ class Broker:
             await _end(child)
             with contextlib.suppress(OSError):
                 self._pid.unlink(missing_ok=True)
+        reason = (folding.result() or "it gave no reason") + hint_of_root(self._settings)
         raise BrokerError(
-            f"broker on {host}:{port} ended with status {status}:"
-            f" {folding.result() or 'it gave no reason'}{hint_of_root(self._settings)}; it is started"
-            " again"
+            f"broker on {host}:{port} ended with status {status}: {reason}; it is started again"
         )
 
     async def _start(self, program: str) -> asyncio.subprocess.Process:

@@ -272,7 +272,7 @@ def test_a_broker_that_cannot_use_the_files_is_told_in_its_own_words(folder):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's broker becomes another user")
 def test_root_is_told_why_its_broker_reads_nothing(folder):
     (broker,) = [one for one in check(folder, NOW).found if one.subject == "broker"]
-    assert "it was started by root and became `nobody`" in broker.text
+    assert "started by root it became `nobody`" in broker.text
 
 
 def test_a_folder_without_settings_is_no_post(tmp_path):
