@@ -24,6 +24,7 @@ from gateway.lock import is_running
 from gateway.nodes_commands import app as nodes_app
 from gateway.observe import log as logging
 from gateway.observe import status as observing
+from gateway.observe.screen import show
 from gateway.service import app as service_app
 from gateway.settings_faults import SettingError
 from gateway.starting.commands import init
@@ -117,7 +118,7 @@ def status(
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
-        observing.show(found, Console(), now_ms)
+        show(found, Console(), now_ms)
     if not found.is_well:
         raise typer.Exit(EXIT_UNWELL)
 

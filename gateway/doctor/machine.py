@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.observe.machine import SYSTEM, Sensor, monitors, undervoltages, zones
+
 _STA_UNSYNC: Final = 0x0040  # <linux/timex.h>: nobody disciplines the clock
 _TIMEX_BYTES: Final = 512  # more than any kernel's struct timex
 
@@ -48,7 +50,7 @@ class Machine:
         load: the load of 1, 5 and 15 minutes.
     """
 
-    system: Path = Path("/sys")
+    system: Path = SYSTEM
     processes: Path = Path("/proc")
     synchronised: Callable[[], bool | None] = is_synchronised
     load: Callable[[], tuple[float, float, float]] = os.getloadavg
@@ -67,56 +69,14 @@ class Machine:
         except (OSError, KeyError, IndexError, ValueError):
             return None
 
-    def temperatures(self) -> list[tuple[str, float, float | None]]:
-        """Return name, degree Celsius and critical degree Celsius of each sensor."""
-        found = []
-        for place in sorted(self.system.glob("class/thermal/thermal_zone*")):
-            value = _number(place / "temp")
-            if value is not None:
-                critical = _critical(place)
-                found.append((_word(place / "type") or place.name, value / 1_000, critical))
-        for place in sorted(self.system.glob("class/hwmon/hwmon*/temp*_input")):
-            value = _number(place)
-            limit = _number(place.with_name(place.name.replace("_input", "_crit")))
-            if value is not None:
-                name = f"{_word(place.parent / 'name')} {place.name.removesuffix('_input')}"
-                found.append((name, value / 1_000, limit / 1_000 if limit else None))
-        return found
+    def temperatures(self) -> list[Sensor]:
+        """Return every sensor of temperature."""
+        return [*zones(self.system), *monitors(self.system)]
 
     def undervoltages(self) -> list[tuple[str, bool]]:
         """Return name and state of each alarm for a supply that is too low."""
-        alarms = sorted(self.system.glob("class/hwmon/hwmon*/in*_lcrit_alarm"))
-        found = []
-        for place in alarms:
-            value = _number(place)
-            if value is not None:
-                name = f"{_word(place.parent / 'name')} {place.name.partition('_')[0]}"
-                found.append((name, value != 0))
-        return found
+        return undervoltages(self.system)
 
     def has_battery_clock(self) -> bool:
         """Say whether the computer keeps the time while it has no power."""
         return any(self.system.glob("class/rtc/rtc*"))
-
-
-def _word(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()[:40]
-    except OSError:
-        return ""
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(_word(path))
-    except ValueError:
-        return None
-
-
-def _critical(zone: Path) -> float | None:
-    """Return the critical trip point of a thermal zone in degree Celsius."""
-    for place in zone.glob("trip_point_*_type"):
-        if _word(place) == "critical":
-            value = _number(place.with_name(place.name.replace("_type", "_temp")))
-            return value / 1_000 if value and value > 0 else None
-    return None

@@ -23,7 +23,7 @@ from gateway import wire
 from gateway.errors import JournalError
 from gateway.journal import telling
 from gateway.journal.backup import placed
-from gateway.journal.opening import connect, connect_immutable, fault, is_damage, shut
+from gateway.journal.opening import fault, is_damage, look_at, shut
 from gateway.journal.records import read_frame
 from gateway.journal.telling import PAGE_IDS, Export, Rows, Wanted
 
@@ -84,7 +84,7 @@ def make(journal: Path, target: Path, wanted: Wanted, *, reserve_bytes: int, now
             no file of that name was made.
     """
     target = target.absolute()
-    connection = _connect(journal)
+    connection = look_at(journal)
     try:
         with placed(target) as new:
             made = Export(str(target), now_ms, int(connection.pragma("user_version")))
@@ -98,16 +98,6 @@ def make(journal: Path, target: Path, wanted: Wanted, *, reserve_bytes: int, now
     finally:
         shut(connection)
     return made
-
-
-def _connect(journal: Path) -> apsw.Connection:
-    """Open a journal to look; one on a medium that takes nothing is looked at as it lies there."""
-    try:
-        return connect(journal, read_only=True)
-    except JournalError as error:
-        if not isinstance(error.__cause__, apsw.CantOpenError | apsw.ReadOnlyError | apsw.IOError):
-            raise
-        return connect_immutable(journal)
 
 
 def _write_all(

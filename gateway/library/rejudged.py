@@ -8,13 +8,13 @@ from pathlib import Path
 import apsw
 import msgspec
 
+from gateway.journal.opening import FILE_NAME, fault, look_at, shut
 from gateway.journal.rejudgements import (
     Difference,
     Progress,
     read_differences,
     read_progress,
 )
-from gateway.journal.store import FILE_NAME, connect, fault
 from gateway.library.folder import load
 from gateway.screening.explain import name_of
 from gateway.settings import Settings
@@ -44,7 +44,7 @@ def read(settings: Settings) -> Report:
         LibraryError: the shipped tables cannot be read.
     """
     path = Path(settings.directory) / FILE_NAME
-    connection = connect(path, read_only=True)
+    connection = look_at(path)
     try:
         connection.execute("BEGIN")  # one snapshot, so that the numbers agree
         progress = read_progress(connection)
@@ -52,7 +52,7 @@ def read(settings: Settings) -> Report:
     except apsw.Error as error:
         raise fault(path, error) from error
     finally:
-        connection.close()
+        shut(connection)
     return Report(settings.post, progress, differences, _names(differences, settings))
 
 

@@ -30,6 +30,7 @@ from gateway.masking import mask_in, mask_url
 from gateway.observe import machine
 from gateway.observe import status as observing
 from gateway.observe.figures import read_figures
+from gateway.observe.screen import show
 from gateway.observe.state import read_state
 from gateway.observe.versions import versions
 from gateway.settings import Settings
@@ -175,7 +176,7 @@ def _status(settings: Settings) -> observing.Status:
 
 def _status_text(settings: Settings) -> str:
     stream = io.StringIO()
-    observing.show(_status(settings), Console(file=stream, width=WIDTH), _now_ms())
+    show(_status(settings), Console(file=stream, width=WIDTH), _now_ms())
     return stream.getvalue()
 
 

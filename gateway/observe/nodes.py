@@ -16,8 +16,8 @@ from gateway.fleet import nodes_file
 from gateway.fleet.confirmation import CONFIRM_MS_MAX
 from gateway.fleet.nodes_file import Entry
 from gateway.journal.healths import read_healths
+from gateway.journal.opening import FILE_NAME, fault, look_at, shut
 from gateway.journal.records import read_frame
-from gateway.journal.store import FILE_NAME, connect, fault
 from gateway.observe import status as observing
 from gateway.observe.condition import Condition, condition
 from gateway.observe.status import NodeState
@@ -106,7 +106,7 @@ def read_all(
         state = "revoked" if name in said.revoked else "removed"
         label = said.label(name)
         states[name] = NodeState(name, state, None, "", False, "", 0, 0, label=label)  # noqa: FBT003
-    connection = connect(path, read_only=True)
+    connection = look_at(path)
     try:
         return [
             _detail(connection, settings, states[name], said.nodes.get(name), healths)
@@ -115,7 +115,7 @@ def read_all(
     except apsw.Error as error:
         raise fault(path, error) from error
     finally:
-        connection.close()
+        shut(connection)
 
 
 def _detail(

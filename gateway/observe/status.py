@@ -1,4 +1,4 @@
-"""`harmattan status`: what the post is doing, on one screen, and as JSON.
+"""What the post is doing, for `harmattan status`; gateway/observe/screen.py draws it.
 
 Reads the journal, and what a running gateway says of itself where the journal cannot be written
 or read; works after it has died too. No row of records or verdicts is read: it answers as fast with
@@ -11,9 +11,6 @@ from typing import Any
 
 import apsw
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from gateway import wire
 from gateway.errors import JournalError, SettingsError
@@ -29,9 +26,9 @@ from gateway.journal.responses import read_response
 from gateway.journal.tallies import read_tallies
 from gateway.masking import mask_in
 from gateway.observe.certificates import days_left
-from gateway.observe.condition import COLUMNS, Condition, cells, condition
+from gateway.observe.condition import Condition, condition
 from gateway.observe.keeping import read_keeping
-from gateway.observe.showing import Own, show_own
+from gateway.observe.showing import Own
 from gateway.observe.state import State, read_state
 from gateway.screening.standing import INSTRUMENT_FAULTS
 from gateway.screening.watchlists import clock_fault
@@ -40,7 +37,6 @@ from gateway.settings import NodeSettings, Settings
 DAY_S = 86_400
 SEQ_LAST = (1 << 63) - 1  # beyond every record
 AHEAD_MS_MAX = 10_000  # a gateway that runs notices a clock that was set within a second
-NODES_SHOWN_MAX = 16  # with a line of what each says of itself they fill a screen
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -77,6 +73,13 @@ class NodeState(msgspec.Struct, frozen=True):
     condition: Condition | None = None
     label: str = ""
 
+    @property
+    def is_well(self) -> bool:
+        """Say whether nobody needs to look; at one that is revoked somebody has looked."""
+        if self.state == "revoked":
+            return True
+        return self.state == "online" and not self.fault and self.calibration == "valid"
+
 
 class Status(msgspec.Struct, frozen=True):
     """The post at a glance; counts are since the journal began.
@@ -110,7 +113,7 @@ class Status(msgspec.Struct, frozen=True):
         """
         return (
             self.running
-            and all(map(_is_well, self.nodes))
+            and all(node.is_well for node in self.nodes)
             and not self.alert_fault
             and not self.clock_fault
             and self.own.is_well
@@ -193,18 +196,50 @@ def _read_journal(
 def _read(
     connection: apsw.Connection, settings: Settings, *, running: bool, linked_ms: int, now_ms: int
 ) -> Status:
-    said = _said(settings)
     connection.execute("BEGIN")  # one snapshot, so that the numbers agree
+    tallies = read_tallies(connection)
+    counts = tallies.get("record", {})
+    states = _read_nodes(connection, settings, counts, linked_ms=linked_ms, now_ms=now_ms)
+    made, delivered = (
+        tallies.get(name, {}).get("", 0) for name in ("alert_made", "alert_delivered")
+    )
+    waiting = made - delivered
+    return Status(
+        post=settings.post,
+        running=running,
+        nodes=states,
+        records=sum(counts.values()),
+        pending=sum(tallies.get("pending", {}).values()),
+        verdicts={kind: count for kind, count in tallies.get("verdict", {}).items() if count},
+        alerts_delivered=delivered,
+        alerts_waiting=waiting,
+        alert_fault=_alert_fault(connection, settings, waiting),
+        counters=dict(
+            _rows(connection, "SELECT name, sum(count) FROM counters GROUP BY name ORDER BY name")
+        ),
+        library=read_progress(connection),
+        clock_fault=clock_fault(dt.datetime.fromtimestamp(now_ms / 1_000, dt.UTC).date())
+        or _went_back(states, now_ms),
+    )
+
+
+def _read_nodes(
+    connection: apsw.Connection,
+    settings: Settings,
+    counts: dict[str, int],
+    *,
+    linked_ms: int,
+    now_ms: int,
+) -> tuple[NodeState, ...]:
+    """Return the nodes of the settings; `counts` are the records of each."""
+    said = _said(settings)
     rows = _rows(
         connection,
         "SELECT n.node, n.birth, n.health, n.online, n.seen_ms, c.frame"
         " FROM nodes n LEFT JOIN configs c ON c.node = n.node",
     )
-    tallies = read_tallies(connection)
-    counts = tallies.get("record", {})
     known = {row[0]: row for row in rows}
-    days_max = settings.spectra.calibration_days_max
-    states = tuple(
+    return tuple(
         _calibrated(
             connection,
             _state(
@@ -218,41 +253,24 @@ def _read(
             ),
             known.get(node.id),
             now_ms=now_ms,
-            days_max=days_max,
+            days_max=settings.spectra.calibration_days_max,
             response_days_max=settings.spectra.response_days_max,
         )
         for node in settings.nodes
     )
-    made, delivered = (
-        tallies.get(name, {}).get("", 0) for name in ("alert_made", "alert_delivered")
-    )
-    waiting = made - delivered
+
+
+def _alert_fault(connection: apsw.Connection, settings: Settings, waiting: int) -> str:
+    """Say why alerts wait; empty when none was refused."""
+    if waiting and not settings.authority.url:
+        return "authority.url is empty; set it in the settings"
     faults = _rows(
         connection,
         "SELECT fault FROM alerts WHERE receipt IS NULL AND fault <> ''"
         " ORDER BY attempts DESC LIMIT 1",
     )
     # Attempts of an earlier version are kept with the whole address.
-    alert_fault = mask_in(faults[0][0], settings.authority.url) if faults else ""
-    if waiting and not settings.authority.url:
-        alert_fault = "authority.url is empty; set it in the settings"
-    return Status(
-        post=settings.post,
-        running=running,
-        nodes=states,
-        records=sum(counts.values()),
-        pending=sum(tallies.get("pending", {}).values()),
-        verdicts={kind: count for kind, count in tallies.get("verdict", {}).items() if count},
-        alerts_delivered=delivered,
-        alerts_waiting=waiting,
-        alert_fault=alert_fault,
-        counters=dict(
-            _rows(connection, "SELECT name, sum(count) FROM counters GROUP BY name ORDER BY name")
-        ),
-        library=read_progress(connection),
-        clock_fault=clock_fault(dt.datetime.fromtimestamp(now_ms / 1_000, dt.UTC).date())
-        or _went_back(states, now_ms),
-    )
+    return mask_in(faults[0][0], settings.authority.url) if faults else ""
 
 
 def _went_back(states: tuple[NodeState, ...], now_ms: int) -> str:
@@ -348,121 +366,3 @@ def _calibrated(
         calibration_age_s=age_s,
         calibration_text=kept.text if kept.fault else kept.standard_id,
     )
-
-
-def _age(state: NodeState) -> Text:
-    """Return the calibration in a few words."""
-    if state.calibration_age_s is None:
-        return Text("none", style="red")
-    hours = state.calibration_age_s / 3_600
-    age = f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.0f} d"
-    if state.calibration == "valid":
-        return Text(f"{age} ago", style="green")
-    return Text(state.calibration, style="red")
-
-
-def show(status: Status, console: Console, now_ms: int) -> None:
-    """Draw the status for a person."""
-    _show_head(status, console)
-    show_own(status.own, console, now_ms)
-    if status.own.keeping is None:
-        return  # nothing else is known
-    _show_nodes(status, console, now_ms)
-    verdicts = ", ".join(f"{name} {count}" for name, count in sorted(status.verdicts.items()))
-    console.print(f"records {status.records}, awaiting judgement {status.pending}")
-    console.print(f"verdicts: {verdicts or 'none yet'}")
-    console.print(f"alerts: delivered {status.alerts_delivered}, waiting {status.alerts_waiting}")
-    if status.alert_fault:
-        console.print("[red]delivery:[/red]", Text(status.alert_fault))
-    if status.library is not None:
-        _show_library(status.library, console)
-    if status.counters.get("record_lost"):
-        console.print(f"[red]lost records: {status.counters['record_lost']}[/red]")
-    counted = ", ".join(f"{name} {count}" for name, count in status.counters.items())
-    console.print(f"counted: {counted or 'nothing'}")
-
-
-def _show_nodes(status: Status, console: Console, now_ms: int) -> None:
-    """Draw the nodes: all of a small post; of a large one those that somebody should look at."""
-    nodes = status.nodes
-    if len(nodes) > NODES_SHOWN_MAX:
-        nodes = tuple(sorted(nodes, key=_is_well)[:NODES_SHOWN_MAX])
-        well = sum(map(_is_well, status.nodes))
-        console.print(
-            f"nodes {len(status.nodes)}, well {well}; shown are {len(nodes)}, those first that"
-            " are not (--json has all)"
-        )
-    table = Table(box=None, pad_edge=False)
-    columns = ("node", "state", "seen", "instrument", "axis set", "config", "records")
-    for column in columns:
-        table.add_column(column)
-    for node in nodes:
-        colour = {"online": "green", "offline": "red", "revoked": "dim"}.get(node.state, "yellow")
-        seen = "-" if node.seen_ms is None else f"{max(0, now_ms - node.seen_ms) // 1000} s ago"
-        table.add_row(
-            Text(f"{node.node} ({node.label})" if node.label else node.node),
-            f"[{colour}]{node.state}[/{colour}]",
-            seen,
-            Text(node.instrument or "-"),
-            _age(node),
-            "in force" if node.config_in_force else "not yet",
-            str(node.records),
-        )
-    console.print(table)
-    _show_conditions(nodes, console)
-    for node in nodes:
-        if node.fault:  # a node's own words are no markup
-            console.print(
-                f"[red]fault of {node.node}:[/red]",
-                Text(f"{node.fault} (in short; harmattan command {node.node} log says it all)"),
-                soft_wrap=True,
-            )
-        if node.response == "expired":
-            console.print(
-                f"[yellow]intensities of {node.node}:[/yellow] the correction is"
-                f" {(node.response_age_s or 0.0) / DAY_S:.0f} days old and left out; measure the"
-                " glass again"
-            )
-        if node.calibration == "failed":
-            console.print(f"[red]calibration of {node.node}:[/red]", Text(node.calibration_text))
-
-
-def _is_well(node: NodeState) -> bool:
-    """Say whether nobody needs to look at a node; one that is revoked somebody has looked at."""
-    if node.state == "revoked":
-        return True
-    return node.state == "online" and not node.fault and node.calibration == "valid"
-
-
-def _show_conditions(nodes: tuple[NodeState, ...], console: Console) -> None:
-    """Draw what the nodes say of themselves."""
-    for node in nodes:
-        if node.condition is not None:
-            name, *told = cells(node.node, node.condition)
-            pairs = zip(COLUMNS[1:], told, strict=True)
-            text = ", ".join(f"{column} {cell}" for column, cell in pairs)
-            console.print(Text(f"{name}: {text}"), soft_wrap=True)
-
-
-def _show_head(status: Status, console: Console) -> None:
-    """Draw what concerns the whole post: whether it runs, and whether its clock can be right."""
-    console.print(
-        f"[bold]post {status.post}[/bold]  "
-        + ("[green]gateway runs[/green]" if status.running else "[red]gateway does not run[/red]")
-    )
-    if status.clock_fault:
-        console.print("[red]clock:[/red]", Text(status.clock_fault), soft_wrap=True)
-
-
-def _show_library(library: Progress, console: Console) -> None:
-    """Draw the library in use, and what it changed in stored readings."""
-    told = "judged again" if library.is_ended else "being judged again"
-    console.print(Text(f"library {library.library_version}; lists {library.lists_version}"))
-    if library.judged:
-        console.print(
-            f"stored readings {told}: {library.judged}, changed {library.changed} (now alarm"
-            f" {library.raised}, no alarm any more {library.lowered});"
-            " harmattan library rejudged"
-        )
-    for text in library.faults:
-        console.print("[red]library:[/red]", Text(text), soft_wrap=True)

@@ -28,8 +28,8 @@ from gateway.fleet import nodes_file
 from gateway.fleet.revocation import broker_lines, crl_path
 from gateway.ingest.broker import Broker, find_program, hint_of_root
 from gateway.ingest.secret import SECRET_NAME
-from gateway.journal.store import FILE_NAME as JOURNAL_NAME
-from gateway.journal.store import connect
+from gateway.journal.opening import FILE_NAME as JOURNAL_NAME
+from gateway.journal.opening import look_at, shut
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.settings import Settings
@@ -294,7 +294,7 @@ def check_database(loaded: Settings) -> Iterator[Found]:
         )
         return
     try:
-        connect(path, read_only=True).close()
+        shut(look_at(path))
     except JournalError as error:
         yield Found("database", str(error), is_fault="start the gateway once" not in str(error))
 

@@ -11,6 +11,7 @@ from gateway import post
 from gateway.errors import JournalError
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
+from gateway.observe.counting import Counting
 from tests.gateway.running import _NoLines, recording
 from tests.gateway.seen import Log
 
@@ -26,12 +27,12 @@ def test_counts_that_cannot_be_kept_wait(tmp_path):
         lines.dropped = 7
         closed = Journal(tmp_path / "closed.sqlite")
         with pytest.raises(JournalError):
-            await post._save_counters(closed, counters, lines)
+            await Counting(closed, counters, lines).save()
         journal = Journal(tmp_path / "journal.sqlite")
         await journal.open()
         try:
             for _ in range(2):  # the second time there is nothing left to keep
-                await post._save_counters(journal, counters, lines)
+                await Counting(journal, counters, lines).save()
             assert await journal.read(counts) == {"record_lost": 3, "log_dropped": 7}
         finally:
             await journal.close()

@@ -43,9 +43,10 @@ def temperature(scene: Scene) -> Found:
     sensors = scene.machine.temperatures()
     if not sensors:
         return ok("no sensor")
-    name, value, critical = max(sensors, key=lambda each: each[1] - (each[2] or HOT_C))
+    worst = max(sensors, key=lambda each: each.celsius - (each.critical_celsius or HOT_C))
+    value, critical = worst.celsius, worst.critical_celsius
     limit = critical if critical is not None else HOT_C
-    text = f"{value:.0f} \N{DEGREE SIGN}C at {name}, critical {limit:.0f}"
+    text = f"{value:.0f} \N{DEGREE SIGN}C at {worst.name}, critical {limit:.0f}"
     if value >= limit - (CRITICAL_MARGIN_C if critical is not None else 0.0):
         return bad(text)
     return look(text) if value >= min(WARM_C, limit - 2 * CRITICAL_MARGIN_C) else ok(text)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import post, settings
+from gateway import parts, settings
 from gateway.fleet import liveness, watching
 from gateway.fleet.liveness import Change, Heard, Liveness, is_overdue, patience_ms
 from gateway.journal.store import FILE_NAME
@@ -127,7 +127,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     found = Clock()
-    monkeypatch.setattr(post, "monotonic_ms", found)
+    monkeypatch.setattr(parts, "monotonic_ms", found)
     monkeypatch.setattr(watching, "LOOK_S", 0.01)
     return found
 
@@ -174,7 +174,7 @@ def test_the_status_gives_everybody_time_after_our_own_reconnection(tmp_path, fr
     journal_path = tmp_path / "state" / FILE_NAME
 
     def state(later_ms=0):
-        now_ms = post.now_ms() + later_ms
+        now_ms = parts.now_ms() + later_ms
         return status.read(loaded, journal_path, running=True, now_ms=now_ms).nodes[0].state
 
     async def story():

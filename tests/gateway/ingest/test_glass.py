@@ -20,6 +20,7 @@ from gateway.ingest.glass import FOLDER, GlassError, evaluate_glass, is_glass, k
 from gateway.journal.store import FILE_NAME
 from gateway.node_calibration import run_glass
 from gateway.observe import status
+from gateway.observe.screen import show
 from gateway.screening.account import account
 from gateway.screening.frame import Frame
 from gateway.screening.standing import assume
@@ -81,7 +82,7 @@ def told_status(folder, path, now_ms):
         settings.load(path), folder / "state" / FILE_NAME, running=True, now_ms=now_ms
     )
     output = io.StringIO()
-    status.show(found, Console(file=output, width=200, color_system=None), now_ms)
+    show(found, Console(file=output, width=200, color_system=None), now_ms)
     return found.nodes[0], output.getvalue()
 
 

@@ -13,6 +13,7 @@ from gateway import settings, wire
 from gateway.journal.store import FILE_NAME
 from gateway.observe import status
 from gateway.observe.condition import COLUMNS, cells, condition
+from gateway.observe.screen import show
 from protocol.limits import INTEGER_MAX, U16_MAX, U32_MAX
 from protocol.messages import Health
 from tests.gateway.ingest.test_judging import DARK
@@ -88,7 +89,7 @@ def test_the_status_shows_the_newest_health_and_the_newest_dark_frame(tmp_path, 
         journal = tmp_path / "state" / FILE_NAME
         found = status.read(loaded, journal, running=True, now_ms=now_ms)
         output = io.StringIO()
-        status.show(found, Console(file=output, width=220, color_system=None), now_ms)
+        show(found, Console(file=output, width=220, color_system=None), now_ms)
         (node,) = [each for each in found.nodes if each.node == "lane-1"]
         return node.condition, output.getvalue()
 

@@ -20,9 +20,10 @@ from gateway.journal.postures import save_posture
 from gateway.journal.store import FILE_NAME, connect
 from gateway.observe import status as observing
 from gateway.observe.certificates import days_left
+from gateway.observe.screen import NODES_SHOWN_MAX, show
 from gateway.observe.showing import Own, in_bytes
 from gateway.observe.state import STATE_BYTES_MAX, State, StateFile, read_state
-from gateway.observe.status import NODES_SHOWN_MAX, NodeState
+from gateway.observe.status import NodeState
 from tests.gateway.running import write_settings
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -54,7 +55,7 @@ def read(post, *, running=True):
 
 def screen(found):
     console = Console(record=True, width=160)
-    observing.show(found, console, NOW_MS)
+    show(found, console, NOW_MS)
     return console.export_text()
 
 

@@ -20,6 +20,7 @@ from gateway.errors import JournalError
 from gateway.journal.store import FILE_NAME
 from gateway.lock import is_running, locked
 from gateway.observe import status as observing
+from gateway.observe.screen import show
 from simulators.headquarters import Headquarters
 from tests.gateway.ingest.test_judging import UREA
 from tests.gateway.running import NODE, running, write_settings
@@ -114,7 +115,7 @@ def test_an_alert_that_is_stuck_is_a_reason_to_look(tmp_path, free_port):
             assert "http://127.0.0.1:1/... is not reached" in found.alert_fault
             assert (found.alerts_waiting, found.is_well) == (1, False)
         console = Console(record=True, width=200)
-        observing.show(read(path), console, wall_ms())
+        show(read(path), console, wall_ms())
         told = console.export_text()
         assert "127.0.0.1:1/... is not reached" in told
         assert "clock:" not in told
@@ -134,7 +135,7 @@ def test_a_clock_that_cannot_be_right_is_a_reason_to_look(tmp_path, free_port):
             well["clock_fault"] = found.clock_fault
             assert not msgspec.structs.replace(found, **well).is_well
         console = Console(record=True, width=200)
-        observing.show(found, console, 946_684_800_000)
+        show(found, console, 946_684_800_000)
         assert "clock: this computer's clock says 2000-01-01" in console.export_text()
 
     asyncio.run(story())
@@ -153,7 +154,7 @@ def test_a_fault_of_the_library_is_shown_in_its_own_words(tmp_path, free_port):
             found, library=msgspec.structs.replace(found.library, faults=faults)
         )
         console = Console(record=True, width=200)
-        observing.show(found, console, wall_ms())
+        show(found, console, wall_ms())
         assert f"library: {faults[0]}\n" in console.export_text()
 
     asyncio.run(story())
