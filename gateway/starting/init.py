@@ -226,6 +226,7 @@ def _fill(part: Path, folder: Path, answers: Answers, password: str, now: dt.dat
     text = _settings(answers)
     loaded = settings.parse(text.encode(), folder / SETTINGS_NAME)
     keys, state = part / KEYS, part / STATE
+    now = certificates.made_on(now)
     for place in (keys, state):
         place.mkdir(mode=FOLDER_MODE)
     authority = certificates.make_authority(f"harmattan {answers.post}", now)

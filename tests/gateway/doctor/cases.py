@@ -192,7 +192,7 @@ CASES = [
     C("broker.ours", leftover, "look", "no gateway runs, but its broker does", running=False),
     C("broker.nodes", nothing, "bad", "refused"),
     C("broker.restarts", counted("task_fault", "broker", 3), "look", "3 times"),
-    C("certificates.expiry", lambda p: issue(p, "gateway", days=-2), "bad", "expired 48 h ago"),
+    C("certificates.expiry", lambda p: issue(p, "gateway", days=-3), "bad", "expired 3 d ago"),
     C("certificates.expiry", lambda p: issue(p, "gateway", days=30), "look", "valid for 30 d"),
     C("certificates.expiry", lambda p: issue(p, "gateway", since_days=3), "bad", "valid only from"),
     C(
