@@ -23,16 +23,25 @@ MEMORY_BYTES_PER_NODE: Final = 128 << 10  # a TLS connection takes 50 kB, a wind
 # A node that starts anew connects before its old connection is noticed to be dead.
 CONNECTIONS_PER_NODE: Final = 2
 CONNECTIONS_OWN: Final = 16  # the gateway, its commands, somebody who looks on
+# Connections that say nothing, for the 90 s that mosquitto waits for a first word: a device that is
+# broken or hostile. A thousand idle ones cost it 16 MB.
+CONNECTIONS_SPARE: Final = 1_000
 LOG_CHARS_MAX: Final = 500  # of one line of the broker's log that is folded into ours
 
 # Lines worth a look, found in whole pieces of the log: with `log_type debug`, the only one that
 # names a foreign publish, there are some lines for each message, all others of no use.
 _LINES: Final = re.compile(
-    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client )[^\n]*", re.MULTILINE
+    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client |Unable to accept)[^\n]*",
+    re.MULTILINE,
 )
 _OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize packet")
 _DENIED = re.compile(r"Denied PUBLISH from (?P<client>.*) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*)',")
 _UNAUTHORISED = re.compile(r"Client (?P<client>.*) disconnected, not authorised")
+_FULL = re.compile(
+    r"Client connection from (?P<client>.*) denied: max_connections exceeded"
+    r"|Unable to accept new connection"
+)
+_NO_DELAY: Final = "Warning: Unable to set TCP_NODELAY."  # of every connection by socket file
 _CERTIFICATE = re.compile(r"OpenSSL Error.*(?:certificate|alert)", re.IGNORECASE)
 
 
@@ -43,6 +52,7 @@ def configuration(
     passwords: Path | None = None,
     nodes_count: int = 0,
     node_lines: tuple[str, ...] = (),
+    own: Path | None = None,
 ) -> str:
     """Return mosquitto's configuration: loopback, and nodes with certificates; all bounded.
 
@@ -52,11 +62,13 @@ def configuration(
         passwords: the file with who may speak on loopback; needed there too.
         nodes_count: of the post.
         node_lines: what else the nodes' listener is told, such as its list of revoked certificates.
+        own: the socket file of the gateway itself; None: it comes over loopback as others do.
     """
     # Started by root, it must not stay root.
     user = ("user nobody",) if os.geteuid() == 0 else ()
     nodes = settings.nodes
-    connections = f"max_connections {CONNECTIONS_PER_NODE * nodes_count + CONNECTIONS_OWN}"
+    count = CONNECTIONS_PER_NODE * nodes_count + CONNECTIONS_OWN + CONNECTIONS_SPARE
+    connections = f"max_connections {count}"
     local: tuple[str, ...] = ("allow_anonymous true",)
     listener: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
@@ -83,8 +95,9 @@ def configuration(
         (
             "# Written by the gateway; change the post's settings instead.",
             "per_listener_settings true",
+            *((f"listener 0 {own}", *local) if own else ()),
             f"listener {settings.port} {settings.host}",
-            connections,
+            connections,  # each listener has as many of its own
             *local,
             *listener,
             *user,
@@ -176,12 +189,23 @@ class Words:
                 " and was refused: only the gateway and its commands speak there",
                 unauthorised["client"],
             )
+        if full := _FULL.match(line):
+            client = full["client"] or "an address that is not told"
+            return Word(
+                "connection_refused",
+                f"the broker has no place for a connection from {client}: too many are open. Those"
+                " that stand go on, and so does the gateway's own; find who opens them, with `ss"
+                " -tn`, and take that device off the network",
+                full["client"] or "",
+            )
         if _CERTIFICATE.match(line):
             return Word(
                 "certificate_refused",
                 f"a client was refused for its certificate, or refused ours: {line}; if a node is"
                 " silent, look at its certificate's dates, authority and revocation",
             )
+        if line == _NO_DELAY:
+            return None
         if line.startswith(("Error", "Warning")):
             self.last = line
             return Word("broker_log", line)

@@ -24,7 +24,7 @@ from gateway import certificates, people, settings
 from gateway.errors import SettingsError
 from gateway.files import SECRET, sync_folder, write_new
 from gateway.fleet.revocation import broker_lines
-from gateway.ingest import secret
+from gateway.ingest import door, secret
 from gateway.ingest.mosquitto import access_list, configuration
 from gateway.journal.store import FILE_NAME as JOURNAL_NAME
 from gateway.journal.store import connect
@@ -274,6 +274,7 @@ def _write_broker(state: Path, loaded: Settings) -> None:
         passwords=final / secret.HASHED_NAME if is_open else None,
         nodes_count=len(loaded.nodes),
         node_lines=broker_lines(loaded.broker),
+        own=door.path_in(final),
     )
     mode = 0o644 if os.geteuid() == 0 else SECRET  # as Broker writes them
     write_new(state / "mosquitto.conf", text.encode(), mode=mode)

@@ -18,15 +18,20 @@ Received PUBLISH from lane-2 (d0, q1, r0, m1, 'harmattan/v1/p/lane-1/reading', .
 Denied PUBLISH from lane-2 (d0, q1, r0, m1, 'harmattan/v1/p/lane-1/reading', ... (6 bytes))
 Sending PUBACK to lane-2 (m1, rc135)
 Client <unknown> disconnected, not authorised.
+Client connection from 10.0.0.9 denied: max_connections exceeded.
+Unable to accept new connection, system socket count has been exceeded. Try it.
 Client lane-3 disconnected due to oversize packet.
 Client lane-2 disconnected.
 OpenSSL Error[0]: error:1417C086:SSL routines::certificate verify failed
+Warning: Unable to set TCP_NODELAY.
 Warning: something is odd
 Error: Unable to open the file
 """
 WORDS = [
     ("topic_foreign", "lane-2"),
     ("client_refused", "<unknown>"),
+    ("connection_refused", "10.0.0.9"),
+    ("connection_refused", ""),
     ("packet_oversize", "lane-3"),
     ("certificate_refused", ""),
     ("broker_log", ""),
@@ -70,8 +75,8 @@ def test_bounds_grow_with_the_number_of_nodes_and_hold_for_both_listeners():
     assert "use_username_as_clientid true" not in first
     for line in ("allow_anonymous false", "crlfile /k/crl", "use_username_as_clientid true"):
         assert line in second
-    assert "max_connections 2016" in first
-    assert "max_connections 2016" in second
+    assert "max_connections 3016" in first
+    assert "max_connections 3016" in second
     assert "max_queued_messages 4000" in lines
     assert any(line.startswith("max_queued_bytes ") for line in lines)
     assert any(line.startswith("memory_limit ") for line in lines)
