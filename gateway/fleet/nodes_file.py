@@ -82,8 +82,8 @@ def read(directory: Path) -> NodesFile:
     path, copy = directory / NAME, directory / COPY_NAME
     if _is_lost(path) and not _is_lost(copy):
         raise SettingsError(
-            f"{path} is gone or empty: put it back with `cp {copy} {path}`; if nobody is to be revoked any"
-            f" more, remove {copy} too"
+            f"{path} is gone or empty: put it back with `cp {copy} {path}`; if nobody is to be"
+            f" revoked any more, remove {copy} too"
         )
     return _read(path, f"or put the last whole one back: `cp {copy} {path}`")
 
