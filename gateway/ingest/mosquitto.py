@@ -27,6 +27,8 @@ CONNECTIONS_OWN: Final = 16  # the gateway, its commands, somebody who looks on
 # broken or hostile. A thousand idle ones cost it 16 MB.
 CONNECTIONS_SPARE: Final = 1_000
 LOG_CHARS_MAX: Final = 500  # of one line of the broker's log that is folded into ours
+LINE_BYTES_MAX: Final = 4_096  # of a line that is looked at; mosquitto itself cuts them at 1,000
+TOPIC_SHOWN_CHARS_MAX: Final = 240  # of a foreign topic, in our log
 
 # Lines worth a look, found in whole pieces of the log: with `log_type debug`, the only one that
 # names a foreign publish, there are some lines for each message, all others of no use.
@@ -35,7 +37,10 @@ _LINES: Final = re.compile(
     re.MULTILINE,
 )
 _OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize packet")
-_DENIED = re.compile(r"Denied PUBLISH from (?P<client>.*) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*)',")
+# A topic can be so long that mosquitto cuts the line within it, or look like a line's beginning.
+_DENIED = re.compile(
+    r"Denied PUBLISH from (?P<client>.*?) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*?)(?:',|$)"
+)
 _UNAUTHORISED = re.compile(r"Client (?P<client>.*) disconnected, not authorised")
 _FULL = re.compile(
     r"Client connection from (?P<client>.*) denied: max_connections exceeded"
@@ -158,23 +163,27 @@ class Words:
         """Yield what another piece of the log says."""
         whole, newline, rest = piece.rpartition(b"\n")
         if not newline:
-            self._rest = (self._rest + rest)[-LOG_CHARS_MAX:]
+            self._rest = (self._rest + rest)[-LINE_BYTES_MAX:]
             return
         lines = self._rest + whole
-        self._rest = rest[-LOG_CHARS_MAX:]
+        self._rest = rest[-LINE_BYTES_MAX:]
         for found in _LINES.finditer(lines):
-            word = self._word(found[0].decode(errors="replace").strip()[:LOG_CHARS_MAX])
+            word = self._word(found[0].decode(errors="replace").strip())
             if word is not None:
                 yield word
 
-    def _word(self, line: str) -> Word | None:
-        if denied := _DENIED.match(line):
+    def _word(self, whole: str) -> Word | None:
+        if denied := _DENIED.match(whole):  # before it is cut: whoever publishes chooses its length
+            topic = denied["topic"]
+            shown = topic[:TOPIC_SHOWN_CHARS_MAX] + "..." * (len(topic) > TOPIC_SHOWN_CHARS_MAX)
+            client = denied["client"][:LOG_CHARS_MAX]
             return Word(
                 "topic_foreign",
-                f"client {denied['client']!r} published on {denied['topic']!r}, which is not its"
-                " own; nobody got it. Look at that node: no firmware of ours does this",
-                denied["client"],
+                f"client {client!r} published on {shown!r}, which is not its own; nobody got it."
+                " Look at that node: no firmware of ours does this",
+                client,
             )
+        line = whole[:LOG_CHARS_MAX]
         if oversize := _OVERSIZE.match(line):
             return Word(
                 "packet_oversize",

@@ -213,6 +213,36 @@ def test_a_node_is_its_certificate_and_nobody_else(folder, free_port, authority)
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("letters", [240, 900, 20_000])
+def test_a_forger_is_named_however_long_its_topic_is(folder, free_port, authority, letters):
+    async def story():
+        lane2, post = keys.issue(authority, "lane2", NOW), Post(folder, free_port)
+        async with post.running(), post.node(lane2) as forger:
+            await forger.publish(READING + "/" + "x" * letters, b"forged", qos=1)
+            await post.log.event("topic_foreign", client="lane2")
+        assert post.misbehaved == ["lane2"]
+
+    asyncio.run(story())
+
+
+def test_a_foreign_subscription_brings_nothing(folder, free_port, authority):
+    async def story():
+        lane1, lane2 = (keys.issue(authority, name, NOW) for name in ("lane1", "lane2"))
+        post, heard = Post(folder, free_port), Seen()
+        async with post.running(), post.node(lane1) as honest, post.node(lane2) as curious:
+            await curious.subscribe([("#", 1), ("harmattan/v1/p/lane1/+", 1), ("$SYS/#", 1)])
+            listening = asyncio.create_task(gather(curious, heard))
+            await honest.publish(READING, b"not for lane2", qos=1)
+            async with post.local("gateway", post.broker.secret) as gateway:
+                await gateway.publish("harmattan/v1/p/lane1/receipt", b"nor this", qos=1)
+                await gateway.publish("harmattan/v1/p/lane2/receipt", b"its own", qos=1)
+            await heard.wait(lambda said: said[1] == b"its own")
+            assert len(heard.items) == 1
+            listening.cancel()
+
+    asyncio.run(story())
+
+
 def test_wrong_certificates_are_refused_and_counted(folder, free_port, authority):
     async def story():
         post = Post(folder, free_port)

@@ -9,7 +9,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ingest.mosquitto import LOG_CHARS_MAX, Words, access_list, configuration
+from gateway.ingest.mosquitto import (
+    LINE_BYTES_MAX,
+    LOG_CHARS_MAX,
+    Words,
+    access_list,
+    configuration,
+)
 from gateway.settings import BrokerSettings, NodeListenerSettings
 
 LOG = b"""mosquitto version 2.0.11 starting
@@ -56,7 +62,20 @@ def test_any_bytes_are_read_and_nothing_is_kept_for_ever(pieces):
     for piece in pieces:
         for word in words.take(piece):
             assert len(word.text) <= LOG_CHARS_MAX + 200
-        assert len(words._rest) <= LOG_CHARS_MAX
+        assert len(words._rest) <= LINE_BYTES_MAX
+
+
+@given(cut=st.integers(0, 1_200))
+def test_a_long_topic_hides_nobody(cut):
+    """Mosquitto cuts the line within it; and one that looks like a line names nobody else."""
+    for name in ("x" * 1_000, "Denied PUBLISH from lane-9 (d0, q1, r0, m1, 'a', " + "y" * 900):
+        topic = f"harmattan/v1/p/lane-1/{name}"
+        line = f"Denied PUBLISH from lane-2 (d0, q0, r0, m0, '{topic}', ... (1 bytes))"[:999]
+        words = Words()
+        pieces = (line[:cut].encode(), line[cut:].encode() + b"\n")
+        (word,) = [word for piece in pieces for word in words.take(piece)]
+        assert (word.event, word.client) == ("topic_foreign", "lane-2")
+        assert len(word.text) <= LOG_CHARS_MAX
 
 
 def test_bounds_grow_with_the_number_of_nodes_and_hold_for_both_listeners():
