@@ -23,7 +23,7 @@ from typing import Annotated, Final
 import msgspec
 
 from gateway.errors import SettingsError
-from gateway.files import write_whole
+from gateway.files import give_to_owner, write_whole
 from gateway.settings import NODES_MAX
 
 NAME: Final = "nodes.toml"
@@ -154,14 +154,17 @@ def locked(directory: Path) -> Iterator[None]:
     Raises:
         SettingsError: the folder cannot be used.
     """
+    path = directory / LOCK_NAME
     try:
         # A file of its own: the running gateway holds the folder and `gateway.lock`.
-        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
-            f"{directory}: {error.strerror}; is this the post's folder, and may this user read it?"
+            f"{path}: {error.strerror}; nothing is changed. Run this as the user of the gateway;"
+            f" if the file is another's: `chown --reference={directory} {path}`"
         ) from error
     try:
+        give_to_owner(descriptor, directory)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

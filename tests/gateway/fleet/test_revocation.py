@@ -7,6 +7,7 @@ that looks at them when the test says so.
 import datetime as dt
 import threading
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -118,6 +119,30 @@ def test_a_faulty_file_admits_nobody_again(tmp_path):
     assert found.current() == {"lane-1"}
     assert log.items[-1]["event"] == "nodes_file_fault"
     assert counters.take() == {("nodes_file_fault", ""): 1}
+
+
+def test_what_root_changes_stays_the_gateways(tmp_path, monkeypatch):
+    """Or the gateway's user could neither read nor change it from then on."""
+    given = {}
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(
+        "os.fchown",
+        lambda fd, *owner: given.update({Path(f"/proc/self/fd/{fd}").readlink(): owner}),
+    )
+    about = tmp_path.stat()
+    revoke(tmp_path, "lane-1")
+    made = {name.name: owner for name, owner in given.items()}
+    names = ("nodes.lock", ".nodes.toml.part", ".nodes.toml.last.part")
+    assert made == dict.fromkeys(names, (about.st_uid, about.st_gid))
+
+
+def test_a_lock_that_is_another_users_is_named(tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(nodes_file.os, "open", refuse)
+    with pytest.raises(SettingsError, match=r"nodes\.lock: Permission denied; .*chown --ref"):
+        revoke(tmp_path, "lane-1")
 
 
 @pytest.mark.parametrize("damage", [b"", b"[nodes.", b"\0" * 4096, None])
