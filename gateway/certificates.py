@@ -11,6 +11,7 @@ holds
 
 import datetime as dt
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,11 @@ GATEWAY: Final = "gateway.pem"
 GATEWAY_KEY: Final = "gateway-key.pem"
 CRL: Final = "crl.pem"
 ISSUED: Final = "issued"
+HOST_CHARS_MAX: Final = 253  # RFC 1035, 2.3.4
+_HOST: Final = re.compile(  # RFC 1123, 2.1
+    r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*"
+)
+_NUMBER: Final = re.compile(r"(?:^|\.)[0-9]+$")  # no top level has it: it is a wrong address
 PEM_BYTES_MAX: Final = 4 << 20  # 32,000 revoked certificates; more than all nodes ever have
 
 
@@ -154,6 +160,22 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def check_host(host: str) -> None:
+    """Insist on what a node can look for in a certificate: a name or an address, nothing around it.
+
+    Raises:
+        KeysError: it is neither.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if len(host) > HOST_CHARS_MAX or not _HOST.fullmatch(host) or _NUMBER.search(host):
+            raise KeysError(
+                f"--host {host[:80]!r}: use one host's name or one IP address, without port; give"
+                " --host again for each further one"
+            ) from None
 
 
 def _general_name(host: str) -> x509.GeneralName:

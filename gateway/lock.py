@@ -29,6 +29,11 @@ def locked(directory: Path) -> Iterator[None]:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptors = _open(directory)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SettingsError(
+            f"directory {directory}: a file has this name, or one of the folders on the way; set"
+            " `directory` to a folder in the settings"
+        ) from error
     except OSError as error:
         raise SettingsError(
             f"directory {directory}: {error.strerror}; choose a folder this user may write"

@@ -3,6 +3,7 @@
 Every complaint names the file, the line, the key, its value and what would do.
 """
 
+import codecs
 import ipaddress
 import re
 import tomllib
@@ -158,6 +159,11 @@ def parse(content: bytes, path: Path) -> Settings:
     Raises:
         SettingsError: as for `load`.
     """
+    if content.startswith(codecs.BOM_UTF8):
+        raise SettingsError(
+            f"settings {path}, line 1: it begins with a byte order mark, which TOML does not have;"
+            " save the file as UTF-8 without BOM"
+        )
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

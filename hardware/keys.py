@@ -41,6 +41,8 @@ def make_post(
             topics.check_name(name)
         except TopicError as error:
             raise KeysError(str(error)) from error
+    for host in hosts:
+        certificates.check_host(host)
     for place in (folder / "nodes" / name for name in nodes):
         if place.exists():
             raise KeysError(f"{place} exists; remove it if this node is to have new keys")

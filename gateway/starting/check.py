@@ -29,7 +29,7 @@ from gateway.fleet.revocation import broker_lines, crl_path
 from gateway.ingest.broker import Broker, find_program, hint_of_root
 from gateway.ingest.secret import SECRET_NAME
 from gateway.journal.opening import FILE_NAME as JOURNAL_NAME
-from gateway.journal.opening import look_at, shut
+from gateway.journal.opening import connect_immutable, look_at, shut
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.settings import Settings
@@ -115,6 +115,9 @@ def _check_standards(loaded: Settings, path: Path) -> None:
 def check_modes(folder: Path, loaded: Settings) -> Iterator[Found]:
     """Look at who may read what."""
     directory = Path(loaded.directory)
+    if directory.exists() and not directory.is_dir():
+        yield Found("modes", f"directory = {directory} is a file; name a folder in the settings")
+        return
     for place in dict.fromkeys((folder, directory)):
         if place.is_dir() and _mode(place) & 0o022:
             yield Found(
@@ -294,7 +297,10 @@ def check_database(loaded: Settings) -> Iterator[Found]:
         )
         return
     try:
-        shut(look_at(path))
+        # Without a log there is nothing that SQLite's own files would be needed for, and looking
+        # in the ordinary way would leave them behind, which changes the post.
+        has_log = path.with_name(path.name + "-wal").exists()
+        shut(look_at(path) if has_log else connect_immutable(path))
     except JournalError as error:
         yield Found("database", str(error), is_fault="start the gateway once" not in str(error))
 

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from gateway import certificates, people, settings
-from gateway.errors import SettingsError
+from gateway.errors import KeysError, SettingsError
 from gateway.files import SECRET, sync_folder, write_new
 from gateway.fleet.revocation import broker_lines
 from gateway.ingest import door, secret
@@ -143,8 +143,10 @@ def _check(answers: Answers) -> None:
                 " for all of them; names go to --host"
             ) from None
     for host in answers.hosts:
-        if not 1 <= len(host) <= 253 or not host.isascii() or not host.isprintable() or " " in host:
-            raise SettingsError(f"--host {host[:80]!r}: use a host's name or an IP address")
+        try:
+            certificates.check_host(host)
+        except KeysError as error:
+            raise SettingsError(str(error)) from error
 
 
 def _check_folder(folder: Path) -> None:

@@ -142,3 +142,11 @@ rm $D/filler
         "full DiskError [(9,)]",
         "well written [(9,)]",
     ], done.stderr
+
+
+@pytest.mark.parametrize("name", ["post.toml", "post.toml/state"])
+def test_a_file_in_the_folders_place_is_told(tmp_path, name):
+    (tmp_path / "post.toml").touch()
+    told = r"a file has this name, .*set `directory` to a folder"
+    with pytest.raises(SettingsError, match=told), locked(tmp_path / name):
+        pass

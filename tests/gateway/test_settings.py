@@ -277,6 +277,11 @@ def test_each_fault_has_its_sentence(tmp_path, name):
     assert "\n" not in found
 
 
+def test_a_byte_order_mark_is_named(tmp_path):
+    (tmp_path / "post.toml").write_bytes(b'\xef\xbb\xbfpost = "p"\n')
+    assert "line 1: it begins with a byte order mark" in sentence(tmp_path / "post.toml")
+
+
 def test_a_number_that_python_does_not_read_is_a_sentence_too(tmp_path):
     path = write(tmp_path, 'post = "p"\n[broker]\nport = ' + "9" * 5_000)
     assert "not valid TOML" in sentence(path)

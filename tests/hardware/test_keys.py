@@ -153,11 +153,22 @@ def test_keys_made_by_such_a_clock_are_still_valid_when_it_is_set(tmp_path, monk
         (["lane1"], "--host is missing"),
         (["--host", "127.0.0.1", "Lane 1"], "a-z, 0-9 and -"),
         (["--host", "127.0.0.1", "../lane1"], "a-z, 0-9 and -"),
+        (["--host", "1.2.3.4:8883", "lane1"], "--host '1.2.3.4:8883': use one host's name"),
+        (["--host", "a,b", "lane1"], "give --host again"),
+        (["--host", "*", "lane1"], "use one host's name"),
+        (["--host", "256.1.1.1", "lane1"], "use one host's name"),
+        (["--host", "gw-", "lane1"], "use one host's name"),
+        (["--host", "gw..hut", "lane1"], "use one host's name"),
     ],
 )
 def test_what_cannot_be_made_is_named(tmp_path, capsys, arguments, said):
     assert make(tmp_path / "keys", *arguments) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["gw", "GW-1.hut.example", "10.0.0.1", "fd00::1", "3com.example"])
+def test_a_host_is_a_name_or_an_address(host):
+    certificates.check_host(host)
 
 
 def test_an_authority_that_is_not_whole_is_named(tmp_path, capsys):

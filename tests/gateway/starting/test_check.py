@@ -241,6 +241,18 @@ def run_check(folder, *arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+def test_looking_changes_nothing(folder):
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    check(folder, NOW)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_directory_that_is_a_file_is_named(folder):
+    edit(folder, 'directory = "state"', 'directory = "post.toml"')
+    told = [one.text for one in check(folder, NOW).found if one.is_fault]
+    assert f"directory = {folder}/post.toml is a file; name a folder in the settings" in told
+
+
 def test_the_command_says_so_by_its_status(folder):
     code, printed, said = run_check(folder, "--json")
     report = json.loads(printed)
