@@ -39,6 +39,7 @@ from gateway.journal.opening import (
     fault,
     is_damage,
     shut,
+    transaction,
 )
 from gateway.journal.postures import save_posture
 from gateway.journal.retention import SPARE_BYTES, spare_bytes
@@ -393,14 +394,8 @@ def _try(connection: apsw.Connection, space: Space, batch: list[_Job]) -> list[A
 
 def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[Any]:
     """Run operations as one transaction; what any of them raises undoes them all."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        results = [operation(connection) for operation in operations]
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    return results
+    with transaction(connection):
+        return [operation(connection) for operation in operations]
 
 
 def _end(connection: apsw.Connection) -> None:

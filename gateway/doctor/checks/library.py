@@ -5,7 +5,7 @@ from typing import Final
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import Scene
 from gateway.doctor.units import named
-from gateway.journal.rejudgements import read_progress
+from gateway.journal.differences import read_progress
 from gateway.screening.watchlists import WatchlistError
 from gateway.spectra.errors import SpectraError
 

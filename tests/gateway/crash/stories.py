@@ -38,6 +38,7 @@ from gateway.observe.counters import Counters
 from gateway.settings import AuthoritySettings
 from protocol import messages
 from protocol.delivery import Ledger
+from tests.gateway.journal.pending import read_pending
 
 POST = "post-1"
 NODES = ("lane-1", "lane-2")
@@ -285,7 +286,7 @@ class Post:
     async def judge(self) -> None:
         """Judge everything that waits for it."""
         for _ in range(10 * RECORDS):
-            waiting = await self.read(partial(records.read_pending, count_max=4))
+            waiting = await self.read(partial(read_pending, count_max=4))
             if not waiting:
                 return
             for pending in waiting:
