@@ -27,6 +27,7 @@ from gateway.observe import nodes as observing
 from gateway.observe.condition import COLUMNS, cells
 from gateway.observe.nodes import Config, Detail
 from gateway.settings import Settings
+from gateway.units import age
 
 app = typer.Typer(
     help="The nodes: list and show them, give them labels, revoke them.", no_args_is_help=True
@@ -174,13 +175,7 @@ def _coloured(state: str) -> Text:
 
 
 def _ago(then_ms: int | None, now_ms: int) -> str:
-    if then_ms is None:
-        return "-"
-    seconds = max(0, now_ms - then_ms) // 1_000
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
+    return "-" if then_ms is None else age(then_ms, now_ms)
 
 
 # ----------------------------------------------------------------------------- what is changed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.settings import BrokerSettings
+from gateway.settings import BrokerSettings, NodeListenerSettings
 from protocol import limits, topics
 
 # The broker's own bound is wider than the protocol's, so that the gateway sees, names and counts
@@ -55,29 +55,14 @@ def configuration(
     """
     # Started by root, it must not stay root.
     user = ("user nobody",) if os.geteuid() == 0 else ()
-    nodes = settings.nodes
     connections = f"max_connections {CONNECTIONS_PER_NODE * nodes_count + CONNECTIONS_OWN}"
     local: tuple[str, ...] = ("allow_anonymous true",)
     listener: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
-    if nodes.host:
+    if settings.nodes.host:
         if passwords is not None:
             local = ("allow_anonymous false", f"password_file {passwords}")
-        listener = (
-            f"listener {nodes.port} {nodes.host}",
-            connections,
-            f"cafile {nodes.ca_file}",
-            f"certfile {nodes.certificate_file}",
-            f"keyfile {nodes.key_file}",
-            *node_lines,
-            "tls_version tlsv1.2",  # at least
-            "require_certificate true",
-            "use_identity_as_username true",
-            # Or a node could take over another's connection, or the gateway's, by its name.
-            "use_username_as_clientid true",
-            "allow_anonymous false",
-            f"acl_file {access}",
-        )
+        listener = _listener(settings.nodes, connections, node_lines, access)
         foreign = ("log_type debug",)  # the only type that tells of a publish on a foreign topic
     return "\n".join(
         (
@@ -104,6 +89,27 @@ def configuration(
             *foreign,
             "",
         )
+    )
+
+
+def _listener(
+    nodes: NodeListenerSettings, connections: str, node_lines: tuple[str, ...], access: Path | None
+) -> tuple[str, ...]:
+    """Return what the nodes' listener is told."""
+    return (
+        f"listener {nodes.port} {nodes.host}",
+        connections,
+        f"cafile {nodes.ca_file}",
+        f"certfile {nodes.certificate_file}",
+        f"keyfile {nodes.key_file}",
+        *node_lines,
+        "tls_version tlsv1.2",  # at least
+        "require_certificate true",
+        "use_identity_as_username true",
+        # Or a node could take over another's connection, or the gateway's, by its name.
+        "use_username_as_clientid true",
+        "allow_anonymous false",
+        f"acl_file {access}",
     )
 
 

@@ -11,13 +11,13 @@ Rows keep their ids: who has asked about a record finds the same one, or none.
 
 import contextlib
 import datetime as dt
-import os
 import shutil
 from pathlib import Path
 from typing import Final
 
 import apsw
 
+from gateway.files import sync_folder
 from gateway.journal.opening import connect, fault, shut, transaction
 from gateway.journal.salvage import salvage
 
@@ -55,7 +55,8 @@ def renew(path: Path, damage: BaseException) -> str:
     for part in PARTS[1:]:  # the last to close has folded them in
         Path(f"{new}{part}").unlink(missing_ok=True)
     new.replace(_ready(path))
-    _sync(path.parent)  # before the damaged one leaves its place, or a cut could leave neither
+    # Before the damaged one leaves its place, or a cut could leave neither.
+    sync_folder(path.parent)
     folder = finish(path)
     return (
         f"the journal was damaged ({damage}) and is kept in {folder}; a fresh one has {kept};"
@@ -80,9 +81,9 @@ def finish(path: Path) -> Path | None:
     for part in PARTS:
         with contextlib.suppress(FileNotFoundError):  # a kill came in between
             Path(f"{path}{part}").rename(folder / f"{path.name}{part}")
-    _sync(folder)
+    sync_folder(folder)
     ready.rename(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
     for older in damaged_folders(path.parent)[FOLDERS_MAX:]:
         shutil.rmtree(older, ignore_errors=True)
     return folder
@@ -119,11 +120,3 @@ def _look_at(path: Path) -> apsw.Connection | None:
         else:
             return connection
     return None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -28,7 +28,7 @@ import apsw
 
 from gateway.errors import DiskError, JournalError
 from gateway.journal import integrity
-from gateway.journal.beginning import Begun, begin
+from gateway.journal.beginning import Begun, begin, fold_in
 from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
 from gateway.journal.opening import (
@@ -39,6 +39,7 @@ from gateway.journal.opening import (
     fault,
     is_damage,
     shut,
+    transaction,
 )
 from gateway.journal.postures import save_posture
 from gateway.journal.retention import SPARE_BYTES, spare_bytes
@@ -102,6 +103,7 @@ class Journal:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._lanes = {name: Lane(path, name, lambda: self._writing is None) for name in LANE_NAMES}
         self._writing: apsw.Connection | None = None
+        self._is_folded = True
         self._is_open = False
         self._waiting: deque[_Job] = deque()
         self._room = asyncio.Semaphore(OPERATIONS_MAX)
@@ -141,7 +143,7 @@ class Journal:
         begun: Begun = await loop.run_in_executor(self._writer, work)
         for text in begun.told:
             self._tell("journal_damaged", text)
-        self._writing = begun.connection
+        self._writing, self._is_folded = begun.connection, begun.is_folded
         self._set(begun.state, begun.error)
         if begun.connection is not None:
             self.is_unclean |= begun.is_unclean
@@ -283,7 +285,7 @@ class Journal:
             self._alone, count = self._alone - 1, 1
         batch = [self._waiting.popleft() for _ in range(count)]
         loop = asyncio.get_running_loop()
-        work = partial(_try, self._writing, self.space, batch)
+        work = partial(_try, self._writing, self.space, batch, is_folded=self._is_folded)
         self._flight = loop.run_in_executor(self._writer, work)
         self._flight.add_done_callback(partial(self._settle, batch))
 
@@ -302,6 +304,7 @@ class Journal:
 
     def _answer(self, batch: list[_Job], results: list[Any]) -> None:
         """Give the results of a batch that is on the disk."""
+        self._is_folded = True
         is_tight, *results = results
         self._set(DiskState.tight if is_tight else DiskState.well, None)
         for (_, _, done), result in zip(batch, results, strict=True):
@@ -377,12 +380,16 @@ class Journal:
             self._go_on()
 
 
-def _try(connection: apsw.Connection, space: Space, batch: list[_Job]) -> list[Any]:
+def _try(
+    connection: apsw.Connection, space: Space, batch: list[_Job], *, is_folded: bool
+) -> list[Any]:
     """Commit a batch, or what of it is essential when the disk is short of room.
 
     Returns:
         Whether it is, then the results, _REFUSED for what was not tried.
     """
+    if not is_folded:
+        fold_in(connection)
     # Free pages of the file take readings without needing more of the disk.
     is_tight = space.is_tight() and spare_bytes(connection) < SPARE_BYTES
     tried = [essential or not is_tight for _, essential, _ in batch]
@@ -393,14 +400,8 @@ def _try(connection: apsw.Connection, space: Space, batch: list[_Job]) -> list[A
 
 def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[Any]:
     """Run operations as one transaction; what any of them raises undoes them all."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        results = [operation(connection) for operation in operations]
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    return results
+    with transaction(connection):
+        return [operation(connection) for operation in operations]
 
 
 def _end(connection: apsw.Connection) -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.journal.rejudgements import Progress
+from gateway.journal.differences import Progress
 from gateway.observe.condition import COLUMNS, cells
 from gateway.observe.showing import show_own
 from gateway.observe.status import DAY_S, NodeState, Status

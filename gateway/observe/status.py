@@ -19,9 +19,9 @@ from gateway.fleet.liveness import is_overdue
 from gateway.fleet.nodes_file import NodesFile
 from gateway.journal.calibrations import read_newest
 from gateway.journal.darks import read_level
+from gateway.journal.differences import Progress, read_progress
 from gateway.journal.opening import fault, look_at, shut
 from gateway.journal.records import read_frame
-from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.tallies import read_tallies
 from gateway.masking import mask_in

@@ -23,7 +23,7 @@ from gateway import settings
 from gateway.errors import SettingsError
 
 if TYPE_CHECKING:
-    from gateway.starting.check import Report
+    from gateway.starting.findings import Report
     from gateway.starting.init import Made
 
 EXIT_FOUND = 1

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from gateway.certificates import ISSUED
 from gateway.doctor.finding import Found, Level, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import DAY_S, named, span
 from gateway.fleet.revocation import crl_path
+from gateway.units import DAY_S, named, span
 
 DAYS_LOOK: Final = 60  # to make new ones and carry them to every node, twice over
 FILE_BYTES_MAX: Final = 1 << 20  # a bundle of certificates of the whole world has 200 kB

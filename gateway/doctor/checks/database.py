@@ -7,12 +7,12 @@ import msgspec
 
 from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import DAY_S, HOUR_S, MINUTE_S, age, named, size, span
 from gateway.journal.backup import LAST_NAME, Backup
 from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
 from gateway.journal.setting_aside import FOLDER_PREFIX
 from gateway.journal.setting_aside import POSTURE as SET_ASIDE
 from gateway.journal.store import SCHEMA_VERSION
+from gateway.units import DAY_S, HOUR_S, MINUTE_S, age, named, size, span
 
 WAL_BYTES_LOOK: Final = 64_000_000  # a reader that stays for minutes makes it that long
 WAL_BYTES_BAD: Final = 1_000_000_000

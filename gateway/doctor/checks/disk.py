@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import size
+from gateway.units import size
 
 RESERVES_LOOK: Final = 3  # so many reserves free: a day's warning at a reading every second
 INODES_SHARE_LOOK: Final = 0.05

@@ -5,7 +5,6 @@ from typing import Final
 from gateway.doctor.asking import each_node
 from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import NodeLook, Scene
-from gateway.doctor.units import DAY_S, named, span
 from gateway.errors import SettingsError
 from gateway.fleet import nodes_file
 from gateway.fleet.liveness import is_overdue
@@ -13,6 +12,7 @@ from gateway.ingest.quarantine import TEXTS
 from gateway.journal.calibrations import read_newest
 from gateway.journal.responses import read_response
 from gateway.screening.standing import INSTRUMENT_FAULTS
+from gateway.units import DAY_S, named, span
 
 SILENT_S_BAD: Final = DAY_S  # a lane is without its instrument for a whole day
 EXPIRES_SHARE: Final = 0.1  # of calibration_days_max that is left: a working week of thirty days

@@ -20,9 +20,10 @@ from gateway.errors import JournalError
 from gateway.journal import export
 from gateway.journal.store import FILE_NAME, SCHEMA_VERSION, connect
 from gateway.journal.telling import Wanted
-from tests.gateway.crash import stories
+from tests.gateway.crash import players
+from tests.gateway.crash.players import AXIS, JOURNAL, NODES, NOW_MS
 from tests.gateway.crash.promises import expected_alerts
-from tests.gateway.crash.stories import AXIS, JOURNAL, NODES, NOW_MS, RECORDS, Post
+from tests.gateway.crash.stories import RECORDS, Post
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_every_record_is_there_with_its_bytes_and_what_was_said_of_it(journal, t
         assert made.records == len(found) == len(NODES) * RECORDS
         assert [record["id"] for record in found] == sorted(record["id"] for record in found)
         for record in found:
-            frame = stories.frame_of(record["node"], record["seq"], 1)
+            frame = players.frame_of(record["node"], record["seq"], 1)
             assert frame_in(file, record) == frame
             assert record["crc32"] == f"{zlib.crc32(frame):08x}"
             assert record["is_whole"] is True
@@ -157,7 +158,7 @@ def test_it_goes_page_by_page(journal, tmp_path, monkeypatch):
         assert len(names) > 5
         assert len(found) == len({record["id"] for record in found}) == len(NODES) * RECORDS
         for record in found:
-            frame = stories.frame_of(record["node"], record["seq"], 1)
+            frame = players.frame_of(record["node"], record["seq"], 1)
             assert frame_in(file, record) == frame
 
 
@@ -191,7 +192,7 @@ def test_a_damaged_journal_gives_what_can_be_read_of_it(journal, tmp_path):
     assert made.records + made.unreadable >= len(NODES) * RECORDS
     with zipfile.ZipFile(tmp_path / "out.zip") as file:
         for record in lines(file, "records/"):
-            frame = stories.frame_of(record["node"], record["seq"], 1)
+            frame = players.frame_of(record["node"], record["seq"], 1)
             assert frame_in(file, record) == frame
 
 

@@ -25,6 +25,7 @@ from gateway.journal.tallies import read_tallies
 from protocol import messages
 from tests.gateway.journal.faulty import FAILING, FULL, Disk
 from tests.gateway.journal.older import to_version_5
+from tests.gateway.journal.pending import read_pending
 from tests.gateway.journal.test_disk import opened
 from tests.gateway.journal.test_records import JOURNAL, birth, judge, reading
 
@@ -222,7 +223,7 @@ def test_what_was_counted_and_configured_goes_on(tmp_path, sound):
             frame = wire.encode(again)
             write = lambda c: records.insert_record(c, "lane-1", again, frame, 1)  # noqa: E731
             assert not await journal.write(write)
-            pending = await journal.read(lambda c: records.read_pending(c, 99))
+            pending = await journal.read(lambda c: read_pending(c, 99))
             assert all(one.reading is not None for one in pending)
             for one in pending:
                 asked = "SELECT length(frame) FROM records WHERE node = ? AND seq = ?"

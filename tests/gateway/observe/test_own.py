@@ -21,7 +21,6 @@ from gateway.journal.store import FILE_NAME, connect
 from gateway.observe import status as observing
 from gateway.observe.certificates import days_left
 from gateway.observe.screen import NODES_SHOWN_MAX, show
-from gateway.observe.showing import Own, in_bytes
 from gateway.observe.state import STATE_BYTES_MAX, State, StateFile, read_state
 from gateway.observe.status import NodeState
 from tests.gateway.running import write_settings
@@ -242,11 +241,3 @@ def test_a_word_that_cannot_be_written_or_read_is_no_fault(tmp_path):
     assert read_state(tmp_path, {}) is None
     os.truncate(path, 0)
     assert read_state(tmp_path, {}) is None
-
-
-def test_sizes_are_for_people():
-    sizes = (0, 999, 1_000, 64_000_000, 123_456_789, 8 * 10**9, 5 * 10**15)
-    assert [in_bytes(size) for size in sizes] == [
-        *("0 B", "999 B", "1.0 kB", "64.0 MB", "123 MB", "8.0 GB", "5000.0 TB")
-    ]
-    assert Own().keeping is None
