@@ -251,6 +251,13 @@ CASES = [
     C("nodes.silence", lambda p: leave(p, 3 * DAY, online=False), "bad", "heard 3 d ago"),
     C("nodes.silence", with_settings(nodes=("lane-1", "lane-9")), "look", "never heard"),
     C("nodes.silence", nothing, "unknown", "nobody hears", running=False),
+    C(
+        "nodes.silence",
+        lambda p: p.write_state(unlinked_ms=p.at_ms - HOUR_MS),
+        "unknown",
+        "lost its broker 60 min ago",
+        later_ms=1,
+    ),
     C("nodes.calibration", said("DELETE FROM calibrations"), "bad", "not calibrated"),
     C("nodes.calibration", nothing, "bad", "expired", later_ms=40 * DAY),
     C("nodes.calibration", nothing, "look", "expires in", later_ms=28 * DAY),
