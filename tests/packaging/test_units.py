@@ -109,3 +109,13 @@ def test_the_times_of_unit_and_gateway_fit():
     assert STOP_S_MAX < 5 < float(stop_s)
     assert values("Type") == ["notify"]
     assert values("Restart") == ["always"]
+
+
+def test_a_journal_on_another_disk_may_be_written(tmp_path):
+    post = tmp_path / "post"
+    post.mkdir()
+    disk = tmp_path / "disk"
+    (post / "post.toml").write_text(f'post = "p"\ndirectory = "{disk}"\n')
+    unit = render(File.unit, PROGRAM, post / "post.toml")
+    assert f"ReadWritePaths={post}\n" in unit
+    assert f"ReadWritePaths={disk}\n" in unit
