@@ -127,9 +127,13 @@ def install(
                 " /opt and keep the post under /var/lib\n"
             )
     folder = settings_path.parent
+    made = f"  install -d -o harmattan -g harmattan -m 0700 {folder}\n"
+    if folder.is_relative_to(STATE_FOLDER):  # which is the user's already
+        made = ""
     sys.stdout.write(
         "Next, as root:\n"
         "  systemd-sysusers && systemd-tmpfiles --create harmattan.conf\n"
+        f"{made}"
         f"  runuser -u harmattan -- {own_program()} init {folder}   # a new post; then edit"
         f" {settings_path}\n"
         "  systemctl daemon-reload && systemctl enable --now harmattan\n"
