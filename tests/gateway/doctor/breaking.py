@@ -474,6 +474,12 @@ def full_disk(_):
         os.write = write
 
 
+def list_for_a_folder(post):
+    """The settings name a list where they should name the folder that it is in."""
+    (post.folder / "national.toml").write_text("")
+    post.write_settings(tables='[screening]\nlists_directory = "national.toml"\n')
+
+
 def without_listener(post):
     """As `harmattan init` without --listen makes it."""
     text = post.path.read_text()

@@ -35,6 +35,7 @@ from tests.gateway.doctor.breaking import (
     know_better,
     leave,
     leftover,
+    list_for_a_folder,
     listen_elsewhere,
     lose_battery,
     lose_config,
@@ -336,6 +337,7 @@ CASES = [
         "national.hlp",
     ),
     C("library.trust", lambda p: add_package(p, trusted=False), "bad", "national.hlp"),
+    C("library.lists", list_for_a_folder, "bad", "is a file; name the folder"),
     C(
         "library.lists",
         lambda p: write_list(p.folder / "lists", "not a list"),
