@@ -20,7 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import settings
+from gateway.errors import SettingsError
 from gateway.fleet import revoking
+from gateway.fleet.revocation import crl_path
 from gateway.fleet.revoking import Crl, Done
 from gateway.lock import is_running
 from gateway.observe import nodes as observing
@@ -226,6 +228,33 @@ def restore(
         loaded, node, dt.datetime.now(dt.UTC), same_keys=same_keys, authority_key=authority_key
     )
     _tell(loaded, done, f"{done.node} is admitted", as_json=as_json)
+
+
+@app.command()
+def crl(
+    settings_path: SettingsOption = DEFAULT,
+    authority_key: KeyOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Write the broker's list of revoked certificates anew: it is missing, damaged or out of date.
+
+    No node is revoked or admitted by it.
+
+    Exit status: 0 done, 2 the list is as it was.
+    """
+    loaded = settings.load(settings_path)
+    path = crl_path(loaded.broker.nodes)
+    try:
+        count = revoking.renew(loaded, dt.datetime.now(dt.UTC), authority_key=authority_key)
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: {error.strerror}; run this as the user of the gateway, on a disk with room"
+        ) from error
+    if as_json:
+        _write({"path": str(path), "revoked": count})
+        return
+    told = f"{path} is written anew, with {count} revoked certificates; the broker reads it itself"
+    Console().print(Text(told), soft_wrap=True)
 
 
 @app.command()

@@ -335,6 +335,9 @@ class Journal:
 
     def _set(self, state: DiskState, error: BaseException | None) -> None:
         """Note how the disk is; tell it when that has changed."""
+        is_full = self.condition.state is DiskState.full
+        if is_full and state is DiskState.tight and self.space.is_full():
+            return  # a small write that fits into the last bytes is no room
         text = describe(state, self.path, self.space, error)
         if state is self.condition.state:
             return

@@ -54,7 +54,7 @@ def _show_nodes(status: Status, console: Console, now_ms: int) -> None:
         seen = "-" if node.seen_ms is None else f"{max(0, now_ms - node.seen_ms) // 1000} s ago"
         table.add_row(
             Text(f"{node.node} ({node.label})" if node.label else node.node),
-            f"[{colour}]{node.state}[/{colour}]",
+            f"[{colour}]{'last heard' if node.state == 'unknown' else node.state}[/{colour}]",
             seen,
             Text(node.instrument or "-"),
             _age(node),

@@ -1,5 +1,6 @@
 """The part of `harmattan status` that is about the gateway's own computer, for a person."""
 
+import time
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ class Own(msgspec.Struct, frozen=True):
 
     Attributes:
         disk: what may be written, by the running gateway's own word.
+        unlinked_ms: since when it is not connected to its broker, Unix milliseconds; 0: it is.
         hangs: the part of it that does not turn; empty: everything does.
         barred: nodes in quarantine, and why.
         barred_count: all of them, where there are more than can be named.
@@ -29,6 +31,7 @@ class Own(msgspec.Struct, frozen=True):
     """
 
     disk: Condition = Condition()
+    unlinked_ms: int = 0
     hangs: str = ""
     barred: dict[str, str] = {}
     barred_count: int = 0
@@ -43,6 +46,7 @@ class Own(msgspec.Struct, frozen=True):
         """Say whether nobody needs to look."""
         return (
             self.disk.state is DiskState.well
+            and not self.unlinked_ms
             and not self.hangs
             and not self.barred_count
             and not self.journal_fault
@@ -69,6 +73,10 @@ def show_own(own: Own, console: Console, now_ms: int) -> None:
         _tell(console, "red", f"disk {own.disk.state.value} since {since}", own.disk.text)
     if own.journal_fault:
         _tell(console, "red", "journal", own.journal_fault)
+    if own.unlinked_ms:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(own.unlinked_ms / 1_000))
+        told = f"not connected to its broker since {since} UTC ({lasted(own.unlinked_ms, now_ms)})"
+        _tell(console, "red", told, "no node is heard; harmattan doctor says why")
     if own.hangs:
         _tell(console, "red", "hangs", f"{own.hangs} of the gateway does not turn")
     for node, cause in own.barred.items():

@@ -61,13 +61,13 @@ def _check_chain(
         yield Found(
             "certificates",
             f"{path} is not signed by the authority beside it; put the files of one post together,"
-            " or make it again with `python -m hardware.keys`",
+            " or make it again with `harmattan keys`",
         )
 
 
 def _check_dates(path: Path, certificate: x509.Certificate, now: dt.datetime) -> Iterator[Found]:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    renew = "move it and its key away and run `python -m hardware.keys` on their folder"
+    renew = "move it and its key away and run `harmattan keys` on their folder"
     if now < begins:
         yield Found(
             "certificates",
@@ -89,7 +89,7 @@ def _check_names(loaded: Settings, certificate: x509.Certificate) -> Iterator[Fo
         yield Found(
             "certificates",
             f"{loaded.broker.nodes.certificate_file} names no host, so no node accepts it; make it"
-            " again with `python -m hardware.keys DIR --host ...`",
+            " again with `harmattan keys DIR --host ...`",
         )
         return
     address = ipaddress.ip_address(host) if host else None
@@ -122,7 +122,7 @@ def _check_crl(
         yield Found(
             "certificates",
             f"{path} does not exist, so the broker knows no revoked certificate; `harmattan nodes"
-            " revoke` makes it",
+            " crl` makes it",
             is_fault=False,
         )
         return
@@ -131,7 +131,7 @@ def _check_crl(
     except KeysError as error:
         yield Found("certificates", str(error))
         return
-    again = "`harmattan nodes revoke` with the authority's key at hand writes it anew"
+    again = "`harmattan nodes crl` with the authority's key at hand writes it anew"
     key = authority.public_key()
     if crl.issuer != authority.subject or not crl.is_signature_valid(key):  # type: ignore[arg-type]
         yield Found("certificates", f"{path} is not signed by this post's authority; {again}")
@@ -147,6 +147,5 @@ def _check_crl(
     if crl.get_revoked_certificate_by_serial_number(serial) is not None:
         yield Found(
             "certificates",
-            f"{path} revokes the broker's own certificate; make a new one with `python -m"
-            " hardware.keys`",
+            f"{path} revokes the broker's own certificate; make a new one with `harmattan keys`",
         )

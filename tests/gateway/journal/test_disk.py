@@ -81,6 +81,28 @@ def test_short_of_room_readings_are_refused_before_the_write_and_alerts_are_not(
     asyncio.run(story())
 
 
+def test_a_full_disk_stays_full_while_only_small_writes_fit(tmp_path, disk):
+    """What needs a page more fails, what needs none succeeds: that is one state, told once."""
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            journal.space.reserve_bytes = MUCH
+            journal.space.free_bytes = lambda: 4_096
+            for _ in range(5):
+                disk.fault = FULL
+                with pytest.raises(DiskError):
+                    await journal.write(keep(b"alert"))
+                disk.fault = None
+                await journal.look()
+                assert journal.condition.state is DiskState.full
+            assert [name for name, _ in told] == ["disk_unwell"]
+            journal.space.free_bytes = lambda: 100_000_000
+            await journal.look()
+            assert journal.condition.state is DiskState.tight
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     "fault, state",
     [

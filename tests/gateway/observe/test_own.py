@@ -109,6 +109,39 @@ def test_what_hangs_and_who_is_barred_is_told(post):
     assert "40 nodes in all" in told
 
 
+def test_a_gateway_without_its_broker_is_not_well_and_blames_no_node(post):
+    """Another program may have the port: the broker does not come back by itself then."""
+    since_ms = NOW_MS - 2 * HOUR_MS
+    connection = connect(folder_of(post) / FILE_NAME)
+    with connection:
+        connection.execute(
+            "INSERT INTO nodes (node, online, seen_ms) VALUES ('lane-1', 1, ?)", (since_ms,)
+        )
+    connection.close()
+    say(post, linked_ms=since_ms)
+    assert well(read(post))
+    assert [node.state for node in read(post).nodes] == ["silent", "never"]
+    say(post, unlinked_ms=since_ms)
+    found = read(post)
+    assert not well(found)
+    assert [node.state for node in found.nodes] == ["unknown", "never"]
+    told = screen(found)
+    moment = dt.datetime.fromtimestamp(since_ms // 1_000, dt.UTC)
+    assert f"not connected to its broker since {moment:%Y-%m-%d %H:%M:%S} UTC (2 h)" in told
+    assert "last heard  7200 s ago" in told
+    assert "online" not in told
+    assert "broker" in State("", 1, 1, unlinked_ms=1).line
+    assert "broker" not in State("", 1, 1, linked_ms=1).line
+
+
+def test_a_gateway_that_does_not_run_has_nobody_online(post):
+    connection = connect(folder_of(post) / FILE_NAME)
+    with connection:
+        connection.execute("INSERT INTO nodes (node, online, seen_ms) VALUES ('lane-1', 1, 1)")
+    connection.close()
+    assert read(post, running=False).nodes[0].state == "unknown"
+
+
 def test_eviction_checks_damage_and_lasting_states_are_told(post):
     connection = connect(folder_of(post) / FILE_NAME)
     with connection:
