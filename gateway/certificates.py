@@ -26,9 +26,12 @@ from gateway.files import SECRET, sync_folder, write_new, write_whole
 
 AUTHORITY_DAYS = 3_650  # ten years: the life of a post's equipment
 CERTIFICATE_DAYS = 1_825  # five years: renewed with the node's battery; expiry ends a lost key too
-# A board without battery begins on the day its firmware was made for (firmware/node/calendar.py);
-# certificates made later must be valid then, or it could never ask for the time.
-VALID_FROM = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+# A computer that has lost its time begins in 1970, 2000 or where its firmware says. Were
+# certificates not valid then, the post would hear nobody until somebody came to set the clock.
+VALID_FROM = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+# No certificate was made before this program was: one made by a clock that has lost its time would
+# have expired on the day that clock is set.
+MADE_FROM = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 
 CA: Final = "ca.pem"
 CA_KEY: Final = "ca-key.pem"
@@ -66,12 +69,17 @@ class Pair:
         return self.key.private_bytes(encoding, form, serialization.NoEncryption())
 
 
+def made_on(now: dt.datetime) -> dt.datetime:
+    """Return from when a new certificate's years count: `now`, where that can be true."""
+    return max(now, MADE_FROM)
+
+
 def make_authority(name: str, now: dt.datetime) -> Pair:
     """Return a certification authority; nodes and broker of one post trust it and no other."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
     until = now + dt.timedelta(days=AUTHORITY_DAYS)
-    builder = _builder(subject, subject, key, min(VALID_FROM, now), until)
+    builder = _builder(subject, subject, key, VALID_FROM, until)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs=True), critical=True)
     return Pair(builder.sign(key, hashes.SHA256()), key)
@@ -94,11 +102,11 @@ def issue(
         now: when it is issued.
         hosts: names and addresses a server answers to; empty makes it a client's.
         days: it is valid after `now`.
-        since: it is valid; None: the first day any board's clock shows.
+        since: it is valid; None: the first day that any clock shows.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     until = now + dt.timedelta(days=days)
-    since = since or min(VALID_FROM, now)
+    since = since or VALID_FROM
     builder = _builder(_name(name), authority.certificate.subject, key, since, until)
     builder = builder.add_extension(
         x509.BasicConstraints(ca=False, path_length=None), critical=True

@@ -1,5 +1,6 @@
 """Write a file so that a kill or a power cut at any moment leaves the old content or the new."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -34,9 +35,18 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     # Closed to others from its first moment: a mode that is set afterwards comes too late.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         os.fchmod(file.fileno(), mode)
+        give_to_owner(file.fileno(), path.parent)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def give_to_owner(descriptor: int, folder: Path) -> None:
+    """Give a file that root has made to the owner of its folder, who is to use it."""
+    if os.geteuid() == 0:
+        about = folder.stat()
+        with contextlib.suppress(OSError):  # a file system without owners
+            os.fchown(descriptor, about.st_uid, about.st_gid)
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,9 +7,11 @@ Rules of the file
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +48,22 @@ KeyOption = Annotated[
     typer.Option("--authority-key", help="The authority's ca-key.pem, where it is kept elsewhere."),
 ]
 DEFAULT = Path("post.toml")
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Let a file that cannot be used be a sentence.
+
+    Raises:
+        SettingsError: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(
+            f"{error.filename or 'a file of the post'}: {error.strerror or error}; run this as the"
+            " user of the gateway, and see that its disk is well"
+        ) from error
 
 
 def _write(found: object) -> None:
@@ -87,7 +105,7 @@ def list_nodes(settings_path: SettingsOption = DEFAULT, as_json: JsonOption = Fa
     console = Console()
     console.print(table)
     if not found:
-        console.print("the settings name no node; add [[nodes]]")
+        console.print("the settings name no node; add [[nodes]]", markup=False)
 
 
 @app.command()
@@ -199,13 +217,14 @@ def revoke(
     Exit status: 0 the broker knows too, 1 something is left to do, 2 it is not revoked.
     """
     loaded = settings.load(settings_path)
-    done = revoking.revoke(
-        loaded,
-        node,
-        dt.datetime.now(dt.UTC),
-        authority_key=authority_key,
-        lost=certificate or (),
-    )
+    with _in_words():
+        done = revoking.revoke(
+            loaded,
+            node,
+            dt.datetime.now(dt.UTC),
+            authority_key=authority_key,
+            lost=certificate or (),
+        )
     _tell(loaded, done, f"{done.node} is revoked", as_json=as_json)
 
 
@@ -224,9 +243,10 @@ def restore(
     Exit status: 0 done, 1 it needs new keys, 2 nothing is changed.
     """
     loaded = settings.load(settings_path)
-    done = revoking.restore(
-        loaded, node, dt.datetime.now(dt.UTC), same_keys=same_keys, authority_key=authority_key
-    )
+    with _in_words():
+        done = revoking.restore(
+            loaded, node, dt.datetime.now(dt.UTC), same_keys=same_keys, authority_key=authority_key
+        )
     _tell(loaded, done, f"{done.node} is admitted", as_json=as_json)
 
 

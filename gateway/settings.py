@@ -20,6 +20,8 @@ from protocol.errors import TopicError
 
 LANGUAGES = ("en", "fr", "ar", "es")
 SETTINGS_BYTES_MAX = 1 << 20  # a post has tens of nodes; a file of 1 MiB is not a settings file
+NAME_BYTES_MAX = 255  # of one file or folder; what Linux's file systems take
+PATH_BYTES_MAX = 1_024  # of a whole path, with room for what is appended; the system takes 4,096
 NODES_MAX = 1_000  # ledgers, queues and the broker's sessions of so many stay within 100 MB
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -168,6 +170,8 @@ def parse(content: bytes, path: Path) -> Settings:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"settings {path}, {syntax(str(error), text)}") from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise SettingsError(f"settings {path}: not valid TOML: {error}; mend that place") from error
     except RecursionError as error:
         raise SettingsError(
             f"settings {path}: not valid TOML: too many brackets within each other; this is another"
@@ -264,7 +268,9 @@ def _check(settings: Settings) -> None:
         raise SettingError(
             "language", f"language = {settings.language!r}: use one of {', '.join(LANGUAGES)}"
         )
+    _check_paths(settings)
     _check_broker(settings.broker)
+    _check_metrics_port(settings.observe.metrics_port, settings.broker)
     _check_authority(settings.authority)
 
 
@@ -277,6 +283,51 @@ def _check_name(key: str, name: str) -> None:
             f"{key} = {name[:VALUE_CHARS_MAX]!r}: use 1 to {limits.TOPIC_NAME_CHARS_MAX} of a-z,"
             " 0-9 and -, not beginning with -",
         ) from None
+
+
+def _check_paths(settings: Settings) -> None:
+    """Insist on what can be the name of a file; whether it is there is seen later."""
+    broker, nodes = settings.broker, settings.broker.nodes
+    paths = {
+        "directory": settings.directory,
+        "broker.program": broker.program,
+        "spectra.library_directory": settings.spectra.library_directory,
+        "screening.lists_directory": settings.screening.lists_directory,
+        "authority.ca_file": settings.authority.ca_file,
+    }
+    for table, files in (("broker", broker), ("broker.nodes", nodes)):
+        paths[f"{table}.ca_file"] = files.ca_file
+        paths[f"{table}.certificate_file"] = files.certificate_file
+        paths[f"{table}.key_file"] = files.key_file
+    paths["broker.nodes.crl_file"] = nodes.crl_file
+    for key, name in paths.items():
+        parts = [part.encode(errors="surrogatepass") for part in name.split("/")]
+        longest, whole = max(map(len, parts)), sum(map(len, parts)) + len(parts)
+        if "\0" in name or longest > NAME_BYTES_MAX or whole > PATH_BYTES_MAX:
+            shown = mask_any(name) if key.startswith("authority.") else name
+            raise SettingError(
+                key,
+                f"{key} = {shown[:VALUE_CHARS_MAX]!r} can be no file's name: use at most"
+                f" {PATH_BYTES_MAX} bytes, {NAME_BYTES_MAX} between two slashes, none of them zero",
+            )
+    if not broker.external and not broker.program.strip():
+        raise SettingError(
+            "broker.program",
+            f"broker.program = {broker.program!r}: use the name of the broker on PATH, such as"
+            " mosquitto, or its path",
+        )
+
+
+def _check_metrics_port(port: int, broker: BrokerSettings) -> None:
+    taken = {} if broker.external and not is_loopback(broker.host) else {"broker.port": broker.port}
+    if broker.nodes.host:
+        taken["broker.nodes.port"] = broker.nodes.port
+    for name, other in taken.items():
+        if port == other:
+            raise SettingError(
+                "observe.metrics_port",
+                f"observe.metrics_port = {port} is {name} too; give each a port of its own",
+            )
 
 
 def _check_broker(broker: BrokerSettings) -> None:

@@ -8,6 +8,7 @@ from msgspec import inspect
 
 from gateway import settings_lines
 from gateway.errors import SettingsError
+from gateway.masking import mask_any
 
 VALUE_CHARS_MAX = 80  # of a wrong value that is repeated
 
@@ -68,16 +69,32 @@ def explain(message: str, table: dict[str, object], kind: type) -> SettingError:
         known = [field.name for field in form.fields]
         near = difflib.get_close_matches(unknown[1], known, n=1)
         advice = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-        value = found.get(unknown[1])
-        shown = name if isinstance(value, dict | list) else f"{name} = {_shown(value)}"
-        return SettingError(name, f"{shown} is not a setting; {advice}")
-    return SettingError(key, f"{key or 'the file'} = {_shown(found)}: use {_describe(form, key)}")
+        # Its value may be anything: a password, or an address with one under a misspelt name.
+        return SettingError(name, f"{name} is not a setting; {advice}")
+    shown = _shown(key, found)
+    return SettingError(key, f"{key or 'the file'} = {shown}: use {_describe(form, key)}")
 
 
-def _shown(value: object) -> str:
-    """Return a wrong value as it can be repeated."""
-    text = repr(value)
-    return text if len(text) <= VALUE_CHARS_MAX else text[:VALUE_CHARS_MAX] + "..."
+def _shown(key: str, value: object) -> str:
+    """Return a wrong value as it can be repeated: the fault ends in logs and on screens."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() if abs(value) >= 1 << 64:
+            return f"a number of {value.bit_length()} bits"
+        case int() | float():
+            return repr(value)
+        case str() if _parts(key)[:1] == ("authority",):
+            return "text"  # an address, or a part of one
+        case str():
+            text = mask_any(value) if "://" in value or "@" in value else value
+            return repr(text[:VALUE_CHARS_MAX]) + "..." * (len(text) > VALUE_CHARS_MAX)
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+        case _:
+            return "a date or a time"
 
 
 def _look_up(key: str, table: dict[str, object], kind: type) -> tuple[inspect.Type, object]:

@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--host", action="append", default=[], help="name or address of the broker; may be repeated"
     )
     given = parser.parse_intermixed_args(arguments)
-    now = dt.datetime.now(dt.UTC)
+    now = certificates.made_on(dt.datetime.now(dt.UTC))
     try:
         places = make_post(given.folder, given.post, tuple(given.host), given.nodes, now)
     except (KeysError, OSError) as error:

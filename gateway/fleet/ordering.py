@@ -19,7 +19,7 @@ from rich.text import Text
 from gateway import wire
 from gateway.errors import BrokerError, SettingsError
 from gateway.fleet.roster import COMMAND_LIFE_MS
-from gateway.ingest import secret
+from gateway.ingest import door, secret
 from gateway.ingest.link import tls_context
 from gateway.journal.records import read_frame
 from gateway.settings import NodeSettings, Settings
@@ -91,6 +91,7 @@ class Order:
             BrokerError: the broker cannot be reached.
         """
         broker, known = self._settings.broker, secret.of_post(self._settings)
+        host, port, transport = door.way(self._settings)
         command = wire.Command(
             self.command_id,
             self._action,
@@ -99,8 +100,9 @@ class Order:
         )
         try:
             async with aiomqtt.Client(
-                broker.host,
-                broker.port,
+                host,
+                port,
+                transport=transport,
                 identifier=f"order-{self.command_id.hex()}",
                 username=known.user if known else None,
                 password=known.password if known else None,

@@ -3,8 +3,9 @@
 Rules of the file
 - Two doors, one behind the other. The broker's list of revoked certificates bars a certificate;
   the gateway refuses whatever is said in a revoked node's name, by whichever broker it came.
-- The running gateway looks at `nodes.toml` every LOOK_S. A file that cannot be read changes
-  nothing: what was in force stays, and it is told.
+- The running gateway looks at `nodes.toml` every LOOK_S. A file that cannot be read or is lost
+  admits nobody again, also when the gateway starts: what was in force stays, by the copy that is
+  kept beside it, and it is told.
 """
 
 import asyncio
@@ -112,7 +113,17 @@ class Revocation:
         try:
             self._file = nodes_file.read(self._path.parent)
         except SettingsError as error:
+            last = nodes_file.read_last(self._path.parent).nodes
+            self._file = nodes_file.NodesFile({**last, **_revoking(self._file)})
+            out = ", ".join(sorted(self._file.revoked)) or "nobody that is known"
             self._counters.count("nodes_file_fault")
             self._log.error(
-                "nodes_file_fault", text=f"{error}; until then what was revoked before stays so"
+                "nodes_file_fault",
+                text=f"{error}. Until then whoever was revoked before stays so: {out}",
             )
+        else:
+            nodes_file.keep_copy(self._path.parent)
+
+
+def _revoking(file: nodes_file.NodesFile) -> dict[str, nodes_file.Entry]:
+    return {name: entry for name, entry in file.nodes.items() if entry.revoked is not None}

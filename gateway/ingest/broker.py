@@ -24,7 +24,7 @@ from pathlib import Path
 import aiomqtt
 
 from gateway.errors import BrokerError
-from gateway.ingest import secret
+from gateway.ingest import door, secret
 from gateway.ingest.mosquitto import Word, Words, access_list, configuration
 from gateway.ingest.written import write_if_changed
 from gateway.observe.counters import Counters
@@ -144,6 +144,7 @@ class Broker:
     Attributes:
         ready: set while it listens.
         secret: what it asks for on loopback; None: nothing.
+        own: its socket file for the gateway itself; None: it has none.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins
@@ -162,6 +163,7 @@ class Broker:
     ) -> None:
         self.ready = asyncio.Event()
         self.secret: secret.Secret | None = None
+        self.own: Path | None = None
         self._settings = settings
         self._post = post
         self._nodes_count = nodes_count
@@ -220,6 +222,7 @@ class Broker:
         mode = 0o644 if os.geteuid() == 0 else 0o600
         passwords = None
         try:
+            self.own = await asyncio.to_thread(self._open_door)
             if self._settings.nodes.host:
                 self.secret = secret.make(self._configuration.parent, mode)
                 passwords = self._configuration.with_name(secret.HASHED_NAME)
@@ -231,9 +234,10 @@ class Broker:
                 passwords=passwords,
                 nodes_count=self._nodes_count,
                 node_lines=self._lines,
+                own=self.own,
             )
             write_if_changed(self._configuration, text, mode)
-            return await asyncio.create_subprocess_exec(
+            child = await asyncio.create_subprocess_exec(
                 program,
                 "-c",
                 str(self._configuration),
@@ -241,12 +245,25 @@ class Broker:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C at the terminal reaches us first; we stop it
+                umask=0o077,  # its socket file is for this user alone
             )
+            with contextlib.suppress(ProcessLookupError):  # `run` tells why it ended
+                door.widen(child.pid)
         except OSError as error:
             raise BrokerError(
                 f"broker program {program!r} cannot be started: {error}; check broker.program, the"
                 " disk, and the rights on both"
             ) from error
+        return child
+
+    def _open_door(self) -> Path | None:
+        """Return where the socket file for the gateway is to be; None: it goes over loopback."""
+        try:
+            return door.prepare(self._configuration.parent)
+        except OSError as error:  # a full disk, for one, on which there is no folder yet
+            text = f"{error}; the gateway speaks to its broker over loopback, as other programs do"
+            self._log.warning("broker_log", text=text)
+            return None
 
     async def _listens(self, child: asyncio.subprocess.Process) -> bool:
         """Wait until the broker serves; False when it ends before, or takes too long.
@@ -340,8 +357,9 @@ class Broker:
             async with (
                 asyncio.timeout(KICK_S_MAX),
                 aiomqtt.Client(
-                    self._settings.host,
+                    str(self.own or self._settings.host),
                     self._settings.port,
+                    transport="unix" if self.own else "tcp",
                     identifier=node,
                     username=known.user if known else None,
                     password=known.password if known else None,

@@ -17,6 +17,7 @@ from gateway.fleet.watching import Watching
 from gateway.ingest import intake
 from gateway.ingest.arrivals import Arrivals, Offer
 from gateway.ingest.buffered import prepare, read_ahead
+from gateway.ingest.door import way
 from gateway.ingest.gate import Gate
 from gateway.ingest.quarantine import CAUSES
 from gateway.ingest.secret import Secret
@@ -151,9 +152,12 @@ class Link:
 
     def _client(self) -> aiomqtt.Client:
         broker, secret = self._settings.broker, self._secret()
+        host, port, transport = way(self._settings)
+        at_once = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)] if transport == "tcp" else []
         client = aiomqtt.Client(
-            broker.host,
-            broker.port,
+            host,
+            port,
+            transport=transport,
             identifier=f"gateway-{self._settings.post}",
             username=secret.user if secret else None,
             password=secret.password if secret else None,
@@ -163,7 +167,7 @@ class Link:
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Passage, self._take)),
             max_inflight_messages=2 * limits.WINDOW_RECORDS_MAX,
             tls_context=tls_context(self._settings),
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+            socket_options=at_once,
         )
         if not broker.ca_file:  # TLS reads ahead by itself
             prepare(client)

@@ -23,16 +23,30 @@ MEMORY_BYTES_PER_NODE: Final = 128 << 10  # a TLS connection takes 50 kB, a wind
 # A node that starts anew connects before its old connection is noticed to be dead.
 CONNECTIONS_PER_NODE: Final = 2
 CONNECTIONS_OWN: Final = 16  # the gateway, its commands, somebody who looks on
+# Connections that say nothing, for the 90 s that mosquitto waits for a first word: a device that is
+# broken or hostile. A thousand idle ones cost it 16 MB.
+CONNECTIONS_SPARE: Final = 1_000
 LOG_CHARS_MAX: Final = 500  # of one line of the broker's log that is folded into ours
+LINE_BYTES_MAX: Final = 4_096  # of a line that is looked at; mosquitto itself cuts them at 1,000
+TOPIC_SHOWN_CHARS_MAX: Final = 240  # of a foreign topic, in our log
 
 # Lines worth a look, found in whole pieces of the log: with `log_type debug`, the only one that
 # names a foreign publish, there are some lines for each message, all others of no use.
 _LINES: Final = re.compile(
-    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client )[^\n]*", re.MULTILINE
+    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client |Unable to accept)[^\n]*",
+    re.MULTILINE,
 )
 _OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize packet")
-_DENIED = re.compile(r"Denied PUBLISH from (?P<client>.*) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*)',")
+# A topic can be so long that mosquitto cuts the line within it, or look like a line's beginning.
+_DENIED = re.compile(
+    r"Denied PUBLISH from (?P<client>.*?) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*?)(?:',|$)"
+)
 _UNAUTHORISED = re.compile(r"Client (?P<client>.*) disconnected, not authorised")
+_FULL = re.compile(
+    r"Client connection from (?P<client>.*) denied: max_connections exceeded"
+    r"|Unable to accept new connection"
+)
+_NO_DELAY: Final = "Warning: Unable to set TCP_NODELAY."  # of every connection by socket file
 # Of a handshake; `x509` and `system library` are the broker's own trouble with its files.
 _CERTIFICATE = re.compile(r"OpenSSL Error.*SSL routines.*(?:certificate|alert)", re.IGNORECASE)
 
@@ -44,6 +58,7 @@ def configuration(
     passwords: Path | None = None,
     nodes_count: int = 0,
     node_lines: tuple[str, ...] = (),
+    own: Path | None = None,
 ) -> str:
     """Return mosquitto's configuration: loopback, and nodes with certificates; all bounded.
 
@@ -53,10 +68,12 @@ def configuration(
         passwords: the file with who may speak on loopback; needed there too.
         nodes_count: of the post.
         node_lines: what else the nodes' listener is told, such as its list of revoked certificates.
+        own: the socket file of the gateway itself; None: it comes over loopback as others do.
     """
     # Started by root, it must not stay root.
     user = ("user nobody",) if os.geteuid() == 0 else ()
-    connections = f"max_connections {CONNECTIONS_PER_NODE * nodes_count + CONNECTIONS_OWN}"
+    count = CONNECTIONS_PER_NODE * nodes_count + CONNECTIONS_OWN + CONNECTIONS_SPARE
+    connections = f"max_connections {count}"
     local: tuple[str, ...] = ("allow_anonymous true",)
     listener: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
@@ -69,8 +86,9 @@ def configuration(
         (
             "# Written by the gateway; change the post's settings instead.",
             "per_listener_settings true",
+            *((f"listener 0 {own}", *local) if own else ()),
             f"listener {settings.port} {settings.host}",
-            connections,
+            connections,  # each listener has as many of its own
             *local,
             *listener,
             *user,
@@ -152,23 +170,27 @@ class Words:
         """Yield what another piece of the log says."""
         whole, newline, rest = piece.rpartition(b"\n")
         if not newline:
-            self._rest = (self._rest + rest)[-LOG_CHARS_MAX:]
+            self._rest = (self._rest + rest)[-LINE_BYTES_MAX:]
             return
         lines = self._rest + whole
-        self._rest = rest[-LOG_CHARS_MAX:]
+        self._rest = rest[-LINE_BYTES_MAX:]
         for found in _LINES.finditer(lines):
-            word = self._word(found[0].decode(errors="replace").strip()[:LOG_CHARS_MAX])
+            word = self._word(found[0].decode(errors="replace").strip())
             if word is not None:
                 yield word
 
-    def _word(self, line: str) -> Word | None:
-        if denied := _DENIED.match(line):
+    def _word(self, whole: str) -> Word | None:
+        if denied := _DENIED.match(whole):  # before it is cut: whoever publishes chooses its length
+            topic = denied["topic"]
+            shown = topic[:TOPIC_SHOWN_CHARS_MAX] + "..." * (len(topic) > TOPIC_SHOWN_CHARS_MAX)
+            client = denied["client"][:LOG_CHARS_MAX]
             return Word(
                 "topic_foreign",
-                f"client {denied['client']!r} published on {denied['topic']!r}, which is not its"
-                " own; nobody got it. Look at that node: no firmware of ours does this",
-                denied["client"],
+                f"client {client!r} published on {shown!r}, which is not its own; nobody got it."
+                " Look at that node: no firmware of ours does this",
+                client,
             )
+        line = whole[:LOG_CHARS_MAX]
         if oversize := _OVERSIZE.match(line):
             return Word(
                 "packet_oversize",
@@ -183,12 +205,23 @@ class Words:
                 " and was refused: only the gateway and its commands speak there",
                 unauthorised["client"],
             )
+        if full := _FULL.match(line):
+            client = full["client"] or "an address that is not told"
+            return Word(
+                "connection_refused",
+                f"the broker has no place for a connection from {client}: too many are open. Those"
+                " that stand go on, and so does the gateway's own; find who opens them, with `ss"
+                " -tn`, and take that device off the network",
+                full["client"] or "",
+            )
         if _CERTIFICATE.match(line):
             return Word(
                 "certificate_refused",
                 f"a client was refused for its certificate, or refused ours: {line}; if a node is"
                 " silent, look at its certificate's dates, authority and revocation",
             )
+        if line == _NO_DELAY:
+            return None
         if line.startswith(("Error", "Warning")):
             self.last = line
             return Word("broker_log", line)

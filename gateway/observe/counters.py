@@ -21,6 +21,7 @@ NAMES: Final[Mapping[str, str]] = {
     "topic_foreign": "a node published on a topic that is not its own; nobody got it",
     "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
     "client_refused": "a program on this machine spoke to the broker without its password",
+    "connection_refused": "the broker had no place for it: too many connections are open",
     "quarantined": "a node misbehaved and was not listened to for a while",
     # Records.
     "record_repeated": "came again; committed once, receipted again",

@@ -24,7 +24,7 @@ from gateway import certificates, people, settings
 from gateway.errors import SettingsError
 from gateway.files import SECRET, sync_folder, write_new
 from gateway.fleet.revocation import broker_lines
-from gateway.ingest import secret
+from gateway.ingest import door, secret
 from gateway.ingest.mosquitto import access_list, configuration
 from gateway.journal.store import FILE_NAME as JOURNAL_NAME
 from gateway.journal.store import connect
@@ -226,6 +226,7 @@ def _fill(part: Path, folder: Path, answers: Answers, password: str, now: dt.dat
     text = _settings(answers)
     loaded = settings.parse(text.encode(), folder / SETTINGS_NAME)
     keys, state = part / KEYS, part / STATE
+    now = certificates.made_on(now)
     for place in (keys, state):
         place.mkdir(mode=FOLDER_MODE)
     authority = certificates.make_authority(f"harmattan {answers.post}", now)
@@ -273,6 +274,7 @@ def _write_broker(state: Path, loaded: Settings) -> None:
         passwords=final / secret.HASHED_NAME if is_open else None,
         nodes_count=len(loaded.nodes),
         node_lines=broker_lines(loaded.broker),
+        own=door.path_in(final),
     )
     mode = 0o644 if os.geteuid() == 0 else SECRET  # as Broker writes them
     write_new(state / "mosquitto.conf", text.encode(), mode=mode)

@@ -199,6 +199,24 @@ def test_a_wrong_name_is_answered_with_near_ones(call):
     assert call("revoke", "nobody")[0] == 2
 
 
+def test_a_list_that_may_not_be_written_is_a_sentence(call, folder, monkeypatch):
+    assert call("revoke", NODE)[0] == 0
+
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("gateway.certificates.write_whole", refuse)
+    code, printed, said = call("restore", NODE, "--same-keys")
+    assert (code, printed) == (2, "")
+    assert f"{folder}/keys/crl.pem: Permission denied; run this as the user of the gateway" in said
+
+
+def test_a_post_without_nodes_is_told_what_to_add(call, folder):
+    path = folder / "post.toml"
+    path.write_text(path.read_text().split("[[nodes]]")[0])
+    assert "add [[nodes]]" in call("list")[1]
+
+
 def test_what_cannot_be_read_is_said_in_a_sentence(call, folder):
     (folder / "state/nodes.toml").write_text("[nodes")
     for command in (("list",), ("show", NODE), ("revoke", NODE), ("rename", NODE, "x")):

@@ -99,15 +99,15 @@ SENTENCES = {
     "missing post": ("", "line 1: post is missing; add it: text in quotes"),
     "unknown key": (
         'post = "p"\nbrokr = 1',
-        "line 2: brokr = 1 is not a setting; did you mean broker?",
+        "line 2: brokr is not a setting; did you mean broker?",
     ),
     "unknown key in a node": (
         'post = "p"\n[[nodes]]\nid = "a"\n[[nodes]]\nid = "b"\nintegration_us = 5',
-        "line 6: nodes[1].integration_us = 5 is not a setting; did you mean integration_ms?",
+        "line 6: nodes[1].integration_us is not a setting; did you mean integration_ms?",
     ),
     "unknown key like none": (
         'post = "p"\n[spectra]\nzzz = 1',
-        "line 3: spectra.zzz = 1 is not a setting; known here: axis_uncertainty_cm1",
+        "line 3: spectra.zzz is not a setting; known here: axis_uncertainty_cm1",
     ),
     "below the range": (
         'post = "p"\n[[nodes]]\nid = "a"\nhealth_s = 2',
@@ -123,7 +123,7 @@ SENTENCES = {
     ),
     "a truth value as number": (
         'post = "p"\n[broker]\nport = true',
-        "broker.port = True: use a whole number from 1 to 65535",
+        "broker.port = true: use a whole number from 1 to 65535",
     ),
     "a fraction": (
         'post = "p"\n[[nodes]]\nid = "a"\nscans = 1.5',
@@ -159,6 +159,38 @@ SENTENCES = {
     "node twice": (
         'post = "p"\n' + 2 * NODE,
         "nodes[1].id = 'lane-1' stands twice; every node needs an id of its own",
+    ),
+    "metrics on the broker's port": (
+        'post = "p"\n[observe]\nmetrics_port = 18883',
+        "line 3: observe.metrics_port = 18883 is broker.port too; give each a port of its own",
+    ),
+    "metrics on the nodes' port": (
+        'post = "p"\n[observe]\nmetrics_port = 8883\n[broker.nodes]\nhost = "127.0.0.1"\n' + TLS,
+        "line 3: observe.metrics_port = 8883 is broker.nodes.port too",
+    ),
+    "a folder with a zero": (
+        'post = "p"\ndirectory = "a\\u0000b"',
+        "line 2: directory = 'a\\x00b' can be no file's name",
+    ),
+    "a library with a zero": (
+        'post = "p"\n[spectra]\nlibrary_directory = "a\\u0000b"',
+        "line 3: spectra.library_directory = 'a\\x00b' can be no file's name",
+    ),
+    "a folder of 5,000 letters": (
+        f'post = "p"\ndirectory = "{"d" * 5_000}"',
+        f"directory = '{'d' * 80}' can be no file's name: use at most 1024 bytes",
+    ),
+    "a path of 5,000 letters": (
+        f'post = "p"\n[screening]\nlists_directory = "{"d/" * 2_500}"',
+        "can be no file's name: use at most 1024 bytes",
+    ),
+    "no broker program": (
+        'post = "p"\n[broker]\nprogram = ""',
+        "line 3: broker.program = '': use the name of the broker on PATH",
+    ),
+    "a number of 5,000 digits": (
+        'post = "p"\n[broker]\nport = 0x' + "f" * 5_000,
+        "line 3: broker.port = a number of 20000 bits: use a whole number from 1 to 65535",
     ),
     "language": (
         'post = "p"\nlanguage = "de"',
@@ -243,6 +275,35 @@ def test_each_fault_has_its_sentence(tmp_path, name):
     assert re.match(rf"settings {re.escape(str(path))}, line \d+[:,] ", found)
     assert expected in found
     assert "\n" not in found
+
+
+def test_a_number_that_python_does_not_read_is_a_sentence_too(tmp_path):
+    path = write(tmp_path, 'post = "p"\n[broker]\nport = ' + "9" * 5_000)
+    assert "not valid TOML" in sentence(path)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        'urI = "https://u:HUNTER2@hq/?token=HUNTER2"',
+        'password = "HUNTER2"',
+        'url = ["https://u:HUNTER2@hq/HUNTER2"]',
+        'url = { address = "https://hq/HUNTER2" }',
+        'timeout_s = "HUNTER2"',
+        'ca_file = ["HUNTER2"]',
+        f'ca_file = "x/{"HUNTER2" * 99}"',
+        'url = "ftp://u:HUNTER2@hq/HUNTER2?token=HUNTER2"',
+    ],
+)
+def test_no_secret_that_stands_in_the_wrong_place_is_repeated(tmp_path, fault):
+    assert "HUNTER2" not in sentence(write(tmp_path, f'post = "p"\n[authority]\n{fault}\n'))
+
+
+@pytest.mark.parametrize(
+    "fault", ['authority = "https://u:HUNTER2@hq/"', '[broker]\nport = "https://u:HUNTER2@hq/x"']
+)
+def test_nor_is_one_that_stands_for_a_table_or_a_number(tmp_path, fault):
+    assert "HUNTER2" not in sentence(write(tmp_path, f'post = "p"\n{fault}\n'))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):

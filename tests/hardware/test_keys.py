@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -115,13 +116,35 @@ def test_certificates_are_bounded_in_time_size_and_use(tmp_path):
     pair = keys.issue(authority, "lane1", NOW)
     assert len(pair.certificate_der()) < 700  # a node takes 2048 bytes
     assert len(pair.key_der()) < 200
-    begins = pair.certificate.not_valid_before_utc.timestamp() * 1_000
-    assert begins < BUILT_MS  # what a board's clock shows after a loss of power
-    assert authority.certificate.not_valid_before_utc.timestamp() * 1_000 < BUILT_MS
+    assert pair.certificate.not_valid_before_utc.timestamp() * 1_000 < BUILT_MS
     lasts = pair.certificate.not_valid_after_utc - NOW
     assert dt.timedelta(days=1_800) < lasts < dt.timedelta(days=1_830)
     usage = pair.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def test_a_clock_that_has_lost_its_time_finds_every_certificate_valid(tmp_path):
+    """Or neither the broker nor a node would take a connection until somebody sets the clock."""
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "127.0.0.1", "lane1") == 0
+    crl = certificates.load_crl(folder / "crl.pem")
+    begins = [
+        certificates.load_certificate(folder / name).not_valid_before_utc
+        for name in ("ca.pem", "gateway.pem", "nodes/lane1/node.der")
+    ]
+    assert {moment.timestamp() for moment in (*begins, crl.last_update_utc)} == {0}
+
+
+def test_keys_made_by_such_a_clock_are_still_valid_when_it_is_set(tmp_path, monkeypatch):
+    lost = SimpleNamespace(now=lambda zone: dt.datetime(2000, 1, 31, tzinfo=zone))
+    monkeypatch.setattr(keys, "dt", SimpleNamespace(datetime=lost, UTC=dt.UTC))
+    assert make(tmp_path, "--host", "127.0.0.1", "lane1") == 0
+    monkeypatch.undo()
+    for name in ("ca.pem", "gateway.pem", "nodes/lane1/node.der"):
+        ends = certificates.load_certificate(tmp_path / name).not_valid_after_utc
+        assert ends.timestamp() * 1_000 > BUILT_MS
+    pem = as_pem(tmp_path, tmp_path / "nodes" / "lane1")
+    assert shake_hands(tmp_path, *pem, "127.0.0.1") == "lane1"
 
 
 @pytest.mark.parametrize(

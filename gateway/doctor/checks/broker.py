@@ -94,8 +94,9 @@ def ours(scene: Scene) -> Found:
 @check(
     "broker.nodes",
     cause="`broker.nodes.host` is no address of this machine, or the broker could not read its"
-    " certificates.",
-    remedy="Compare the address with `ip address`; read `broker_log`; see `certificates`.",
+    " certificates; or somebody opens connections and says nothing.",
+    remedy="Compare the address with `ip address`; read `broker_log`; see `certificates`. Where"
+    " connections found no place, `ss -tn` names who holds them: take it off the network.",
 )
 def nodes(scene: Scene) -> Found:
     """The listener for nodes elsewhere answers."""
@@ -108,7 +109,12 @@ def nodes(scene: Scene) -> Found:
     if not fault:
         _check_ours(scene)
     where = f"{listener.host}:{listener.port}"
-    return bad(f"{where}: {fault}") if fault else ok(f"{where} answers")
+    if fault:
+        return bad(f"{where}: {fault}")
+    refused = sum(scene.since_start("connection_refused").values())
+    if refused:
+        return look(f"{where} answers; {refused} connections found no place since the start")
+    return ok(f"{where} answers")
 
 
 @check(

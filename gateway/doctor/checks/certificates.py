@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-from gateway.certificates import ISSUED
+from gateway.certificates import ISSUED, crl_number
 from gateway.doctor.finding import Found, Level, UntoldError, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
 from gateway.fleet.revocation import crl_path
@@ -112,7 +112,7 @@ def _label(path: Path) -> str:
 
 @check(
     "certificates.expiry",
-    cause="Its time has come, or the clock is wrong.",
+    cause="Its time has come, or the clock is wrong; no connection is made with it.",
     remedy="Check the clock. Make new ones with `harmattan keys` (a node's: remove its"
     " folder first) and carry them to where they are used before that day.",
 )
@@ -154,7 +154,9 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
         if days < 0:
             yield bad(f"expired {span(-days * DAY_S)} ago", _label(path))
         elif made < 0:
-            yield bad(f"valid only from {each.not_valid_before_utc:%Y-%m-%d} on", _label(path))
+            begins = f"{each.not_valid_before_utc:%Y-%m-%d}"
+            clock = f"{scene.now:%Y-%m-%d}"
+            yield bad(f"valid only from {begins} on, and the clock says {clock}", _label(path))
         elif days < DAYS_LOOK:
             yield look(f"valid for {days:.0f} d more, {dates}", _label(path))
         else:
@@ -331,7 +333,7 @@ def revocations(scene: Scene) -> Found:
     if not revoked.is_signature_valid(authority.public_key()):  # type: ignore[arg-type]
         return bad(f"is not signed by {Path(authority_file).name}", path.name)
     count = sum(1 for _ in revoked)
-    text = f"{count} revoked, list of {revoked.last_update_utc:%Y-%m-%d}"
+    text = f"{count} revoked, list number {crl_number(revoked)}"
     until = revoked.next_update_utc
     if until is None:
         return ok(text, path.name)

@@ -204,7 +204,7 @@ CASES = [
     C("broker.nodes", lambda p: other_program(p.ports[1]), "unknown", "another program answers"),
     C("broker.ours", lambda p: other_program(p.ports[1]), "bad", "another program's"),
     C("broker.restarts", counted("task_fault", "broker", 3), "look", "3 times"),
-    C("certificates.expiry", lambda p: issue(p, "gateway", days=-2), "bad", "expired 48 h ago"),
+    C("certificates.expiry", lambda p: issue(p, "gateway", days=-3), "bad", "expired 3 d ago"),
     C("certificates.expiry", lambda p: issue(p, "gateway", days=30), "look", "valid for 30 d"),
     C("certificates.expiry", lambda p: issue(p, "gateway", since_days=3), "bad", "valid only from"),
     C(

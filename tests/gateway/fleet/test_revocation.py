@@ -7,6 +7,7 @@ that looks at them when the test says so.
 import datetime as dt
 import threading
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,11 @@ def test_a_folder_without_the_file_revokes_nobody(tmp_path):
     assert revocation.current(tmp_path) == {"lane-1"}
     assert nodes_file.read(tmp_path).label("lane-1") == "North"
     assert nodes_file.read(tmp_path).label("lane-2") == ""
-    assert {path.name for path in tmp_path.iterdir()} == {"nodes.lock", "nodes.toml"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "nodes.lock",
+        "nodes.toml",
+        "nodes.toml.last",
+    }
 
 
 def test_an_error_while_it_is_changed_changes_nothing(tmp_path):
@@ -77,7 +82,7 @@ def test_an_error_while_it_is_changed_changes_nothing(tmp_path):
 )
 def test_a_file_that_is_none_of_ours_is_named(tmp_path, text):
     (tmp_path / "nodes.toml").write_bytes(text)
-    with pytest.raises(SettingsError, match=r"nodes\.toml: .*; mend that place, or remove"):
+    with pytest.raises(SettingsError, match=r"nodes\.toml: .*; mend that place, or put"):
         nodes_file.read(tmp_path)
 
 
@@ -114,6 +119,55 @@ def test_a_faulty_file_admits_nobody_again(tmp_path):
     assert found.current() == {"lane-1"}
     assert log.items[-1]["event"] == "nodes_file_fault"
     assert counters.take() == {("nodes_file_fault", ""): 1}
+
+
+def test_what_root_changes_stays_the_gateways(tmp_path, monkeypatch):
+    """Or the gateway's user could neither read nor change it from then on."""
+    given = {}
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(
+        "os.fchown",
+        lambda fd, *owner: given.update({Path(f"/proc/self/fd/{fd}").readlink(): owner}),
+    )
+    about = tmp_path.stat()
+    revoke(tmp_path, "lane-1")
+    made = {name.name: owner for name, owner in given.items()}
+    names = ("nodes.lock", ".nodes.toml.part", ".nodes.toml.last.part")
+    assert made == dict.fromkeys(names, (about.st_uid, about.st_gid))
+
+
+def test_a_lock_that_is_another_users_is_named(tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(nodes_file.os, "open", refuse)
+    with pytest.raises(SettingsError, match=r"nodes\.lock: Permission denied; .*chown --ref"):
+        revoke(tmp_path, "lane-1")
+
+
+@pytest.mark.parametrize("damage", [b"", b"[nodes.", b"\0" * 4096, None])
+def test_nobody_is_admitted_again_by_a_start_on_a_damaged_file(tmp_path, damage):
+    revoke(tmp_path, "lane-1")
+    if damage is None:
+        (tmp_path / "nodes.toml").unlink()
+    else:
+        (tmp_path / "nodes.toml").write_bytes(damage)
+    found, log, counters = watch(tmp_path)
+    assert found.current() == {"lane-1"}
+    assert "stays so: lane-1" in log.items[-1]["text"]
+    assert "nodes.toml.last" in log.items[-1]["text"]
+    assert counters.take() == {("nodes_file_fault", ""): 1}
+
+
+def test_what_a_person_wrote_is_kept_too_and_what_can_be_read_of_it_holds(tmp_path):
+    entry = '[nodes.lane-1]\nrevoked = 2026-11-22T06:30:00Z\n[nodes.lane-2]\nlabel = "South"\n'
+    (tmp_path / "nodes.toml").write_text(entry)
+    watch(tmp_path)
+    (tmp_path / "nodes.toml").write_text("[nodes")
+    assert watch(tmp_path)[0].current() == {"lane-1"}
+    (tmp_path / "nodes.toml.last").unlink()
+    (tmp_path / "nodes.toml").write_text(entry + "colour = [")
+    assert watch(tmp_path)[0].current() == {"lane-1"}
 
 
 def test_the_broker_is_given_a_list_that_is_there_or_that_is_named(tmp_path):

@@ -20,10 +20,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from gateway.errors import BrokerError
-from gateway.ingest import secret
+from gateway.ingest import door, secret
 from gateway.ingest.broker import Broker
 from gateway.observe.counters import Counters
-from gateway.settings import BrokerSettings, NodeListenerSettings
+from gateway.settings import BrokerSettings, NodeListenerSettings, Settings
 from hardware import keys
 from tests.gateway.running import recording
 from tests.gateway.seen import DEADLINE_S, Log, Seen
@@ -119,6 +119,15 @@ class Post:
         user = {"username": known.user, "password": known.password} if known else {}
         return aiomqtt.Client("127.0.0.1", self.port, identifier=name, timeout=5, **user)
 
+    def own(self, name):
+        known = self.broker.secret
+        host, port, transport = door.way(
+            Settings(post="p", directory=str(self.folder), broker=BrokerSettings(port=self.port))
+        )
+        assert transport == "unix"
+        user = {"username": known.user, "password": known.password}
+        return aiomqtt.Client(host, port, transport=transport, identifier=name, timeout=5, **user)
+
     def node(self, pair, name="any"):
         trust = context(self.folder, pair)
         return aiomqtt.Client(
@@ -204,6 +213,36 @@ def test_a_node_is_its_certificate_and_nobody_else(folder, free_port, authority)
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("letters", [240, 900, 20_000])
+def test_a_forger_is_named_however_long_its_topic_is(folder, free_port, authority, letters):
+    async def story():
+        lane2, post = keys.issue(authority, "lane2", NOW), Post(folder, free_port)
+        async with post.running(), post.node(lane2) as forger:
+            await forger.publish(READING + "/" + "x" * letters, b"forged", qos=1)
+            await post.log.event("topic_foreign", client="lane2")
+        assert post.misbehaved == ["lane2"]
+
+    asyncio.run(story())
+
+
+def test_a_foreign_subscription_brings_nothing(folder, free_port, authority):
+    async def story():
+        lane1, lane2 = (keys.issue(authority, name, NOW) for name in ("lane1", "lane2"))
+        post, heard = Post(folder, free_port), Seen()
+        async with post.running(), post.node(lane1) as honest, post.node(lane2) as curious:
+            await curious.subscribe([("#", 1), ("harmattan/v1/p/lane1/+", 1), ("$SYS/#", 1)])
+            listening = asyncio.create_task(gather(curious, heard))
+            await honest.publish(READING, b"not for lane2", qos=1)
+            async with post.local("gateway", post.broker.secret) as gateway:
+                await gateway.publish("harmattan/v1/p/lane1/receipt", b"nor this", qos=1)
+                await gateway.publish("harmattan/v1/p/lane2/receipt", b"its own", qos=1)
+            await heard.wait(lambda said: said[1] == b"its own")
+            assert len(heard.items) == 1
+            listening.cancel()
+
+    asyncio.run(story())
+
+
 def test_wrong_certificates_are_refused_and_counted(folder, free_port, authority):
     async def story():
         post = Post(folder, free_port)
@@ -261,6 +300,66 @@ def test_a_revoked_node_is_disconnected_and_refused_from_then_on(folder, free_po
             await honest.publish("harmattan/v1/p/lane2/reading", b"still here", qos=1)
 
     asyncio.run(story())
+
+
+@contextlib.contextmanager
+def holding(port, count):
+    """Hold idle connections, as a program or a device does that never says a word."""
+    with contextlib.ExitStack() as held:
+        for _ in range(count):
+            held.enter_context(socket.create_connection(("127.0.0.1", port)))
+        yield
+
+
+def test_idle_connections_shut_nobody_out(folder, free_port, authority):
+    """Neither a node, nor the gateway; 40 of them were enough for that once."""
+
+    async def story():
+        lane1, post = keys.issue(authority, "lane1", NOW), Post(folder, free_port)
+        async with post.running():
+            with holding(post.port, 40), holding(post.nodes_port, 40):
+                async with post.own("gateway-p") as gateway, post.node(lane1) as node:
+                    await gateway.subscribe(READING, qos=1)
+                    await node.publish(READING, b"heard", qos=1)
+                    said = await asyncio.wait_for(anext(aiter(gateway.messages)), DEADLINE_S)
+                    assert said.payload == b"heard"
+            assert ("connection_refused", "") not in post.counters.take()
+
+    asyncio.run(story())
+
+
+def test_a_listener_that_is_full_is_told_and_the_gateway_has_its_own_way(
+    folder, free_port, authority, monkeypatch
+):
+    monkeypatch.setattr("gateway.ingest.mosquitto.CONNECTIONS_SPARE", 0)  # 20 places
+
+    async def story():
+        lane1, lane2 = (keys.issue(authority, name, NOW) for name in ("lane1", "lane2"))
+        post = Post(folder, free_port)
+        async with post.running(), post.node(lane1) as node:
+            with holding(post.port, 40), holding(post.nodes_port, 40):
+                await refused_at_once(post, lane2)
+                async with post.own("gateway-p") as gateway:
+                    await gateway.subscribe(READING, qos=1)
+                    await node.publish(READING, b"stands", qos=1)
+                    said = await asyncio.wait_for(anext(aiter(gateway.messages)), DEADLINE_S)
+                    assert said.payload == b"stands"
+                told = await post.log.event("connection_refused", client="127.0.0.1")
+                assert "too many are open" in told["text"]
+                assert post.counters.take()["connection_refused", ""] > 0
+            async with post.node(lane2):
+                pass
+            mode = stat.S_IMODE((folder / door.FOLDER).stat().st_mode)
+            assert not mode & 0o077  # no other user can fill it
+
+    asyncio.run(story())
+
+
+def test_a_post_whose_folder_has_too_long_a_name_goes_over_loopback(tmp_path):
+    settings = Settings(post="p", directory=str(tmp_path / ("long" * 30)))
+    assert door.path_in(Path(settings.directory)) is None
+    assert door.path_in(tmp_path / "with blank") is None
+    assert door.way(settings) == ("127.0.0.1", 18883, "tcp")
 
 
 def test_files_are_written_only_when_they_change_and_a_full_disk_starts_no_fault(

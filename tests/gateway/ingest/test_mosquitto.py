@@ -9,7 +9,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ingest.mosquitto import LOG_CHARS_MAX, Words, access_list, configuration
+from gateway.ingest.mosquitto import (
+    LINE_BYTES_MAX,
+    LOG_CHARS_MAX,
+    Words,
+    access_list,
+    configuration,
+)
 from gateway.settings import BrokerSettings, NodeListenerSettings
 
 LOG = b"""mosquitto version 2.0.11 starting
@@ -18,17 +24,22 @@ Received PUBLISH from lane-2 (d0, q1, r0, m1, 'harmattan/v1/p/lane-1/reading', .
 Denied PUBLISH from lane-2 (d0, q1, r0, m1, 'harmattan/v1/p/lane-1/reading', ... (6 bytes))
 Sending PUBACK to lane-2 (m1, rc135)
 Client <unknown> disconnected, not authorised.
+Client connection from 10.0.0.9 denied: max_connections exceeded.
+Unable to accept new connection, system socket count has been exceeded. Try it.
 Client lane-3 disconnected due to oversize packet.
 Client lane-2 disconnected.
 OpenSSL Error[0]: error:1417C086:SSL routines::certificate verify failed
 OpenSSL Error[0]: error:80000002:system library::No such file or directory
 OpenSSL Error[1]: error:05880002:x509 certificate routines::system lib
+Warning: Unable to set TCP_NODELAY.
 Warning: something is odd
 Error: Unable to open the file
 """
 WORDS = [
     ("topic_foreign", "lane-2"),
     ("client_refused", "<unknown>"),
+    ("connection_refused", "10.0.0.9"),
+    ("connection_refused", ""),
     ("packet_oversize", "lane-3"),
     ("certificate_refused", ""),
     ("broker_log", ""),
@@ -53,7 +64,20 @@ def test_any_bytes_are_read_and_nothing_is_kept_for_ever(pieces):
     for piece in pieces:
         for word in words.take(piece):
             assert len(word.text) <= LOG_CHARS_MAX + 200
-        assert len(words._rest) <= LOG_CHARS_MAX
+        assert len(words._rest) <= LINE_BYTES_MAX
+
+
+@given(cut=st.integers(0, 1_200))
+def test_a_long_topic_hides_nobody(cut):
+    """Mosquitto cuts the line within it; and one that looks like a line names nobody else."""
+    for name in ("x" * 1_000, "Denied PUBLISH from lane-9 (d0, q1, r0, m1, 'a', " + "y" * 900):
+        topic = f"harmattan/v1/p/lane-1/{name}"
+        line = f"Denied PUBLISH from lane-2 (d0, q0, r0, m0, '{topic}', ... (1 bytes))"[:999]
+        words = Words()
+        pieces = (line[:cut].encode(), line[cut:].encode() + b"\n")
+        (word,) = [word for piece in pieces for word in words.take(piece)]
+        assert (word.event, word.client) == ("topic_foreign", "lane-2")
+        assert len(word.text) <= LOG_CHARS_MAX
 
 
 def test_bounds_grow_with_the_number_of_nodes_and_hold_for_both_listeners():
@@ -72,8 +96,8 @@ def test_bounds_grow_with_the_number_of_nodes_and_hold_for_both_listeners():
     assert "use_username_as_clientid true" not in first
     for line in ("allow_anonymous false", "crlfile /k/crl", "use_username_as_clientid true"):
         assert line in second
-    assert "max_connections 2016" in first
-    assert "max_connections 2016" in second
+    assert "max_connections 3016" in first
+    assert "max_connections 3016" in second
     assert "max_queued_messages 4000" in lines
     assert any(line.startswith("max_queued_bytes ") for line in lines)
     assert any(line.startswith("memory_limit ") for line in lines)
