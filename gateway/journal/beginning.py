@@ -62,8 +62,8 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
                 begun.told.append(told)
             setting_aside.finish(path)
             begun.connection = connection = connect(path)
+            _check(connection)  # first: a disk that is full takes nothing, and can be read
             _fold_in(connection)
-            _check(connection)
             begun.is_unclean = _note(connection, told, now_ms)
         except (JournalError, apsw.Error, OSError) as error:
             begun.error = error.__cause__ if isinstance(error, JournalError) else error

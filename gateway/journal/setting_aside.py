@@ -18,7 +18,7 @@ from typing import Final
 
 import apsw
 
-from gateway.journal.opening import connect, fault, shut, transaction
+from gateway.journal.opening import connect, fault, look_at_damaged, shut, transaction
 from gateway.journal.salvage import salvage
 
 POSTURE: Final = "journal_damaged"
@@ -39,7 +39,7 @@ def renew(path: Path, damage: BaseException) -> str:
     """
     new = path.with_name(path.name + ".new")
     _remove(new)
-    old = _look_at(path)
+    old = look_at_damaged(path)
     try:
         fresh = connect(new)
         try:
@@ -100,25 +100,6 @@ def _ready(path: Path) -> Path:
 def _remove(path: Path) -> None:
     for part in PARTS:
         Path(f"{path}{part}").unlink(missing_ok=True)
-
-
-def _look_at(path: Path) -> apsw.Connection | None:
-    """Open a damaged file as well as that goes; None: not at all."""
-    flags = apsw.SQLITE_OPEN_READONLY
-    for name, more in (
-        (str(path), 0),
-        (f"{path.absolute().as_uri()}?immutable=1", apsw.SQLITE_OPEN_URI),
-    ):
-        connection = None
-        try:
-            connection = apsw.Connection(name, flags=flags | more)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        except apsw.Error:
-            if connection is not None:
-                shut(connection)
-        else:
-            return connection
-    return None
 
 
 def _sync(folder: Path) -> None:

@@ -192,6 +192,37 @@ def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path, soun
     assert set_aside >= 1
 
 
+LETTERS = (  # in what no row hangs on
+    b"CREATE TRIGGER tally_verdict ",
+    b"CREATE INDEX healths_of_nodes",
+    b"CREATE TABLE healths",
+)
+
+
+@pytest.mark.parametrize("letter", [None, *LETTERS])
+def test_a_letter_or_the_last_page_hides_nothing(tmp_path, sound, letter):
+    """SQLite refuses the whole file for that; what it holds is all there."""
+    content = bytearray(sound.read_bytes())
+    if letter is None:
+        del content[-PAGE:]
+    else:
+        content = content.replace(letter, letter.replace(b"CREATE", b"CRE@TE"))
+    (tmp_path / FILE_NAME).write_bytes(content)
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            assert [name for name, _ in told] == ["journal_damaged"]
+            asked = "SELECT alert_id, record_id, body, receipt FROM alerts ORDER BY 1"
+            assert await ask(journal, asked) == readable(sound, asked)
+            assert len(await ask(journal, "SELECT 1 FROM pending")) == 8
+            assert await ask(journal, "SELECT count FROM counters") == [(3,)]
+            pending = await journal.read(lambda c: records.read_pending(c, 99))
+            assert all(one.reading is not None for one in pending)
+            assert await ask(journal, "PRAGMA integrity_check") == [("ok",)]
+
+    asyncio.run(story())
+
+
 def test_what_was_counted_and_configured_goes_on(tmp_path, sound):
     """A page in the middle of the judged readings: everything else is whole."""
     content = bytearray(sound.read_bytes())
