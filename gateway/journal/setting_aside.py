@@ -3,7 +3,8 @@
 Order of things, so that a kill at any moment loses nothing:
 1. `journal.sqlite.new` is made and filled from the damaged file, where that lies, and closed.
 2. It is renamed to `journal.sqlite.ready`: from here on the fresh one is the journal.
-3. The damaged file, with its log, goes to `damaged-<time>/`; then the fresh one takes its place.
+3. The damaged file, with its log, goes to `damaged-<time>-<number>/`; then the fresh one takes its
+   place.
 A start that finds `.ready` goes on with 3, one that finds `.new` begins again.
 
 Rows keep their ids: who has asked about a record finds the same one, or none.
@@ -24,6 +25,7 @@ from gateway.journal.salvage import salvage
 POSTURE: Final = "journal_damaged"
 FOLDER_PREFIX: Final = "damaged-"
 FOLDERS_MAX: Final = 2  # kept; each is as large as a journal
+NUMBER_DIGITS_MAX: Final = 8  # of a running number; a date has as many, and was all the name once
 PARTS: Final = ("", "-wal", "-shm")
 
 
@@ -73,9 +75,7 @@ def finish(path: Path) -> Path | None:
     ready = _ready(path)
     if not ready.exists():
         return None
-    made = dt.datetime.fromtimestamp(ready.stat().st_mtime, dt.UTC)  # the same after a kill
-    stamp = made.strftime("%Y%m%dT%H%M%SZ")
-    folder = path.with_name(f"{FOLDER_PREFIX}{stamp}")
+    folder = _folder(path, ready)
     folder.mkdir(mode=0o700, exist_ok=True)
     for part in PARTS:
         with contextlib.suppress(FileNotFoundError):  # a kill came in between
@@ -84,13 +84,38 @@ def finish(path: Path) -> Path | None:
     ready.rename(path)
     _sync(path.parent)
     for older in damaged_folders(path.parent)[FOLDERS_MAX:]:
-        shutil.rmtree(older, ignore_errors=True)
+        if older != folder:
+            shutil.rmtree(older, ignore_errors=True)
     return folder
+
+
+def _folder(path: Path, ready: Path) -> Path:
+    """Return where the damaged file goes: the same after a kill, and none that another one has."""
+    made = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(
+        microseconds=ready.stat().st_mtime_ns // 1_000
+    )
+    stamp = made.strftime("%Y%m%dT%H%M%S.%fZ")
+    folders = damaged_folders(path.parent)
+    for folder in folders:
+        if folder.name.startswith(f"{FOLDER_PREFIX}{stamp}-") and not any(
+            Path(f"{path}{part}").exists() and (folder / f"{path.name}{part}").exists()
+            for part in PARTS
+        ):
+            return folder
+    last = max((_number(folder) for folder in folders), default=0)
+    return path.with_name(f"{FOLDER_PREFIX}{stamp}-{last + 1}")
+
+
+def _number(folder: Path) -> int:
+    """Return the running number of a folder: which is newer no clock decides; 0: it has none."""
+    number = folder.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() and len(number) < NUMBER_DIGITS_MAX else 0
 
 
 def damaged_folders(folder: Path) -> list[Path]:
     """Return the folders with damaged journals, the newest first."""
-    return sorted(folder.glob(f"{FOLDER_PREFIX}*"), reverse=True)
+    found = folder.glob(f"{FOLDER_PREFIX}*")
+    return sorted(found, key=lambda one: (_number(one), one.name), reverse=True)
 
 
 def _ready(path: Path) -> Path:
