@@ -65,7 +65,7 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
                 begun.told.append(told)
             setting_aside.finish(path)
             begun.connection = connection = connect(path)
-            _check(connection)
+            _check(connection)  # first: a disk that is full takes nothing, and can be read
             begun.is_folded = False
             fold_in(connection)
             begun.is_folded = True

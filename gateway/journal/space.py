@@ -116,6 +116,11 @@ def describe(state: DiskState, path: Path, space: Space, error: BaseException | 
                 f" {space.reserve_bytes // 1_000_000} MB that journal.reserve_bytes keeps for"
                 f" alerts: {kept}; free space on it"
             )
+        case DiskState.full if free is not None and free >= 4 * FULL_BYTES:
+            return (
+                f"the disk under {path} takes no more although {room} MB of it are free: {kept};"
+                " raise the quota of the gateway's user or of its folder, or lift the file's limit"
+            )
         case DiskState.full:
             return f"the disk under {path} is full ({room} MB free): {kept}; free space on it"
         case DiskState.readonly:

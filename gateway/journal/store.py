@@ -9,7 +9,7 @@ Rules of the file
   so that a failure is nobody else's. An operation may therefore run twice, and must change nothing
   but the connection that it is given.
 - Where the disk is short of room only what is essential is tried. `condition` says how the disk is;
-  it is well again with the first write that succeeds.
+  it is well again with the first transaction that has put something on it.
 - A damaged file is set aside, whoever meets the damage. The batch that met it is done again on the
   fresh file, which has what could be read of the old one under the same ids.
 """
@@ -249,6 +249,8 @@ class Journal:
             save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
         )
         with contextlib.suppress(JournalError):
+            if condition.state not in WRITABLE:  # only what the disk really takes ends that
+                await self.write(integrity.note_open)
             if self._noted != condition.text or condition.state not in WRITABLE:
                 await self.write(note)
                 self._noted = condition.text
@@ -305,8 +307,9 @@ class Journal:
     def _answer(self, batch: list[_Job], results: list[Any]) -> None:
         """Give the results of a batch that is on the disk."""
         self._is_folded = True
-        is_tight, *results = results
-        self._set(DiskState.tight if is_tight else DiskState.well, None)
+        is_tight, is_written, *results = results
+        if is_written or self.condition.state in WRITABLE:
+            self._set(DiskState.tight if is_tight else DiskState.well, None)
         for (_, _, done), result in zip(batch, results, strict=True):
             if result is _REFUSED:
                 done.set_exception(DiskError(self.condition.text))
@@ -389,7 +392,8 @@ def _try(
     """Commit a batch, or what of it is essential when the disk is short of room.
 
     Returns:
-        Whether it is, then the results, _REFUSED for what was not tried.
+        Whether it is, whether anything was written, then the results, _REFUSED for what was not
+        tried.
     """
     if not is_folded:
         fold_in(connection)
@@ -397,8 +401,16 @@ def _try(
     is_tight = space.is_tight() and spare_bytes(connection) < SPARE_BYTES
     tried = [essential or not is_tight for _, essential, _ in batch]
     operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
+    before = _pages_written(connection)
     results = iter(_commit(connection, operations) if operations else ())
-    return [is_tight, *(next(results) if is_tried else _REFUSED for is_tried in tried)]
+    is_written = _pages_written(connection) > before
+    return [is_tight, is_written, *(next(results) if is_try else _REFUSED for is_try in tried)]
+
+
+def _pages_written(connection: apsw.Connection) -> int:
+    """Return how many pages have gone to the disk so far: a row with its old values sends none."""
+    written, _ = connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)
+    return written
 
 
 def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[Any]:
