@@ -218,7 +218,7 @@ def test_a_letter_or_the_last_page_hides_nothing(tmp_path, sound, letter):
             assert await ask(journal, asked) == readable(sound, asked)
             assert len(await ask(journal, "SELECT 1 FROM pending")) == 8
             assert await ask(journal, "SELECT count FROM counters") == [(3,)]
-            pending = await journal.read(lambda c: records.read_pending(c, 99))
+            pending = await journal.read(lambda c: read_pending(c, 99))
             assert all(one.reading is not None for one in pending)
             assert await ask(journal, "PRAGMA integrity_check") == [("ok",)]
 
