@@ -31,7 +31,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import statistics
 import sys
@@ -39,22 +38,19 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.flood import LOOK_S, PIXELS, POST, STUCK_S, TICK_S, Crowd, Order
 from benchmarks.ingest import gateway
 from gateway import wire
-from protocol import limits
 from simulators import crowd
-from simulators.crowd import DARK, SAMPLE, STANDARD, CrowdNode, inspection_of
+from simulators.crowd import SAMPLE, STANDARD, CrowdNode, inspection_of
 from simulators.headquarters import Headquarters
 from simulators.lane import read_rows
 
-POST = "bench"
 NODES = 50
 TIMES = 10
-PIXELS = 512
 KEPT_MAX = 500  # records of a node's flash: 1 MB of 2 kB
 SAMPLE_SHARE = 0.04
 QUIET = "quiet"
@@ -65,125 +61,8 @@ LOADED_S = (6.0, 12.0)
 MEMORY_GROWTH_MAX = 0.10
 LATENCY_TIMES_MAX = 5.0
 WARM_UP_SHARE = 0.2
-TICK_S = 0.02
 ALONE_S_MIN = 3.0  # of the time before the load
 PROBE_S = 5.0  # for each of the limits that are measured first
-LOOK_S = 0.5
-STUCK_S = 60.0  # without any progress of what is still to come
-PRIORITY = 10  # of the crowd's process
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the crowd's process is told.
-
-    Attributes:
-        port: of the broker.
-        nodes: how many.
-        rate: readings per second over all nodes that are measured; 0: as many as can be delivered.
-        share: of samples.
-        seconds: how long they measure; then they only deliver.
-        seed: of the share.
-        book: file for what was receipted.
-        kept_max: records that a node's flash holds.
-    """
-
-    port: int
-    nodes: int
-    rate: float
-    share: float
-    seconds: float
-    seed: int
-    book: str
-    kept_max: int
-
-
-# ----------------------------------------------------------------------------- the crowd's process
-
-
-class Load:
-    """The crowd, and what became of its readings.
-
-    Attributes:
-        receipted: numbers of each node's records.
-    """
-
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._rng = random.Random(order.seed)  # noqa: S311 - repeatable
-        self.receipted: dict[str, list[int]] = {}
-        journal = f"{order.seed:08x}".encode()[: limits.ID_BYTES]
-        make = partial(crowd.make, substance_id="sucrose", dark_seq=2)
-        self.nodes = [
-            CrowdNode(
-                *(POST, f"node-{number}", order.port),
-                make=make,
-                journal_id=journal,
-                pixel_count=PIXELS,
-                kept_max=order.kept_max,
-                freed=self._freed,
-            )
-            for number in range(order.nodes)
-        ]
-
-    def _freed(self, node: CrowdNode, seqs: list[int]) -> None:
-        self.receipted.setdefault(node.name, []).extend(seqs)
-
-    async def run(self) -> dict[str, Any]:
-        """Measure for the time that is ordered, then deliver all that is kept."""
-        async with asyncio.TaskGroup() as group:
-            lives = [group.create_task(node.run()) for node in self.nodes]
-            for node in self.nodes:
-                node.add(STANDARD)
-                node.add(DARK)
-            await self._receipted_all(2)
-            print("ready", flush=True)
-            begun_s = time.monotonic()
-            measured = await self._measure(begun_s)
-            receipted = sum(map(len, self.receipted.values()))
-            taken_s = time.monotonic() - begun_s
-            print(json.dumps({"measured": measured, "receipted": receipted, "taken_s": taken_s}))
-            sys.stdout.flush()
-            last, since_s = -1, time.monotonic()
-            while left := sum(len(node.kept) for node in self.nodes):
-                if left != last:
-                    last, since_s = left, time.monotonic()
-                if time.monotonic() > since_s + STUCK_S:
-                    break
-                await asyncio.sleep(LOOK_S)
-            for task in lives:
-                task.cancel()
-        return {
-            "held_at_the_end": left,
-            "given_up": sum(node.kept.evicted_count for node in self.nodes),
-            "receipted": sum(map(len, self.receipted.values())),
-        }
-
-    async def _receipted_all(self, count: int) -> None:
-        while any(node.receipted < count for node in self.nodes):  # noqa: ASYNC110 - many nodes
-            await asyncio.sleep(TICK_S)
-
-    async def _measure(self, begun_s: float) -> int:
-        """Let all nodes measure at the ordered rate; return how many readings there were."""
-        order, measured = self._order, 0
-        while (passed_s := time.monotonic() - begun_s) < order.seconds:
-            for node in self.nodes:
-                if order.rate:
-                    due = int(passed_s * order.rate / order.nodes) - node.kept.next_seq + 3
-                else:
-                    due = 2 * limits.WINDOW_RECORDS - len(node.kept)
-                measured += max(0, due)
-                node.add_all(self._draw() for _ in range(due))
-            await asyncio.sleep(TICK_S)
-        return measured
-
-    def _draw(self) -> str:
-        return SAMPLE if self._rng.random() < self._order.share else DARK
-
-
-async def _load(order: Order) -> tuple[dict[str, Any], dict[str, list[int]]]:
-    load = Load(order)
-    return await load.run(), load.receipted
 
 
 # ---------------------------------------------------------------------------------- the quiet node
@@ -275,7 +154,7 @@ class Overload:
         return number
 
     @contextlib.asynccontextmanager
-    async def load(self, rate: float, share: float, seconds: float) -> AsyncIterator["Crowd"]:
+    async def load(self, rate: float, share: float, seconds: float) -> AsyncIterator[Crowd]:
         """Run a crowd with journals of its own; give it once all its nodes are calibrated."""
         number = len(self.receipted)
         book = self.folder / f"receipted-{number}.json"
@@ -285,7 +164,7 @@ class Overload:
         )
         self.receipted.append((f"{order.seed:08x}".encode().hex(), str(book)))
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.overload", "--crowd", json.dumps(asdict(order))),
+            *(sys.executable, "-m", "benchmarks.flood", json.dumps(asdict(order))),
             stdout=asyncio.subprocess.PIPE,
         )
         crowd_ = Crowd(child)
@@ -355,28 +234,6 @@ class Overload:
                 else:
                     found.append(others - max(before, since.pop(said["seq"], others)))
                     before = others
-        return found
-
-
-@dataclass(slots=True)
-class Crowd:
-    """The crowd's process."""
-
-    child: asyncio.subprocess.Process
-
-    async def line(self) -> str:
-        """Return the next line that it says.
-
-        Raises:
-            RuntimeError: it ended.
-        """
-        if self.child.stdout is None or not (line := await self.child.stdout.readline()):
-            raise RuntimeError("the crowd's process ended early")
-        return line.decode()
-
-    async def figures(self) -> dict[str, Any]:
-        """Return the next figures that it says."""
-        found: dict[str, Any] = json.loads(await self.line())
         return found
 
 
@@ -549,15 +406,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--crowd", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.crowd:
-        os.nice(PRIORITY)
-        order = Order(**json.loads(options.crowd))
-        figures, receipted = asyncio.run(_load(order))
-        Path(order.book).write_text(json.dumps(receipted))
-        print(json.dumps(figures), flush=True)
-        return 0
     with tempfile.TemporaryDirectory(prefix="harmattan-overload-") as folder:
         figures = asyncio.run(overload(Path(folder), options.seconds, options.seed))
     print(json.dumps(figures), flush=True)

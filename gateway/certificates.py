@@ -292,8 +292,8 @@ def load_crl(path: Path) -> x509.CertificateRevocationList:
         return x509.load_pem_x509_crl(_read(path))
     except ValueError as error:
         raise KeysError(
-            f"{path} is no list of revoked certificates: {error}; remove it, `harmattan nodes"
-            " revoke` makes a new one"
+            f"{path} is no list of revoked certificates: {error}; `harmattan nodes crl` makes a"
+            " new one"
         ) from error
 
 

@@ -153,6 +153,18 @@ def doctor(
     )
 
 
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    options_metavar="DIR --post POST [--host NAME_OR_ADDRESS] [NODE ...]",
+)
+def keys(context: typer.Context) -> None:
+    """Make the keys of a post and its nodes, on the post or on a computer that stays apart."""
+    from hardware import keys as making  # noqa: PLC0415 - see the rules of the file
+
+    raise typer.Exit(making.main(context.args))
+
+
 @app.command()
 def bundle(
     target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")],

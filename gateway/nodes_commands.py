@@ -24,12 +24,14 @@ from rich.text import Text
 from gateway import settings
 from gateway.errors import SettingsError
 from gateway.fleet import revoking
+from gateway.fleet.revocation import crl_path
 from gateway.fleet.revoking import Crl, Done
 from gateway.lock import is_running
 from gateway.observe import nodes as observing
 from gateway.observe.condition import COLUMNS, cells
 from gateway.observe.nodes import Config, Detail
 from gateway.settings import Settings
+from gateway.units import age
 
 app = typer.Typer(
     help="The nodes: list and show them, give them labels, revoke them.", no_args_is_help=True
@@ -193,13 +195,7 @@ def _coloured(state: str) -> Text:
 
 
 def _ago(then_ms: int | None, now_ms: int) -> str:
-    if then_ms is None:
-        return "-"
-    seconds = max(0, now_ms - then_ms) // 1_000
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
+    return "-" if then_ms is None else age(then_ms, now_ms)
 
 
 # ----------------------------------------------------------------------------- what is changed
@@ -252,6 +248,33 @@ def restore(
             loaded, node, dt.datetime.now(dt.UTC), same_keys=same_keys, authority_key=authority_key
         )
     _tell(loaded, done, f"{done.node} is admitted", as_json=as_json)
+
+
+@app.command()
+def crl(
+    settings_path: SettingsOption = DEFAULT,
+    authority_key: KeyOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Write the broker's list of revoked certificates anew: it is missing, damaged or out of date.
+
+    No node is revoked or admitted by it.
+
+    Exit status: 0 done, 2 the list is as it was.
+    """
+    loaded = settings.load(settings_path)
+    path = crl_path(loaded.broker.nodes)
+    try:
+        count = revoking.renew(loaded, dt.datetime.now(dt.UTC), authority_key=authority_key)
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: {error.strerror}; run this as the user of the gateway, on a disk with room"
+        ) from error
+    if as_json:
+        _write({"path": str(path), "revoked": count})
+        return
+    told = f"{path} is written anew, with {count} revoked certificates; the broker reads it itself"
+    Console().print(Text(told), soft_wrap=True)
 
 
 @app.command()

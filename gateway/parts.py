@@ -322,6 +322,7 @@ def _outlook(ground: Ground, fleet: _Fleet, intake: _Intake) -> dict[str, Part]:
             barred=barred,
             barred_count=len(barred),
             linked_ms=fleet.watching.linked_ms,
+            unlinked_ms=fleet.watching.unlinked_ms,
         )
 
     watch = Watch(
@@ -331,6 +332,7 @@ def _outlook(ground: Ground, fleet: _Fleet, intake: _Intake) -> dict[str, Part]:
         state=state,
         file=ground.file,
         now_s=time.monotonic,
+        changed=fleet.watching.changed,
         counters=ground.counters,
         log=ground.log,
     )

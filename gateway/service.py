@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
+from gateway import settings
 from gateway.errors import SettingsError
 from gateway.shipped import read_shipped
 
@@ -45,29 +46,44 @@ SettingsPath = Annotated[
 ]
 
 
-def render(file: File, program: Path, settings: Path) -> str:
+def render(file: File, program: Path, settings_path: Path) -> str:
     """Return one of the files with these paths.
 
     Args:
         file: which.
         program: absolute path of the command `harmattan`.
-        settings: absolute path of the post's settings.
+        settings_path: absolute path of the post's settings.
 
     Raises:
         SettingsError: a path cannot be told to systemd.
     """
     text = read_shipped(PLACES[file][0])
-    for what, path in (("command", program), ("settings file", settings)):
+    for what, path in (("command", program), ("settings file", settings_path)):
         if not _PLAIN.fullmatch(str(path)):
             raise SettingsError(
                 f"the {what} {str(path)!r} cannot be told to systemd; choose an absolute path of"
                 " letters, digits and . / + @ _ -"
             )
-    text = text.replace(SHIPPED_PROGRAM, str(program)).replace(SHIPPED_SETTINGS, str(settings))
-    folder = settings.parent
-    if file is File.unit and not folder.is_relative_to(STATE_FOLDER):
-        text = text.replace("UMask=", f"ReadWritePaths={folder}\nUMask=")
+    text = text.replace(SHIPPED_PROGRAM, str(program)).replace(SHIPPED_SETTINGS, str(settings_path))
+    if file is File.unit:
+        for folder in dict.fromkeys((settings_path.parent, *_directory(settings_path))):
+            if folder.is_relative_to(STATE_FOLDER):
+                continue
+            if not _PLAIN.fullmatch(str(folder)):
+                raise SettingsError(
+                    f"directory {str(folder)!r} cannot be told to systemd; choose an absolute path"
+                    " of letters, digits and . / + @ _ -"
+                )
+            text = text.replace("UMask=", f"ReadWritePaths={folder}\nUMask=")
     return text
+
+
+def _directory(settings_path: Path) -> tuple[Path, ...]:
+    """Return where the post keeps its journal; nothing while there are no settings yet."""
+    try:
+        return (Path(settings.load(settings_path).directory),)
+    except SettingsError:
+        return ()
 
 
 def own_program() -> Path:
@@ -111,9 +127,13 @@ def install(
                 " /opt and keep the post under /var/lib\n"
             )
     folder = settings_path.parent
+    made = f"  install -d -o harmattan -g harmattan -m 0700 {folder}\n"
+    if folder.is_relative_to(STATE_FOLDER):  # which is the user's already
+        made = ""
     sys.stdout.write(
         "Next, as root:\n"
         "  systemd-sysusers && systemd-tmpfiles --create harmattan.conf\n"
+        f"{made}"
         f"  runuser -u harmattan -- {own_program()} init {folder}   # a new post; then edit"
         f" {settings_path}\n"
         "  systemctl daemon-reload && systemctl enable --now harmattan\n"

@@ -1,8 +1,8 @@
 """Keys and certificates of a post: one authority, one for the broker, one for each node.
 
-    python -m hardware.keys DIR --post POST --host NAME_OR_ADDRESS NODE [NODE ...]
+    harmattan keys DIR --post POST --host NAME_OR_ADDRESS NODE [NODE ...]
 
-writes, and never overwrites,
+(or `python -m hardware.keys`) writes, and never overwrites,
 
     DIR/ca-key.pem                   the authority's key: keep it apart, whoever has it is any node
     DIR/ca.pem, gateway.pem, gateway-key.pem, crl.pem   for [broker.nodes] of the gateway's settings
@@ -74,7 +74,8 @@ def _authority(folder: Path, post: str, now: dt.datetime) -> Pair:
 def main(arguments: list[str] | None = None) -> int:
     """Make keys; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m hardware.keys", description="Make the keys of a post."
+        prog="harmattan keys",
+        description="Make the keys of a post. Run it as the user of the gateway.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("nodes", nargs="*", metavar="NODE")

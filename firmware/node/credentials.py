@@ -1,7 +1,7 @@
 """Certificates of a node, and in words why a TLS connection failed.
 
 Three DER files lie in DIR/keys, put there by the person who installs the node: `ca.der`,
-`node.der`, `node-key.der` (`python -m hardware.keys` makes them). They are read anew for each
+`node.der`, `node-key.der` (`harmattan keys` makes them). They are read anew for each
 connection, so better ones count without a restart, and a node whose keys are bad measures all the
 same. While they are the same, what mbedTLS made of them is kept: it takes 3 kB in one piece, which
 a heap long in use may not have.
@@ -23,7 +23,7 @@ if False:  # for the type checker: nothing of it is compiled
 _FILE_BYTES_MAX = 2_048  # a certificate of EC P-256 has 400 to 700 bytes, a key 121
 _FATAL_ALERT = -30592  # mbedTLS: the other side ended the handshake
 _NAMES = ("ca.der", "node.der", "node-key.der")
-_REMEDY = "make the keys again (python -m hardware.keys) and copy them to the node"
+_REMEDY = "make the keys again (harmattan keys) and copy them to the node"
 _CAUSES = (  # a part of mbedTLS's text, what it means
     ("Common Name", "broker's certificate is for another name than %s; correct broker.name"),
     ("trusted CA", "broker's certificate is not signed by keys/ca.der; copy this post's ca.der"),

@@ -10,6 +10,7 @@ from gateway.doctor.finding import (
     Check,
     Finding,
     Found,
+    Level,
     Subject,
     UntoldError,
     registered,
@@ -33,18 +34,21 @@ def every_check() -> tuple[Check, ...]:
 def examine(scene: Scene, chosen: Iterable[Check] | None = None) -> list[Finding]:
     """Return what the checks find; a check that cannot tell says so and stops no other."""
     redact = Redaction(scene.settings)
-    findings = []
+    told: list[tuple[Finding, str]] = []
     for each in every_check() if chosen is None else chosen:
-        findings += [_finding(each, found, redact) for found in _ask(each, scene)]
-    return findings
+        found, see = _ask(each, scene)
+        told += [(_finding(each, one, redact), see) for one in found]
+    unwell = {finding.id for finding, see in told if not see and finding.level != Level.ok}
+    return [finding for finding, see in told if see not in unwell]
 
 
-def _ask(each: Check, scene: Scene) -> list[Found]:
+def _ask(each: Check, scene: Scene) -> tuple[list[Found], str]:
+    """Return what a check finds, and which other check reports why it cannot tell."""
     try:
         found = each.look(scene)
-        return [found] if isinstance(found, Found) else list(found)
+        return [found] if isinstance(found, Found) else list(found), ""
     except UntoldError as error:
-        return [unknown(str(error), cause=NEEDED, remedy=error.remedy)]
+        return [unknown(str(error), cause=NEEDED, remedy=error.remedy)], error.see
     except (
         OSError,
         ValueError,
@@ -53,7 +57,7 @@ def _ask(each: Check, scene: Scene) -> list[Found]:
         SpectraError,
         WatchlistError,
     ) as error:
-        return [unknown(f"{type(error).__name__}: {error}", cause=NEEDED)]
+        return [unknown(f"{type(error).__name__}: {error}", cause=NEEDED)], ""
 
 
 def _finding(each: Check, found: Found, redact: Redaction) -> Finding:

@@ -86,11 +86,14 @@ class UntoldError(Exception):
     Args:
         text: what is missing.
         remedy: what to do about that.
+        see: the check that reports it; empty: none does. When that one is asked too and is not
+            well, nothing is said here: one cause is one finding.
     """
 
-    def __init__(self, text: str, remedy: str) -> None:
+    def __init__(self, text: str, remedy: str, *, see: str = "") -> None:
         super().__init__(text)
         self.remedy = remedy
+        self.see = see
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import apsw
 from gateway.doctor.finding import UntoldError
 
 REMEDY: Final = "See `database.opens` and `database.version`."
+OPENS: Final = "database.opens"
 BUSY_MS: Final = 2_000  # the gateway holds the file for a batch at a time
 Rows = list[tuple[Any, ...]]
 
@@ -59,7 +60,7 @@ class Look:
             UntoldError: the file cannot be read.
         """
         if self._connection is None:
-            raise UntoldError(f"the database cannot be read: {self.fault}", REMEDY)
+            raise UntoldError(f"the database cannot be read: {self.fault}", REMEDY, see=OPENS)
         return self._connection
 
     @property
@@ -79,9 +80,10 @@ class Look:
             raise UntoldError(
                 f"the database has schema version {self.version}, which does not say: {error}",
                 REMEDY,
+                see="database.version",
             ) from error
         except apsw.Error as error:
-            raise UntoldError(f"the database cannot be read: {error}", REMEDY) from error
+            raise UntoldError(f"the database cannot be read: {error}", REMEDY, see=OPENS) from error
 
     def one(self, query: str, *parameters: Any) -> Any:  # noqa: ANN401 - SQLite's own types
         """Return the only value of the only row of a query.

@@ -11,7 +11,7 @@ import apsw
 from gateway import wire
 from gateway.doctor.authority import Contact, contact
 from gateway.doctor.finding import UntoldError
-from gateway.doctor.look import REMEDY, Look
+from gateway.doctor.look import OPENS, REMEDY, Look
 from gateway.doctor.machine import Machine
 from gateway.journal.records import read_frame
 from gateway.journal.starts import Start, read_start
@@ -76,6 +76,17 @@ class Scene:
     def directory(self) -> Path:
         """The post's folder."""
         return Path(self.settings.directory)
+
+    @property
+    def folder(self) -> Path:
+        """The same, known to be there.
+
+        Raises:
+            UntoldError: it is not.
+        """
+        if not self.directory.is_dir():
+            raise UntoldError(f"{self.directory} is no folder", REMEDY, see=OPENS)
+        return self.directory
 
     @property
     def now(self) -> dt.datetime:

@@ -201,10 +201,46 @@ def restore(
     return Done(node, entry.label, None, entry.serials, Crl.signed if has_keys else Crl.none, left)
 
 
+def renew(settings: Settings, now: dt.datetime, *, authority_key: Path | None = None) -> int:
+    """Write the broker's list of revoked certificates anew; return how many are on it.
+
+    No node is revoked or admitted: on the list is what was there, as far as it can be read, every
+    certificate that `nodes.toml` bars, and what is known of the nodes that are revoked now.
+
+    Raises:
+        SettingsError: nodes have no certificates here, or `nodes.toml` cannot be read.
+        KeysError: the authority's key is not at hand, or is not the authority's.
+        OSError: it cannot be written; the old one is as it was.
+    """
+    path = crl_path(settings.broker.nodes)
+    if path is None or settings.broker.external:
+        raise SettingsError("the post's broker takes no certificates, so it needs no list of them")
+    authority = _authority(settings, authority_key)
+    if authority is None:
+        raise KeysError(
+            "the authority's key is kept elsewhere, so the list cannot be signed; give it by"
+            " --authority-key FILE"
+        )
+    with nodes_file.locked(Path(settings.directory)):
+        try:
+            listed = _listed(path)
+        except KeysError:  # damaged
+            path.unlink()
+            listed = {}
+        wanted: set[int] = set()
+        for node, entry in nodes_file.read(Path(settings.directory)).nodes.items():
+            wanted |= {int(serial, 16) for serial in entry.serials}
+            if entry.revoked is not None:
+                wanted |= _serials(settings, node, ())
+        listed = dict.fromkeys(wanted, now) | listed
+        certificates.write_crl(path, authority, listed, now)
+    return len(listed)
+
+
 def _new_keys(settings: Settings, node: str) -> str:
     folder = Path(settings.broker.nodes.ca_file).parent
     return (
-        f"give it new keys: `python -m hardware.keys {folder} --post {settings.post} {node}` makes"
+        f"give it new keys: `harmattan keys {folder} --post {settings.post} {node}` makes"
         f" them once {folder}/nodes/{node} is moved away"
     )
 

@@ -23,6 +23,8 @@ class Watching:
 
     Attributes:
         linked_ms: since when we are connected, Unix milliseconds; 0: we are not.
+        unlinked_ms: since when we are not, likewise; 0: we are.
+        changed: set when one becomes the other; whoever acts upon it clears it.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class Watching:
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.linked_ms = 0
+        self.unlinked_ms = wall_ms()
+        self.changed = asyncio.Event()
         self._liveness = liveness
         self._revoked = revoked
         self._now_ms = now_ms
@@ -48,12 +52,15 @@ class Watching:
     def linked(self) -> None:
         """Note that we are connected from now on."""
         self._liveness.linked(self._now_ms())
-        self.linked_ms = self._wall_ms()
+        self.linked_ms, self.unlinked_ms = self._wall_ms(), 0
+        self.changed.set()
 
     def unlinked(self) -> None:
         """Note that we are not connected."""
         self._liveness.unlinked()
-        self.linked_ms = 0
+        if not self.unlinked_ms:  # or it is said again
+            self.linked_ms, self.unlinked_ms = 0, self._wall_ms()
+            self.changed.set()
 
     def heard(self, node: str) -> None:
         """Note that a node said something itself."""

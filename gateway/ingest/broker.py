@@ -48,6 +48,8 @@ STOP_S_MAX = 3.0  # it takes milliseconds, and the gateway itself is to stop wit
 POLL_S = 0.02  # between two looks at whether it listens, or whether a leftover has gone
 WATCH_S = 1.0  # how much later than it was written a revocation counts
 KICK_S_MAX = 5.0  # to end a connection
+# A CONNECT of an edition of MQTT that there is not: it is answered, and leaves nothing behind.
+_HELLO = b"\x10\x0c\x00\x04MQTT\x09\x02\x00\x3c\x00\x00"
 LOG_PIECE_BYTES = 65_536  # what a pipe holds
 
 _PROGRAM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on PATH
@@ -264,19 +266,30 @@ class Broker:
             return None
 
     async def _listens(self, child: asyncio.subprocess.Process) -> bool:
-        """Wait until the broker takes connections; False when it ends before, or takes too long."""
+        """Wait until the broker serves; False when it ends before, or takes too long.
+
+        The kernel takes connections while the broker still reads its files, over which it may end:
+        it serves when it answers.
+        """
         try:
             async with asyncio.timeout(START_S_MAX):
                 while child.returncode is None:
                     try:
-                        _, writer = await asyncio.open_connection(
+                        reader, writer = await asyncio.open_connection(
                             self._settings.host, self._settings.port
                         )
                     except OSError:
                         await asyncio.sleep(POLL_S)
                         continue
-                    writer.close()
-                    return True
+                    try:
+                        writer.write(_HELLO)
+                        if await reader.read(1):
+                            return True
+                    except OSError:
+                        pass  # it ended: nobody takes the next connection
+                    finally:
+                        writer.close()
+                    await asyncio.sleep(POLL_S)
         except TimeoutError:
             self._log.error("broker_log", text=f"does not listen after {START_S_MAX:g} s")
         return False

@@ -133,7 +133,8 @@ class Committer:
             self._batch = []
             self._unwritten.clear()
             self._answer(keys, outcome)
-            if self._is_refusing:
+            # A batch that had nothing new wrote nothing, and says nothing of the disk.
+            if self._is_refusing and self._journal.condition.state is DiskState.well:
                 await self._resume()
             return
 

@@ -133,9 +133,9 @@ class Link:
         try:
             async with self._client() as client:
                 await self._subscribe(client)
-                self._log.info("broker_connected", host=broker.host, port=broker.port)
                 if self._watching is not None:
                     self._watching.linked()
+                self._log.info("broker_connected", host=broker.host, port=broker.port)
                 await self._announce()
                 read_ahead(client)
                 async with asyncio.TaskGroup() as tasks:

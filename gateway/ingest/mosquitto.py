@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.settings import BrokerSettings
+from gateway.settings import BrokerSettings, NodeListenerSettings
 from protocol import limits, topics
 
 # The broker's own bound is wider than the protocol's, so that the gateway sees, names and counts
@@ -47,7 +47,8 @@ _FULL = re.compile(
     r"|Unable to accept new connection"
 )
 _NO_DELAY: Final = "Warning: Unable to set TCP_NODELAY."  # of every connection by socket file
-_CERTIFICATE = re.compile(r"OpenSSL Error.*(?:certificate|alert)", re.IGNORECASE)
+# Of a handshake; `x509` and `system library` are the broker's own trouble with its files.
+_CERTIFICATE = re.compile(r"OpenSSL Error.*SSL routines.*(?:certificate|alert)", re.IGNORECASE)
 
 
 def configuration(
@@ -71,30 +72,15 @@ def configuration(
     """
     # Started by root, it must not stay root.
     user = ("user nobody",) if os.geteuid() == 0 else ()
-    nodes = settings.nodes
     count = CONNECTIONS_PER_NODE * nodes_count + CONNECTIONS_OWN + CONNECTIONS_SPARE
     connections = f"max_connections {count}"
     local: tuple[str, ...] = ("allow_anonymous true",)
     listener: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
-    if nodes.host:
+    if settings.nodes.host:
         if passwords is not None:
             local = ("allow_anonymous false", f"password_file {passwords}")
-        listener = (
-            f"listener {nodes.port} {nodes.host}",
-            connections,
-            f"cafile {nodes.ca_file}",
-            f"certfile {nodes.certificate_file}",
-            f"keyfile {nodes.key_file}",
-            *node_lines,
-            "tls_version tlsv1.2",  # at least
-            "require_certificate true",
-            "use_identity_as_username true",
-            # Or a node could take over another's connection, or the gateway's, by its name.
-            "use_username_as_clientid true",
-            "allow_anonymous false",
-            f"acl_file {access}",
-        )
+        listener = _listener(settings.nodes, connections, node_lines, access)
         foreign = ("log_type debug",)  # the only type that tells of a publish on a foreign topic
     return "\n".join(
         (
@@ -122,6 +108,27 @@ def configuration(
             *foreign,
             "",
         )
+    )
+
+
+def _listener(
+    nodes: NodeListenerSettings, connections: str, node_lines: tuple[str, ...], access: Path | None
+) -> tuple[str, ...]:
+    """Return what the nodes' listener is told."""
+    return (
+        f"listener {nodes.port} {nodes.host}",
+        connections,
+        f"cafile {nodes.ca_file}",
+        f"certfile {nodes.certificate_file}",
+        f"keyfile {nodes.key_file}",
+        *node_lines,
+        "tls_version tlsv1.2",  # at least
+        "require_certificate true",
+        "use_identity_as_username true",
+        # Or a node could take over another's connection, or the gateway's, by its name.
+        "use_username_as_clientid true",
+        "allow_anonymous false",
+        f"acl_file {access}",
     )
 
 

@@ -19,6 +19,7 @@ from gateway.alerts import alert as alerts
 from gateway.errors import JournalError
 from gateway.ingest.knowledge import Knowledge, Known
 from gateway.journal import records, rejudgements
+from gateway.journal.differences import read_progress
 from gateway.journal.records import WANT_CALIBRATION, read_frame
 from gateway.journal.rejudgements import Changed, Run, Step, Stored, Told
 from gateway.journal.store import Journal
@@ -175,7 +176,7 @@ class Rejudging:
             partial(rejudgements.end_run, run_id=run.run_id, step=step, now_ms=self._now_ms())
         )
         self._run = dataclasses.replace(run, below_id=0, is_ended=True)
-        progress = await self._journal.read(rejudgements.read_progress)
+        progress = await self._journal.read(read_progress)
         if progress is not None:
             self._log.info(
                 "rejudged",

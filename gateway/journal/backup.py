@@ -18,6 +18,7 @@ import apsw
 import msgspec
 
 from gateway.errors import JournalError
+from gateway.files import sync_folder
 from gateway.journal.opening import (
     BUSY_MS,
     FILE_NAME,
@@ -121,7 +122,7 @@ def placed(target: Path) -> Iterator[Path]:
             raise _exists(target)
         new.rename(target)
         try:
-            _sync(target.parent)
+            sync_folder(target.parent)
         except OSError:  # nobody shall trust a name that may be gone after a power cut
             target.unlink()
             raise
@@ -200,11 +201,3 @@ def _check(new: Path, schema: int) -> int:
     finally:
         shut(copy)
     return int(str(count))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -32,6 +32,8 @@ class Begun:
         error: why there is no connection.
         is_unclean: the gateway before did not close the file.
         told: a sentence for each file that was set aside.
+        is_folded: the log is in the file; where it is not, `fold_in` comes before anything is
+            written.
     """
 
     connection: apsw.Connection | None = None
@@ -39,6 +41,7 @@ class Begun:
     error: BaseException | None = None
     is_unclean: bool = False
     told: list[str] = field(default_factory=list)
+    is_folded: bool = True
 
 
 def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = None) -> Begun:
@@ -62,8 +65,10 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
                 begun.told.append(told)
             setting_aside.finish(path)
             begun.connection = connection = connect(path)
-            _fold_in(connection)
-            _check(connection)
+            _check(connection)  # first: a disk that is full takes nothing, and can be read
+            begun.is_folded = False
+            fold_in(connection)
+            begun.is_folded = True
             begun.is_unclean = _note(connection, told, now_ms)
         except (JournalError, apsw.Error, OSError) as error:
             begun.error = error.__cause__ if isinstance(error, JournalError) else error
@@ -112,7 +117,7 @@ def _check(connection: apsw.Connection) -> None:
         raise apsw.CorruptError(found)
 
 
-def _fold_in(connection: apsw.Connection) -> None:
+def fold_in(connection: apsw.Connection) -> None:
     """Write what the log holds into the file, so that it is on the disk, and begin the log anew.
 
     After a sync that failed the system may take for written what never reached the disk. Read from

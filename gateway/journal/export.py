@@ -8,6 +8,7 @@ Rules of the file
 - What stands in the ZIP file is FORMAT; docs/gateway.md describes it, and so does README.txt in it.
 """
 
+import contextlib
 import hashlib
 import os
 import zipfile
@@ -23,10 +24,11 @@ from gateway import wire
 from gateway.errors import JournalError
 from gateway.journal import telling
 from gateway.journal.backup import placed
-from gateway.journal.opening import fault, is_damage, look_at, shut
+from gateway.journal.opening import fault, is_damage, look_at, look_at_damaged, shut
 from gateway.journal.records import read_frame
 from gateway.journal.telling import PAGE_IDS, Export, Rows, Wanted
 
+STEADY_TRIES: Final = 64  # 32,000 ids that nobody can read, before longer steps are taken
 FORMAT: Final = "harmattan-export 1"
 README: Final = """\
 Records of a border post, as harmattan wrote them.
@@ -84,7 +86,7 @@ def make(journal: Path, target: Path, wanted: Wanted, *, reserve_bytes: int, now
             no file of that name was made.
     """
     target = target.absolute()
-    connection = look_at(journal)
+    connection = _opened(journal)
     try:
         with placed(target) as new:
             made = Export(str(target), now_ms, int(connection.pragma("user_version")))
@@ -100,14 +102,36 @@ def make(journal: Path, target: Path, wanted: Wanted, *, reserve_bytes: int, now
     return made
 
 
+def _opened(journal: Path) -> apsw.Connection:
+    """Open a journal to look only; a damaged one as well as that goes.
+
+    Raises:
+        JournalError: nothing of it can be read.
+    """
+    try:
+        return look_at(journal)
+    except JournalError as error:
+        if not is_damage(error.__cause__):
+            raise
+    connection = look_at_damaged(journal)
+    if connection is not None:
+        with contextlib.suppress(apsw.Error):
+            if connection.execute("SELECT 1 FROM records LIMIT 1").fetchall():
+                return connection
+        shut(connection)
+    raise JournalError(
+        f"journal {journal}: it is damaged so that no record of it can be read; the whole file is"
+        " the evidence: keep a copy, and try `sqlite3 FILE .recover` on that"
+    )
+
+
 def _write_all(
     connection: apsw.Connection, archive: _Archive, wanted: Wanted, made: Export, floor: int
 ) -> None:
     archive.add("README.txt", README.encode())
-    tops: Rows = connection.execute("SELECT ifnull(max(id), 0) FROM records")
-    ((top,),) = tops
+    top = _top(connection, made)
     number = 0
-    for ids in _pages(connection, wanted, int(top), made):
+    for ids in _pages(connection, wanted, top, made):
         _check_room(archive.zip, floor)
         lines, frames = [], b""
         for record_id in ids:
@@ -127,10 +151,10 @@ def _write_all(
             archive.add(f"records/{number:06}.jsonl", _json_lines(lines), len(lines))
             archive.add(f"frames/{number:06}.bin", frames)
             made.records += len(lines)
-    alerts = list(telling.alerts(connection, wanted, int(top), made))
+    alerts = list(telling.alerts(connection, wanted, top, made))
     made.alerts = len(alerts)
     archive.add("alerts.jsonl", _json_lines(alerts), len(alerts))
-    axes = list(telling.axes(connection, wanted))
+    axes = list(telling.axes(connection, wanted, made))
     made.axes = len(axes)
     archive.add("axes.jsonl", _json_lines(axes), len(axes))
     archive.add("manifest.json", _manifest(archive, wanted, made))
@@ -158,30 +182,101 @@ def _pages(
         for at in range(0, len(found), PAGE_IDS):
             yield found[at : at + PAGE_IDS]
         return
-    for first in range(1, top + 1, PAGE_IDS):
-        last = min(first + PAGE_IDS - 1, top)
-        page = _ids(connection, wanted, first, last)
-        if page is None:  # what is damaged is found id by id
-            page = []
-            for record_id in range(first, last + 1):
-                one = _ids(connection, wanted, record_id, record_id)
-                made.unreadable += one is None
-                page += one or []
-        if page:
-            yield page
+    after = 0
+    while after < top:
+        page = _ids(connection, wanted, after, top, PAGE_IDS)
+        if page is not None:
+            ids, after = page
+            if ids:
+                yield ids
+            continue
+        # What is damaged is found id by id, and what lies beyond it by the next id that is there.
+        ids, last = [], min(after + PAGE_IDS, top)
+        for record_id in range(after + 1, last + 1):
+            one = _ids(connection, wanted, record_id - 1, record_id, 1)
+            made.unreadable += one is None
+            ids += one[0] if one is not None else []
+        if ids:
+            yield ids
+        after = last if ids else max(last, _next_id(connection, last, top) - 1)
 
 
-def _ids(connection: apsw.Connection, wanted: Wanted, first: int, last: int) -> list[int] | None:
-    """Return the ids of wanted records in a range; None: the file is damaged there."""
+def _ids(
+    connection: apsw.Connection, wanted: Wanted, after: int, last: int, count_max: int
+) -> tuple[list[int], int] | None:
+    """Return the ids of wanted records among the next, and where to go on; None: damaged there."""
     which, values = telling.where(wanted)
-    question = f"SELECT r.id FROM records r WHERE r.id BETWEEN ? AND ? AND {which} ORDER BY r.id"  # noqa: S608 - our own words
+    question = (
+        f"SELECT r.id, {which} AND r.node <> '' FROM records r WHERE r.id > ? AND r.id <= ?"  # noqa: S608 - our own words
+        " ORDER BY r.id LIMIT ?"
+    )
     try:
-        rows: Rows = connection.execute(question, (first, last, *values))
-        return [int(row[0]) for row in rows]
+        rows: Rows = connection.execute(question, (*values, after, last, count_max)).fetchall()
     except apsw.Error as error:
         if is_damage(error):
             return None
         raise
+    found = [(int(record_id), bool(is_wanted)) for record_id, is_wanted in rows]
+    reached = found[-1][0] if len(found) == count_max else last
+    return [record_id for record_id, is_wanted in found if is_wanted], reached
+
+
+def _next_id(connection: apsw.Connection, after: int, top: int) -> int:
+    """Return the next id that the file can be asked for, one above `top` when there is none."""
+    bad, step, tries = after - 1, PAGE_IDS, 0
+    while after < top:
+        found = _min_id(connection, after, top)
+        if found is None:  # in growing steps at last: ids may be far apart
+            bad, after = after, after + step
+            tries += 1
+            step *= 1 if tries < STEADY_TRIES else 2
+            continue
+        while after - bad > 1:  # it may have gone too far
+            middle = (bad + after) // 2
+            earlier = _min_id(connection, middle, top)
+            if earlier is None:
+                bad = middle
+            else:
+                after, found = middle, earlier
+        return found
+    return top + 1
+
+
+def _min_id(connection: apsw.Connection, after: int, top: int) -> int | None:
+    """Return the first id in a range, one above `top` without one; None: the file is damaged."""
+    try:
+        rows: Rows = connection.execute(
+            "SELECT min(id) FROM records WHERE id > ? AND id <= ?", (after, top)
+        ).fetchall()
+    except apsw.Error as error:
+        if is_damage(error):
+            return None
+        raise
+    ((found,),) = rows
+    return top + 1 if found is None else int(found)
+
+
+def _top(connection: apsw.Connection, made: Export) -> int:
+    """Return the highest id of a record; where that is damaged, the highest id spoken of."""
+    top = 0
+    for question in (
+        "SELECT max(id) FROM records",
+        "SELECT max(record_id) FROM verdicts",
+        "SELECT max(record_id) FROM alerts",
+        "SELECT max(record_id) FROM evictable",
+        "SELECT max(record_id) FROM pending",
+    ):
+        try:
+            rows: Rows = connection.execute(question).fetchall()
+        except apsw.Error as error:
+            if not is_damage(error) and not isinstance(error, apsw.SQLError):
+                raise
+            made.unreadable += is_damage(error)
+        else:
+            top = max([top, *(row[0] for row in rows if isinstance(row[0], int))])
+            if question.endswith("records") and top:
+                return top
+    return top
 
 
 def _behind_alerts(connection: apsw.Connection, wanted: Wanted, top: int) -> set[int]:

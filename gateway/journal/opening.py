@@ -69,6 +69,31 @@ def look_at(path: Path) -> apsw.Connection:
     return connect_immutable(path)
 
 
+def look_at_damaged(path: Path) -> apsw.Connection | None:
+    """Open a damaged journal to look only, as well as that goes; None: not at all.
+
+    Without `writable_schema` one letter in a trigger, or a last page that is missing, would hide
+    every table. What a question raises, or answers with, may be anything.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY
+    for name, more in (
+        (str(path), 0),
+        (f"{path.absolute().as_uri()}?immutable=1", apsw.SQLITE_OPEN_URI),
+    ):
+        connection = None
+        try:
+            connection = apsw.Connection(name, flags=flags | more)
+            connection.set_busy_timeout(BUSY_MS)
+            connection.pragma("writable_schema", value=True)
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        except apsw.Error:
+            if connection is not None:
+                shut(connection)
+        else:
+            return connection
+    return None
+
+
 def connect_empty() -> apsw.Connection:
     """Look at a journal in which nothing is, where there is none and none can be made."""
     connection = apsw.Connection(":memory:", vfs="unix")

@@ -342,19 +342,6 @@ def read_pending_one(connection: apsw.Connection, record_id: int) -> Pending | N
     return Pending(record_id, node, received_ms, reading, is_told, damaged)
 
 
-def read_pending(connection: apsw.Connection, count_max: int) -> list[Pending]:
-    """Return readings that await a verdict: each node's in order, the nodes taking turns."""
-    turns: list[tuple[int, int]] = []
-    for node, _ in sorted(read_heads(connection), key=lambda head: head[1])[:count_max]:
-        rows: Rows = connection.execute(
-            "SELECT record_id FROM pending WHERE node = ? ORDER BY record_id LIMIT ?",
-            (node, count_max),
-        )
-        turns += [(place, record_id) for place, (record_id,) in enumerate(rows)]
-    found = [read_pending_one(connection, record_id) for _, record_id in sorted(turns)[:count_max]]
-    return [pending for pending in found if pending is not None]
-
-
 def read_axis_birth(connection: apsw.Connection, node: str, axis_id: bytes) -> wire.Birth | None:
     """Return the birth that brought an axis, or None."""
     row = connection.execute(

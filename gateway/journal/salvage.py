@@ -62,7 +62,7 @@ class _Old:
             cursor = self._connection.execute(query, values)
             while (row := cursor.fetchone()) is not None:
                 found.append(row)
-        except apsw.Error:
+        except (apsw.Error, UnicodeDecodeError):  # text that is none any more
             self.is_whole = False
         return found
 

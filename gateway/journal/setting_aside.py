@@ -3,7 +3,8 @@
 Order of things, so that a kill at any moment loses nothing:
 1. `journal.sqlite.new` is made and filled from the damaged file, where that lies, and closed.
 2. It is renamed to `journal.sqlite.ready`: from here on the fresh one is the journal.
-3. The damaged file, with its log, goes to `damaged-<time>/`; then the fresh one takes its place.
+3. The damaged file, with its log, goes to `damaged-<time>-<number>/`; then the fresh one takes its
+   place.
 A start that finds `.ready` goes on with 3, one that finds `.new` begins again.
 
 Rows keep their ids: who has asked about a record finds the same one, or none.
@@ -11,19 +12,20 @@ Rows keep their ids: who has asked about a record finds the same one, or none.
 
 import contextlib
 import datetime as dt
-import os
 import shutil
 from pathlib import Path
 from typing import Final
 
 import apsw
 
-from gateway.journal.opening import connect, fault, shut, transaction
+from gateway.files import sync_folder
+from gateway.journal.opening import connect, fault, look_at_damaged, shut, transaction
 from gateway.journal.salvage import salvage
 
 POSTURE: Final = "journal_damaged"
 FOLDER_PREFIX: Final = "damaged-"
 FOLDERS_MAX: Final = 2  # kept; each is as large as a journal
+NUMBER_DIGITS_MAX: Final = 8  # of a running number; a date has as many, and was all the name once
 PARTS: Final = ("", "-wal", "-shm")
 
 
@@ -39,7 +41,7 @@ def renew(path: Path, damage: BaseException) -> str:
     """
     new = path.with_name(path.name + ".new")
     _remove(new)
-    old = _look_at(path)
+    old = look_at_damaged(path)
     try:
         fresh = connect(new)
         try:
@@ -55,7 +57,8 @@ def renew(path: Path, damage: BaseException) -> str:
     for part in PARTS[1:]:  # the last to close has folded them in
         Path(f"{new}{part}").unlink(missing_ok=True)
     new.replace(_ready(path))
-    _sync(path.parent)  # before the damaged one leaves its place, or a cut could leave neither
+    # Before the damaged one leaves its place, or a cut could leave neither.
+    sync_folder(path.parent)
     folder = finish(path)
     return (
         f"the journal was damaged ({damage}) and is kept in {folder}; a fresh one has {kept};"
@@ -73,24 +76,47 @@ def finish(path: Path) -> Path | None:
     ready = _ready(path)
     if not ready.exists():
         return None
-    made = dt.datetime.fromtimestamp(ready.stat().st_mtime, dt.UTC)  # the same after a kill
-    stamp = made.strftime("%Y%m%dT%H%M%SZ")
-    folder = path.with_name(f"{FOLDER_PREFIX}{stamp}")
+    folder = _folder(path, ready)
     folder.mkdir(mode=0o700, exist_ok=True)
     for part in PARTS:
         with contextlib.suppress(FileNotFoundError):  # a kill came in between
             Path(f"{path}{part}").rename(folder / f"{path.name}{part}")
-    _sync(folder)
+    sync_folder(folder)
     ready.rename(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
     for older in damaged_folders(path.parent)[FOLDERS_MAX:]:
-        shutil.rmtree(older, ignore_errors=True)
+        if older != folder:
+            shutil.rmtree(older, ignore_errors=True)
     return folder
+
+
+def _folder(path: Path, ready: Path) -> Path:
+    """Return where the damaged file goes: the same after a kill, and none that another one has."""
+    made = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(
+        microseconds=ready.stat().st_mtime_ns // 1_000
+    )
+    stamp = made.strftime("%Y%m%dT%H%M%S.%fZ")
+    folders = damaged_folders(path.parent)
+    for folder in folders:
+        if folder.name.startswith(f"{FOLDER_PREFIX}{stamp}-") and not any(
+            Path(f"{path}{part}").exists() and (folder / f"{path.name}{part}").exists()
+            for part in PARTS
+        ):
+            return folder
+    last = max((_number(folder) for folder in folders), default=0)
+    return path.with_name(f"{FOLDER_PREFIX}{stamp}-{last + 1}")
+
+
+def _number(folder: Path) -> int:
+    """Return the running number of a folder: which is newer no clock decides; 0: it has none."""
+    number = folder.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() and len(number) < NUMBER_DIGITS_MAX else 0
 
 
 def damaged_folders(folder: Path) -> list[Path]:
     """Return the folders with damaged journals, the newest first."""
-    return sorted(folder.glob(f"{FOLDER_PREFIX}*"), reverse=True)
+    found = folder.glob(f"{FOLDER_PREFIX}*")
+    return sorted(found, key=lambda one: (_number(one), one.name), reverse=True)
 
 
 def _ready(path: Path) -> Path:
@@ -100,30 +126,3 @@ def _ready(path: Path) -> Path:
 def _remove(path: Path) -> None:
     for part in PARTS:
         Path(f"{path}{part}").unlink(missing_ok=True)
-
-
-def _look_at(path: Path) -> apsw.Connection | None:
-    """Open a damaged file as well as that goes; None: not at all."""
-    flags = apsw.SQLITE_OPEN_READONLY
-    for name, more in (
-        (str(path), 0),
-        (f"{path.absolute().as_uri()}?immutable=1", apsw.SQLITE_OPEN_URI),
-    ):
-        connection = None
-        try:
-            connection = apsw.Connection(name, flags=flags | more)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        except apsw.Error:
-            if connection is not None:
-                shut(connection)
-        else:
-            return connection
-    return None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,6 +16,7 @@ from gateway.journal.condition import DiskState
 BALLAST_NAME: Final = "journal.ballast"
 BALLAST_BYTES: Final = 1_048_576  # SQLite's index of its log, and some transactions
 FULL_BYTES: Final = 262_144  # with less, an I/O error means that there was no room
+ROOM_BYTES: Final = 4 * FULL_BYTES  # a full disk with that much free again is only tight
 FREED_SHARE: Final = 0.1  # of the reserve, that is free beyond it before readings are taken again
 FREED_BYTES_MAX: Final = 64_000_000  # enough not to hover around the reserve, however large it is
 
@@ -48,6 +49,11 @@ class Space:
             bound += min(int(FREED_SHARE * self.reserve_bytes), FREED_BYTES_MAX)
         self._is_tight = free is not None and free < bound
         return self._is_tight
+
+    def is_full(self) -> bool:
+        """Say whether there is no room worth the name."""
+        free = self.free_bytes()
+        return free is not None and free < ROOM_BYTES
 
     def is_readonly(self) -> bool:
         """Say whether the file system takes no writes."""
@@ -109,6 +115,11 @@ def describe(state: DiskState, path: Path, space: Space, error: BaseException | 
                 f"the disk under {path} has {room} MB free, less than the"
                 f" {space.reserve_bytes // 1_000_000} MB that journal.reserve_bytes keeps for"
                 f" alerts: {kept}; free space on it"
+            )
+        case DiskState.full if free is not None and free >= 4 * FULL_BYTES:
+            return (
+                f"the disk under {path} takes no more although {room} MB of it are free: {kept};"
+                " raise the quota of the gateway's user or of its folder, or lift the file's limit"
             )
         case DiskState.full:
             return f"the disk under {path} is full ({room} MB free): {kept}; free space on it"

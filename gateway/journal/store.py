@@ -9,7 +9,7 @@ Rules of the file
   so that a failure is nobody else's. An operation may therefore run twice, and must change nothing
   but the connection that it is given.
 - Where the disk is short of room only what is essential is tried. `condition` says how the disk is;
-  it is well again with the first write that succeeds.
+  it is well again with the first transaction that has put something on it.
 - A damaged file is set aside, whoever meets the damage. The batch that met it is done again on the
   fresh file, which has what could be read of the old one under the same ids.
 """
@@ -28,7 +28,7 @@ import apsw
 
 from gateway.errors import DiskError, JournalError
 from gateway.journal import integrity
-from gateway.journal.beginning import Begun, begin
+from gateway.journal.beginning import Begun, begin, fold_in
 from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
 from gateway.journal.opening import (
@@ -39,6 +39,7 @@ from gateway.journal.opening import (
     fault,
     is_damage,
     shut,
+    transaction,
 )
 from gateway.journal.postures import save_posture
 from gateway.journal.retention import SPARE_BYTES, spare_bytes
@@ -102,6 +103,7 @@ class Journal:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._lanes = {name: Lane(path, name, lambda: self._writing is None) for name in LANE_NAMES}
         self._writing: apsw.Connection | None = None
+        self._is_folded = True
         self._is_open = False
         self._waiting: deque[_Job] = deque()
         self._room = asyncio.Semaphore(OPERATIONS_MAX)
@@ -141,7 +143,7 @@ class Journal:
         begun: Begun = await loop.run_in_executor(self._writer, work)
         for text in begun.told:
             self._tell("journal_damaged", text)
-        self._writing = begun.connection
+        self._writing, self._is_folded = begun.connection, begun.is_folded
         self._set(begun.state, begun.error)
         if begun.connection is not None:
             self.is_unclean |= begun.is_unclean
@@ -247,6 +249,8 @@ class Journal:
             save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
         )
         with contextlib.suppress(JournalError):
+            if condition.state not in WRITABLE:  # only what the disk really takes ends that
+                await self.write(integrity.note_open)
             if self._noted != condition.text or condition.state not in WRITABLE:
                 await self.write(note)
                 self._noted = condition.text
@@ -283,7 +287,7 @@ class Journal:
             self._alone, count = self._alone - 1, 1
         batch = [self._waiting.popleft() for _ in range(count)]
         loop = asyncio.get_running_loop()
-        work = partial(_try, self._writing, self.space, batch)
+        work = partial(_try, self._writing, self.space, batch, is_folded=self._is_folded)
         self._flight = loop.run_in_executor(self._writer, work)
         self._flight.add_done_callback(partial(self._settle, batch))
 
@@ -302,8 +306,10 @@ class Journal:
 
     def _answer(self, batch: list[_Job], results: list[Any]) -> None:
         """Give the results of a batch that is on the disk."""
-        is_tight, *results = results
-        self._set(DiskState.tight if is_tight else DiskState.well, None)
+        self._is_folded = True
+        is_tight, is_written, *results = results
+        if is_written or self.condition.state in WRITABLE:
+            self._set(DiskState.tight if is_tight else DiskState.well, None)
         for (_, _, done), result in zip(batch, results, strict=True):
             if result is _REFUSED:
                 done.set_exception(DiskError(self.condition.text))
@@ -332,6 +338,9 @@ class Journal:
 
     def _set(self, state: DiskState, error: BaseException | None) -> None:
         """Note how the disk is; tell it when that has changed."""
+        is_full = self.condition.state is DiskState.full
+        if is_full and state is DiskState.tight and self.space.is_full():
+            return  # a small write that fits into the last bytes is no room
         text = describe(state, self.path, self.space, error)
         if state is self.condition.state:
             return
@@ -377,30 +386,37 @@ class Journal:
             self._go_on()
 
 
-def _try(connection: apsw.Connection, space: Space, batch: list[_Job]) -> list[Any]:
+def _try(
+    connection: apsw.Connection, space: Space, batch: list[_Job], *, is_folded: bool
+) -> list[Any]:
     """Commit a batch, or what of it is essential when the disk is short of room.
 
     Returns:
-        Whether it is, then the results, _REFUSED for what was not tried.
+        Whether it is, whether anything was written, then the results, _REFUSED for what was not
+        tried.
     """
+    if not is_folded:
+        fold_in(connection)
     # Free pages of the file take readings without needing more of the disk.
     is_tight = space.is_tight() and spare_bytes(connection) < SPARE_BYTES
     tried = [essential or not is_tight for _, essential, _ in batch]
     operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
+    before = _pages_written(connection)
     results = iter(_commit(connection, operations) if operations else ())
-    return [is_tight, *(next(results) if is_tried else _REFUSED for is_tried in tried)]
+    is_written = _pages_written(connection) > before
+    return [is_tight, is_written, *(next(results) if is_try else _REFUSED for is_try in tried)]
+
+
+def _pages_written(connection: apsw.Connection) -> int:
+    """Return how many pages have gone to the disk so far: a row with its old values sends none."""
+    written, _ = connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)
+    return written
 
 
 def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[Any]:
     """Run operations as one transaction; what any of them raises undoes them all."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        results = [operation(connection) for operation in operations]
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    return results
+    with transaction(connection):
+        return [operation(connection) for operation in operations]
 
 
 def _end(connection: apsw.Connection) -> None:

@@ -92,13 +92,33 @@ def record(
         ).fetchall()
         if not rows:
             return None, b""
+        if not _is_row(rows[0]):
+            made.unreadable += 1
+            return None, b""
         told, frame = _told(connection, record_id, rows[0], made)
-        return told | _said(connection, record_id), frame
+    except UnicodeDecodeError:  # text that is none any more
+        made.unreadable += 1
+        return None, b""
     except apsw.Error as error:
         if not is_damage(error):
             raise
         made.unreadable += 1
         return None, b""
+    try:
+        told |= _said(connection, record_id)
+    except UnicodeDecodeError:
+        made.unreadable += 1
+    except apsw.Error as error:  # the record is there, what was said of it is not
+        if not is_damage(error):
+            raise
+        made.unreadable += 1
+    return told, frame
+
+
+def _is_row(row: tuple[Any, ...]) -> bool:
+    """Say whether a row of a file that may be damaged has values of the kinds that were written."""
+    kinds = (str, bytes, int, int, int, bytes, int | None)
+    return all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
 
 
 def _told(
@@ -202,65 +222,135 @@ def _plain(message: wire.Message) -> dict[str, Any]:
 def alerts(
     connection: apsw.Connection, wanted: Wanted, top: int, made: Export
 ) -> Iterator[dict[str, Any]]:
-    """Return the alerts of wanted records, with what was sent and what came back."""
-    which, values = where(wanted)
+    """Return the alerts of wanted records, with what was sent and what came back.
+
+    Where the table is damaged it is read from both its ends.
+    """
     last = 0
     while True:
-        try:
-            rows: Rows = connection.execute(
-                "SELECT a.record_id, a.alert_id, r.node, r.seq, a.created_ms, a.attempts, a.fault,"  # noqa: S608 - our own words
-                " a.body, a.receipt, a.receipt_ms FROM alerts a JOIN records r ON r.id ="
-                f" a.record_id WHERE a.record_id > ? AND a.record_id <= ? AND {which}"
-                " ORDER BY a.record_id LIMIT ?",
-                (last, top, *values, PAGE_IDS),
-            ).fetchall()
-        except apsw.Error as error:
-            if not is_damage(error):
-                raise
-            made.unreadable += 1
-            return
+        rows = _alert_rows(connection, "record_id > ? AND record_id <= ? ORDER BY 1", (last, top))
         if not rows:
-            return
-        for record_id, alert_id, node, seq, created_ms, attempts, what, body, receipt, at in rows:
-            last = int(record_id)
-            yield {
-                "alert_id": alert_id,
-                "record_id": record_id,
-                "node": node,
-                "seq": seq,
-                "created_ms": created_ms,
-                "created": utc(created_ms),
-                "attempts": attempts,
-                "fault": what,
-                "body": body.decode(errors="replace"),
-                "body_sha256": hashlib.sha256(body).hexdigest(),
-                "receipt": None if receipt is None else receipt.decode(errors="replace"),
-                "receipt_ms": at,
-            }
+            break
+        if not _is_between(rows[0][0], last, top + 1):
+            rows = None
+            break
+        last = rows[0][0]
+        told = _alert(connection, wanted, rows[0], made)
+        if told is not None:
+            yield told
+    if rows is None:
+        made.unreadable += 1
+        rest: list[tuple[Any, ...]] = []
+        below = top + 1
+        order = "record_id > ? AND record_id < ? ORDER BY 1 DESC"
+        while (rows := _alert_rows(connection, order, (last, below))) and _is_between(
+            rows[0][0], last, below
+        ):
+            rest += rows
+            below = rows[0][0]
+        for row in reversed(rest):
+            told = _alert(connection, wanted, row, made)
+            if told is not None:
+                yield told
 
 
-def axes(connection: apsw.Connection, wanted: Wanted) -> Iterator[dict[str, Any]]:
+def _is_between(record_id: object, after: int, below: int) -> bool:
+    """Say whether a row is one that was asked for: an index that is damaged leads anywhere."""
+    return isinstance(record_id, int) and after < record_id < below
+
+
+def _alert_rows(
+    connection: apsw.Connection, which: str, values: tuple[int, int]
+) -> list[tuple[Any, ...]] | None:
+    """Return the next alert; None: the file is damaged there."""
+    try:
+        return connection.execute(
+            "SELECT record_id, alert_id, created_ms, attempts, fault, body, receipt, receipt_ms"  # noqa: S608 - our own words
+            f" FROM alerts WHERE {which} LIMIT 1",
+            values,
+        ).fetchall()
+    except UnicodeDecodeError:
+        return None
+    except apsw.Error as error:
+        if is_damage(error):
+            return None
+        raise
+
+
+def _alert(
+    connection: apsw.Connection, wanted: Wanted, row: tuple[Any, ...], made: Export
+) -> dict[str, Any] | None:
+    """Return one alert in words; None: of a record that is not wanted, or not an alert at all."""
+    record_id, alert_id, created_ms, attempts, what, body, receipt, at = row
+    kinds = (int, str, int, int, str, bytes, bytes | None, int | None)
+    if not all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True)):
+        made.unreadable += 1
+        return None
+    which, values = where(wanted)
+    node, seq, is_wanted = None, None, not wanted.nodes
+    try:
+        for found in connection.execute(
+            f"SELECT r.node, r.seq, {which} FROM records r WHERE r.id = ?",  # noqa: S608 - our own words
+            (*values, record_id),
+        ):
+            node, seq, is_wanted = found
+    except UnicodeDecodeError:
+        made.unreadable += 1
+    except apsw.Error as error:  # the alert is there, its record is not
+        if not is_damage(error):
+            raise
+    if not is_wanted:
+        return None
+    return {
+        "alert_id": alert_id,
+        "record_id": record_id,
+        "node": node,
+        "seq": seq,
+        "created_ms": created_ms,
+        "created": utc(created_ms),
+        "attempts": attempts,
+        "fault": what,
+        "body": body.decode(errors="replace"),
+        "body_sha256": hashlib.sha256(body).hexdigest(),
+        "receipt": None if receipt is None else receipt.decode(errors="replace"),
+        "receipt_ms": at,
+    }
+
+
+def axes(connection: apsw.Connection, wanted: Wanted, made: Export) -> Iterator[dict[str, Any]]:
     """Return the births that brought an axis, of wanted nodes."""
-    rows: Rows = connection.execute(
-        "SELECT node, axis_id, birth FROM axes ORDER BY node, axis_id"
-    ).fetchall()
+    rows: list[tuple[Any, ...]] = []
+    try:
+        for row in connection.execute("SELECT node, axis_id, birth FROM axes ORDER BY 1, 2"):
+            rows.append(row)  # noqa: PERF402 - what comes before the damage is kept
+    except UnicodeDecodeError:
+        made.unreadable += 1
+    except apsw.Error as error:
+        if not is_damage(error):
+            raise
+        made.unreadable += 1
     for node, axis_id, frame in rows:
+        if not isinstance(axis_id, bytes) or not isinstance(frame, bytes):
+            made.unreadable += 1
+            continue
         birth = read_frame(frame)
         if isinstance(birth, wire.Birth) and (not wanted.nodes or node in wanted.nodes):
             yield {"node": node, "axis_id": axis_id.hex(), "birth": _plain(birth)}
 
 
-def _parsed(text: bytes) -> object:
+def _parsed(text: object) -> object:
     """Return what JSON says, or the text itself when it is none; None when there is none."""
+    if not isinstance(text, bytes) or not text:
+        return None
     try:
-        return msgspec.json.decode(text) if text else None
+        return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return bytes(text).decode(errors="replace")
+        return text.decode(errors="replace")
 
 
 def utc(time_ms: int) -> str:
-    """Return a moment as people write it; what no calendar has, as its number."""
+    """Return a moment as people write it; what no calendar has, as it is."""
     try:
         return dt.datetime.fromtimestamp(time_ms / 1_000, dt.UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):
+    except (TypeError, ValueError, OverflowError, OSError):  # it may be of a damaged file
         return str(time_ms)

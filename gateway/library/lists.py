@@ -95,8 +95,12 @@ def find_lists(directory: Path | None) -> list[Path]:
         return []
     try:
         return sorted(path for path in directory.iterdir() if path.suffix == ".toml")
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
+    except NotADirectoryError as error:
+        raise WatchlistError(
+            f"lists {directory} is a file; name the folder that holds it"
+        ) from error
     except OSError as error:
         raise WatchlistError(
             f"lists {directory}: {error.strerror}; check the folder's permissions"

@@ -8,13 +8,13 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from gateway.journal.opening import FILE_NAME, fault, look_at, shut
-from gateway.journal.rejudgements import (
+from gateway.journal.differences import (
     Difference,
     Progress,
     read_differences,
     read_progress,
 )
+from gateway.journal.opening import FILE_NAME, fault, look_at, shut
 from gateway.library.folder import load
 from gateway.screening.explain import name_of
 from gateway.settings import Settings

@@ -7,8 +7,8 @@ import apsw
 import msgspec
 
 from gateway import wire
+from gateway.journal.differences import Progress, read_progress
 from gateway.journal.records import read_frame
-from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.tallies import read_tallies
 from gateway.observe.keeping import Keeping, read_keeping
 

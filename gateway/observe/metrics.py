@@ -71,6 +71,7 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "library_faults": ("Parts of the library and lists that are not in use for a fault", ()),
     # Nodes.
     "nodes": ("Nodes in the settings", ()),
+    "broker_connected": ("1 while the gateway is connected to its broker, else 0", ()),
     "node_online": ("1 while a node is connected to the broker", ("node",)),
     "node_heard_seconds": ("Unix time when a node was last heard itself", ("node",)),
     "node_silent": ("1 while a node that is expected is not heard", ("node",)),
@@ -165,7 +166,7 @@ def render(
     samples = [*_of_live(settings, live), *_of_machine(machine, certificates)]
     samples.append(Sample("journal_readable", float(figures is not None)))
     if figures is not None:
-        samples += [*_of_journal(figures, now_ms), *_of_nodes(settings, figures)]
+        samples += [*_of_journal(figures, now_ms), *_of_nodes(settings, figures, live.state)]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(_Families(settings.post, live.counts, samples))
@@ -215,6 +216,7 @@ def _of_live(settings: Settings, live: Live) -> Iterator[Sample]:
         yield Sample("limit", bound, (name,))
     for disk in DiskState:
         yield Sample("disk_state", float(disk is state.disk.state), (disk.value,))
+    yield Sample("broker_connected", float(not state.unlinked_ms))
     yield Sample("nodes", len(settings.nodes))
     for name, value in zip(("messages", "bytes", "nodes"), live.arrivals, strict=True):
         yield Sample(f"arrivals_{name}", value)
@@ -310,10 +312,11 @@ _HEALTH: Final[tuple[tuple[str, Callable[..., float | None], float], ...]] = (
 )
 
 
-def _of_nodes(settings: Settings, figures: Figures) -> Iterator[Sample]:
+def _of_nodes(settings: Settings, figures: Figures, state: State) -> Iterator[Sample]:
     for node in settings.nodes:
         known = figures.nodes.get(node.id)
-        yield Sample("node_online", float(known is not None and known.online), (node.id,))
+        if not state.unlinked_ms:  # else what the journal says of it is old
+            yield Sample("node_online", float(known is not None and known.online), (node.id,))
         if known is None:
             continue
         if known.seen_ms is not None:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.journal.rejudgements import Progress
+from gateway.journal.differences import Progress
 from gateway.observe.condition import COLUMNS, cells
 from gateway.observe.showing import show_own
 from gateway.observe.status import DAY_S, NodeState, Status
@@ -54,7 +54,7 @@ def _show_nodes(status: Status, console: Console, now_ms: int) -> None:
         seen = "-" if node.seen_ms is None else f"{max(0, now_ms - node.seen_ms) // 1000} s ago"
         table.add_row(
             Text(f"{node.node} ({node.label})" if node.label else node.node),
-            f"[{colour}]{node.state}[/{colour}]",
+            f"[{colour}]{'last heard' if node.state == 'unknown' else node.state}[/{colour}]",
             seen,
             Text(node.instrument or "-"),
             _age(node),

@@ -1,5 +1,6 @@
 """The part of `harmattan status` that is about the gateway's own computer, for a person."""
 
+import time
 from typing import Final
 
 import msgspec
@@ -8,9 +9,9 @@ from rich.text import Text
 
 from gateway.journal.condition import Condition, DiskState
 from gateway.observe.keeping import Keeping
+from gateway.units import age, lasted, size
 
 DAYS_LEFT_MIN: Final = 30.0  # time enough to get a new certificate to a post
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -18,6 +19,7 @@ class Own(msgspec.Struct, frozen=True):
 
     Attributes:
         disk: what may be written, by the running gateway's own word.
+        unlinked_ms: since when it is not connected to its broker, Unix milliseconds; 0: it is.
         hangs: the part of it that does not turn; empty: everything does.
         barred: nodes in quarantine, and why.
         barred_count: all of them, where there are more than can be named.
@@ -29,6 +31,7 @@ class Own(msgspec.Struct, frozen=True):
     """
 
     disk: Condition = Condition()
+    unlinked_ms: int = 0
     hangs: str = ""
     barred: dict[str, str] = {}
     barred_count: int = 0
@@ -43,6 +46,7 @@ class Own(msgspec.Struct, frozen=True):
         """Say whether nobody needs to look."""
         return (
             self.disk.state is DiskState.well
+            and not self.unlinked_ms
             and not self.hangs
             and not self.barred_count
             and not self.journal_fault
@@ -65,10 +69,14 @@ class Own(msgspec.Struct, frozen=True):
 def show_own(own: Own, console: Console, now_ms: int) -> None:
     """Draw it: one line when all is well, one more for each thing that is not."""
     if own.disk.state is not DiskState.well:
-        since = _ago(own.disk.since_ms, now_ms)
+        since = lasted(own.disk.since_ms, now_ms)
         _tell(console, "red", f"disk {own.disk.state.value} since {since}", own.disk.text)
     if own.journal_fault:
         _tell(console, "red", "journal", own.journal_fault)
+    if own.unlinked_ms:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(own.unlinked_ms / 1_000))
+        told = f"not connected to its broker since {since} UTC ({lasted(own.unlinked_ms, now_ms)})"
+        _tell(console, "red", told, "no node is heard; harmattan doctor says why")
     if own.hangs:
         _tell(console, "red", "hangs", f"{own.hangs} of the gateway does not turn")
     for node, cause in own.barred.items():
@@ -86,30 +94,28 @@ def show_own(own: Own, console: Console, now_ms: int) -> None:
 
 
 def _show_keeping(own: Own, keeping: Keeping, console: Console, now_ms: int) -> None:
-    free = "unknown" if keeping.free_bytes is None else in_bytes(keeping.free_bytes)
+    free = "unknown" if keeping.free_bytes is None else size(keeping.free_bytes)
     checked = (
         "never checked whole"
         if keeping.checked_ms is None
-        else (f"checked {_ago(keeping.checked_ms, now_ms)} ago")
+        else (f"checked {age(keeping.checked_ms, now_ms)}")
     )
     console.print(
-        f"disk: {free} free, {in_bytes(own.reserve_bytes)} kept for alerts; journal:"
-        f" {in_bytes(keeping.used_bytes)} of {in_bytes(own.bytes_max)}, write-ahead log"
-        f" {in_bytes(keeping.wal_bytes)}, {checked}",
+        f"disk: {free} free, {size(own.reserve_bytes)} kept for alerts; journal:"
+        f" {size(keeping.used_bytes)} of {size(own.bytes_max)}, write-ahead log"
+        f" {size(keeping.wal_bytes)}, {checked}",
         soft_wrap=True,
     )
     if keeping.evicted:
-        when = (
-            "" if keeping.evicted_ms is None else f", last {_ago(keeping.evicted_ms, now_ms)} ago"
-        )
+        when = "" if keeping.evicted_ms is None else f", last {age(keeping.evicted_ms, now_ms)}"
         console.print(
             f"evicted for room or age: {keeping.evicted} readings"
-            f" ({in_bytes(keeping.evicted_bytes)}){when}; those behind an alert are kept"
+            f" ({size(keeping.evicted_bytes)}){when}; those behind an alert are kept"
         )
     if keeping.check_fault:
         _tell(console, "red", "check of the journal", keeping.check_fault)
     for name, posture in keeping.postures.items():
-        _tell(console, "red", f"{name} since {_ago(posture.since_ms, now_ms)}", posture.text)
+        _tell(console, "red", f"{name} since {lasted(posture.since_ms, now_ms)}", posture.text)
     if keeping.damaged:
         _tell(
             console,
@@ -122,22 +128,3 @@ def _show_keeping(own: Own, keeping: Keeping, console: Console, now_ms: int) -> 
 def _tell(console: Console, colour: str, head: str, text: str) -> None:
     """Print a coloured head and a text that is no markup."""
     console.print(Text(f"{head}: ", style=colour).append(text, style="default"), soft_wrap=True)
-
-
-def in_bytes(count: int) -> str:
-    """Return a size for a person, such as `3.1 GB`."""
-    size = float(count)
-    for unit in _UNITS[:-1]:
-        if size < 1_000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1_000
-    return f"{size:.1f} {_UNITS[-1]}"
-
-
-def _ago(since_ms: int, now_ms: int) -> str:
-    """Return a duration in its largest unit."""
-    seconds = max(0, now_ms - since_ms) // 1_000
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"

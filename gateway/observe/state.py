@@ -20,6 +20,7 @@ RUN_FOLDER = Path("/run/harmattan")  # of the shipped unit
 BARRED_TOLD_MAX = 32  # names of nodes; the page has room for them
 BARRED_CHARS_MAX = 40  # a cause in a few words
 TEXT_CHARS_MAX = 300  # of each sentence
+UNLINKED = "not connected to its broker: no node is heard"
 _VARIABLE = "RUNTIME_DIRECTORY"
 
 
@@ -35,6 +36,7 @@ class State(msgspec.Struct, frozen=True):
         barred: nodes in quarantine, the first BARRED_TOLD_MAX, and why.
         barred_count: all of them.
         linked_ms: since when it is connected to the broker, Unix milliseconds; 0: it is not.
+        unlinked_ms: since when it is not, likewise; 0: it is, or does not tell.
     """
 
     directory: str
@@ -45,11 +47,13 @@ class State(msgspec.Struct, frozen=True):
     barred: dict[str, str] = {}
     barred_count: int = 0
     linked_ms: int = 0
+    unlinked_ms: int = 0
 
     @property
     def line(self) -> str:
         """The state in a line, for `systemctl status`."""
-        told = [self.disk.text or f"disk {self.disk.state.value}"]
+        told = [UNLINKED] if self.unlinked_ms else []
+        told.append(self.disk.text or f"disk {self.disk.state.value}")
         if self.barred_count:
             told.append(f"{self.barred_count} nodes in quarantine")
         return "; ".join(told)

@@ -19,9 +19,9 @@ from gateway.fleet.liveness import is_overdue
 from gateway.fleet.nodes_file import NodesFile
 from gateway.journal.calibrations import read_newest
 from gateway.journal.darks import read_level
+from gateway.journal.differences import Progress, read_progress
 from gateway.journal.opening import fault, look_at, shut
 from gateway.journal.records import read_frame
-from gateway.journal.rejudgements import Progress, read_progress
 from gateway.journal.responses import read_response
 from gateway.journal.tallies import read_tallies
 from gateway.masking import mask_in
@@ -44,7 +44,8 @@ class NodeState(msgspec.Struct, frozen=True):
 
     Attributes:
         state: online; silent, when it is connected but was not heard for longer than
-            gateway/fleet/liveness.py allows; offline; never, when it has not spoken yet; revoked.
+            gateway/fleet/liveness.py allows; offline; never, when it has not spoken yet; revoked;
+            unknown, while no gateway runs that is connected to the broker.
         config_in_force: the node has confirmed the config that the gateway sends.
         fault: what it says of itself, empty when it is well.
         calibration: valid, expired, failed (the last standard it measured set no axis) or absent;
@@ -78,7 +79,8 @@ class NodeState(msgspec.Struct, frozen=True):
         """Say whether nobody needs to look; at one that is revoked somebody has looked."""
         if self.state == "revoked":
             return True
-        return self.state == "online" and not self.fault and self.calibration == "valid"
+        is_blamed = self.state not in {"online", "unknown"}
+        return not is_blamed and not self.fault and self.calibration == "valid"
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -106,8 +108,9 @@ class Status(msgspec.Struct, frozen=True):
     def is_well(self) -> bool:
         """Say whether nobody needs to look now.
 
-        It runs, all nodes are well and calibrated, no alert is stuck, the clock can be right, the
-        disk takes everything, and no certificate is about to end.
+        It runs and is connected to its broker, all nodes are well and calibrated, no alert is
+        stuck, the clock can be right, the disk takes everything, and no certificate is about to
+        end.
 
         What was lost or refused long ago is shown, but does not make a post unwell for ever.
         """
@@ -136,7 +139,9 @@ def read(settings: Settings, journal_path: Path, *, running: bool, now_ms: int) 
     state = read_state(journal_path.parent) if running else None
     own = _own(settings, state, now_ms)
     try:
-        linked_ms = state.linked_ms if state else 0
+        linked_ms: int | None = state.linked_ms if state else 0
+        if not running or own.unlinked_ms:
+            linked_ms = None
         return _read_journal(
             settings, journal_path, own, running=running, linked_ms=linked_ms, now_ms=now_ms
         )
@@ -159,6 +164,7 @@ def _own(settings: Settings, state: State | None, now_ms: int) -> Own:
     return msgspec.structs.replace(
         own,
         disk=state.disk,
+        unlinked_ms=state.unlinked_ms,
         hangs=state.hangs,
         barred=state.barred,
         barred_count=state.barred_count,
@@ -171,7 +177,7 @@ def _read_journal(
     own: Own,
     *,
     running: bool,
-    linked_ms: int,
+    linked_ms: int | None,
     now_ms: int,
 ) -> Status:
     """Return the status of a post whose journal can be read.
@@ -194,7 +200,12 @@ def _read_journal(
 
 
 def _read(
-    connection: apsw.Connection, settings: Settings, *, running: bool, linked_ms: int, now_ms: int
+    connection: apsw.Connection,
+    settings: Settings,
+    *,
+    running: bool,
+    linked_ms: int | None,
+    now_ms: int,
 ) -> Status:
     connection.execute("BEGIN")  # one snapshot, so that the numbers agree
     tallies = read_tallies(connection)
@@ -228,7 +239,7 @@ def _read_nodes(
     settings: Settings,
     counts: dict[str, int],
     *,
-    linked_ms: int,
+    linked_ms: int | None,
     now_ms: int,
 ) -> tuple[NodeState, ...]:
     """Return the nodes of the settings; `counts` are the records of each."""
@@ -303,10 +314,10 @@ def _state(
     records: int,
     *,
     dark_counts: int | None,
-    linked_ms: int,
+    linked_ms: int | None,
     now_ms: int,
 ) -> NodeState:
-    """Return what the journal knows of one node."""
+    """Return what the journal knows of one node; `linked_ms` is None when nobody can hear it."""
     _, birth_frame, health_frame, online, seen_ms, config_frame = known or (None,) * 6
     born, heard, config = map(read_frame, (birth_frame, health_frame, config_frame))
     birth = born if isinstance(born, wire.Birth) else None
@@ -316,6 +327,8 @@ def _state(
         state = "revoked"
     elif known is None:
         state = "never"
+    elif linked_ms is None:
+        state = "unknown"
     elif online:
         silent = is_overdue(settings.id, settings.health_s, seen_ms or 0, linked_ms, now_ms)
         state = "silent" if silent else "online"

@@ -6,6 +6,7 @@ waiting: a restart would not mend it, and what the gateway still does would be l
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import msgspec
@@ -34,10 +35,11 @@ class Watch:
         flight: the journal's transaction under way, None when there is none; only compared.
         state: what the gateway says of itself now.
         file: where that is kept for those who cannot read the journal.
+        changed: set when what it says is no longer so; it is told anew at once.
         now_s: a monotonic clock, seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it looks at
         self,
         notify: Notify,
         pulse: Pulse,
@@ -46,6 +48,7 @@ class Watch:
         state: Callable[[], State],
         file: StateFile,
         now_s: Callable[[], float],
+        changed: asyncio.Event | None = None,
         counters: Counters,
         log: Log,
     ) -> None:
@@ -55,6 +58,7 @@ class Watch:
         self._state = state
         self._file = file
         self._now_s = now_s
+        self._changed = changed or asyncio.Event()
         self._counters = counters
         self._log = log.bind(part="watch")
         self._seen: tuple[object, float] | None = None  # the transaction, and since when
@@ -67,7 +71,12 @@ class Watch:
         period_s = self._notify.watchdog_s
         while True:
             self.look()
-            await asyncio.sleep(LOOK_S if period_s is None else min(period_s / FEEDS, LOOK_S))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(
+                    LOOK_S if period_s is None else min(period_s / FEEDS, LOOK_S)
+                ):
+                    await self._changed.wait()
+            self._changed.clear()
 
     def look(self) -> str:
         """Feed, or say why not; return what hangs, empty when nothing does."""

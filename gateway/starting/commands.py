@@ -23,7 +23,7 @@ from gateway import settings
 from gateway.errors import SettingsError
 
 if TYPE_CHECKING:
-    from gateway.starting.check import Report
+    from gateway.starting.findings import Report
     from gateway.starting.init import Made
 
 EXIT_FOUND = 1
@@ -118,7 +118,7 @@ def _show_made(made: Made, console: Console) -> None:
     for node in nodes:
         say(f"  node {node:<15}move {folder}/keys/nodes/{node} to that node, as `keys`")
     if not nodes:
-        say(f"  nodes               python -m hardware.keys {folder}/keys --post {made.post} NODE")
+        say(f"  nodes               harmattan keys {folder}/keys --post {made.post} NODE")
         say("                      makes a node's keys; then add [[nodes]] to the settings")
     say(f"  next                harmattan run --settings {folder}/post.toml")
     say(f"  administrator       {made.administrator}")

@@ -51,6 +51,18 @@ def call(monkeypatch, capsys, folder):
     return run
 
 
+def test_a_list_that_is_missing_is_written_anew_and_revokes_nobody(call, folder):
+    path = folder / "keys/crl.pem"
+    path.unlink()
+    code, printed, _ = call("crl")
+    assert (code, path.exists()) == (0, True)
+    assert "with 0 revoked certificates" in printed
+    (folder / "keys/ca-key.pem").unlink()
+    code, _, said = call("crl")
+    assert code == 2
+    assert "--authority-key FILE" in said
+
+
 async def until_refused(folder, port):
     """Connect until the broker has read its list again; then it hangs up without a word."""
     async with asyncio.timeout(30):

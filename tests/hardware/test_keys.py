@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from gateway import certificates
+from gateway import certificates, cli
 from hardware import keys
 
 CALENDAR = Path(__file__).resolve().parents[2] / "firmware/node/calendar.py"
@@ -230,3 +230,18 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, name, content):
         certificates.load_pair(
             path if name == "ca.pem" else tmp_path / "gateway.pem", tmp_path / "gateway-key.pem"
         )
+
+
+def test_the_command_makes_keys_wherever_it_is_installed(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "keys"
+    given = ["harmattan", "keys", str(folder), "--post", "post1", "--host", "192.0.2.1", "lane1"]
+    monkeypatch.setattr("sys.argv", given)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert (folder / "nodes/lane1/node.der").exists()
+    monkeypatch.setattr("sys.argv", ["harmattan", "keys", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert "usage: harmattan keys" in capsys.readouterr().out

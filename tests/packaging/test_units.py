@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import SettingsError
 from gateway.observe.watch import FEEDS, FLIGHT_S_MAX, LOOK_S
 from gateway.post import STOP_S_MAX
-from gateway.service import File, render
+from gateway.service import File, install, render
 from gateway.shipped import read_shipped
 
 PROGRAM = Path("/opt/harmattan/bin/harmattan")
@@ -109,3 +109,22 @@ def test_the_times_of_unit_and_gateway_fit():
     assert STOP_S_MAX < 5 < float(stop_s)
     assert values("Type") == ["notify"]
     assert values("Restart") == ["always"]
+
+
+def test_a_journal_on_another_disk_may_be_written(tmp_path):
+    post = tmp_path / "post"
+    post.mkdir()
+    disk = tmp_path / "disk"
+    (post / "post.toml").write_text(f'post = "p"\ndirectory = "{disk}"\n')
+    unit = render(File.unit, PROGRAM, post / "post.toml")
+    assert f"ReadWritePaths={post}\n" in unit
+    assert f"ReadWritePaths={disk}\n" in unit
+
+
+def test_a_folder_elsewhere_is_made_for_the_user_first(tmp_path, capsys):
+    install(Path("/srv/posts/one/post.toml"), tmp_path)
+    steps = capsys.readouterr().out
+    made = steps.index("install -d -o harmattan -g harmattan -m 0700 /srv/posts/one\n")
+    assert made < steps.index("runuser -u harmattan")
+    install(SETTINGS, tmp_path)
+    assert "install -d" not in capsys.readouterr().out

@@ -3,12 +3,13 @@
 import re
 import socket
 import subprocess
+from pathlib import Path
 from typing import Final
 
-from gateway.doctor.finding import Found, bad, check, look, ok, unknown
+from gateway.doctor.finding import Found, UntoldError, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
 from gateway.errors import BrokerError
-from gateway.ingest.broker import find_leftovers, find_program
+from gateway.ingest.broker import CONFIGURATION_NAME, find_leftovers, find_program
 
 CONNECT_S_MAX: Final = 3.0  # on this machine, or in its network
 PROGRAM_S_MAX: Final = 5.0
@@ -53,6 +54,8 @@ def port(scene: Scene) -> Found:
     broker = scene.settings.broker
     where = f"{broker.host}:{broker.port}"
     fault = answers(broker.host, broker.port)
+    if not fault and scene.running:
+        _check_ours(scene)
     if scene.running or broker.external:
         return bad(f"{where}: {fault}") if fault else ok(f"{where} answers")
     return ok("the gateway does not run, nor does its broker")
@@ -70,13 +73,17 @@ def ours(scene: Scene) -> Found:
     broker = scene.settings.broker
     if broker.external:
         return ok(EXTERNAL)
-    pids = find_leftovers(scene.directory / "mosquitto.conf")
+    pids = find_leftovers(_configured(scene))
     has_answer = not answers(broker.host, broker.port)
     told = ", ".join(map(str, pids))
     if scene.running:
-        if has_answer and not pids:
+        if pids:
+            return ok(f"process {told}")
+        if has_answer:
             return bad(f"port {broker.port} is another program's")
-        return ok(f"process {told}" if pids else "no broker runs")
+        if scene.settings.broker.nodes.host and not _listener_fault(scene):
+            return bad(f"port {scene.settings.broker.nodes.port} is another program's")
+        return ok("no broker runs")
     if pids:
         return look(f"no gateway runs, but its broker does: process {told}")
     if has_answer:
@@ -98,8 +105,9 @@ def nodes(scene: Scene) -> Found:
         return ok("none: nodes on this machine only")
     if not scene.running:
         return ok("the gateway does not run")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104
-    fault = answers(host, listener.port)
+    fault = _listener_fault(scene)
+    if not fault:
+        _check_ours(scene)
     where = f"{listener.host}:{listener.port}"
     if fault:
         return bad(f"{where}: {fault}")
@@ -122,6 +130,30 @@ def restarts(scene: Scene) -> Found:
     count = sum(scene.since_start(name).get("broker", 0) for name in ("task_fault", "task_failed"))
     text = f"started again {count} times since the start"
     return look(text) if count >= RESTARTS_LOOK else ok(text)
+
+
+def _listener_fault(scene: Scene) -> str:
+    listener = scene.settings.broker.nodes
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104
+    return answers(host, listener.port)
+
+
+def _check_ours(scene: Scene) -> None:
+    """Insist on a broker that is the gateway's own: who else answers proves nothing.
+
+    Raises:
+        UntoldError: another program answers.
+    """
+    if not scene.settings.broker.external and not find_leftovers(_configured(scene)):
+        raise UntoldError(
+            "another program answers: the gateway has no broker",
+            "See `broker.ours`.",
+            see="broker.ours",
+        )
+
+
+def _configured(scene: Scene) -> Path:
+    return scene.directory / CONFIGURATION_NAME
 
 
 def answers(host: str, port: int) -> str:

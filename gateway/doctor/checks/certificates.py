@@ -1,6 +1,8 @@
 """Certificates and keys: their day comes years after the last person looked at them."""
 
 import ipaddress
+import pwd
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -10,10 +12,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from gateway.certificates import ISSUED, crl_number
-from gateway.doctor.finding import Found, Level, bad, check, look, ok, unknown
+from gateway.doctor.finding import Found, Level, UntoldError, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import DAY_S, named, span
 from gateway.fleet.revocation import crl_path
+from gateway.units import DAY_S, named, span
 
 DAYS_LOOK: Final = 60  # to make new ones and carry them to every node, twice over
 FILE_BYTES_MAX: Final = 1 << 20  # a bundle of certificates of the whole world has 200 kB
@@ -74,6 +76,35 @@ def read(path: Path) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates(content)
 
 
+def _needed(path: Path) -> list[x509.Certificate]:
+    """Return the certificates in a file that another check has looked at.
+
+    Raises:
+        UntoldError: it cannot be read.
+    """
+    try:
+        return read(path)
+    except (OSError, ValueError) as error:
+        raise UntoldError(
+            f"{path.name} cannot be read", "See `certificates.expiry`.", see="certificates.expiry"
+        ) from error
+
+
+def _is_barred(path: Path, scene: Scene) -> bool:
+    """Say whether the gateway's user, who owns the post's folder, may not read a file."""
+    try:
+        found, user = path.stat(), scene.directory.stat()
+    except OSError:
+        return False  # another check says so
+    if user.st_uid == 0:
+        return False
+    if found.st_uid == user.st_uid:
+        return not found.st_mode & stat.S_IRUSR
+    if found.st_gid == user.st_gid and found.st_mode & stat.S_IRGRP:
+        return False
+    return not found.st_mode & stat.S_IROTH
+
+
 def _label(path: Path) -> str:
     """Return a short name: the node's own certificates all have the same file name."""
     return f"{path.parent.name}/{path.name}" if path.suffix == ".der" else path.name
@@ -82,7 +113,7 @@ def _label(path: Path) -> str:
 @check(
     "certificates.expiry",
     cause="Its time has come, or the clock is wrong; no connection is made with it.",
-    remedy="Check the clock. Make new ones with `python -m hardware.keys` (a node's: remove its"
+    remedy="Check the clock. Make new ones with `harmattan keys` (a node's: remove its"
     " folder first) and carry them to where they are used before that day.",
 )
 def expiry(scene: Scene) -> Found | list[Found]:
@@ -99,10 +130,22 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
     try:
         certificates = read(path)
     except OSError as error:
-        yield bad(f"cannot be read: {error.strerror}", _label(path))
+        yield bad(
+            f"cannot be read: {error.strerror}",
+            _label(path),
+            cause="It was moved, or is another user's; or the settings name another file.",
+            remedy="Put it back, correct its name in the settings, or chown it to the gateway's"
+            " user.",
+        )
         return
-    except ValueError as error:
-        yield bad(f"holds no certificate: {error}", _label(path))
+    except ValueError:
+        yield bad(
+            "holds no certificate",
+            _label(path),
+            cause="It was damaged, or another file was put in its place.",
+            remedy="Put it back from a copy. Without one: `harmattan keys` makes the broker's anew;"
+            " a lost authority means a new folder and new keys for every node.",
+        )
         return
     for each in certificates:
         days = (each.not_valid_after_utc - scene.now).total_seconds() / DAY_S
@@ -122,19 +165,26 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
 
 @check(
     "certificates.key",
-    cause="One of the two files is from another run of `hardware.keys`, or was replaced alone.",
+    cause="One of the two files is from another run of `harmattan keys`, or was replaced alone.",
     remedy="Put the pair back that was made together, or make both anew.",
 )
 def key(scene: Scene) -> Found | list[Found]:
     """Each key belongs to its certificate."""
+    barred = [Path(key) for _, key, _ in _pairs(scene) if _is_barred(Path(key), scene)]
+    if barred:
+        raise UntoldError(
+            f"the gateway's user may not read {named([each.name for each in barred])}",
+            "See `certificates.modes`.",
+            see="certificates.modes",
+        )
     found = [_key(Path(certificate), Path(key)) for certificate, key, _ in _pairs(scene)]
     unwell = [each for each in found if each.level is not Level.ok]
     return unwell or (found[0] if found else ok(NONE))
 
 
 def _key(certificate_path: Path, key_path: Path) -> Found:
+    certificate = _needed(certificate_path)[0]
     try:
-        certificate = read(certificate_path)[0]
         content = key_path.read_bytes()[:FILE_BYTES_MAX]
     except PermissionError as error:
         return unknown(f"{error.filename} may not be read by this user", key_path.name)
@@ -168,10 +218,7 @@ def chain(scene: Scene) -> Found | list[Found]:
 
 
 def _chain(path: Path, authority_path: Path) -> Found:
-    try:
-        certificate, authorities = read(path)[0], read(authority_path)
-    except (OSError, ValueError) as error:
-        return bad(f"cannot be read: {error}", _label(path))
+    certificate, authorities = _needed(path)[0], _needed(authority_path)
     for authority in authorities:
         try:
             certificate.verify_directly_issued_by(authority)
@@ -184,15 +231,17 @@ def _chain(path: Path, authority_path: Path) -> Found:
 @check(
     "certificates.host",
     cause="The certificate was made for another name or address than the one nodes connect to.",
-    remedy="Make gateway.pem again: remove it and its key, then `python -m hardware.keys --host`"
-    " with each name and address that stands in a node.json.",
+    remedy="Make gateway.pem again: remove it and its key, then `harmattan keys` with a"
+    " --host for each name and address that stands in a node.json.",
 )
 def host(scene: Scene) -> Found:
     """The broker's certificate names the address that nodes connect to."""
     listener = scene.settings.broker.nodes
     if not listener.certificate_file:
         return ok(NONE)
-    certificate = read(Path(listener.certificate_file))[0]
+    if not listener.host:
+        return ok("nodes elsewhere have no listener")
+    certificate = _needed(Path(listener.certificate_file))[0]
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -201,7 +250,7 @@ def host(scene: Scene) -> Found:
     hosts = names.get_values_for_type(x509.DNSName)
     told = named([*map(str, addresses), *hosts])
     address = ipaddress.ip_address(listener.host)
-    if address.is_unspecified or address in addresses or hosts:
+    if address.is_unspecified or address in addresses:
         return ok(f"is for {told}")
     return bad(f"is for {told}, not for {listener.host}")
 
@@ -212,7 +261,7 @@ def host(scene: Scene) -> Found:
     remedy="`chmod 600` each key and give it to the user of the gateway.",
 )
 def modes(scene: Scene) -> Found | list[Found]:
-    """No key can be read by other users."""
+    """No key can be read by other users, and all that is needed by the gateway's."""
     keys = [Path(key) for _, key, _ in _pairs(scene)]
     for _, _, authority in _pairs(scene):
         keys.append(Path(authority).with_name("ca-key.pem"))
@@ -224,14 +273,44 @@ def modes(scene: Scene) -> Found | list[Found]:
             bad(f"mode {each.stat().st_mode & 0o777:o}: other users can read it", _label(each))
             for each in open_ones
         ]
+    barred = [each for each in _used(scene) if _is_barred(each, scene)]
+    if barred:
+        user = _user(scene.directory)
+        return [
+            bad(
+                f"is {_user(each)}'s: the gateway's user, {user}, cannot read it",
+                _label(each),
+                cause="It was made or copied by another user, such as root; the gateway runs as the"
+                " owner of the post's folder.",
+                remedy=f"As root: `chown {user}: {each}`; with a key, `chmod 600` it too.",
+            )
+            for each in barred
+        ]
     return ok(f"{len(there)} keys, their owner's alone" if there else NONE)
+
+
+def _used(scene: Scene) -> list[Path]:
+    """Return the files that the gateway and its broker read."""
+    listed = crl_path(scene.settings.broker.nodes)
+    keys = [Path(key) for _, key, _ in _pairs(scene)]
+    return list(dict.fromkeys([*keys, *_files(scene), *([listed] if listed else [])]))
+
+
+def _user(path: Path) -> str:
+    """Return whose a file is: the name, or the number where it has none."""
+    owner = path.stat().st_uid
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return str(owner)
 
 
 @check(
     "certificates.revocations",
-    cause="The list of revoked certificates was not renewed; the broker takes no node by an old"
-    " one.",
-    remedy="Renew it: `harmattan nodes revoke` writes it anew with a later day.",
+    cause="The list of revoked certificates is missing or damaged, or was not renewed; the broker"
+    " takes no node by an old one.",
+    remedy="`harmattan nodes crl` writes it anew with a later day; it revokes and admits no node."
+    " The authority's key, where it is kept elsewhere: `--authority-key FILE`.",
 )
 def revocations(scene: Scene) -> Found:
     """The list of revoked certificates is of this authority, and not too old."""
@@ -244,9 +323,13 @@ def revocations(scene: Scene) -> Found:
         return bad("is missing", path.name) if is_named else ok("no certificate is revoked")
     try:
         revoked = x509.load_pem_x509_crl(path.read_bytes()[:FILE_BYTES_MAX])
-    except ValueError as error:
-        return bad(f"is no revocation list: {error}", path.name)
-    authority = read(Path(authority_file))[0]
+    except ValueError:
+        return bad("is no revocation list", path.name)
+    except PermissionError as error:
+        raise UntoldError(
+            f"{path.name} may not be read", "See `certificates.modes`.", see="certificates.modes"
+        ) from error
+    authority = _needed(Path(authority_file))[0]
     if not revoked.is_signature_valid(authority.public_key()):  # type: ignore[arg-type]
         return bad(f"is not signed by {Path(authority_file).name}", path.name)
     count = sum(1 for _ in revoked)

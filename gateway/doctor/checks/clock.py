@@ -5,8 +5,8 @@ from typing import Final
 from gateway import wire
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import NodeLook, Scene
-from gateway.doctor.units import span
 from gateway.screening.watchlists import clock_fault
+from gateway.units import span
 from protocol.messages import TIME_GNSS
 
 AHEAD_MS_MAX: Final = 10_000  # a gateway that runs notices within a second that the clock was set

@@ -7,12 +7,12 @@ import msgspec
 
 from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import DAY_S, HOUR_S, MINUTE_S, age, named, size, span
 from gateway.journal.backup import LAST_NAME, Backup
 from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
 from gateway.journal.setting_aside import FOLDER_PREFIX
 from gateway.journal.setting_aside import POSTURE as SET_ASIDE
 from gateway.journal.store import SCHEMA_VERSION
+from gateway.units import DAY_S, HOUR_S, MINUTE_S, age, named, size, span
 
 WAL_BYTES_LOOK: Final = 64_000_000  # a reader that stays for minutes makes it that long
 WAL_BYTES_BAD: Final = 1_000_000_000
@@ -34,6 +34,12 @@ BACKUP_DAYS_LOOK: Final = 30
 def opens(scene: Scene) -> Found:
     """It can be read."""
     journal = scene.journal
+    if not scene.directory.is_dir():
+        return bad(
+            f"{scene.directory} is no folder",
+            cause="`directory` in the settings names another folder, or its disk is not mounted.",
+            remedy=f"Mend `directory` in {scene.settings_path.name}, or mount the disk.",
+        )
     if journal.fault:
         return bad(f"{journal.path.name}: {journal.fault}")
     if journal.without_log:
@@ -208,7 +214,7 @@ def backup(scene: Scene) -> Found:
 )
 def private(scene: Scene) -> Found:
     """Nobody but the owner reads journal and people."""
-    if not scene.directory.stat().st_mode & 0o077:
+    if not scene.folder.stat().st_mode & 0o077:
         return ok("the folder is its owner's alone")
     paths = [scene.directory / name for name in ("people.json", "broker.secret")]
     paths += sorted(scene.directory.glob(f"{scene.journal.path.name}*"))

@@ -1,12 +1,13 @@
 """The disk under the post's folder."""
 
+import errno
 import os
 import time
 from typing import Final
 
-from gateway.doctor.finding import Found, bad, check, look, ok
+from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import size
+from gateway.units import size
 
 RESERVES_LOOK: Final = 3  # so many reserves free: a day's warning at a reading every second
 INODES_SHARE_LOOK: Final = 0.05
@@ -25,7 +26,7 @@ SYNC_MS_BAD: Final = 2_000.0
 )
 def free(scene: Scene) -> Found:
     """How much is free, against the reserve below which no reading is taken in."""
-    found = os.statvfs(scene.directory)
+    found = os.statvfs(scene.folder)
     count = found.f_bavail * found.f_frsize
     reserve = scene.settings.journal.reserve_bytes
     text = f"{size(count)} free, reserve {size(reserve)}"
@@ -41,7 +42,7 @@ def free(scene: Scene) -> Found:
 )
 def room(scene: Scene) -> Found:
     """Whether the journal may grow as far as the settings let it."""
-    found = os.statvfs(scene.directory)
+    found = os.statvfs(scene.folder)
     used = scene.journal.path.stat().st_size if scene.journal.path.exists() else 0
     can = found.f_bavail * found.f_frsize + used - scene.settings.journal.reserve_bytes
     allowed = scene.settings.journal.bytes_max
@@ -56,7 +57,7 @@ def room(scene: Scene) -> Found:
 )
 def inodes(scene: Scene) -> Found:
     """Whether new files can be made."""
-    found = os.statvfs(scene.directory)
+    found = os.statvfs(scene.folder)
     if not found.f_files:
         return ok("this file system has no fixed number of files")
     text = f"{found.f_favail} of {found.f_files} inodes free"
@@ -74,12 +75,12 @@ def inodes(scene: Scene) -> Found:
 )
 def writable(scene: Scene) -> Found:
     """Whether it may be written to."""
-    if os.statvfs(scene.directory).f_flag & os.ST_RDONLY:
+    if os.statvfs(scene.folder).f_flag & os.ST_RDONLY:
         return bad("the disk is mounted read-only")
-    owner = scene.directory.stat().st_uid
+    owner = scene.folder.stat().st_uid
     if os.geteuid() not in {0, owner}:
         return ok(f"mounted writable; the folder is that of user {owner}")
-    if not os.access(scene.directory, os.W_OK | os.X_OK):
+    if not os.access(scene.folder, os.W_OK | os.X_OK):
         return bad("its owner may not write into the post's folder")
     return ok("may be written to")
 
@@ -95,7 +96,7 @@ def latency(scene: Scene) -> Found:
     if way is None:
         return ok("not measured: this system has no files without names")
     try:
-        descriptor = os.open(scene.directory, way | os.O_RDWR, 0o600)
+        descriptor = os.open(scene.folder, way | os.O_RDWR, 0o600)
     except OSError as error:
         return ok(f"not measured: {error.strerror}")
     times_ms = []
@@ -106,6 +107,12 @@ def latency(scene: Scene) -> Found:
             os.fsync(descriptor)
             times_ms.append(1_000 * (time.perf_counter() - began_s))
     except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return unknown(
+                f"not measured: {error.strerror}",
+                cause="The disk is full.",
+                remedy="See disk.free.",
+            )
         return bad(f"a page cannot be written: {error.strerror}")
     finally:
         os.close(descriptor)

@@ -5,9 +5,9 @@ from typing import Final
 
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import DAY_S, HOUR_S, age, named
 from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
 from gateway.journal.starts import digest
+from gateway.units import DAY_S, HOUR_S, age, named
 
 STARTS_LOOK: Final = 4  # in a day; a technician who tries something starts it a few times
 STARTS_BAD: Final = 10  # in an hour: it does not stay up

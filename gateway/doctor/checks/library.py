@@ -4,10 +4,10 @@ from typing import Final
 
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import named
-from gateway.journal.rejudgements import read_progress
+from gateway.journal.differences import read_progress
 from gateway.screening.watchlists import WatchlistError
 from gateway.spectra.errors import SpectraError
+from gateway.units import named
 
 FAULTS_MAX: Final = 20  # that are told one by one
 

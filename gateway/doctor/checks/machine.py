@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import named, size
+from gateway.units import named, size
 
 MEMORY_BYTES_LOOK: Final = 150_000_000  # a second gateway's worth: an upgrade, a backup still fit
 MEMORY_BYTES_BAD: Final = 40_000_000  # below it the kernel begins to end programs

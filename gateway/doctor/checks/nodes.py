@@ -5,7 +5,6 @@ from typing import Final
 from gateway.doctor.asking import each_node
 from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import NodeLook, Scene
-from gateway.doctor.units import DAY_S, named, span
 from gateway.errors import SettingsError
 from gateway.fleet import nodes_file
 from gateway.fleet.liveness import is_overdue
@@ -13,6 +12,7 @@ from gateway.ingest.quarantine import TEXTS
 from gateway.journal.calibrations import read_newest
 from gateway.journal.responses import read_response
 from gateway.screening.standing import INSTRUMENT_FAULTS
+from gateway.units import DAY_S, age, named, span
 
 SILENT_S_BAD: Final = DAY_S  # a lane is without its instrument for a whole day
 EXPIRES_SHARE: Final = 0.1  # of calibration_days_max that is left: a working week of thirty days
@@ -43,8 +43,20 @@ def listed(scene: Scene) -> Found:
 def silence(scene: Scene) -> Found | list[Found]:
     """When each was heard last."""
     if not scene.running:
-        return unknown("no gateway runs: nobody hears the nodes")
-    started_ms = scene.start.started_ms[0]
+        return unknown(
+            "no gateway runs: nobody hears the nodes",
+            cause="See gateway.running.",
+            remedy="Start the gateway.",
+        )
+    if scene.state is not None and scene.state.unlinked_ms:
+        quiet = age(scene.state.unlinked_ms, scene.now_ms)
+        return unknown(
+            f"nobody hears the nodes: the gateway lost its broker {quiet}",
+            cause="The gateway is not connected to its broker; the nodes may be well.",
+            remedy="See broker.ours, broker.port and broker.restarts.",
+        )
+    linked_ms = scene.state.linked_ms if scene.state else 0
+    started_ms = max(scene.start.started_ms[0], linked_ms)
     return each_node(
         scene.nodes, lambda node: _silence(node, scene.now_ms, started_ms), "heard in time"
     )

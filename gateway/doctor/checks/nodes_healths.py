@@ -5,8 +5,8 @@ from typing import Final
 from gateway.doctor.asking import each_node, told_by
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import NodeLook, Scene
-from gateway.doctor.units import size
 from gateway.observe.condition import RESET_CAUSES
+from gateway.units import size
 from gateway.wire import Health
 from protocol import limits
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import Scene
-from gateway.doctor.units import DAY_S, HOUR_S, MINUTE_S, span
+from gateway.units import DAY_S, HOUR_S, MINUTE_S, span
 
 WAITS_S_LOOK: Final = 10 * MINUTE_S  # delivery takes a second; a link may be down for hours
 WAITS_S_BAD: Final = 6 * HOUR_S

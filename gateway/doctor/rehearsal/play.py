@@ -29,10 +29,10 @@ from gateway.doctor.rehearsal.stage import (
     free_port,
     write_settings,
 )
-from gateway.doctor.units import size
 from gateway.errors import GatewayError
 from gateway.journal.store import FILE_NAME
 from gateway.settings import Settings
+from gateway.units import size
 from protocol import messages
 
 STEP_S_MAX: Final = 30.0  # a slow card and a busy core; the steps take a second or two

@@ -306,7 +306,7 @@ def test_a_file_that_will_not_do_is_named_with_the_remedy(post, run_story, name,
     text = said(lines)
     assert f"keys/{name}" in text
     assert words in text
-    assert "python -m hardware.keys" in text
+    assert "harmattan keys" in text
 
 
 def test_files_that_may_not_be_read_are_named(post, run_story):

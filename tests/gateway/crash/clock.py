@@ -1,6 +1,6 @@
 """An event loop on which waiting takes no time: where all would wait, its clock goes on instead.
 
-It is for parts that do their work on the loop and in no thread (`stories.AtOnce`): whatever they
+It is for parts that do their work on the loop and in no thread (`players.AtOnce`): whatever they
 wait for is on the loop, too.
 """
 

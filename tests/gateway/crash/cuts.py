@@ -18,9 +18,10 @@ from typing import Any
 from gateway.errors import GatewayError
 from gateway.journal.store import FILE_NAME
 from tests.gateway.crash import clock, damage, images
+from tests.gateway.crash.players import NODES
 from tests.gateway.crash.promises import BrokenPromiseError, Promised, check, of_older
 from tests.gateway.crash.recorder import Recorder
-from tests.gateway.crash.stories import NODES, Post
+from tests.gateway.crash.stories import Post
 from tests.gateway.journal.released.files import NAMES, content_of
 
 FINISH_EVERY = 32  # images whose story is gone on with to its end

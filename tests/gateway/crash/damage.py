@@ -13,9 +13,10 @@ import apsw
 
 from gateway.journal.store import FILE_NAME
 from tests.gateway.crash import clock
+from tests.gateway.crash.players import NODES
 from tests.gateway.crash.promises import Promised, config_faults, expected_alerts, insist
 from tests.gateway.crash.recorder import Recorder
-from tests.gateway.crash.stories import NODES, Post, delivered
+from tests.gateway.crash.stories import Post, delivered
 
 RECORDS = 6  # of each node
 PAGE_BYTES = 4_096

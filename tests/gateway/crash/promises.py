@@ -21,8 +21,9 @@ from gateway.alerts import alert as alerting
 from gateway.journal import records, tallies
 from gateway.journal.store import SCHEMA_VERSION
 from protocol import messages
-from tests.gateway.crash import stories
-from tests.gateway.crash.stories import JOURNAL, NODES, POST, RAISED_SEQ, RECORDS, Post
+from tests.gateway.crash import players
+from tests.gateway.crash.players import JOURNAL, NODES, POST, RAISED_SEQ
+from tests.gateway.crash.stories import RECORDS, Post
 
 
 class BrokenPromiseError(Exception):
@@ -95,10 +96,10 @@ def expected_alerts(seed: int, records: int = RECORDS) -> dict[str, bytes]:
     found = {}
     for node in NODES:
         for seq in range(1, records + 1):
-            record = wire.decode(stories.frame_of(node, seq, seed))
+            record = wire.decode(players.frame_of(node, seq, seed))
             is_sample = isinstance(record, wire.Reading) and record.role == messages.ROLE_SAMPLE
-            if is_sample and (stories.is_alarm(seq) or seq == RAISED_SEQ):
-                found[alerting.alert_id(POST, node, record)] = stories.body_of(node, record)
+            if is_sample and (players.is_alarm(seq) or seq == RAISED_SEQ):
+                found[alerting.alert_id(POST, node, record)] = players.body_of(node, record)
     return found
 
 
@@ -195,7 +196,7 @@ def _faults_of_node(
         " LEFT JOIN calibrations c ON c.record_id = r.id WHERE r.node = ?",
         (node,),
     ).fetchall()
-    needed = {1, *(seq for seq in range(1, promised.records + 1) if stories.is_alarm(seq))}
+    needed = {1, *(seq for seq in range(1, promised.records + 1) if players.is_alarm(seq))}
     gone = _deleted(connection, node) - needed if promised.evicting else set()
     found = {row[0] for row in rows} | gone
     lost = promised.receipted[node] - found
@@ -207,9 +208,9 @@ def _faults_of_node(
         faults.append(f"lost: the next receipt of {node} would cover {sorted(untrue)}")
     for seq, frame, is_pending, is_judged, is_standard in rows:
         is_evicted = promised.evicting and not frame and seq not in needed
-        if not is_evicted and frame != stories.frame_of(node, seq, seed):
+        if not is_evicted and frame != players.frame_of(node, seq, seed):
             faults.append(f"changed: frame {seq} of {node}")
-        is_wanted = records.is_spectrum(wire.decode(stories.frame_of(node, seq, seed)))
+        is_wanted = records.is_spectrum(wire.decode(players.frame_of(node, seq, seed)))
         if is_wanted != (is_pending or is_judged or is_standard):
             faults.append(f"forgotten: reading {seq} of {node} is neither judged nor to be judged")
     return faults + config_faults(connection, node, at_least=promised.configs.get(node, 0))

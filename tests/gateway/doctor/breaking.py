@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import errno
 import json
 import os
 import shutil
@@ -456,6 +457,53 @@ def leftover(post):
     finally:
         child.terminate()
         child.wait(10)
+
+
+@contextlib.contextmanager
+def full_disk(_):
+    """No byte more can be written; what is there can be read."""
+    write = os.write
+
+    def fail(descriptor, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    os.write = fail
+    try:
+        yield
+    finally:
+        os.write = write
+
+
+def list_for_a_folder(post):
+    """The settings name a list where they should name the folder that it is in."""
+    (post.folder / "national.toml").write_text("")
+    post.write_settings(tables='[screening]\nlists_directory = "national.toml"\n')
+
+
+def without_listener(post):
+    """As `harmattan init` without --listen makes it."""
+    text = post.path.read_text()
+    post.path.write_text(text.replace('[broker.nodes]\nhost = "127.0.0.1"', "[broker.nodes]"))
+
+
+def listen_elsewhere(post):
+    """The broker listens on an address that its certificate is not for; it is for a name, too."""
+    for name in ("gateway.pem", "gateway-key.pem"):
+        (post.keys / name).unlink()
+    hosts = ("127.0.0.1", "gateway.post-1")
+    keys.make_post(post.keys, "post-1", hosts, [], dt.datetime.now(dt.UTC))
+    text = post.path.read_text()
+    post.path.write_text(
+        text.replace('[broker.nodes]\nhost = "127.0.0.1"', '[broker.nodes]\nhost = "127.0.0.77"')
+    )
+
+
+def take_key_away(post):
+    """The gateway's user may not read the broker's key, as when root made it."""
+    if os.geteuid() == 0:
+        os.chown(post.state, 65_534, 65_534)
+    else:
+        (post.keys / "gateway-key.pem").chmod(0)
 
 
 def swap_keys(post):

@@ -1,6 +1,7 @@
 """The cases of test_checks.py: which check, what breaks it, and what is found then."""
 
 import os
+import shutil
 
 from gateway.journal.backup import LAST_NAME as NOTE
 from gateway.journal.store import FILE_NAME
@@ -26,6 +27,7 @@ from tests.gateway.doctor.breaking import (
     disk,
     doubt,
     evict,
+    full_disk,
     grow_log,
     healthy,
     issue,
@@ -33,6 +35,8 @@ from tests.gateway.doctor.breaking import (
     know_better,
     leave,
     leftover,
+    list_for_a_folder,
+    listen_elsewhere,
     lose_battery,
     lose_config,
     lose_instrument,
@@ -53,8 +57,10 @@ from tests.gateway.doctor.breaking import (
     stranger,
     swap_keys,
     swell,
+    take_key_away,
     told,
     with_settings,
+    without_listener,
     without_nodes,
     without_program,
 )
@@ -157,6 +163,9 @@ CASES = [
     C("disk.state", lambda p: p.write_state(disk=FULL), "bad", "free space"),
     C("disk.state", told("disk", "is full"), "look", "before it ended: is full", running=False),
     C("database.opens", lambda p: (p.state / FILE_NAME).unlink(), "bad", "no such file"),
+    C("database.opens", lambda p: shutil.rmtree(p.state), "bad", "is no folder"),
+    C("disk.free", lambda p: shutil.rmtree(p.state), "unknown", "is no folder"),
+    C("disk.latency", full_disk, "unknown", "No space left"),
     C("database.opens", damage, "bad", "not a database"),
     C(
         "database.opens",
@@ -191,6 +200,9 @@ CASES = [
     C("broker.ours", lambda p: other_program(p.ports[0]), "bad", "another", running=False),
     C("broker.ours", leftover, "look", "no gateway runs, but its broker does", running=False),
     C("broker.nodes", nothing, "bad", "refused"),
+    C("broker.port", lambda p: other_program(p.ports[0]), "unknown", "another program answers"),
+    C("broker.nodes", lambda p: other_program(p.ports[1]), "unknown", "another program answers"),
+    C("broker.ours", lambda p: other_program(p.ports[1]), "bad", "another program's"),
     C("broker.restarts", counted("task_fault", "broker", 3), "look", "3 times"),
     C("certificates.expiry", lambda p: issue(p, "gateway", days=-3), "bad", "expired 3 d ago"),
     C("certificates.expiry", lambda p: issue(p, "gateway", days=30), "look", "valid for 30 d"),
@@ -228,6 +240,10 @@ CASES = [
         "is not signed by ca.pem",
     ),
     C("certificates.host", bind_elsewhere, "bad", "is for 192.0.2.7, not for 127.0.0.1"),
+    C("certificates.host", without_listener, "ok", "no listener"),
+    C("certificates.host", listen_elsewhere, "bad", "is for 127.0.0.1, gateway.post-1, not for"),
+    C("certificates.key", take_key_away, "unknown", "gateway's user may not read gateway-key.pem"),
+    C("certificates.modes", take_key_away, "bad", "cannot read it"),
     C("certificates.modes", lambda p: (p.keys / "gateway-key.pem").chmod(0o640), "bad", "mode 640"),
     C(
         "certificates.modes",
@@ -251,6 +267,13 @@ CASES = [
     C("nodes.silence", lambda p: leave(p, 3 * DAY, online=False), "bad", "heard 3 d ago"),
     C("nodes.silence", with_settings(nodes=("lane-1", "lane-9")), "look", "never heard"),
     C("nodes.silence", nothing, "unknown", "nobody hears", running=False),
+    C(
+        "nodes.silence",
+        lambda p: p.write_state(unlinked_ms=p.at_ms - HOUR_MS),
+        "unknown",
+        "lost its broker 60 min ago",
+        later_ms=1,
+    ),
     C("nodes.calibration", said("DELETE FROM calibrations"), "bad", "not calibrated"),
     C("nodes.calibration", nothing, "bad", "expired", later_ms=40 * DAY),
     C("nodes.calibration", nothing, "look", "expires in", later_ms=28 * DAY),
@@ -314,6 +337,7 @@ CASES = [
         "national.hlp",
     ),
     C("library.trust", lambda p: add_package(p, trusted=False), "bad", "national.hlp"),
+    C("library.lists", list_for_a_folder, "bad", "is a file; name the folder"),
     C(
         "library.lists",
         lambda p: write_list(p.folder / "lists", "not a list"),

@@ -118,6 +118,23 @@ def test_a_list_that_is_none_is_made_anew(folder, loaded):
     assert "is no list of revoked certificates" in done.left[0]
 
 
+def test_the_list_is_made_anew_without_revoking_anybody(folder, loaded):
+    """It went missing, or is damaged; who was revoked stays so, and nobody else is."""
+    done = revoking.revoke(loaded, "lane-1", NOW)
+    for ruin in (
+        (folder / "keys/crl.pem").unlink,
+        lambda: (folder / "keys/crl.pem").write_text(""),
+    ):
+        ruin()
+        assert revoking.renew(loaded, LATER) == 1
+        assert listed(folder) == set(done.serials)
+        assert nodes_file.read(folder / "state").revoked == {"lane-1"}
+    key = keep_key_elsewhere(folder)
+    with pytest.raises(KeysError, match="--authority-key FILE"):
+        revoking.renew(loaded, LATER)
+    assert revoking.renew(loaded, LATER, authority_key=key) == 1
+
+
 def test_two_commands_at_once_lose_nothing(folder, loaded):
     threads = [
         threading.Thread(target=revoking.revoke, args=(loaded, name, NOW))
@@ -137,7 +154,7 @@ def test_a_node_comes_back_with_new_keys_and_its_old_ones_stay_barred(folder, lo
     (old,) = revoking.revoke(loaded, "lane-1", NOW).serials
     done = revoking.restore(loaded, "lane-1", LATER, same_keys=False)
     assert done.revoked is None
-    assert "python -m hardware.keys" in done.left[0]
+    assert "harmattan keys" in done.left[0]
     assert nodes_file.read(folder / "state").revoked == frozenset()
     shutil.rmtree(folder / "keys/nodes/lane-1")
     assert keys.main([str(folder / "keys"), "--post", "p", "lane-1"]) == 0

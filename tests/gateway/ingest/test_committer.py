@@ -233,6 +233,7 @@ def test_nothing_waits_for_a_message_when_the_disk_is_well_again(tmp_path):
             await desk.log.event("readings_refused")
             desk.outgoing._letters.clear()
             await free(desk)
+            await desk.journal.look()
             desk.now_s += 60.0
             await desk.log.event("readings_resumed")
             assert desk.letters()["time"].echo_uptime_ms is None

@@ -263,6 +263,24 @@ def test_wrong_certificates_are_refused_and_counted(folder, free_port, authority
     asyncio.run(story())
 
 
+def test_a_broker_whose_list_is_missing_did_not_start_and_refused_nobody(
+    folder, free_port, authority
+):
+    """Mosquitto listens for a moment, then ends over the file that is not there."""
+
+    async def story():
+        post = Post(folder, free_port)
+        post.lines = (f"crlfile {folder / 'crl.pem'}",)
+        with pytest.raises(BrokerError, match=r"ended with status [^0]"):
+            async with asyncio.timeout(DEADLINE_S):
+                await post.broker.run()
+        assert post.log.events("broker_started") == []
+        assert post.log.events("certificate_refused") == []
+        assert ("certificate_refused", "") not in post.counters.take()
+
+    asyncio.run(story())
+
+
 def test_a_revoked_node_is_disconnected_and_refused_from_then_on(folder, free_port, authority):
     async def story():
         lane1, lane2 = (keys.issue(authority, name, NOW) for name in ("lane1", "lane2"))

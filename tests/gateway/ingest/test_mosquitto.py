@@ -29,6 +29,8 @@ Unable to accept new connection, system socket count has been exceeded. Try it.
 Client lane-3 disconnected due to oversize packet.
 Client lane-2 disconnected.
 OpenSSL Error[0]: error:1417C086:SSL routines::certificate verify failed
+OpenSSL Error[0]: error:80000002:system library::No such file or directory
+OpenSSL Error[1]: error:05880002:x509 certificate routines::system lib
 Warning: Unable to set TCP_NODELAY.
 Warning: something is odd
 Error: Unable to open the file

@@ -16,8 +16,9 @@ import pytest
 from gateway.errors import JournalError
 from gateway.journal import backup, records
 from gateway.journal.store import FILE_NAME, SCHEMA_VERSION, connect
+from tests.gateway.crash.players import NODES
 from tests.gateway.crash.recorder import Fault, Recorder, quiet
-from tests.gateway.crash.stories import NODES, RECORDS, Post
+from tests.gateway.crash.stories import RECORDS, Post
 from tests.gateway.journal.released.files import content_of
 
 ALL = len(NODES) * RECORDS

@@ -11,6 +11,7 @@ from gateway.journal.calibrations import Kept
 from gateway.journal.dating import Stamp, learn_boot, stamp_of
 from gateway.journal.store import connect
 from protocol import messages
+from tests.gateway.journal.pending import read_pending
 from tests.gateway.journal.test_records import birth, insert, judge, reading
 
 AXIS = b"axis-one"
@@ -144,11 +145,11 @@ def test_a_valid_one_sends_back_what_lacked_it_and_nothing_else(connection):
     insert(connection, reading(1), "lane-2")
     judge(connection, 7, "inconclusive", "not_calibrated")
     standard(connection, 10, "wrong_material")
-    assert records.read_pending(connection, 9) == []
+    assert read_pending(connection, 9) == []
     standard(connection, 11, again_from_ms=1_001)  # they came at 1000: too long ago
-    assert records.read_pending(connection, 9) == []
+    assert read_pending(connection, 9) == []
     standard(connection, 12, again_from_ms=1_000)
-    assert [pending.record_id for pending in records.read_pending(connection, 9)] == [1, 2, 3, 4]
+    assert [pending.record_id for pending in read_pending(connection, 9)] == [1, 2, 3, 4]
 
 
 def test_a_standard_waits_for_its_axis_as_a_sample_does(connection):
@@ -156,11 +157,11 @@ def test_a_standard_waits_for_its_axis_as_a_sample_does(connection):
     other = standard(connection, 2, "no_signal")
     word = birth()
     assert records.save_birth(connection, "lane-1", word, wire.encode(word), 5)
-    assert [pending.record_id for pending in records.read_pending(connection, 9)] == [record_id]
+    assert [pending.record_id for pending in read_pending(connection, 9)] == [record_id]
     calibrations.insert_calibration(connection, "lane-1", AXIS, kept(record_id), 0)
     found = calibrations.read_around(connection, "lane-1", AXIS, other)
     assert [(entry.record_id, entry.fault) for entry in found] == [(record_id, "")]
-    assert records.read_pending(connection, 9) == []
+    assert read_pending(connection, 9) == []
 
 
 def rejudge(connection, run_id, record_id, reason, rejudged_ms):
@@ -189,9 +190,9 @@ def test_a_valid_one_sends_back_what_lacked_it_when_it_was_judged_again(connecti
     rejudge(connection, 1, 4, 'not_calibrated", ', 3_000)  # not readable
     connection.execute("INSERT INTO unrecorded (record_id) VALUES (5)")
     standard(connection, 12, again_from_ms=1_001)
-    assert records.read_pending(connection, 9) == []
+    assert read_pending(connection, 9) == []
     standard(connection, 13, again_from_ms=1_000)
-    found = records.read_pending(connection, 9)
+    found = read_pending(connection, 9)
     assert [(pending.record_id, pending.is_told) for pending in found] == [(1, True), (5, True)]
 
 
@@ -203,5 +204,5 @@ def test_a_verdict_that_says_what_it_waits_for_is_replaced(connection):
             "INSERT INTO pending SELECT node, id FROM records WHERE id = ?", (record_id,)
         )
     insert(connection, reading(4))
-    found = records.read_pending(connection, 9)
+    found = read_pending(connection, 9)
     assert [pending.is_told for pending in found] == [False, False, True, False]

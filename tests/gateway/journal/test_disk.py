@@ -7,6 +7,7 @@ no disk meets. Nothing waits: `look` is called where the gateway calls it every 
 import asyncio
 import contextlib
 import threading
+from functools import partial
 
 import apsw
 import pytest
@@ -16,6 +17,7 @@ from gateway.journal import records, space
 from gateway.journal.condition import DiskState
 from gateway.journal.opening import look_at, shut
 from gateway.journal.postures import read_postures
+from gateway.journal.retention import Limits, evict
 from gateway.journal.store import Journal, connect
 from tests.gateway.journal.faulty import FAILING, FULL, READONLY, Disk
 from tests.gateway.journal.test_store import floors, keep
@@ -81,6 +83,28 @@ def test_short_of_room_readings_are_refused_before_the_write_and_alerts_are_not(
     asyncio.run(story())
 
 
+def test_a_full_disk_stays_full_while_only_small_writes_fit(tmp_path, disk):
+    """What needs a page more fails, what needs none succeeds: that is one state, told once."""
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            journal.space.reserve_bytes = MUCH
+            journal.space.free_bytes = lambda: 4_096
+            for _ in range(5):
+                disk.fault = FULL
+                with pytest.raises(DiskError):
+                    await journal.write(keep(b"alert"))
+                disk.fault = None
+                await journal.look()
+                assert journal.condition.state is DiskState.full
+            assert [name for name, _ in told] == ["disk_unwell"]
+            journal.space.free_bytes = lambda: 100_000_000
+            await journal.look()
+            assert journal.condition.state is DiskState.tight
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     "fault, state",
     [
@@ -110,6 +134,47 @@ def test_what_the_disk_takes_not_is_told_and_passes(tmp_path, disk, fault, state
             await journal.write(keep(b"after"), essential=False)
             assert await journal.read(floors) == [(b"after", 1), (b"before", 1)]
             assert [name for name, _ in told] == ["disk_unwell", "disk_well"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("fault", [FULL, FAILING, READONLY])
+def test_only_what_the_disk_takes_ends_its_state(tmp_path, disk, fault):
+    """Retention with nothing to do, a row with its old values, a look: none of them is a write."""
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            await journal.write(keep(b"before"))
+            disk.fault = fault
+            with pytest.raises(DiskError):
+                await journal.write(keep(b"more"))
+            condition = journal.condition
+            limits = Limits(bytes_max=1 << 40, days_max=1_000)
+            for _ in range(3):
+                await journal.write(partial(evict, now_ms=5_000, limits=limits))
+                await journal.write(keep(b"before"))
+                await journal.write(lambda _: None)
+                await journal.look()
+                assert journal.condition == condition
+            disk.fault = None
+            await journal.write(keep(b"before"))
+            assert journal.condition == condition
+            await journal.look()
+            assert journal.condition.state is DiskState.well
+            assert [name for name, _ in told] == ["disk_unwell", "disk_well"]
+
+    asyncio.run(story())
+
+
+def test_a_disk_that_has_room_and_takes_nothing_is_not_called_full(tmp_path, disk):
+    async def story():
+        async with opened(tmp_path) as (journal, _):
+            disk.fault = FULL
+            with pytest.raises(DiskError):
+                await journal.write(keep(b"more"))
+            assert "takes no more although" in journal.condition.text
+            assert "quota" in journal.condition.text
+            assert "is full" not in journal.condition.text
 
     asyncio.run(story())
 

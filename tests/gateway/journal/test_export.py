@@ -8,10 +8,13 @@ import asyncio
 import base64
 import hashlib
 import json
+import random
+import shutil
 import stat
 import struct
 import zipfile
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -20,18 +23,25 @@ from gateway.errors import JournalError
 from gateway.journal import export
 from gateway.journal.store import FILE_NAME, SCHEMA_VERSION, connect
 from gateway.journal.telling import Wanted
-from tests.gateway.crash import stories
+from tests.gateway.crash import players
+from tests.gateway.crash.players import AXIS, JOURNAL, NODES, NOW_MS
 from tests.gateway.crash.promises import expected_alerts
-from tests.gateway.crash.stories import AXIS, JOURNAL, NODES, NOW_MS, RECORDS, Post
+from tests.gateway.crash.stories import RECORDS, Post
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """Return the journal of a post that has lived; nobody changes it."""
+    folder = tmp_path_factory.mktemp("lived")
+    asyncio.run(Post(folder, 1, lambda *_: None).live())
+    return folder / FILE_NAME
 
 
 @pytest.fixture
-def journal(tmp_path):
-    """Return the journal of a post that has lived."""
-    folder = tmp_path / "state"
-    folder.mkdir()
-    asyncio.run(Post(folder, 1, lambda *_: None).live())
-    return folder / FILE_NAME
+def journal(tmp_path, lived):
+    """Return a copy of it."""
+    (tmp_path / "state").mkdir()
+    return Path(shutil.copy(lived, tmp_path / "state"))
 
 
 def make(journal, target, reserve_bytes=0, **wanted):
@@ -59,7 +69,7 @@ def test_every_record_is_there_with_its_bytes_and_what_was_said_of_it(journal, t
         assert made.records == len(found) == len(NODES) * RECORDS
         assert [record["id"] for record in found] == sorted(record["id"] for record in found)
         for record in found:
-            frame = stories.frame_of(record["node"], record["seq"], 1)
+            frame = players.frame_of(record["node"], record["seq"], 1)
             assert frame_in(file, record) == frame
             assert record["crc32"] == f"{zlib.crc32(frame):08x}"
             assert record["is_whole"] is True
@@ -157,7 +167,7 @@ def test_it_goes_page_by_page(journal, tmp_path, monkeypatch):
         assert len(names) > 5
         assert len(found) == len({record["id"] for record in found}) == len(NODES) * RECORDS
         for record in found:
-            frame = stories.frame_of(record["node"], record["seq"], 1)
+            frame = players.frame_of(record["node"], record["seq"], 1)
             assert frame_in(file, record) == frame
 
 
@@ -191,8 +201,80 @@ def test_a_damaged_journal_gives_what_can_be_read_of_it(journal, tmp_path):
     assert made.records + made.unreadable >= len(NODES) * RECORDS
     with zipfile.ZipFile(tmp_path / "out.zip") as file:
         for record in lines(file, "records/"):
-            frame = stories.frame_of(record["node"], record["seq"], 1)
+            frame = players.frame_of(record["node"], record["seq"], 1)
             assert frame_in(file, record) == frame
+
+
+@pytest.mark.parametrize(
+    "letter", [b"CREATE TRIGGER tally_verdict ", b"CREATE TABLE healths", None]
+)
+def test_a_letter_or_the_last_page_hides_nothing(journal, tmp_path, letter):
+    """SQLite refuses the whole file for that; what it holds is all there."""
+    whole = journal.read_bytes()
+    damaged = whole[:-4_096] if letter is None else whole.replace(letter, b"CRE@" + letter[4:])
+    journal.write_bytes(damaged)
+    made = make(journal, tmp_path / "out.zip")
+    assert made.records + made.unreadable >= len(NODES) * RECORDS
+    assert made.records >= len(NODES) * RECORDS - 2
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        found = {alert["alert_id"]: alert["body"].encode() for alert in lines(file, "alerts")}
+    assert found == expected_alerts(1)
+
+
+def test_a_file_of_which_nothing_can_be_read_is_told(journal, tmp_path):
+    journal.write_bytes(b"this is a letter " * 1_000)
+    with pytest.raises(JournalError, match="no record of it can be read"):
+        make(journal, tmp_path / "out.zip")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_a_damaged_file_holds_is_read_or_counted(journal, tmp_path, seed):
+    rng, content = random.Random(seed), bytearray(journal.read_bytes())
+    for _ in range(40):
+        content[rng.randrange(4_096, len(content))] ^= 1 << rng.randrange(8)
+    for _ in range(2):
+        one, two = (place * 4_096 for place in rng.sample(range(1, len(content) // 4_096), 2))
+        content[one : one + 4_096] = content[two : two + 4_096]
+    journal.write_bytes(content)
+    try:
+        made = make(journal, tmp_path / "out.zip")
+    except JournalError:
+        return
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        assert len(lines(file, "records/")) == made.records
+
+
+def test_an_id_far_away_costs_nothing_and_rows_that_stand_in_are_no_records(journal, tmp_path):
+    connection = connect(journal)
+    connection.execute(
+        "INSERT INTO records (id, node, journal_id, seq, kind, received_ms, frame)"
+        " VALUES (1 << 40, '', x'', 0, 0, 0, x'')"
+    )
+    connection.close()
+    asked = []
+    made = make(journal, tmp_path / "out.zip")
+    assert (made.records, made.evicted) == (len(NODES) * RECORDS, 0)
+    looked = connect(journal, read_only=True)
+    looked.exec_trace = lambda *words: asked.append(words) is None
+    pages = list(export._pages(looked, Wanted(), 1 << 40, made))
+    looked.close()
+    assert sum(map(len, pages)) == len(NODES) * RECORDS
+    assert len(asked) <= 2 + len(NODES) * RECORDS // export.PAGE_IDS
+
+
+def test_what_lies_behind_a_long_damage_is_found(journal, tmp_path):
+    """From the last id that can be read to the first one after it, without asking for each."""
+    connection = connect(journal)
+    connection.execute("UPDATE records SET id = id + (1 << 40) WHERE id > 60")
+    pages = "SELECT pageno FROM dbstat WHERE name = 'records' AND pagetype = 'leaf' ORDER BY path"
+    leaves = [page for (page,) in connection.execute(pages)]
+    connection.close()
+    content = bytearray(journal.read_bytes())
+    page = leaves[len(leaves) // 2]
+    content[(page - 1) * 4_096 : page * 4_096] = bytes(4_096)
+    journal.write_bytes(content)
+    made = make(journal, tmp_path / "out.zip")
+    assert len(NODES) * RECORDS - 20 < made.records < len(NODES) * RECORDS
 
 
 def test_a_file_that_is_there_and_a_disk_without_room_are_told(journal, tmp_path):

@@ -10,6 +10,7 @@ from gateway.journal.darks import read_dark
 from gateway.journal.rejudgements import read_stored
 from gateway.journal.store import connect
 from protocol import messages
+from tests.gateway.journal.pending import read_pending
 from tests.gateway.journal.test_records import JOURNAL, insert, judge, reading
 
 
@@ -61,7 +62,7 @@ def test_no_question_of_the_judges_reads_all_records(connection, name):
     questions = {
         "heads": lambda: records.read_heads(connection),
         "one": lambda: records.read_pending_one(connection, 2),
-        "pending": lambda: records.read_pending(connection, 16),
+        "pending": lambda: read_pending(connection, 16),
         "judged": lambda: judge(connection, 2),
         "stored": lambda: read_stored(connection, 3),
     }

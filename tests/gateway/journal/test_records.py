@@ -19,6 +19,7 @@ from gateway.journal import darks, outbox, records
 from gateway.journal.store import connect
 from protocol import messages
 from protocol.delivery import Ledger
+from tests.gateway.journal.pending import read_pending
 
 JOURNAL = b"journal1"
 
@@ -138,7 +139,7 @@ def test_samples_and_standards_go_to_the_judges_and_dark_frames_do_not(connectio
     insert(connection, reading(1, role=messages.ROLE_DARK))
     insert(connection, reading(2, role=messages.ROLE_STANDARD))
     insert(connection, reading(3))
-    assert [pending.reading.seq for pending in records.read_pending(connection, 9)] == [2, 3]
+    assert [pending.reading.seq for pending in read_pending(connection, 9)] == [2, 3]
 
 
 def test_nodes_take_turns_and_each_keeps_its_order(connection):
@@ -147,23 +148,23 @@ def test_nodes_take_turns_and_each_keeps_its_order(connection):
     for node in ("lane-2", "lane-3"):
         for seq in (1, 2):
             insert(connection, reading(seq), node)
-    turns = [(p.node[-1], p.reading.seq) for p in records.read_pending(connection, 9)]
+    turns = [(p.node[-1], p.reading.seq) for p in read_pending(connection, 9)]
     assert turns == [
         *[(node, seq) for seq in (1, 2) for node in "123"],
         ("1", 3),
         ("1", 4),
         ("1", 5),
     ]
-    assert len(records.read_pending(connection, 4)) == 4
+    assert len(read_pending(connection, 4)) == 4
 
 
 def test_a_frame_that_is_not_valid_any_more_stops_no_judge(connection):
     insert(connection, reading(1))
     connection.execute("UPDATE records SET frame = x'c1'")
-    (pending,) = records.read_pending(connection, 9)
+    (pending,) = read_pending(connection, 9)
     assert pending.reading is None
     judge(connection, pending.record_id)
-    assert records.read_pending(connection, 9) == []
+    assert read_pending(connection, 9) == []
 
 
 def test_a_dark_frame_is_one_of_the_same_journal_and_role(connection):
@@ -186,7 +187,7 @@ def test_a_new_axis_sends_back_what_lacked_one(connection):
         judge(connection, record_id, "inconclusive", reason)
     word = birth()
     assert records.save_birth(connection, "lane-1", word, wire.encode(word), 5)
-    assert [p.record_id for p in records.read_pending(connection, 9)] == [1, 3]
+    assert [p.record_id for p in read_pending(connection, 9)] == [1, 3]
     assert not records.save_birth(connection, "lane-1", word, wire.encode(word), 6)
     assert records.read_axis_birth(connection, "lane-1", b"axis-one") == word
     assert records.read_axis_birth(connection, "lane-2", b"axis-one") is None

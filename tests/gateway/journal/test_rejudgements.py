@@ -8,10 +8,12 @@ import pytest
 
 from gateway import wire
 from gateway.journal import records, rejudgements
+from gateway.journal.differences import read_differences, read_progress
 from gateway.journal.records import Judgement
 from gateway.journal.rejudgements import Changed, Step
 from gateway.journal.store import connect
 from protocol.messages import Reading
+from tests.gateway.journal.pending import read_pending
 
 NODE = "lane-1"
 
@@ -62,7 +64,7 @@ def test_a_run_goes_on_until_library_or_lists_change(connection):
     assert (again.run_id, again.below_id) == (first.run_id, 3)
     rejudgements.end_run(connection, first.run_id, Step(1, 2, 0), 80)
     assert begin(connection).is_ended
-    assert rejudgements.read_progress(connection).judged == 3
+    assert read_progress(connection).judged == 3
     other = begin(connection, library="3")
     assert (other.run_id > first.run_id, other.below_id, other.lists_changed) == (True, 4, False)
     assert begin(connection, library="3", lists="b").lists_changed
@@ -71,7 +73,7 @@ def test_a_run_goes_on_until_library_or_lists_change(connection):
 def test_a_journal_without_verdicts_has_nothing_to_do(tmp_path):
     empty = connect(tmp_path / "empty.sqlite")
     assert begin(empty).is_ended
-    assert rejudgements.read_progress(empty).faults == ("one",)
+    assert read_progress(empty).faults == ("one",)
     empty.close()
 
 
@@ -88,20 +90,20 @@ def test_a_difference_stands_beside_the_first_verdict(connection):
     assert rejudgements.save_step(
         connection, run.run_id, Step(2, 2, 1), Changed(before, "clear", after)
     )
-    progress = rejudgements.read_progress(connection)
+    progress = read_progress(connection)
     assert (progress.judged, progress.changed, progress.raised, progress.lowered) == (2, 1, 1, 0)
     assert progress.failed == 1
     ((kept,),) = connection.execute("SELECT verdict FROM verdicts WHERE record_id = 2").fetchall()
     assert kept == "clear"
-    (found,) = rejudgements.read_differences(connection, 10)
+    (found,) = read_differences(connection, 10)
     assert (found.seq, found.verdict_before, found.verdict_after) == (2, "clear", "alarm")
     assert (found.hits_after, found.alert_id, found.node) == (("urea",), "a.2", NODE)
     second = begin(connection, library="3")
     lowered = judgement(2, "clear", 3_000, library="3")
     change = Changed(after.explanation, "alarm", lowered)
     assert not rejudgements.save_step(connection, second.run_id, Step(2, 1, 0), change)
-    assert rejudgements.read_progress(connection).lowered == 1
-    assert len(rejudgements.read_differences(connection, 10)) == 2
+    assert read_progress(connection).lowered == 1
+    assert len(read_differences(connection, 10)) == 2
 
 
 def test_the_newest_verdict_is_what_a_run_compares_with(connection):
@@ -160,13 +162,13 @@ def test_a_reading_has_one_difference_in_a_run(connection):
     connection.execute("INSERT INTO pending SELECT node, id FROM records WHERE id = 2")
     changed = Changed(lowered.explanation, "inconclusive", after)
     assert rejudgements.save_now(connection, run.run_id, 2, is_calibrated=True, changed=changed)
-    progress = rejudgements.read_progress(connection)
+    progress = read_progress(connection)
     assert (progress.changed, progress.raised, progress.lowered) == (1, 0, 0)
-    (found,) = rejudgements.read_differences(connection, 10)
+    (found,) = read_differences(connection, 10)
     assert (found.verdict_before, found.verdict_after) == ("alarm", "alarm")
-    assert records.read_pending(connection, 10) == []
+    assert read_pending(connection, 10) == []
     assert not rejudgements.read_stored(connection, 2).is_unrecorded
     other = begin(connection, library="3")
     connection.execute("INSERT INTO pending SELECT node, id FROM records WHERE id = 3")
     assert not rejudgements.save_now(connection, other.run_id, 3, is_calibrated=False, changed=None)
-    assert records.read_pending(connection, 10) == []
+    assert read_pending(connection, 10) == []

@@ -18,8 +18,9 @@ from gateway.journal import outbox, records, retention, store, worth
 from gateway.journal.calibrations import Kept, insert_calibration, read_around
 from gateway.journal.darks import read_dark, save_dark
 from gateway.journal.dating import read_moment, read_stamp
+from gateway.journal.differences import read_differences
 from gateway.journal.postures import read_postures
-from gateway.journal.rejudgements import read_differences, read_stored
+from gateway.journal.rejudgements import read_stored
 from gateway.journal.retention import DAY_MS, Limits, evict, used_bytes
 from gateway.journal.store import connect
 from gateway.journal.tallies import read_tallies

@@ -6,6 +6,7 @@ row; it must be there afterwards, under the same ids, and the journal must take 
 """
 
 import asyncio
+import os
 import random
 import shutil
 
@@ -25,6 +26,7 @@ from gateway.journal.tallies import read_tallies
 from protocol import messages
 from tests.gateway.journal.faulty import FAILING, FULL, Disk
 from tests.gateway.journal.older import to_version_5
+from tests.gateway.journal.pending import read_pending
 from tests.gateway.journal.test_disk import opened
 from tests.gateway.journal.test_records import JOURNAL, birth, judge, reading
 
@@ -192,6 +194,37 @@ def test_a_damaged_file_is_set_aside_and_what_can_be_read_goes_on(tmp_path, soun
     assert set_aside >= 1
 
 
+LETTERS = (  # in what no row hangs on
+    b"CREATE TRIGGER tally_verdict ",
+    b"CREATE INDEX healths_of_nodes",
+    b"CREATE TABLE healths",
+)
+
+
+@pytest.mark.parametrize("letter", [None, *LETTERS])
+def test_a_letter_or_the_last_page_hides_nothing(tmp_path, sound, letter):
+    """SQLite refuses the whole file for that; what it holds is all there."""
+    content = bytearray(sound.read_bytes())
+    if letter is None:
+        del content[-PAGE:]
+    else:
+        content = content.replace(letter, letter.replace(b"CREATE", b"CRE@TE"))
+    (tmp_path / FILE_NAME).write_bytes(content)
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            assert [name for name, _ in told] == ["journal_damaged"]
+            asked = "SELECT alert_id, record_id, body, receipt FROM alerts ORDER BY 1"
+            assert await ask(journal, asked) == readable(sound, asked)
+            assert len(await ask(journal, "SELECT 1 FROM pending")) == 8
+            assert await ask(journal, "SELECT count FROM counters") == [(3,)]
+            pending = await journal.read(lambda c: read_pending(c, 99))
+            assert all(one.reading is not None for one in pending)
+            assert await ask(journal, "PRAGMA integrity_check") == [("ok",)]
+
+    asyncio.run(story())
+
+
 def test_what_was_counted_and_configured_goes_on(tmp_path, sound):
     """A page in the middle of the judged readings: everything else is whole."""
     content = bytearray(sound.read_bytes())
@@ -222,7 +255,7 @@ def test_what_was_counted_and_configured_goes_on(tmp_path, sound):
             frame = wire.encode(again)
             write = lambda c: records.insert_record(c, "lane-1", again, frame, 1)  # noqa: E731
             assert not await journal.write(write)
-            pending = await journal.read(lambda c: records.read_pending(c, 99))
+            pending = await journal.read(lambda c: read_pending(c, 99))
             assert all(one.reading is not None for one in pending)
             for one in pending:
                 asked = "SELECT length(frame) FROM records WHERE node = ? AND seq = ?"
@@ -359,6 +392,30 @@ def test_two_damaged_journals_are_kept(tmp_path):
     kept = setting_aside.damaged_folders(tmp_path)
     assert len(kept) == setting_aside.FOLDERS_MAX
     assert kept[0].name > "damaged-20260103T000000Z"
+
+
+@pytest.mark.parametrize("wrong_s", [0, 100_000_000, 4_000_000_000])
+def test_no_clock_decides_which_damaged_journal_is_newer(tmp_path, monkeypatch, wrong_s):
+    """Neither one that was ahead before nor one that stands still loses what is just set aside."""
+    for day in (1, 2):
+        (tmp_path / f"damaged-2090010{day}T000000Z").mkdir()
+    real = setting_aside._sync
+
+    def sync(folder):  # before the folder gets its name
+        ready = folder / (FILE_NAME + ".ready")
+        if ready.exists():
+            os.utime(ready, (wrong_s, wrong_s))
+        real(folder)
+
+    monkeypatch.setattr(setting_aside, "_sync", sync)
+    for number in (1, 2, 3):
+        content = b"no database %d " % number * 1_000
+        (tmp_path / FILE_NAME).write_bytes(content)
+        setting_aside.renew(tmp_path / FILE_NAME, apsw.CorruptError("damaged"))
+        newest = setting_aside.damaged_folders(tmp_path)[0]
+        assert (newest / FILE_NAME).read_bytes() == content
+        os.utime(newest, (0, 0))
+    assert [folder.name[-2:] for folder in setting_aside.damaged_folders(tmp_path)] == ["-3", "-2"]
 
 
 def test_who_only_looks_sets_nothing_aside(tmp_path):

@@ -11,12 +11,15 @@ import re
 import socket
 
 import aiohttp
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import settings
 from gateway.journal.condition import Condition, DiskState
+from gateway.journal.store import connect
 from gateway.observe.counters import NAMES
+from gateway.observe.figures import NodeFigures, read_figures
 from gateway.observe.machine import Machine, look
 from gateway.observe.metrics import GAUGES, PREFIX, SERIES_MAX, Live, bounds, render
 from gateway.observe.state import State
@@ -169,6 +172,38 @@ def test_every_gauge_is_fed_by_something(repository_path):
     code = (repository_path / "gateway/observe/metrics.py").read_text()
     for name in GAUGES:
         assert code.count(f'"{name}"') >= 2 or name.startswith("arrivals_"), name
+
+
+def test_a_gateway_without_its_broker_says_nothing_of_who_is_online(tmp_path):
+    connection = connect(tmp_path / "journal.sqlite")
+    figures = read_figures(connection, tmp_path)
+    connection.close()
+    heard = NodeFigures(online=True, seen_ms=1, health=None)
+    figures = msgspec.structs.replace(figures, nodes={NODE: heard})
+    for unlinked_ms, connected_value, online in ((0, 1, 1), (5_000, 0, None)):
+        said = msgspec.structs.replace(state(), unlinked_ms=unlinked_ms)
+        text = render(loaded(tmp_path), Live(said, {}), figures, NOTHING, {}, 9_000).decode()
+        assert value(parse(text), "broker_connected") == connected_value
+        assert value(parse(text), "node_online", node=NODE) == online
+
+
+def test_every_alert_of_the_manual_names_series_that_are_there(repository_path):
+    """And compares no series with one of other labels, which never matches anything."""
+    manual = (repository_path / "docs/metrics.md").read_text()
+    block = manual.partition("worth waking somebody for:")[2].partition("The sums are there")[0]
+    named = re.findall(r"harmattan_(\w+)(?:\{(\w+)=\"(\w+)\"\})?", block)
+    assert len(named) >= 10
+    known = {name: labels for name, (_, labels) in GAUGES.items()}
+    known |= {f"{name}_total": ("subject",) for name in NAMES}
+    for name, label, chosen in named:
+        assert name in known, name
+        assert not label or label in known[name], (name, label)
+        if name == "limit":
+            assert chosen in bounds(settings.Settings(post="p", directory="d"))
+    for line in block.splitlines():
+        if "harmattan_limit" in line:
+            assert re.search(r"[<>] ignoring\(name\) [\d.]+ \* harmattan_limit", line), line
+        assert "on()" not in line
 
 
 # ------------------------------------------------------------- what is counted, and what is bounded

@@ -21,7 +21,6 @@ from gateway.journal.store import FILE_NAME, connect
 from gateway.observe import status as observing
 from gateway.observe.certificates import days_left
 from gateway.observe.screen import NODES_SHOWN_MAX, show
-from gateway.observe.showing import Own, in_bytes
 from gateway.observe.state import STATE_BYTES_MAX, State, StateFile, read_state
 from gateway.observe.status import NodeState
 from tests.gateway.running import write_settings
@@ -108,6 +107,39 @@ def test_what_hangs_and_who_is_barred_is_told(post):
     assert "hangs: judging of the gateway does not turn" in told
     assert "quarantine of lane-1: overflow" in told
     assert "40 nodes in all" in told
+
+
+def test_a_gateway_without_its_broker_is_not_well_and_blames_no_node(post):
+    """Another program may have the port: the broker does not come back by itself then."""
+    since_ms = NOW_MS - 2 * HOUR_MS
+    connection = connect(folder_of(post) / FILE_NAME)
+    with connection:
+        connection.execute(
+            "INSERT INTO nodes (node, online, seen_ms) VALUES ('lane-1', 1, ?)", (since_ms,)
+        )
+    connection.close()
+    say(post, linked_ms=since_ms)
+    assert well(read(post))
+    assert [node.state for node in read(post).nodes] == ["silent", "never"]
+    say(post, unlinked_ms=since_ms)
+    found = read(post)
+    assert not well(found)
+    assert [node.state for node in found.nodes] == ["unknown", "never"]
+    told = screen(found)
+    moment = dt.datetime.fromtimestamp(since_ms // 1_000, dt.UTC)
+    assert f"not connected to its broker since {moment:%Y-%m-%d %H:%M:%S} UTC (2 h)" in told
+    assert "last heard  7200 s ago" in told
+    assert "online" not in told
+    assert "broker" in State("", 1, 1, unlinked_ms=1).line
+    assert "broker" not in State("", 1, 1, linked_ms=1).line
+
+
+def test_a_gateway_that_does_not_run_has_nobody_online(post):
+    connection = connect(folder_of(post) / FILE_NAME)
+    with connection:
+        connection.execute("INSERT INTO nodes (node, online, seen_ms) VALUES ('lane-1', 1, 1)")
+    connection.close()
+    assert read(post, running=False).nodes[0].state == "unknown"
 
 
 def test_eviction_checks_damage_and_lasting_states_are_told(post):
@@ -242,11 +274,3 @@ def test_a_word_that_cannot_be_written_or_read_is_no_fault(tmp_path):
     assert read_state(tmp_path, {}) is None
     os.truncate(path, 0)
     assert read_state(tmp_path, {}) is None
-
-
-def test_sizes_are_for_people():
-    sizes = (0, 999, 1_000, 64_000_000, 123_456_789, 8 * 10**9, 5 * 10**15)
-    assert [in_bytes(size) for size in sizes] == [
-        *("0 B", "999 B", "1.0 kB", "64.0 MB", "123 MB", "8.0 GB", "5000.0 TB")
-    ]
-    assert Own().keeping is None

@@ -7,10 +7,14 @@ and on folders without one.
 import asyncio
 import contextlib
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import time
 
+import aiomqtt
 import msgspec
 import pytest
 from rich.console import Console
@@ -25,6 +29,7 @@ from simulators.headquarters import Headquarters
 from tests.gateway.ingest.test_judging import UREA
 from tests.gateway.running import NODE, running, write_settings
 from tests.gateway.scripted import connected
+from tests.gateway.seen import DEADLINE_S
 
 
 def wall_ms():
@@ -52,6 +57,13 @@ def read(path, now_ms=None):
         running=is_running(folder),
         now_ms=wall_ms() if now_ms is None else now_ms,
     )
+
+
+async def linked(path, *, is_linked=True):
+    """Wait until the running gateway says that it is connected to its broker, or is not."""
+    async with asyncio.timeout(DEADLINE_S):
+        while bool(read(path).own.unlinked_ms) is is_linked:  # noqa: ASYNC110 - told by a file
+            await asyncio.sleep(0.01)
 
 
 def test_a_post_from_its_first_minute_to_its_end(tmp_path, free_port):
@@ -99,6 +111,38 @@ def test_a_post_from_its_first_minute_to_its_end(tmp_path, free_port):
     asyncio.run(story())
 
 
+def test_a_foreign_program_at_the_brokers_port_is_not_our_broker(tmp_path, free_port):
+    """The broker died, and before it was back somebody else took its port."""
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=2)
+            await node.say_status(online=True)
+            await log.event("node_status", online=True)
+            assert read(path).nodes[0].state == "online"
+            os.kill(log.events("broker_started")[-1]["pid"], signal.SIGKILL)
+            async with asyncio.timeout(DEADLINE_S):
+                while True:
+                    with contextlib.suppress(OSError):
+                        foreign = socket.create_server(("127.0.0.1", free_port))
+                        break
+                    await asyncio.sleep(0)
+            with foreign:
+                line = await log.event("task_fault", 2, task="broker")
+                assert "Address already in use" in line["text"]
+                await linked(path, is_linked=False)
+                code, printed, _ = await ask(path)
+                assert code == 1
+                assert "not connected to its broker since" in printed
+                assert "online" not in printed
+            await log.event("broker_connected", 2)
+            await linked(path)
+
+    with contextlib.suppress(aiomqtt.MqttError):  # the node's connection has ended with the broker
+        asyncio.run(story())
+
+
 def test_an_alert_that_is_stuck_is_a_reason_to_look(tmp_path, free_port):
     async def story():
         path = write_settings(tmp_path, free_port)  # no authority
@@ -128,6 +172,7 @@ def test_a_clock_that_cannot_be_right_is_a_reason_to_look(tmp_path, free_port):
         path = write_settings(tmp_path, free_port)
         async with running(path) as log:
             await log.event("library_noted")
+            await linked(path)
             assert read(path).clock_fault == ""
             found = read(path, now_ms=946_684_800_000)
             well = dict.fromkeys(("alert_fault", "clock_fault"), "") | {"nodes": ()}

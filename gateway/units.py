@@ -21,9 +21,14 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def lasted(since_ms: int, now_ms: int) -> str:
+    """Return how long something has lasted; what lies ahead has just begun."""
+    return span(max(now_ms - since_ms, 0) / 1_000)
+
+
 def age(since_ms: int, now_ms: int) -> str:
     """Return how long ago that was."""
-    return f"{span(max(now_ms - since_ms, 0) / 1_000)} ago"
+    return f"{lasted(since_ms, now_ms)} ago"
 
 
 def named(names: list[str]) -> str:
