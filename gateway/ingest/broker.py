@@ -237,7 +237,8 @@ class Broker:
                 own=self.own,
             )
             write_if_changed(self._configuration, text, mode)
-            child = await asyncio.create_subprocess_exec(
+            door.widen()
+            return await asyncio.create_subprocess_exec(
                 program,
                 "-c",
                 str(self._configuration),
@@ -247,14 +248,11 @@ class Broker:
                 start_new_session=True,  # Ctrl-C at the terminal reaches us first; we stop it
                 umask=0o077,  # its socket file is for this user alone
             )
-            with contextlib.suppress(ProcessLookupError):  # `run` tells why it ended
-                door.widen(child.pid)
         except OSError as error:
             raise BrokerError(
                 f"broker program {program!r} cannot be started: {error}; check broker.program, the"
                 " disk, and the rights on both"
             ) from error
-        return child
 
     def _open_door(self) -> Path | None:
         """Return where the socket file for the gateway is to be; None: it goes over loopback."""
@@ -275,9 +273,7 @@ class Broker:
             async with asyncio.timeout(START_S_MAX):
                 while child.returncode is None:
                     try:
-                        reader, writer = await asyncio.open_connection(
-                            self._settings.host, self._settings.port
-                        )
+                        reader, writer = await self._knock()
                     except OSError:
                         await asyncio.sleep(POLL_S)
                         continue
@@ -293,6 +289,16 @@ class Broker:
         except TimeoutError:
             self._log.error("broker_log", text=f"does not listen after {START_S_MAX:g} s")
         return False
+
+    async def _knock(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the broker, by a way that nobody else can fill where there is one.
+
+        Raises:
+            OSError: it does not take connections yet.
+        """
+        if self.own is not None:
+            return await asyncio.open_unix_connection(self.own)
+        return await asyncio.open_connection(self._settings.host, self._settings.port)
 
     async def _fold_log(self, child: asyncio.subprocess.Process) -> str:
         """Take what the broker says into our log until it ends; return its last complaint."""

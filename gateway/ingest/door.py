@@ -4,6 +4,7 @@ A port can be filled by any program that reaches it, with connections that say n
 gateway itself finds no place. The file's folder can be entered by the gateway's user alone.
 """
 
+import contextlib
 import os
 import pwd
 import re
@@ -60,8 +61,12 @@ def way(settings: Settings) -> Way:
     return broker.host, broker.port, "tcp"
 
 
-def widen(pid: int) -> None:
-    """Let a broker have as many connections as the system grants, not the 1,024 of a shell."""
-    if hasattr(resource, "prlimit"):
-        hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+def widen() -> None:
+    """Let a broker that is about to start have more connections than the 1,024 of a shell.
+
+    It takes the bound from us: once it runs as another user, nobody may raise it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # a system with a bound of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

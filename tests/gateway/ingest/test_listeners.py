@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
+import resource
 import socket
 import ssl
 import stat
@@ -353,6 +354,32 @@ def test_a_listener_that_is_full_is_told_and_the_gateway_has_its_own_way(
             assert not mode & 0o077  # no other user can fill it
 
     asyncio.run(story())
+
+
+def test_a_broker_is_found_to_have_started_while_others_fill_its_port(
+    folder, free_port, monkeypatch
+):
+    async def find_no_place(*_, **__):
+        raise ConnectionResetError
+
+    monkeypatch.setattr(asyncio, "open_connection", find_no_place)
+
+    async def story():
+        post = Post(folder, free_port)
+        async with post.running(), post.own("gateway-p"):
+            pass
+
+    asyncio.run(story())
+
+
+def test_a_broker_may_have_more_connections_than_a_shell_grants():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] // 2, before[1]))
+    try:
+        door.widen()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_post_whose_folder_has_too_long_a_name_goes_over_loopback(tmp_path):
