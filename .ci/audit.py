@@ -119,7 +119,7 @@ def ask_advisories(file: Path) -> int:
     print(done.stdout.strip() or done.stderr.strip()[-2_000:])
     if done.returncode == FOUND and UNREACHABLE.search(done.stderr):
         print("audit: the advisory service was not reached, or does not know every version; ask")
-        print("audit: again where pypi.org itself is reached, not a mirror of its packages")
+        print("audit: again where the package index itself is reached, not a mirror of it")
         return 2
     return 1 if done.returncode else 0
 
