@@ -47,8 +47,12 @@ _FULL = re.compile(
     r"|Unable to accept new connection"
 )
 _NO_DELAY: Final = "Warning: Unable to set TCP_NODELAY."  # of every connection by socket file
-# Of a handshake; `x509` and `system library` are the broker's own trouble with its files.
-_CERTIFICATE = re.compile(r"OpenSSL Error.*SSL routines.*(?:certificate|alert)", re.IGNORECASE)
+# Of a handshake; `x509` and `system library` are the broker's own trouble with its files. Which of
+# the two it says depends on how the client's bytes came.
+_CERTIFICATE = re.compile(
+    r"(?:OpenSSL Error|Client connection from .* failed:).*SSL routines.*(?:certificate|alert)",
+    re.IGNORECASE,
+)
 
 
 def configuration(

@@ -31,6 +31,7 @@ Client lane-2 disconnected.
 OpenSSL Error[0]: error:1417C086:SSL routines::certificate verify failed
 OpenSSL Error[0]: error:80000002:system library::No such file or directory
 OpenSSL Error[1]: error:05880002:x509 certificate routines::system lib
+Client connection from 10.0.0.9 failed: error:0A0000C7:SSL routines::no certificate returned.
 Warning: Unable to set TCP_NODELAY.
 Warning: something is odd
 Error: Unable to open the file
@@ -41,6 +42,7 @@ WORDS = [
     ("connection_refused", "10.0.0.9"),
     ("connection_refused", ""),
     ("packet_oversize", "lane-3"),
+    ("certificate_refused", ""),
     ("certificate_refused", ""),
     ("broker_log", ""),
     ("broker_log", ""),
