@@ -277,6 +277,18 @@ class Committer:
 
     def _tell_lost(self, gap: Gap) -> None:
         node = gap.taken.node
+        if gap.is_renewed:
+            self._counters.count("record_bygone", node, gap.count)
+            self._log.warning(
+                "record_bygone",
+                node=node,
+                count=gap.count,
+                text=f"node {node!r} no longer has {gap.count} of the records below"
+                f" {gap.oldest_seq}, and this journal, which took the place of a damaged one or is"
+                " a backup, has them not: they had been receipted before, the node is not at"
+                " fault; look for them in the journal that was there before",
+            )
+            return
         self._counters.count("record_lost", node, gap.count)
         self._log.error(
             "record_lost",

@@ -204,11 +204,14 @@ def _pages(
 def _ids(
     connection: apsw.Connection, wanted: Wanted, after: int, last: int, count_max: int
 ) -> tuple[list[int], int] | None:
-    """Return the ids of wanted records among the next, and where to go on; None: damaged there."""
+    """Return the ids of wanted records among the next, and where to go on; None: damaged there.
+
+    Rows of no node, or of no kind, only stand in for records that a damaged file has kept.
+    """
     which, values = telling.where(wanted)
     question = (
-        f"SELECT r.id, {which} AND r.node <> '' FROM records r WHERE r.id > ? AND r.id <= ?"  # noqa: S608 - our own words
-        " ORDER BY r.id LIMIT ?"
+        f"SELECT r.id, {which} AND r.node <> '' AND r.kind <> 0 FROM records r"  # noqa: S608 - our own words
+        " WHERE r.id > ? AND r.id <= ? ORDER BY r.id LIMIT ?"
     )
     try:
         rows: Rows = connection.execute(question, (*values, after, last, count_max)).fetchall()

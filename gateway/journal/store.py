@@ -27,7 +27,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from gateway.errors import DiskError, JournalError
-from gateway.journal import integrity
+from gateway.journal import floors, integrity
 from gateway.journal.beginning import Begun, begin
 from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
@@ -39,6 +39,7 @@ from gateway.journal.opening import (
     fault,
     is_damage,
     shut,
+    transaction,
 )
 from gateway.journal.postures import save_posture
 from gateway.journal.retention import SPARE_BYTES, spare_bytes
@@ -416,7 +417,8 @@ def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[An
 
 
 def _end(connection: apsw.Connection) -> None:
-    """Close the writer's connection, having noted that this is no crash."""
-    with contextlib.suppress(apsw.Error):
+    """Close the writer's connection, having noted how far it is and that this is no crash."""
+    with contextlib.suppress(apsw.Error), transaction(connection):
+        floors.raise_all(connection)
         integrity.note_closed(connection)
     shut(connection)
