@@ -28,7 +28,6 @@ from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.committing import Gap, Outcome, UnkeepableError, commit, touched
 from gateway.ingest.holes import Holes
 from gateway.ingest.intake import Taken
-from gateway.journal.condition import DiskState
 from gateway.journal.postures import save_posture
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
@@ -105,7 +104,7 @@ class Committer:
                 self._refuse()
             elif self._batch or self._unwritten:
                 await self._commit_batch()
-            elif self._is_refusing and self._journal.condition.state is DiskState.well:
+            elif self._is_refusing and self._journal.takes_readings:
                 await self._resume()  # somebody else has written since
             await self._tell_holes()
 
@@ -134,7 +133,7 @@ class Committer:
             self._unwritten.clear()
             self._answer(keys, outcome)
             # A batch that had nothing new wrote nothing, and says nothing of the disk.
-            if self._is_refusing and self._journal.condition.state is DiskState.well:
+            if self._is_refusing and self._journal.takes_readings:
                 await self._resume()
             return
 
