@@ -10,7 +10,7 @@ from rich.console import Console
 from gateway.errors import SettingsError
 from gateway.journal import backup, export
 from gateway.journal.opening import FILE_NAME
-from gateway.journal.telling import Wanted
+from gateway.journal.telling import Wanted, utc
 from gateway.settings import Settings
 
 
@@ -68,12 +68,18 @@ def run_export(
         reserve_bytes = settings.journal.reserve_bytes
     if path is None:
         raise SettingsError("give the settings of a post, or --journal FILE")
+    since_ms, until_ms = wanted.since_ms, wanted.until_ms
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise SettingsError(
+            f"--since {utc(since_ms)} is not before --until {utc(until_ms)}: nothing lies between"
+        )
     made = export.make(
         path,
         target,
         wanted,
         reserve_bytes=reserve_bytes,
         now_ms=time.time_ns() // 1_000_000,
+        nodes=tuple(node.id for node in settings.nodes) if settings is not None else (),
     )
     if as_json:
         console.file.write(msgspec.json.encode(made).decode() + "\n")

@@ -28,7 +28,6 @@ from gateway.ingest.arrivals import Arrivals
 from gateway.ingest.committing import Gap, Outcome, UnkeepableError, commit, touched
 from gateway.ingest.holes import Holes
 from gateway.ingest.intake import Taken
-from gateway.journal.condition import DiskState
 from gateway.journal.postures import save_posture
 from gateway.journal.store import Journal
 from gateway.observe.counters import Counters
@@ -105,7 +104,7 @@ class Committer:
                 self._refuse()
             elif self._batch or self._unwritten:
                 await self._commit_batch()
-            elif self._is_refusing and self._journal.condition.state is DiskState.well:
+            elif self._is_refusing and self._journal.takes_readings:
                 await self._resume()  # somebody else has written since
             await self._tell_holes()
 
@@ -134,7 +133,7 @@ class Committer:
             self._unwritten.clear()
             self._answer(keys, outcome)
             # A batch that had nothing new wrote nothing, and says nothing of the disk.
-            if self._is_refusing and self._journal.condition.state is DiskState.well:
+            if self._is_refusing and self._journal.takes_readings:
                 await self._resume()
             return
 
@@ -277,6 +276,18 @@ class Committer:
 
     def _tell_lost(self, gap: Gap) -> None:
         node = gap.taken.node
+        if gap.is_renewed:
+            self._counters.count("record_bygone", node, gap.count)
+            self._log.warning(
+                "record_bygone",
+                node=node,
+                count=gap.count,
+                text=f"node {node!r} no longer has {gap.count} of the records below"
+                f" {gap.oldest_seq}, and this journal, which took the place of a damaged one or is"
+                " a backup, has them not: they had been receipted before, the node is not at"
+                " fault; look for them in the journal that was there before",
+            )
+            return
         self._counters.count("record_lost", node, gap.count)
         self._log.error(
             "record_lost",

@@ -11,7 +11,7 @@ import apsw
 from gateway import wire
 from gateway.fleet.roster import JournalKey
 from gateway.ingest.intake import Taken
-from gateway.journal import calibrations, records
+from gateway.journal import calibrations, floors, records
 from gateway.journal.darks import save_dark
 from gateway.journal.dating import learn_boot, stamp_of
 from protocol import messages
@@ -40,11 +40,17 @@ class UnkeepableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Records that a node gave up before they were committed."""
+    """Records that a node has no longer, and the journal not.
+
+    Attributes:
+        is_renewed: nothing of the node has come since this journal took the place of another: the
+            node may have freed them because that one had receipted them.
+    """
 
     taken: Taken
     oldest_seq: int
     count: int
+    is_renewed: bool = False
 
 
 @dataclass(slots=True)
@@ -165,4 +171,5 @@ def _raise_floor(
     """Keep a node's word about its oldest record, and what is lost by it."""
     lost = records.raise_floor(connection, taken.node, word.journal_id, word.oldest_seq)
     if lost:
-        outcome.gaps.append(Gap(taken, word.oldest_seq, lost))
+        is_renewed = floors.is_from_before(connection, taken.node, word.journal_id)
+        outcome.gaps.append(Gap(taken, word.oldest_seq, lost, is_renewed))

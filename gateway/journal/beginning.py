@@ -4,7 +4,6 @@ Nothing here ends the gateway but a file of another version and a folder without
 person set. Everything that a disk does by itself is told and tried again.
 """
 
-import contextlib
 import errno
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,11 @@ import apsw
 from gateway.errors import JournalError
 from gateway.journal import integrity, setting_aside
 from gateway.journal.condition import DiskState
-from gateway.journal.opening import connect, is_damage, shut, transaction
+from gateway.journal.opening import BUSY_MS, connect, is_damage, shut, transaction
 from gateway.journal.postures import save_posture
 from gateway.journal.space import Space
 
+FOLD_MS: Final = 200  # waited for somebody who reads the log: a start has three seconds in all
 TRIES_MAX: Final = 4  # with the ballast given away, and with a fresh file
 
 
@@ -31,17 +31,17 @@ class Begun:
         state: of the disk.
         error: why there is no connection.
         is_unclean: the gateway before did not close the file.
+        is_folded: all that the log held is in the file; where it is not, `fold_in` comes before
+            anything is written.
         told: a sentence for each file that was set aside.
-        is_folded: the log is in the file; where it is not, `fold_in` comes before anything is
-            written.
     """
 
     connection: apsw.Connection | None = None
     state: DiskState = DiskState.well
     error: BaseException | None = None
     is_unclean: bool = False
-    told: list[str] = field(default_factory=list)
     is_folded: bool = True
+    told: list[str] = field(default_factory=list)
 
 
 def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = None) -> Begun:
@@ -67,8 +67,7 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
             begun.connection = connection = connect(path)
             _check(connection)  # first: a disk that is full takes nothing, and can be read
             begun.is_folded = False
-            fold_in(connection)
-            begun.is_folded = True
+            begun.is_folded = fold_in(connection)
             begun.is_unclean = _note(connection, told, now_ms)
         except (JournalError, apsw.Error, OSError) as error:
             begun.error = error.__cause__ if isinstance(error, JournalError) else error
@@ -117,17 +116,26 @@ def _check(connection: apsw.Connection) -> None:
         raise apsw.CorruptError(found)
 
 
-def fold_in(connection: apsw.Connection) -> None:
+def fold_in(connection: apsw.Connection) -> bool:
     """Write what the log holds into the file, so that it is on the disk, and begin the log anew.
 
     After a sync that failed the system may take for written what never reached the disk. Read from
     the log it looks committed, a repeated record would be receipted, and a power cut would take it.
 
+    Returns:
+        Whether that is done: not while somebody else reads the log.
+
     Raises:
         apsw.IOError: the disk takes it not.
     """
-    with contextlib.suppress(apsw.BusyError):  # somebody reads the log: it stays a while longer
+    connection.set_busy_timeout(FOLD_MS)
+    try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.BusyError:
+        return False
+    finally:
+        connection.set_busy_timeout(BUSY_MS)
+    return True
 
 
 def _note(connection: apsw.Connection, told: str, now_ms: int) -> bool:

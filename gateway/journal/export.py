@@ -71,7 +71,15 @@ class _Archive:
         self.files.append(told if rows is None else told | {"rows": rows})
 
 
-def make(journal: Path, target: Path, wanted: Wanted, *, reserve_bytes: int, now_ms: int) -> Export:
+def make(
+    journal: Path,
+    target: Path,
+    wanted: Wanted,
+    *,
+    reserve_bytes: int,
+    now_ms: int,
+    nodes: tuple[str, ...] = (),
+) -> Export:
     """Write the wanted records of a journal into a new ZIP file.
 
     Args:
@@ -80,14 +88,16 @@ def make(journal: Path, target: Path, wanted: Wanted, *, reserve_bytes: int, now
         wanted: which records.
         reserve_bytes: stay free on the journal's own disk.
         now_ms: wall clock, Unix milliseconds.
+        nodes: that the settings name; the journal may have nothing of them yet.
 
     Raises:
-        JournalError: the journal cannot be read, there is no room, or the file is there already;
-            no file of that name was made.
+        JournalError: the journal cannot be read or knows not a wanted node, there is no room, or
+            the file is there already; no file of that name was made.
     """
     target = target.absolute()
     connection = _opened(journal)
     try:
+        _check_nodes(connection, set(wanted.nodes) - set(nodes))
         with placed(target) as new:
             made = Export(str(target), now_ms, int(connection.pragma("user_version")))
             is_own = target.parent.stat().st_dev == journal.stat().st_dev
@@ -123,6 +133,25 @@ def _opened(journal: Path) -> apsw.Connection:
         f"journal {journal}: it is damaged so that no record of it can be read; the whole file is"
         " the evidence: keep a copy, and try `sqlite3 FILE .recover` on that"
     )
+
+
+def _check_nodes(connection: apsw.Connection, nodes: set[str]) -> None:
+    """Insist that the journal has something of each node: a name may be mistyped."""
+    for node in sorted(nodes):
+        try:
+            rows: Rows = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM nodes WHERE node = ?1)"
+                " OR EXISTS (SELECT 1 FROM records WHERE node = ?1)",
+                (node,),
+            ).fetchall()
+        except apsw.Error as error:
+            if is_damage(error):  # it may be there
+                continue
+            raise
+        if rows == [(0,)]:
+            raise JournalError(
+                f"the journal has nothing of a node {node!r}; `harmattan nodes list` names them"
+            )
 
 
 def _write_all(
@@ -204,11 +233,14 @@ def _pages(
 def _ids(
     connection: apsw.Connection, wanted: Wanted, after: int, last: int, count_max: int
 ) -> tuple[list[int], int] | None:
-    """Return the ids of wanted records among the next, and where to go on; None: damaged there."""
+    """Return the ids of wanted records among the next, and where to go on; None: damaged there.
+
+    Rows of no node, or of no kind, only stand in for records that a damaged file has kept.
+    """
     which, values = telling.where(wanted)
     question = (
-        f"SELECT r.id, {which} AND r.node <> '' FROM records r WHERE r.id > ? AND r.id <= ?"  # noqa: S608 - our own words
-        " ORDER BY r.id LIMIT ?"
+        f"SELECT r.id, {which} AND r.node <> '' AND r.kind <> 0 FROM records r"  # noqa: S608 - our own words
+        " WHERE r.id > ? AND r.id <= ? ORDER BY r.id LIMIT ?"
     )
     try:
         rows: Rows = connection.execute(question, (*values, after, last, count_max)).fetchall()

@@ -8,6 +8,7 @@ from typing import Final
 import apsw
 
 from gateway.errors import DiskError, JournalError
+from gateway.journal.floors import note_renewed
 from gateway.journal.upgrade import upgrade
 
 FILE_NAME: Final = "journal.sqlite"  # in the post's folder
@@ -143,6 +144,10 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
         )
     if read_only:
         return
+    is_copy = not is_new and connection.pragma("journal_mode") != "wal"  # a backup, put back
+    if is_copy and not is_older:
+        with transaction(connection):
+            note_renewed(connection)
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
     connection.pragma("foreign_keys", value=True)
@@ -151,6 +156,8 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     if is_new or is_older:
         with transaction(connection):  # the tables are all there or none
             upgrade(connection, version)
+            if is_copy:
+                note_renewed(connection)
             connection.pragma("user_version", SCHEMA_VERSION)
 
 

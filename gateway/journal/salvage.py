@@ -12,6 +12,7 @@ import apsw
 import msgspec
 
 from gateway import wire
+from gateway.journal import floors
 from gateway.journal.records import is_spectrum, read_frame
 from gateway.journal.upgrade import rank_all
 
@@ -33,6 +34,9 @@ WHOLE: Final = {
 # Copied with the records that they are about.
 ABOUT_RECORDS: Final = ("verdicts", "unrecorded", "rejudged", "calibrations", "responses", "alerts")
 NEWEST_LOOKED_AT: Final = 5_000  # for readings without verdict, when their list is damaged
+BARE_MAX: Final = 100_000  # rows without frame of one journal: a hole of months
+JOURNALS_MAX: Final = 10_000  # of all nodes
+LAST_NODE: Final = "\U0010ffff"  # sorts behind every node
 GAP: Final = 1 << 32  # of ids, where nobody knows what the last one was
 
 
@@ -94,10 +98,9 @@ def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
         columns = _common(old, fresh, table)
         if columns:
             _insert(fresh, table, columns, old.table(table, key, columns))
-    # What was receipted and is not here would be a new record if it came once more.
-    fresh.execute("UPDATE journals SET evicted_seq = max(evicted_seq, seq)")
     wanted, pending = _wanted(old)
     copied = _copy_records(old, fresh, wanted | pending)
+    _keep_receipts(old, fresh, pending - copied)
     _stand_in_for_alerts(old, fresh, copied)
     for table in ABOUT_RECORDS:
         columns = _common(old, fresh, table)
@@ -117,6 +120,7 @@ def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
         "UPDATE retention SET next_id = 0, deleted = (SELECT ifnull(sum(count), 0) FROM tallies"
         " WHERE name = 'record') - (SELECT count(*) FROM records)"
     )
+    floors.note_renewed(fresh)
     ((alerts, waiting),) = fresh.execute(
         "SELECT count(*), count(*) - count(receipt) FROM alerts"
     ).fetchall()
@@ -207,6 +211,58 @@ def _copy_records(old: _Old, fresh: apsw.Connection, ids: set[int]) -> set[int]:
     return {row[0] for row in fresh.execute("SELECT id FROM records")}
 
 
+def _keep_receipts(old: _Old, fresh: apsw.Connection, missed: set[int]) -> None:
+    """Let no receipt go back: a row without its frame for each record above its journal's floor.
+
+    What was receipted and is not here would be a new record if it came once more. Only of `missed`,
+    which still await their verdict and cannot be read, is nothing said: the node may have them yet.
+    """
+    known = {
+        (node, journal_id): seq
+        for node, journal_id, seq in fresh.execute("SELECT node, journal_id, seq FROM journals")
+    }
+    for node, journal_id in _journals(old):
+        columns = ["id", "node", "journal_id", "seq", "kind", "received_ms", "frame"]
+        values = (node, journal_id, known.get((node, journal_id), 0))
+        question = (
+            "SELECT id, node, journal_id, seq, 0, 0, x'' FROM records WHERE node = ?"
+            " AND journal_id = ? AND seq > ? ORDER BY seq {} LIMIT ?"  # the index has all that
+        )
+        old.is_whole = True
+        rows = old.ask(question.format(""), (*values, BARE_MAX))
+        if not old.is_whole:
+            rows += old.ask(question.format("DESC"), (*values, BARE_MAX))
+        _insert(fresh, "records", columns, [row for row in rows if row[0] not in missed])
+    floors.raise_all(fresh)
+    fresh.execute("UPDATE journals SET evicted_seq = max(evicted_seq, seq)")
+    # A row that the floor speaks for, and that is nobody's, is not needed any more.
+    fresh.execute(
+        "DELETE FROM records WHERE length(frame) = 0 AND kind = 0 AND seq <="
+        " (SELECT seq FROM journals j WHERE j.node = records.node AND"
+        " j.journal_id = records.journal_id)"
+    )
+
+
+def _journals(old: _Old) -> set[tuple[str, bytes]]:
+    """Return the journals that records are of, from both ends of the index."""
+    found: set[tuple[str, bytes]] = set()
+    for sign, order in ((">", ""), ("<", " DESC")):
+        old.is_whole, last = True, ("", b"") if sign == ">" else (LAST_NODE, b"")
+        while len(found) < JOURNALS_MAX:
+            rows = old.ask(
+                f"SELECT node, journal_id FROM records WHERE (node, journal_id) {sign} (?, ?)"  # noqa: S608 - ours
+                f" ORDER BY node{order}, journal_id{order} LIMIT 1",
+                last,
+            )
+            if not rows or rows[0] in found:
+                break
+            last = rows[0]
+            found.add(last)
+        if old.is_whole:
+            break
+    return {(node, journal_id) for node, journal_id in found if node}
+
+
 def _stand_in_for_alerts(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
     """Make an evicted record of each alert's reading that cannot be read: the alert says which."""
     for record_id, body in old.table("alerts", "record_id", ("record_id", "body")):
@@ -246,7 +302,7 @@ def _go_on_after_the_last_id(old: _Old, fresh: apsw.Connection, copied: set[int]
         top += GAP
     if top and top not in copied:
         fresh.execute(
-            "INSERT INTO records (id, node, journal_id, seq, kind, received_ms, frame)"
+            "INSERT OR IGNORE INTO records (id, node, journal_id, seq, kind, received_ms, frame)"
             " VALUES (?, '', x'', 0, 0, 0, x'')",
             (top,),
         )

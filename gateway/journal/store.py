@@ -27,7 +27,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from gateway.errors import DiskError, JournalError
-from gateway.journal import integrity
+from gateway.journal import floors, integrity
 from gateway.journal.beginning import Begun, begin, fold_in
 from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
@@ -58,6 +58,12 @@ OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for 
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
 LOOK_S: Final = 2.0  # between looks at a disk that nobody writes to
 MEND_S_MIN: Final = 60.0  # a file that is damaged sooner again lies on a disk that fails
+
+UNFOLDED_S_MAX: Final = 60.0  # then readings are taken all the same: who reads may have forgotten
+UNFOLDED: Final = (
+    "another program reads the journal that was not closed in order: readings stay on their nodes"
+    " until what it holds is surely on the disk, a minute at most; let that program end"
+)
 
 Operation = Callable[[apsw.Connection], Any]
 Tell = Callable[[str, str], None]  # a counter's name, a sentence for the technician
@@ -112,6 +118,9 @@ class Journal:
         self._mending: asyncio.Task[None] | None = None
         self._mended_s = -MEND_S_MIN
         self._held: str | None = None  # why readings are refused although there is room
+        self._unfolded_s: float | None = (
+            None  # since when the log of a killed gateway is still read
+        )
         self._noted: str | None = None  # the condition that the file itself tells of
 
     @property
@@ -123,6 +132,12 @@ class Journal:
     def waiting(self) -> int:
         """How many operations wait for the next transactions."""
         return len(self._waiting)
+
+    @property
+    def takes_readings(self) -> bool:
+        """Say whether nothing is known that would have a reading refused."""
+        is_well = self.condition.state is DiskState.well
+        return is_well and self._held is None and self._unfolded_s is None
 
     async def open(self) -> None:
         """Open the file and check it; `close` also after a failure.
@@ -147,6 +162,8 @@ class Journal:
         self._set(begun.state, begun.error)
         if begun.connection is not None:
             self.is_unclean |= begun.is_unclean
+            is_at_risk = begun.is_unclean and not begun.is_folded
+            self._unfolded_s = loop.time() if is_at_risk else None
             for lane in self._lanes.values():  # they may look at the file that was there before
                 await lane.drop()
 
@@ -187,6 +204,8 @@ class Journal:
         """
         if self._held is not None and not essential:
             raise DiskError(self._held)
+        if self._unfolded_s is not None and not essential:
+            raise DiskError(UNFOLDED)
         await self._room.acquire()
         if not self._is_open:
             self._room.release()
@@ -244,6 +263,8 @@ class Journal:
             return
         if self._writing is None:
             await self._begin(None)
+        if self._unfolded_s is not None:
+            await self._fold_in(self._unfolded_s)
         condition = self.condition
         note = partial(
             save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
@@ -259,6 +280,19 @@ class Journal:
             if self.condition.state is DiskState.well:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._writer, self.space.keep_ballast)
+
+    async def _fold_in(self, since_s: float) -> None:
+        """Try again to fold in the log that a killed gateway has left."""
+        loop = asyncio.get_running_loop()
+        writing = self._writing
+        is_folded = True
+        if writing is not None:
+            try:
+                is_folded = await loop.run_in_executor(self._writer, fold_in, writing)
+            except apsw.Error:
+                is_folded = False
+        if is_folded or loop.time() - since_s > UNFOLDED_S_MAX:
+            self._unfolded_s = None
 
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
         """Look at the disk until cancelled; `beat` is called at every turn.
@@ -420,7 +454,8 @@ def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[An
 
 
 def _end(connection: apsw.Connection) -> None:
-    """Close the writer's connection, having noted that this is no crash."""
-    with contextlib.suppress(apsw.Error):
+    """Close the writer's connection, having noted how far it is and that this is no crash."""
+    with contextlib.suppress(apsw.Error), transaction(connection):
+        floors.raise_all(connection)
         integrity.note_closed(connection)
     shut(connection)

@@ -27,6 +27,7 @@ NAMES: Final[Mapping[str, str]] = {
     "record_repeated": "came again; committed once, receipted again",
     "record_changed": "came again with other bytes; the first ones are kept",
     "record_lost": "a node gave up before it was committed",
+    "record_bygone": "freed by its node, and not in the journal that was renewed or put back",
     "record_missing": "has been missing for long while later ones came",
     "record_deferred": "came while the disk takes no readings; its node sends it again",
     # Readings that cannot be used, and verdicts.

@@ -4,14 +4,18 @@ Method: the real commands in processes of their own, beside a real gateway that 
 """
 
 import asyncio
+import io
 import json
 import sys
 import zipfile
 
 import pytest
+from rich.console import Console
 
-from gateway.errors import SettingsError
-from gateway.journal_commands import moment_ms
+from gateway.errors import JournalError, SettingsError
+from gateway.journal.store import connect
+from gateway.journal.telling import Wanted
+from gateway.journal_commands import moment_ms, run_export
 from tests.gateway.running import NODE, running, write_settings
 from tests.gateway.scripted import connected
 
@@ -69,6 +73,30 @@ def test_a_running_post_is_copied_and_read_out_while_readings_come(tmp_path, fre
         assert (status, json.loads(out)["records"]) == (0, made["records"])
 
     asyncio.run(story())
+
+
+def test_a_span_or_a_node_in_which_nothing_can_be_is_refused(tmp_path):
+    connection = connect(tmp_path / "journal.sqlite")
+    connection.execute("INSERT INTO nodes (node) VALUES ('lane-1')")
+    connection.close()
+
+    def export(**wanted):
+        run_export(
+            None,
+            tmp_path / "journal.sqlite",
+            tmp_path / "out.zip",
+            Wanted(**wanted),
+            as_json=True,
+            console=Console(file=io.StringIO()),
+        )
+
+    with pytest.raises(JournalError, match="nothing of a node 'lane-l'"):
+        export(nodes=("lane-1", "lane-l"))
+    with pytest.raises(SettingsError, match=r"--since 1970-01-01T00:00:00.009.* is not before"):
+        export(since_ms=9, until_ms=9)
+    assert not (tmp_path / "out.zip").exists()
+    export(nodes=("lane-1",), since_ms=8, until_ms=9)
+    assert (tmp_path / "out.zip").exists()
 
 
 def test_days_and_moments_are_understood_and_anything_else_is_refused():

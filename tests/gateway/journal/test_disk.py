@@ -13,8 +13,9 @@ import apsw
 import pytest
 
 from gateway.errors import DiskError, JournalError
-from gateway.journal import records, space
+from gateway.journal import records, space, store
 from gateway.journal.condition import DiskState
+from gateway.journal.integrity import note_open
 from gateway.journal.opening import look_at, shut
 from gateway.journal.postures import read_postures
 from gateway.journal.retention import Limits, evict
@@ -396,3 +397,49 @@ def test_who_looks_at_a_disk_that_takes_nothing_sees_what_is_there(tmp_path, dis
     shut(connection)
     with pytest.raises(JournalError, match="does not exist"):
         look_at(tmp_path / "other.sqlite")
+
+
+@pytest.mark.parametrize("is_unclean", [True, False])
+def test_a_log_that_somebody_reads_at_the_start_is_folded_in_later(tmp_path, is_unclean):
+    """What a killed gateway left in it may not be on the disk: no reading is receipted before."""
+    path = tmp_path / "journal.sqlite"
+    reader = connect(path)
+    if is_unclean:
+        note_open(reader)
+    keep(b"kept")(reader)
+    reader.execute("BEGIN")
+    assert floors(reader) == [(b"kept", 1)]
+
+    async def story():
+        async with opened(tmp_path) as (journal, _):
+            assert journal.takes_readings is not is_unclean
+            await journal.write(keep(b"alert"))
+            if is_unclean:
+                with pytest.raises(DiskError, match="another program reads the journal"):
+                    await journal.write(keep(b"reading"), essential=False)
+                await journal.look()
+                assert not journal.takes_readings
+            reader.execute("ROLLBACK")
+            await journal.look()
+            assert journal.takes_readings
+            await journal.write(keep(b"reading"), essential=False)
+
+    asyncio.run(story())
+    reader.close()
+
+
+def test_a_reader_that_stays_holds_readings_up_for_a_minute_only(tmp_path, monkeypatch):
+    reader = connect(tmp_path / "journal.sqlite")
+    note_open(reader)
+    reader.execute("BEGIN")
+    assert floors(reader) == []
+
+    async def story():
+        async with opened(tmp_path) as (journal, _):
+            assert not journal.takes_readings
+            monkeypatch.setattr(store, "UNFOLDED_S_MAX", -1.0)
+            await journal.look()
+            assert journal.takes_readings
+
+    asyncio.run(story())
+    reader.close()
