@@ -399,7 +399,7 @@ def test_no_clock_decides_which_damaged_journal_is_newer(tmp_path, monkeypatch, 
     """Neither one that was ahead before nor one that stands still loses what is just set aside."""
     for day in (1, 2):
         (tmp_path / f"damaged-2090010{day}T000000Z").mkdir()
-    real = setting_aside._sync
+    real = setting_aside.sync_folder
 
     def sync(folder):  # before the folder gets its name
         ready = folder / (FILE_NAME + ".ready")
@@ -407,7 +407,7 @@ def test_no_clock_decides_which_damaged_journal_is_newer(tmp_path, monkeypatch, 
             os.utime(ready, (wrong_s, wrong_s))
         real(folder)
 
-    monkeypatch.setattr(setting_aside, "_sync", sync)
+    monkeypatch.setattr(setting_aside, "sync_folder", sync)
     for number in (1, 2, 3):
         content = b"no database %d " % number * 1_000
         (tmp_path / FILE_NAME).write_bytes(content)
