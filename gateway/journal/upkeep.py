@@ -154,21 +154,33 @@ class _Check:
     def __init__(self) -> None:
         self.found = integrity.Found()
         self._small = list(integrity.SMALL_TABLES)
-        self._large = list(integrity.LARGE_TABLES)
-        self._after = -1
+        # Of each large table its rows, then the entries of each of its indexes.
+        self._large: list[tuple[str, integrity.Index | None]] = [
+            (table, index)
+            for table, large in integrity.LARGE_TABLES.items()
+            for index in (*reversed(large.indexes), None)
+        ]
+        self._after: integrity.Key | None = None
 
     def step(self, connection: apsw.Connection) -> tuple[str, bool]:
-        """Look at one small table, or at the next rows of a large one.
+        """Look at one small table, or at the next rows or index entries of a large one.
 
         Returns:
             What is damaged, and whether everything has been looked at.
         """
-        if self._small:
-            return integrity.check_table(connection, self._small.pop()), False
-        if not self._large:
-            return "", True
-        after = integrity.check_rows(connection, self._large[-1], self._after, self.found)
-        self._after = -1 if after is None else after
+        try:
+            if self._small:
+                return integrity.check_table(connection, self._small.pop(), is_full=True), False
+            if not self._large:
+                return "", True
+            table, index = self._large[-1]
+            if index is None:
+                fault, after = integrity.check_rows(connection, table, self._after, self.found)
+            else:
+                fault, after = integrity.check_entries(connection, table, index, self._after)
+        except UnicodeDecodeError as error:
+            return f"text that is none: {error}", False
+        self._after = after
         if after is None:
             self._large.pop()
-        return "", False
+        return fault, False

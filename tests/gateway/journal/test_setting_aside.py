@@ -225,6 +225,31 @@ def test_a_letter_or_the_last_page_hides_nothing(tmp_path, sound, letter):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("table", ["alerts", "pending"])
+def test_a_row_that_its_index_has_lost_is_not_lost(tmp_path, sound, table):
+    """The last entry of each index's page is cut off; the table itself is whole."""
+    content = bytearray(sound.read_bytes())
+    listed = "SELECT rootpage FROM sqlite_schema WHERE tbl_name = ? AND type = 'index'"
+    roots = [page for (page,) in readable(sound, listed + " AND name LIKE 'sqlite_%'", table)]
+    assert roots
+    for page in roots:
+        place = (page - 1) * PAGE + 3
+        count = int.from_bytes(content[place : place + 2], "big")
+        content[place : place + 2] = (count - 1).to_bytes(2, "big")
+    (tmp_path / FILE_NAME).write_bytes(content)
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            assert [name for name, _ in told] == ["journal_damaged"]
+            for query in (
+                "SELECT alert_id, record_id, body, receipt FROM alerts ORDER BY 1",
+                "SELECT node, record_id FROM pending ORDER BY 1, 2",
+            ):
+                assert await ask(journal, query) == readable(sound, query)
+
+    asyncio.run(story())
+
+
 def test_what_was_counted_and_configured_goes_on(tmp_path, sound):
     """A page in the middle of the judged readings: everything else is whole."""
     content = bytearray(sound.read_bytes())
