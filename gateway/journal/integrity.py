@@ -19,6 +19,7 @@ from gateway.journal.postures import save_posture
 from gateway.journal.records import is_damaged
 
 CHECK_START_S_MAX: Final = 1.0  # of the three seconds that a start may take
+CHECK_OLDER_S_MAX: Final = 3.0  # of an older file, before it is brought up to date: once
 CHECK_EVERY_MS: Final = 7 * 86_400_000
 NEWEST_ROWS: Final = 200  # where a power cut does its harm
 STEP_ROWS: Final = 256  # 1 MB of readings in one look; none keeps the log from being folded in
@@ -113,8 +114,16 @@ class Found:
     damaged: int = 0
 
 
-def check_start(connection: apsw.Connection, deadline_s: float = CHECK_START_S_MAX) -> str:
+def check_start(
+    connection: apsw.Connection, deadline_s: float = CHECK_START_S_MAX, *, is_older: bool = False
+) -> str:
     """Look at the small tables and the newest rows, for a bounded time.
+
+    Args:
+        connection: any.
+        deadline_s: bound of that time.
+        is_older: of an older version, which has not all tables of today. What is there is looked
+            at whole, as far as the time allows.
 
     Returns:
         What is damaged; empty: nothing that was seen in that time.
@@ -123,18 +132,32 @@ def check_start(connection: apsw.Connection, deadline_s: float = CHECK_START_S_M
         apsw.Error: the file cannot be read.
     """
     end_s = time.monotonic() + deadline_s
-    with _until(connection, end_s), contextlib.suppress(apsw.InterruptError):
-        for table in ("records", "verdicts"):
-            (key,) = LARGE_TABLES[table].key
-            for _ in connection.execute(
-                f"SELECT * FROM {table} ORDER BY {key} DESC LIMIT ?",  # noqa: S608 - names of ours
-                (NEWEST_ROWS,),
-            ):
-                pass
-        for table in SMALL_TABLES:
-            told = check_table(connection, table)
-            if told:
-                return told
+    try:
+        with _until(connection, end_s), contextlib.suppress(apsw.InterruptError):
+            return _look(connection, is_older=is_older)
+    except UnicodeDecodeError as error:
+        return f"text that is none: {error}"
+    return ""
+
+
+def _look(connection: apsw.Connection, *, is_older: bool) -> str:
+    """Return what is damaged; empty: nothing."""
+    listing = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+    there = {"sqlite_schema", *(name for (name,) in connection.execute(listing))}
+    for table in (*LARGE_TABLES, *SMALL_TABLES):
+        if table not in there and not is_older:
+            return f"table {table} is not there"
+    for table in ("records", "verdicts"):
+        (key,) = LARGE_TABLES[table].key
+        for _ in connection.execute(
+            f"SELECT * FROM {table} ORDER BY {key} DESC LIMIT ?",  # noqa: S608 - names of ours
+            (NEWEST_ROWS,),
+        ):
+            pass
+    for table in (*SMALL_TABLES, *(LARGE_TABLES if is_older else ())):
+        told = check_table(connection, table, is_full=is_older) if table in there else ""
+        if told:
+            return told
     return ""
 
 

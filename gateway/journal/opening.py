@@ -7,7 +7,8 @@ from typing import Final
 
 import apsw
 
-from gateway.errors import DiskError, JournalError
+from gateway.errors import DiskError, JournalError, OlderJournalError
+from gateway.journal import integrity
 from gateway.journal.floors import note_renewed
 from gateway.journal.upgrade import upgrade
 
@@ -133,7 +134,7 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     is_new = version == 0 and table_count == 0 and not read_only
     is_older = SCHEMA_VERSION_MIN <= version < SCHEMA_VERSION
     if is_older and read_only:
-        raise JournalError(
+        raise OlderJournalError(
             f"journal {path} has schema version {version}, this gateway writes {SCHEMA_VERSION};"
             " start the gateway once, it brings the journal up to date"
         )
@@ -144,6 +145,10 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
         )
     if read_only:
         return
+    if is_older:  # a damaged one is set aside as it was, and not half of it brought up to date
+        found = integrity.check_start(connection, integrity.CHECK_OLDER_S_MAX, is_older=True)
+        if found:
+            raise apsw.CorruptError(found)
     is_copy = not is_new and connection.pragma("journal_mode") != "wal"  # a backup, put back
     if is_copy and not is_older:
         with transaction(connection):
@@ -155,10 +160,29 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     connection.pragma("journal_size_limit", LOG_BYTES_MAX)
     if is_new or is_older:
         with transaction(connection):  # the tables are all there or none
-            upgrade(connection, version)
+            _upgrade(connection, version)
             if is_copy:
                 note_renewed(connection)
             connection.pragma("user_version", SCHEMA_VERSION)
+
+
+def _upgrade(connection: apsw.Connection, version: int) -> None:
+    """Bring a file up to date; what cannot be, of what an older gateway wrote, is damaged.
+
+    Raises:
+        apsw.CorruptError: rows or words in it are none that a gateway has written.
+    """
+    try:
+        upgrade(connection, version)
+    except (
+        *(apsw.ConstraintError, apsw.MismatchError, apsw.SQLError),
+        *(UnicodeDecodeError, TypeError, ValueError),
+    ) as error:
+        if not version:
+            raise
+        raise apsw.CorruptError(
+            f"schema version {version} cannot be brought up to date: {error}"
+        ) from error
 
 
 @contextlib.contextmanager

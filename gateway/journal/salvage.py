@@ -5,6 +5,7 @@ instruments, how far each node's journal is receipted, the configs' versions, ax
 Judged readings without alert stay in the damaged file.
 """
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import apsw
 import msgspec
 
 from gateway import wire
-from gateway.journal import floors
+from gateway.journal import floors, older
 from gateway.journal.records import is_spectrum, read_frame
 from gateway.journal.upgrade import rank_all
 
@@ -81,6 +82,11 @@ class _Old:
             found += self.ask(f"SELECT {names} FROM {table} ORDER BY {last}")  # noqa: S608 - ours
         return found
 
+    def is_of_today(self) -> bool:
+        """Say whether what is pending is kept as it is today: not by an index alone."""
+        listed = "SELECT 1 FROM pragma_table_info('pending', 'main') WHERE name = 'node'"
+        return bool(self.ask(listed))
+
     def columns(self, table: str) -> list[str]:
         return [name for (name,) in self.ask("SELECT name FROM pragma_table_info(?)", (table,))]
 
@@ -95,6 +101,9 @@ def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
     Returns:
         What was copied, in words.
     """
+    if connection is not None:
+        with contextlib.suppress(apsw.Error):  # then the older version's own words have to do
+            older.present(connection)
     old = _Old(connection)
     for table, key in WHOLE.items():
         columns = _common(old, fresh, table)
@@ -171,8 +180,11 @@ def _wanted(old: _Old) -> tuple[set[int], set[int]]:
         wanted |= set(_dark_ids(old, record_id))
     pending: set[int] = set()
     is_whole = True
-    for key in ("record_id", "node, record_id"):  # an index, and the table
-        pending |= _ids(old.table("pending", key, ("record_id",)))
+    for table, key in (
+        *(("main.pending", "record_id"), ("pending", "record_id")),  # an older one has both
+        *((("main.pending", "node, record_id"),) if old.is_of_today() else ()),
+    ):
+        pending |= _ids(old.table(table, key, ("record_id",)))
         is_whole &= old.is_whole
     if not is_whole:
         pending |= _unjudged(old)
