@@ -283,6 +283,10 @@ def _decision(ground: Ground, fleet: _Fleet, judge_wanted: asyncio.Event) -> _De
     return _Decision(knowledge, judging, forwarder)
 
 
+def _tell_of_node(log: Log, name: str, node: str, text: str) -> None:
+    log.warning(name, node=node, text=text)
+
+
 def _care(ground: Ground, fleet: _Fleet) -> dict[str, Part]:
     bounds = ground.settings.journal
     upkeep = Upkeep(
@@ -290,6 +294,7 @@ def _care(ground: Ground, fleet: _Fleet) -> dict[str, Part]:
         Limits(bounds.bytes_max, bounds.days_max),
         now_ms=now_ms,
         count=ground.counters.count,
+        tell=partial(_tell_of_node, ground.log.bind(part="upkeep")),
         beat=ground.beat("upkeep"),
     )
     timekeeping = Timekeeping(

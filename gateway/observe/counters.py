@@ -59,6 +59,8 @@ NAMES: Final[Mapping[str, str]] = {
     # The journal and its disk.
     "disk_unwell": "the disk under the journal became short of room, full, read-only or failing",
     "record_evicted": "its frame was evicted because the journal has reached its bytes or days",
+    "axis_forgotten": "a node had announced too many axes; the one unused for longest went",
+    "journal_forgotten": "a node had begun too many journals; the one silent for longest went",
     "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
