@@ -11,12 +11,14 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import apsw
 
 from gateway.journal.postures import save_posture
 from gateway.journal.records import is_damaged
+from gateway.journal.upgrade import model
 
 CHECK_START_S_MAX: Final = 1.0  # of the three seconds that a start may take
 CHECK_OLDER_S_MAX: Final = 3.0  # of an older file, before it is brought up to date: once
@@ -140,13 +142,42 @@ def check_start(
     return ""
 
 
+def is_of_today(connection: apsw.Connection) -> bool:
+    """Say whether a file has the tables, columns, indexes and triggers of this version.
+
+    The words may differ: of a table that was brought up to date they do.
+    """
+    return _shape(connection) == _shape_of_today()
+
+
+@lru_cache(maxsize=1)
+def _shape_of_today() -> frozenset[tuple[Any, ...]]:
+    scratch = apsw.Connection(":memory:")
+    try:
+        for _, _, sql in model():
+            scratch.execute(sql)
+        return _shape(scratch)
+    finally:
+        scratch.close()
+
+
+def _shape(connection: apsw.Connection) -> frozenset[tuple[Any, ...]]:
+    listing = (
+        "SELECT s.type, s.name, ifnull(c.name, ''), CASE s.type WHEN 'table' THEN '' ELSE"
+        " ifnull(s.sql, '') END FROM sqlite_schema s LEFT JOIN pragma_table_info(s.name) c"
+        " WHERE s.name NOT LIKE 'sqlite_stat%'"
+    )
+    return frozenset(connection.execute(listing).fetchall())
+
+
 def _look(connection: apsw.Connection, *, is_older: bool) -> str:
     """Return what is damaged; empty: nothing."""
     listing = "SELECT name FROM sqlite_schema WHERE type = 'table'"
     there = {"sqlite_schema", *(name for (name,) in connection.execute(listing))}
-    for table in (*LARGE_TABLES, *SMALL_TABLES):
-        if table not in there and not is_older:
-            return f"table {table} is not there"
+    if connection.pragma("auto_vacuum"):  # no gateway has ever set it; a bit in the header has
+        return "the header has another way of keeping pages"
+    if not is_older and not is_of_today(connection):
+        return "the schema is not as it was written"
     for table in ("records", "verdicts"):
         (key,) = LARGE_TABLES[table].key
         for _ in connection.execute(

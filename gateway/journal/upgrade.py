@@ -21,6 +21,7 @@ from gateway.journal.records import Rows, read_frame
 from gateway.journal.tallies import count_anew
 from protocol import messages
 
+NEWEST: Final = 6  # of the schema
 LEARNED_RECORDS_MAX: Final = 65_536  # two seconds of a start; older ones are hardly judged again
 
 # Table, column, its kind, and what an older row has in it.
@@ -203,7 +204,7 @@ def learn_boots(connection: apsw.Connection) -> None:
                 learn_boot(connection, node, stamp_of(message), None)
 
 
-def _model() -> list[tuple[str, str, str]]:
+def model() -> list[tuple[str, str, str]]:
     """Return what a new file has: kind, name, statement, in the order in which they are made."""
     schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
     model = apsw.Connection(":memory:")
@@ -219,7 +220,7 @@ _LISTING: Final = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NU
 
 def model_tables() -> list[tuple[str, str]]:
     """Return the tables of a new file: name, statement."""
-    return [(name, sql) for kind, name, sql in _model() if kind == "table"]
+    return [(name, sql) for kind, name, sql in model() if kind == "table"]
 
 
 def _missing(connection: apsw.Connection) -> list[str]:
@@ -227,7 +228,7 @@ def _missing(connection: apsw.Connection) -> list[str]:
 
     A table of another shape has been set aside before. An index of other words goes first.
     """
-    wanted = [(name, sql) for _, name, sql in _model()]
+    wanted = [(name, sql) for _, name, sql in model()]
     rows: Rows = connection.execute(_LISTING)
     there = {str(name): str(sql) for _, name, sql in rows}
     changed = [
