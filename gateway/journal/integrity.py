@@ -139,6 +139,8 @@ def check_start(
             return _look(connection, is_older=is_older)
     except UnicodeDecodeError as error:
         return f"text that is none: {error}"
+    except apsw.SQLError as error:  # a word of the schema is another one
+        return f"the schema is not as it was written: {error}"
     return ""
 
 

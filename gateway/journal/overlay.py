@@ -24,7 +24,7 @@ from typing import Final
 
 import apsw
 
-from gateway.journal.upgrade import NEWEST, model
+from gateway.journal.upgrade import MOVED, NEWEST, model
 
 PAGE_BYTES: Final = 4_096  # as every gateway had it
 HEADER_BYTES: Final = 100
@@ -260,22 +260,25 @@ def _placed(image: _Image, found: list[_Entry], version: int) -> list[_Entry]:
     theirs: dict[str, list[_Entry]] = {}
     for entry in found:
         theirs.setdefault(entry.name, []).append(entry)
-    placed, taken = [], set[int]()
+    placed, taken, is_older = [], set[int](), version < NEWEST
     for name in {**ours, **theirs}:
         candidates = theirs.get(name, [])
         mine = ours.get(name)
-        if mine is None and version == NEWEST:
+        if mine is None and not is_older:
             continue
         is_index = (mine or candidates[0]).kind == "index"
-        is_tree = is_index or "WITHOUT ROWID" in (mine or candidates[0]).sql
+        is_tree = is_index or (None if is_older else "WITHOUT ROWID" in (mine or candidates[0]).sql)
         roots = [entry.root for entry in candidates]
-        if mine is not None and version == NEWEST:
+        if mine is not None and not is_older:
             roots.append(mine.root)
         for root in roots:
             if root not in taken and _is_root(image, root, is_tree=is_tree):
                 taken.add(root)
-                words = [entry.sql for entry in candidates if version < NEWEST]
-                words += [mine.sql] if mine is not None else []
+                words = [entry.sql for entry in candidates if is_older]
+                if name in MOVED and version < MOVED[name].since:
+                    words += [MOVED[name].before]
+                elif mine is not None:
+                    words += [mine.sql]
                 placed += [_Entry("index" if is_index else "table", name, root, "\0".join(words))]
                 break
     return placed
@@ -298,12 +301,13 @@ def _new_file() -> list[_Entry]:
         scratch.close()
 
 
-def _is_root(image: _Image, number: int, *, is_tree: bool) -> bool:
-    """Say whether a page may be where a table, or an index, begins."""
+def _is_root(image: _Image, number: int, *, is_tree: bool | None) -> bool:
+    """Say whether a page may be where a table, or an index, begins; None: either."""
     if not 1 < number <= image.count:
         return False
     kind = image.page(number)[0]
-    return kind in ({INDEX_LEAF, INDEX_INNER} if is_tree else {TABLE_LEAF, TABLE_INNER})
+    is_known = kind in {INDEX_LEAF, INDEX_INNER, TABLE_LEAF, TABLE_INNER}
+    return is_known and is_tree in {None, kind in {INDEX_LEAF, INDEX_INNER}}
 
 
 def _lay(image: _Image, placed: list[_Entry], version: int) -> None:

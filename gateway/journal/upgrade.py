@@ -43,6 +43,8 @@ class Moved:
         source: where from; `{0}` stands for the older table.
         key: of the older one.
         order: that the rows had.
+        since: which version.
+        before: the statement of the older one, as far as it matters to who reads it.
     """
 
     column: str
@@ -51,6 +53,8 @@ class Moved:
     source: str
     key: str
     order: str
+    since: int
+    before: str
 
     def query(self, table: str, way: str = "") -> str:
         """Return the question for the rows; with a way: in the order of the key, no sorting."""
@@ -60,7 +64,6 @@ class Moved:
         return f"SELECT {self.values} FROM {self.source.format(table)} ORDER BY {order}"  # noqa: S608 - names of ours
 
 
-# Versions before 5 gave the first two another shape, those before 6 the third.
 MOVED: Final = {
     "orders": Moved(
         "id",
@@ -69,6 +72,9 @@ MOVED: Final = {
         "{0}",
         "node, command_id",
         "received_ms",
+        5,
+        "CREATE TABLE orders (node TEXT, command_id BLOB, standard TEXT, received_ms INTEGER,"
+        " PRIMARY KEY (node, command_id)) WITHOUT ROWID",
     ),
     "boots": Moved(
         "id",
@@ -78,6 +84,9 @@ MOVED: Final = {
         "{0}",
         "node, boot_id",
         "learned_ms",
+        5,
+        "CREATE TABLE boots (node TEXT, boot_id BLOB, offset_ms INTEGER, quality INTEGER,"
+        " learned_ms INTEGER, PRIMARY KEY (node, boot_id)) WITHOUT ROWID",
     ),
     "pending": Moved(
         "node",
@@ -86,6 +95,8 @@ MOVED: Final = {
         "{0} p JOIN records r ON r.id = p.record_id",
         "p.record_id",
         "p.record_id",
+        6,
+        "CREATE TABLE pending (record_id INTEGER PRIMARY KEY)",
     ),
 }
 

@@ -265,6 +265,33 @@ def test_a_damaged_one_is_set_aside_as_it_was_and_read_as_far_as_it_goes(release
         assert (folder / FILE_NAME).read_bytes()[VERSION] == content[VERSION]
 
 
+@pytest.mark.parametrize("table", ["alerts", "records", "pending", "boots"])
+def test_a_word_of_its_schema_that_is_another_hides_no_alert(released, before, tmp_path, table):
+    path = tmp_path / FILE_NAME
+    content = content_of(released)
+    words = b"CREATE TABLE " + table.encode()
+    if words not in content:
+        assert (table, version_of(released) < 4) == ("boots", True)
+        return
+    path.write_bytes(content.replace(words, words.replace(b"TABLE", b"TABLD")))
+
+    async def story():
+        journal = Journal(path)
+        await journal.open()
+        try:
+            for name in ("alerts", "pending"):
+                listed = f"SELECT count(*) FROM {name}"
+                ((count,),) = await journal.read(lambda c, q=listed: c.execute(q).fetchall())
+                assert count >= len(before[name]), name
+            listed = "SELECT count(*) FROM boots WHERE word_ms NOT NULL"
+            assert await journal.read(lambda c: c.execute(listed).get) == len(make.NODES)
+        finally:
+            await journal.close()
+
+    asyncio.run(story())
+    assert len(setting_aside.damaged_folders(tmp_path)) == 1
+
+
 VERSION = slice(60, 64)  # of the schema, in the file's header
 
 
