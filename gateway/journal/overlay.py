@@ -43,6 +43,7 @@ VERSION_VALID_FOR: Final = slice(92, 96)
 CHANGES: Final = slice(24, 28)
 
 _VFS_NAME: Final = "harmattan-overlay"
+_BASE: Final = "unix"  # whatever else is the default now may be gone later
 
 
 def is_odd(path: Path) -> bool:
@@ -363,7 +364,7 @@ class _Overlay(apsw.VFS):
 
     def __init__(self) -> None:
         self.images: dict[str, _Image] = {}
-        super().__init__(_VFS_NAME, "")
+        super().__init__(_VFS_NAME, _BASE)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's name
         text = name.filename() if isinstance(name, apsw.URIFilename) else name
@@ -375,7 +376,7 @@ class _File(apsw.VFSFile):
     def __init__(
         self, image: _Image, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> None:
-        super().__init__("", name, flags)
+        super().__init__(_BASE, name, flags)
         self._image = image
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
@@ -396,7 +397,8 @@ _overlays: list[_Overlay] = []  # SQLite needs it as long as a connection is ope
 def _connected(image: _Image) -> apsw.Connection | None:
     if not _overlays:
         _overlays.append(_Overlay())
-    _overlays[0].images[str(image.path.absolute())] = image
+    images, name = _overlays[0].images, str(image.path.absolute())
+    images[name] = image
     try:
         return apsw.Connection(
             f"{image.path.absolute().as_uri()}?immutable=1",
@@ -405,3 +407,5 @@ def _connected(image: _Image) -> apsw.Connection | None:
         )
     except apsw.Error:
         return None
+    finally:  # the open file has it
+        images.pop(name, None)
