@@ -1,5 +1,6 @@
 """What the checks look at: one post, at one moment. Everything costly is looked up once."""
 
+import contextlib
 import datetime as dt
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,15 +14,18 @@ from gateway.doctor.authority import Contact, contact
 from gateway.doctor.finding import UntoldError
 from gateway.doctor.look import OPENS, REMEDY, Look
 from gateway.doctor.machine import Machine
+from gateway.journal.moments import Moments, read_moments
 from gateway.journal.records import read_frame
 from gateway.journal.starts import Start, read_start
 from gateway.journal.store import FILE_NAME
 from gateway.library.folder import Loaded, load
 from gateway.library.lists import Lists, load_lists
+from gateway.observe.certificates import ahead, link_ends
 from gateway.observe.counters import NAMES
 from gateway.observe.state import State, read_state
 from gateway.settings import NodeSettings, Settings
 
+AHEAD: Final = "clock.ahead"  # the check that tells of a clock that is years ahead
 HEALTHS_MAX: Final = 288  # of one node's history: a day, at one every five minutes
 
 
@@ -176,6 +180,14 @@ class Scene:
         before = self.start.counts
         found = {subject: count - before.get((name, subject), 0) for subject, count in rows}
         return {subject: count for subject, count in found.items() if count > 0}
+
+    @cached_property
+    def clock_ahead(self) -> str:
+        """Why the clock, and no certificate, must be at fault; empty: nothing says so."""
+        moments = Moments().at(self.now_ms)
+        with contextlib.suppress(UntoldError, apsw.Error):  # then by the edition's day only
+            moments = read_moments(self.journal.connection, self.now_ms)
+        return ahead(link_ends(self.settings), moments, self.now_ms)
 
     @cached_property
     def library(self) -> Loaded:

@@ -140,6 +140,8 @@ class Broker:
         revoked: returns the nodes whose certificates are revoked, as of now.
         misbehaved: told the name of a node that publishes on a foreign topic.
         beat: called while all is well.
+        clock_fault: returns what is wrong with this computer's clock, by which certificates are
+            judged; empty: nothing.
 
     Attributes:
         ready: set while it listens.
@@ -160,6 +162,7 @@ class Broker:
         revoked: Callable[[], frozenset[str]] = frozenset,
         misbehaved: Callable[[str], None] = lambda _: None,
         beat: Callable[[], None] = lambda: None,
+        clock_fault: Callable[[], str] = str,
     ) -> None:
         self.ready = asyncio.Event()
         self.secret: secret.Secret | None = None
@@ -172,6 +175,7 @@ class Broker:
         self._revoked = revoked
         self._misbehaved = misbehaved
         self._beat = beat
+        self._clock_fault = clock_fault
         self._configuration = directory / CONFIGURATION_NAME
         self._access = directory / "mosquitto.acl"
         self._pid = directory / "mosquitto.pid"  # for people; nothing depends on it
@@ -318,7 +322,10 @@ class Broker:
         self._counters.count(word.event, word.client if is_foreign else "")
         quiet = self._throttle.tell(word.event, word.client, asyncio.get_running_loop().time())
         if quiet is not None:
-            self._log.warning(word.event, text=word.text, client=word.client, unmentioned=quiet)
+            text, fault = word.text, self._clock_fault()
+            if word.event == "certificate_refused" and fault:
+                text = f"a client was refused for its certificate: {fault}"
+            self._log.warning(word.event, text=text, client=word.client, unmentioned=quiet)
         if is_foreign:
             self._misbehaved(word.client)
 

@@ -65,6 +65,7 @@ NAMES: Final[Mapping[str, str]] = {
     "task_failed": "a part met an unforeseen fault and was started again",
     "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
+    "clock_ahead": "the clock says a day by which this edition or the certificates have ended",
     "clock_set": "this computer's clock was set while the gateway ran",
     "node_silent": "a node said nothing for three of its healths and more",
     "node_back": "a silent node is heard again",
