@@ -149,7 +149,7 @@ async def join(ground: Ground) -> Parts:
         JournalError: what is known of the nodes cannot be read.
     """
     judge_wanted = asyncio.Event()
-    fleet = _fleet(ground)
+    fleet = _fleet(ground, judge_wanted)
     await fleet.roster.load()
     intake = _intake(ground, fleet, judge_wanted)
     decision = _decision(ground, fleet, judge_wanted)
@@ -170,7 +170,7 @@ async def join(ground: Ground) -> Parts:
     return Parts(running, decision.close)
 
 
-def _fleet(ground: Ground) -> _Fleet:
+def _fleet(ground: Ground, judge_wanted: asyncio.Event) -> _Fleet:
     settings, counters, log = ground.settings, ground.counters, ground.log
     revocation = Revocation(
         ground.directory, counters=counters, log=log, beat=ground.beat("revocation")
@@ -197,7 +197,14 @@ def _fleet(ground: Ground) -> _Fleet:
         beat=ground.beat("liveness"),
     )
     roster = Roster(settings, ground.journal, outgoing, now_ms=now_ms, quality=quality)
-    ahead = Ahead(settings, ground.journal, now_ms=now_ms, counters=counters, log=log)
+    ahead = Ahead(
+        settings,
+        ground.journal,
+        now_ms=now_ms,
+        judge=judge_wanted.set,
+        counters=counters,
+        log=log,
+    )
     return _Fleet(revocation, gate, outgoing, roster, liveness, watching, ahead)
 
 

@@ -31,6 +31,7 @@ class Ahead:
         settings: name the certificates.
         journal: in which it is kept.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        judge: called when readings are to be judged again.
 
     Attributes:
         text: what to tell somebody whose certificate is refused; empty: the clock is well.
@@ -42,6 +43,7 @@ class Ahead:
         journal: Journal,
         *,
         now_ms: Callable[[], int],
+        judge: Callable[[], None],
         counters: Counters,
         log: Log,
     ) -> None:
@@ -49,18 +51,25 @@ class Ahead:
         self._settings = settings
         self._journal = journal
         self._now_ms = now_ms
+        self._judge = judge
         self._counters = counters
         self._log = log.bind(part="clock")
 
-    async def note(self) -> None:
+    async def note(self, step_ms: int = 0) -> None:
         """Look at the clock and at the certificates; a disk that takes nothing is told elsewhere.
 
         The certificates are read each time: they can be renewed while the gateway runs.
+
+        Args:
+            step_ms: by how much the clock was set just now; 0: it was not.
         """
         now_ms = self._now_ms()
         ends = await asyncio.to_thread(link_ends, self._settings)
         try:
-            text = await self._journal.write(partial(_keep, ends=ends, now_ms=now_ms))
+            keep = partial(_keep, ends=ends, now_ms=now_ms, step_ms=step_ms)
+            text, is_judge_wanted = await self._journal.write(keep)
+            if is_judge_wanted:
+                self._judge()
         except JournalError:
             text = ahead(ends, Moments(), now_ms) or self.text
         if text and not self.text:
@@ -71,8 +80,15 @@ class Ahead:
         self.text = text
 
 
-def _keep(connection: apsw.Connection, *, ends: dict[str, int], now_ms: int) -> str:
-    """Note what the clock says, in the writer's transaction; return what is to be told of it."""
-    text = ahead(ends, note_moment(connection, now_ms), now_ms)
+def _keep(
+    connection: apsw.Connection, *, ends: dict[str, int], now_ms: int, step_ms: int
+) -> tuple[str, bool]:
+    """Note what the clock says, in the writer's transaction.
+
+    Returns:
+        What is to be told of it, and whether readings are to be judged again.
+    """
+    moments, is_judge_wanted = note_moment(connection, now_ms, step_ms)
+    text = ahead(ends, moments, now_ms)
     save_posture(connection, POSTURE, text or None, now_ms)
-    return text
+    return text, is_judge_wanted

@@ -44,7 +44,7 @@ def monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-async def _nothing() -> None:
+async def _nothing(_step_ms: int) -> None:
     """Note nothing."""
 
 
@@ -55,7 +55,8 @@ class Timekeeping:
         now_ms: the gateway's wall clock, Unix milliseconds.
         set_by: told by how much it was set, in milliseconds.
         monotonic_ms: a clock that nobody sets.
-        note: called at the start, every NOTE_S, and after the clock was set.
+        note: called at the start, every NOTE_S, and after the clock was set, with by how much it
+            was set, in milliseconds.
         pulse: hears of every look.
     """
 
@@ -67,7 +68,7 @@ class Timekeeping:
         counters: Counters,
         log: Log,
         monotonic_ms: Callable[[], int] = monotonic_ms,
-        note: Callable[[], Awaitable[None]] = _nothing,
+        note: Callable[[int], Awaitable[None]] = _nothing,
         pulse: Pulse | None = None,
     ) -> None:
         self._now_ms = now_ms
@@ -77,6 +78,7 @@ class Timekeeping:
         self._log = log.bind(part="clock")
         self._note = note
         self._noted_ms: int | None = None
+        self._step_ms = 0  # by how much it was set since the last note
         self._pulse = pulse
         self._apart_ms = self._look()
 
@@ -106,10 +108,12 @@ class Timekeeping:
                 " told, and what was judged by the wrong time is judged again",
             )
             self._noted_ms = None
+            self._step_ms += step_ms
         self._apart_ms = apart_ms
         now_ms = self._monotonic_ms()
         if self._noted_ms is None or now_ms - self._noted_ms >= 1_000 * NOTE_S:
-            await self._note()
+            await self._note(self._step_ms)
+            self._step_ms = 0
             self._noted_ms = now_ms
 
     def _look(self) -> int:
