@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.ingest.unread import Unread
 from gateway.settings import BrokerSettings, NodeListenerSettings
 from protocol import limits, topics
 
@@ -169,6 +170,7 @@ class Words:
     def __init__(self) -> None:
         self.last = ""
         self._rest = b""
+        self._unread = Unread()
 
     def take(self, piece: bytes) -> Iterator[Word]:
         """Yield what another piece of the log says."""
@@ -179,9 +181,22 @@ class Words:
         lines = self._rest + whole
         self._rest = rest[-LINE_BYTES_MAX:]
         for found in _LINES.finditer(lines):
-            word = self._word(found[0].decode(errors="replace").strip())
+            line = found[0].decode(errors="replace").strip()
+            word = self._own_word(line[:LOG_CHARS_MAX])
+            if word is None:
+                word = self._word(line)
+            elif not word.text:
+                continue
             if word is not None:
                 yield word
+
+    def _own_word(self, line: str) -> Word | None:
+        """Return what a line says of the broker's own files; None where it is of something else."""
+        told = self._unread.take(line)
+        if told is None:
+            return None
+        self.last = told or line
+        return Word("broker_log", told)
 
     def _word(self, whole: str) -> Word | None:
         if denied := _DENIED.match(whole):  # before it is cut: whoever publishes chooses its length

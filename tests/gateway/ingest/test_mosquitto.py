@@ -31,6 +31,12 @@ Client lane-2 disconnected.
 OpenSSL Error[0]: error:1417C086:SSL routines::certificate verify failed
 OpenSSL Error[0]: error:80000002:system library::No such file or directory
 OpenSSL Error[1]: error:05880002:x509 certificate routines::system lib
+Error: Unable to load certificate revocation file "/k/crl.pem". Check crlfile.
+Error: Not a directory
+OpenSSL Error[0]: error:0480006C:PEM routines::no start line
+OpenSSL Error[1]: error:05880009:x509 certificate routines::PEM lib
+Error: Unable to load server key file "/k/key.pem". Check keyfile.
+OpenSSL Error[0]: error:05800074:x509 certificate routines::key values mismatch
 Client connection from 10.0.0.9 failed: error:0A0000C7:SSL routines::no certificate returned.
 Warning: Unable to set TCP_NODELAY.
 Warning: something is odd
@@ -43,6 +49,8 @@ WORDS = [
     ("connection_refused", ""),
     ("packet_oversize", "lane-3"),
     ("certificate_refused", ""),
+    ("broker_log", ""),
+    ("broker_log", ""),
     ("certificate_refused", ""),
     ("broker_log", ""),
     ("broker_log", ""),
@@ -57,6 +65,8 @@ def test_words_are_found_however_the_log_is_cut(cuts):
         found += words.take(LOG[begin:end])
     assert [(word.event, word.client) for word in found] == WORDS
     assert "'harmattan/v1/p/lane-1/reading'" in found[0].text
+    assert "/k/crl.pem" in found[6].text
+    assert "the pair that was made together" in found[7].text
     assert words.last == "Error: Unable to open the file"
 
 
