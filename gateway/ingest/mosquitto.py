@@ -34,7 +34,8 @@ TOPIC_SHOWN_CHARS_MAX: Final = 240  # of a foreign topic, in our log
 # Lines worth a look, found in whole pieces of the log: with `log_type debug`, the only one that
 # names a foreign publish, there are some lines for each message, all others of no use.
 _LINES: Final = re.compile(
-    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client |Unable to accept)[^\n]*",
+    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client |Unable to accept|New connection)"
+    rb"[^\n]*",
     re.MULTILINE,
 )
 _OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize packet")
@@ -46,6 +47,11 @@ _UNAUTHORISED = re.compile(r"Client (?P<client>.*) disconnected, not authorised"
 _FULL = re.compile(
     r"Client connection from (?P<client>.*) denied: max_connections exceeded"
     r"|Unable to accept new connection"
+)
+# One or the other of each connection; the second where TLS ended it before it was accepted.
+_OPENED = re.compile(
+    r"New connection from (?P<address>.*):\d+ on port (?P<port>\d+)\."
+    r"|Client connection from (?P<failed>.*?) failed: error:"
 )
 _NO_DELAY: Final = "Warning: Unable to set TCP_NODELAY."  # of every connection by socket file
 # Of a handshake; `x509` and `system library` are the broker's own trouble with its files. Which of
@@ -145,12 +151,16 @@ def access_list(post: str) -> str:
     return "\n".join([*rules, ""])
 
 
+# By `client`, an address, at the port `text`; empty: one with TLS. Nobody is told of one.
+OPENED: Final = "connection_opened"
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """Something that the broker's log says and that somebody should know.
 
     Attributes:
-        event: `broker_log`, or a counter's name.
+        event: `broker_log`, a counter's name, or OPENED.
         text: a sentence; for `broker_log` the broker's own.
         client: whom it is about, as far as the broker tells; empty when it does not.
     """
@@ -182,6 +192,8 @@ class Words:
         self._rest = rest[-LINE_BYTES_MAX:]
         for found in _LINES.finditer(lines):
             line = found[0].decode(errors="replace").strip()
+            if opened := _OPENED.match(line):
+                yield Word(OPENED, opened["port"] or "", opened["address"] or opened["failed"])
             word = self._own_word(line[:LOG_CHARS_MAX])
             if word is None:
                 word = self._word(line)

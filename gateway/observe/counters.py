@@ -22,6 +22,7 @@ NAMES: Final[Mapping[str, str]] = {
     "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
     "client_refused": "a program on this machine spoke to the broker without its password",
     "connection_refused": "the broker had no place for it: too many connections are open",
+    "connection_flood": "an address opened far more connections than its nodes would",
     "quarantined": "a node misbehaved and was not listened to for a while",
     # Records.
     "record_repeated": "came again; committed once, receipted again",

@@ -374,6 +374,27 @@ def test_idle_connections_shut_nobody_out(folder, free_port, authority):
     asyncio.run(story())
 
 
+def test_who_opens_connections_without_end_is_named(folder, free_port, monkeypatch):
+    """On the nodes' listener; programs of this machine are the machine's own affair."""
+    monkeypatch.setattr("gateway.ingest.flood.OPENED_MIN", 10)  # and 4 for each of the two nodes
+
+    async def story():
+        post = Post(folder, free_port)
+        async with post.running():
+            for port in (post.port, post.nodes_port):
+                for _ in range(25):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+            told = await post.log.event("connection_flood", client="127.0.0.1")
+            assert "docs/install.md" in told["text"]
+            async with post.own("gateway-p"):  # what came before is read by now
+                pass
+        counted = post.counters.take()["connection_flood", ""]
+        assert 0 < counted <= 7, counted
+
+    asyncio.run(story())
+
+
 def test_a_listener_that_is_full_is_told_and_the_gateway_has_its_own_way(
     folder, free_port, authority, monkeypatch
 ):
