@@ -9,7 +9,7 @@ import contextlib
 import pytest
 
 from gateway.doctor.finding import Level, Subject
-from tests.gateway.doctor.breaking import authority, leftover, other_program
+from tests.gateway.doctor.breaking import authority, counted, leftover, other_program
 from tests.gateway.doctor.building import CHECKS
 from tests.gateway.doctor.cases import CASES
 
@@ -31,6 +31,22 @@ def test_what_is_wrong_is_found(well, case):
         assert each.page == f"docs/doctor.md#{case.name.replace('.', '-')}"
     if case.level != Level.ok and case.name not in NEEDS_A_GATEWAY and case.running:
         assert before.isdisjoint({each.value for each in found if each.level == case.level})
+
+
+@pytest.mark.parametrize(
+    "name, said", [("connection_refused", "no place"), ("connection_flood", "came faster")]
+)
+def test_who_floods_the_nodes_listener_is_looked_for(well, monkeypatch, name, said):
+    """That it answers is asked of a real one in test_doctor.py."""
+    monkeypatch.setattr("gateway.doctor.checks.broker.answers", lambda _host, _port: "")
+    monkeypatch.setattr("gateway.doctor.checks.broker.find_leftovers", lambda _path: [1])
+    assert well.ask("broker.nodes")[0].level == Level.ok
+    counted(name, count=9)(well)
+    (found,) = well.ask("broker.nodes")
+    assert found.level == Level.look
+    assert said in found.value
+    assert "9 " in found.value
+    assert "take it off the network" in found.remedy
 
 
 def test_every_check_is_made_to_fail():
