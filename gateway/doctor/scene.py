@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from gateway.observe.state import State, read_state
 from gateway.settings import NodeSettings, Settings
 
 AHEAD: Final = "clock.ahead"  # the check that tells of a clock that is years ahead
+AHEAD_MS_MAX: Final = 10_000  # a gateway that runs notices within a second that the clock was set
 HEALTHS_MAX: Final = 288  # of one node's history: a day, at one every five minutes
 
 
@@ -165,7 +166,9 @@ class Scene:
             ) from error
         if found is None:
             raise UntoldError("no start is noted in this journal", "Start the gateway anew.")
-        return found
+        # A start of the future was noted while the clock was ahead; no node is overdue by it.
+        past = tuple(each for each in found.started_ms if each <= self.now_ms + AHEAD_MS_MAX)
+        return replace(found, started_ms=past or (self.now_ms,))
 
     def since_start(self, name: str) -> dict[str, int]:
         """Return what was counted under a name since the last start, by subject.

@@ -4,12 +4,11 @@ from typing import Final
 
 from gateway import wire
 from gateway.doctor.finding import Found, bad, check, look, ok
-from gateway.doctor.scene import AHEAD, NodeLook, Scene
+from gateway.doctor.scene import AHEAD, AHEAD_MS_MAX, NodeLook, Scene
 from gateway.screening.watchlists import clock_behind
 from gateway.units import span
 from protocol.messages import TIME_GNSS
 
-AHEAD_MS_MAX: Final = 10_000  # a gateway that runs notices within a second that the clock was set
 APART_S_LOOK: Final = 10.0  # a health may be under way for seconds on a bad link
 APART_S_BAD: Final = 300.0  # alerts are dated wrong by more than an inspection takes
 

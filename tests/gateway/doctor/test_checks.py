@@ -9,8 +9,9 @@ import contextlib
 import pytest
 
 from gateway.doctor.finding import Level, Subject
+from gateway.journal.starts import save_start
 from tests.gateway.doctor.breaking import authority, counted, leftover, other_program
-from tests.gateway.doctor.building import CHECKS
+from tests.gateway.doctor.building import CHECKS, DAY_MS
 from tests.gateway.doctor.cases import CASES
 
 NEEDS_A_GATEWAY = {"broker.port", "broker.nodes", "outbox.reachable"}
@@ -47,6 +48,13 @@ def test_who_floods_the_nodes_listener_is_looked_for(well, monkeypatch, name, sa
     assert said in found.value
     assert "9 " in found.value
     assert "take it off the network" in found.remedy
+
+
+def test_a_start_that_a_clock_ahead_noted_hides_no_silent_node(well):
+    future_ms = well.at_ms + 20 * 365 * DAY_MS
+    well.change(lambda c: save_start(c, future_ms, well.digest()))
+    found = well.ask("nodes.silence", at_ms=well.at_ms + DAY_MS // 24)
+    assert {each.level for each in found} == {Level.look}
 
 
 def test_every_check_is_made_to_fail():
