@@ -22,6 +22,7 @@ NAMES: Final[Mapping[str, str]] = {
     "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
     "client_refused": "a program on this machine spoke to the broker without its password",
     "connection_refused": "the broker had no place for it: too many connections are open",
+    "connection_flood": "an address opened far more connections than its nodes would",
     "quarantined": "a node misbehaved and was not listened to for a while",
     # Records.
     "record_repeated": "came again; committed once, receipted again",
@@ -67,6 +68,7 @@ NAMES: Final[Mapping[str, str]] = {
     "task_failed": "a part met an unforeseen fault and was started again",
     "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
+    "clock_ahead": "the clock says a day by which this edition or the certificates have ended",
     "clock_set": "this computer's clock was set while the gateway ran",
     "node_silent": "a node said nothing for three of its healths and more",
     "node_back": "a silent node is heard again",

@@ -229,7 +229,7 @@ def test_without_proc_the_system_is_asked_for_its_processes(tmp_path, monkeypatc
     )
     listing.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr("gateway.ingest.broker._PROCESSES", tmp_path / "no-proc")
+    monkeypatch.setattr("gateway.ingest.program._PROCESSES", tmp_path / "no-proc")
     assert find_leftovers(configured) == [77]
 
 
