@@ -27,6 +27,7 @@ from gateway.observe.log import Lines, Log
 from gateway.observe.notify import Notify
 from gateway.observe.pulse import Pulse
 from gateway.observe.state import StateFile
+from gateway.observe.throttle import Throttle
 from gateway.parts import Ground, join, now_ms
 from gateway.settings import Settings
 from gateway.settings_faults import SettingError
@@ -113,7 +114,7 @@ async def run(
         directory / FILE_NAME,
         reserve_bytes=settings.journal.reserve_bytes,
         now_ms=now_ms,
-        tell=partial(_tell_journal, counters, log.bind(part="journal")),
+        tell=partial(_tell_journal, counters, log.bind(part="journal"), Throttle()),
     )
     ground = Ground(
         settings,
@@ -141,13 +142,14 @@ async def run(
     log.info("stopped", post=settings.post)
 
 
-def _tell_journal(counters: Counters, log: Log, name: str, text: str) -> None:
-    """Count and log what the journal says of its disk and of its file."""
-    if name in NAMES:
+def _tell_journal(counters: Counters, log: Log, throttle: Throttle, name: str, text: str) -> None:
+    """Count and log what the journal says of its disk and of its file; what repeats is counted."""
+    is_fault = name in NAMES
+    if is_fault:
         counters.count(name)
-        log.error(name, text=text)
-    else:
-        log.info(name, text=text)
+    quiet = throttle.tell(name, text, time.monotonic())
+    if quiet is not None:
+        (log.error if is_fault else log.info)(name, text=text, unmentioned=quiet)
 
 
 async def _run_parts(ground: Ground, stop: asyncio.Event) -> None:

@@ -31,8 +31,8 @@ class Begun:
         state: of the disk.
         error: why there is no connection.
         is_unclean: the gateway before did not close the file.
-        is_folded: all that the log held is in the file; where it is not, `fold_in` comes before
-            anything is written.
+        is_folded: what the log held is surely on the disk: it is in the file, or was closed in
+            order. Where it is not, `fold_in` comes before anything is written.
         told: a sentence for each file that was set aside.
     """
 
@@ -69,6 +69,7 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
             begun.is_folded = False
             begun.is_folded = fold_in(connection)
             begun.is_unclean = _note(connection, told, now_ms)
+            begun.is_folded |= not begun.is_unclean
         except (JournalError, apsw.Error, OSError) as error:
             begun.error = error.__cause__ if isinstance(error, JournalError) else error
             is_damaged = is_damage(begun.error)

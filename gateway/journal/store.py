@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -73,6 +74,23 @@ _Job = tuple[Operation, bool, "asyncio.Future[Any]"]  # the flag: it is essentia
 _REFUSED: Final = object()  # instead of the result of an operation that was not tried
 
 
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What came of a batch.
+
+    Attributes:
+        is_folded: the log of a gateway that was killed is in the file, or was waited for enough.
+        is_tight: the disk is short of room.
+        is_written: something was put on the disk.
+        results: of the operations, in order; _REFUSED for what was not tried.
+    """
+
+    is_folded: bool
+    is_tight: bool
+    is_written: bool
+    results: list[Any]
+
+
 def _tell_nobody(name: str, text: str) -> None:
     """Leave what happens untold, where nobody listens."""
 
@@ -109,22 +127,20 @@ class Journal:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._lanes = {name: Lane(path, name, lambda: self._writing is None) for name in LANE_NAMES}
         self._writing: apsw.Connection | None = None
-        self._is_folded = True
+        # Since when the log of a gateway that was killed is not folded into the file; None: it is.
+        self._unfolded_s: float | None = None
         self._is_open = False
         self._waiting: deque[_Job] = deque()
         self._room = asyncio.Semaphore(OPERATIONS_MAX)
-        self._flight: asyncio.Future[list[Any]] | None = None
+        self._flight: asyncio.Future[_Tried] | None = None
         self._alone = 0  # so many operations are to be done one at a time
         self._mending: asyncio.Task[None] | None = None
         self._mended_s = -MEND_S_MIN
         self._held: str | None = None  # why readings are refused although there is room
-        self._unfolded_s: float | None = (
-            None  # since when the log of a killed gateway is still read
-        )
         self._noted: str | None = None  # the condition that the file itself tells of
 
     @property
-    def flight(self) -> "asyncio.Future[list[Any]] | None":
+    def flight(self) -> "asyncio.Future[_Tried] | None":
         """The transaction under way; None when there is none."""
         return self._flight
 
@@ -158,12 +174,11 @@ class Journal:
         begun: Begun = await loop.run_in_executor(self._writer, work)
         for text in begun.told:
             self._tell("journal_damaged", text)
-        self._writing, self._is_folded = begun.connection, begun.is_folded
+        self._writing = begun.connection
+        self._unfolded_s = None if begun.is_folded else loop.time()
         self._set(begun.state, begun.error)
         if begun.connection is not None:
             self.is_unclean |= begun.is_unclean
-            is_at_risk = begun.is_unclean and not begun.is_folded
-            self._unfolded_s = loop.time() if is_at_risk else None
             for lane in self._lanes.values():  # they may look at the file that was there before
                 await lane.drop()
 
@@ -204,8 +219,6 @@ class Journal:
         """
         if self._held is not None and not essential:
             raise DiskError(self._held)
-        if self._unfolded_s is not None and not essential:
-            raise DiskError(UNFOLDED)
         await self._room.acquire()
         if not self._is_open:
             self._room.release()
@@ -263,8 +276,6 @@ class Journal:
             return
         if self._writing is None:
             await self._begin(None)
-        if self._unfolded_s is not None:
-            await self._fold_in(self._unfolded_s)
         condition = self.condition
         note = partial(
             save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
@@ -280,19 +291,6 @@ class Journal:
             if self.condition.state is DiskState.well:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._writer, self.space.keep_ballast)
-
-    async def _fold_in(self, since_s: float) -> None:
-        """Try again to fold in the log that a killed gateway has left."""
-        loop = asyncio.get_running_loop()
-        writing = self._writing
-        is_folded = True
-        if writing is not None:
-            try:
-                is_folded = await loop.run_in_executor(self._writer, fold_in, writing)
-            except apsw.Error:
-                is_folded = False
-        if is_folded or loop.time() - since_s > UNFOLDED_S_MAX:
-            self._unfolded_s = None
 
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
         """Look at the disk until cancelled; `beat` is called at every turn.
@@ -321,11 +319,12 @@ class Journal:
             self._alone, count = self._alone - 1, 1
         batch = [self._waiting.popleft() for _ in range(count)]
         loop = asyncio.get_running_loop()
-        work = partial(_try, self._writing, self.space, batch, is_folded=self._is_folded)
+        unfolded_s = None if self._unfolded_s is None else loop.time() - self._unfolded_s
+        work = partial(_try, self._writing, self.space, batch, unfolded_s)
         self._flight = loop.run_in_executor(self._writer, work)
         self._flight.add_done_callback(partial(self._settle, batch))
 
-    def _settle(self, batch: list[_Job], flight: "asyncio.Future[list[Any]]") -> None:
+    def _settle(self, batch: list[_Job], flight: "asyncio.Future[_Tried]") -> None:
         """Answer for a batch that has ended, and begin the next."""
         self._flight = None
         error = flight.exception()
@@ -338,15 +337,16 @@ class Journal:
             self._fail(batch, error)
         self._go_on()
 
-    def _answer(self, batch: list[_Job], results: list[Any]) -> None:
+    def _answer(self, batch: list[_Job], tried: _Tried) -> None:
         """Give the results of a batch that is on the disk."""
-        self._is_folded = True
-        is_tight, is_written, *results = results
-        if is_written or self.condition.state in WRITABLE:
-            self._set(DiskState.tight if is_tight else DiskState.well, None)
-        for (_, _, done), result in zip(batch, results, strict=True):
+        if tried.is_folded:
+            self._unfolded_s = None
+        if tried.is_written or self.condition.state in WRITABLE:
+            self._set(DiskState.tight if tried.is_tight else DiskState.well, None)
+        refused = self.condition.text if tried.is_folded else UNFOLDED
+        for (_, _, done), result in zip(batch, tried.results, strict=True):
             if result is _REFUSED:
-                done.set_exception(DiskError(self.condition.text))
+                done.set_exception(DiskError(refused))
             else:
                 done.set_result(result)
 
@@ -421,24 +421,27 @@ class Journal:
 
 
 def _try(
-    connection: apsw.Connection, space: Space, batch: list[_Job], *, is_folded: bool
-) -> list[Any]:
+    connection: apsw.Connection, space: Space, batch: list[_Job], unfolded_s: float | None
+) -> _Tried:
     """Commit a batch, or what of it is essential when the disk is short of room.
 
-    Returns:
-        Whether it is, whether anything was written, then the results, _REFUSED for what was not
-        tried.
+    Args:
+        connection: to write with.
+        space: the disk.
+        batch: the operations.
+        unfolded_s: for how long the log of a killed gateway has waited to be folded in; None: not.
     """
-    if not is_folded:
-        fold_in(connection)
+    is_folded = unfolded_s is None or fold_in(connection) or unfolded_s > UNFOLDED_S_MAX
     # Free pages of the file take readings without needing more of the disk.
     is_tight = space.is_tight() and spare_bytes(connection) < SPARE_BYTES
-    tried = [essential or not is_tight for _, essential, _ in batch]
+    tried = [essential or (is_folded and not is_tight) for _, essential, _ in batch]
     operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
     before = _pages_written(connection)
     results = iter(_commit(connection, operations) if operations else ())
     is_written = _pages_written(connection) > before
-    return [is_tight, is_written, *(next(results) if is_try else _REFUSED for is_try in tried)]
+    return _Tried(
+        is_folded, is_tight, is_written, [next(results) if is_try else _REFUSED for is_try in tried]
+    )
 
 
 def _pages_written(connection: apsw.Connection) -> int:

@@ -61,7 +61,7 @@ def test_a_folder_that_is_a_file(call, tmp_path, free_port):
     (tmp_path / "state").write_text("in the way")
     code, _, said = call("run", "--settings", path)
     assert code == 2
-    assert f"directory {tmp_path / 'state'}: File exists; choose a folder this user may" in said
+    assert f"directory {tmp_path / 'state'}: a file has this name" in said
 
 
 def test_an_installation_that_is_damaged(call, tmp_path, free_port, monkeypatch):
