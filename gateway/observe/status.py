@@ -31,7 +31,7 @@ from gateway.observe.condition import Condition, condition
 from gateway.observe.keeping import read_keeping
 from gateway.observe.showing import Own
 from gateway.observe.state import State, read_state
-from gateway.screening.standing import INSTRUMENT_FAULTS
+from gateway.screening.verdict import INSTRUMENT_FAULTS
 from gateway.screening.watchlists import clock_fault
 from gateway.settings import NodeSettings, Settings
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from gateway.spectra.library import Library
+if TYPE_CHECKING:  # it loads numpy and scipy
+    from gateway.spectra.library import Library
 
 EDITION_DAYS_MAX = 5_475  # 15 years: a post's authority ends after ten, and its equipment with it
 LIST_BYTES_MAX = 262_144
