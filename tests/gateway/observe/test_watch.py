@@ -26,6 +26,14 @@ from tests.gateway.running import recording, write_settings
 from tests.gateway.seen import Log, Seen
 
 HANGING = Path(__file__).with_name("hanging.py")
+# The interpreter's own end takes seconds on a small computer; this one's never comes.
+ENDLESS = """
+import atexit, sys, threading
+from pathlib import Path
+from gateway import cli
+atexit.register(threading.Event().wait)
+cli.run(Path(sys.argv[1]), cli.LogForm.json)
+"""
 
 
 class Watched:
@@ -221,6 +229,19 @@ def test_a_broker_that_hangs_does_not_keep_a_gateway_from_stopping(tmp_path, fre
             assert await child.wait() == 0
         assert log.events("stopped")  # in order, not cut short
         assert find_leftovers(tmp_path / "state" / CONFIGURATION_NAME) == []
+
+    asyncio.run(story())
+
+
+def test_a_stop_does_not_wait_for_the_interpreter(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with supervised(tmp_path, "-c", ENDLESS, path) as (child, _, log):
+            await log.event("broker_connected")
+            child.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(child.wait(), 60) == 0
+        assert log.events("stopped")
+        assert not log.events("stop_cut_short")
 
     asyncio.run(story())
 
