@@ -21,6 +21,7 @@ import apsw
 import msgspec
 from rich.console import Console
 
+from gateway import interpreter
 from gateway import settings as loading
 from gateway.errors import GatewayError, SettingsError
 from gateway.journal.opening import look_at, shut
@@ -183,7 +184,8 @@ def _status_text(settings: Settings) -> str:
 def _doctor(settings_path: Path) -> str:
     """Return what the doctor says, by its own command, so that its end is not ours."""
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", "doctor", "--json", "--settings", str(settings_path)],
+        interpreter.command("gateway", "doctor", "--json", "--settings", str(settings_path)),
+        env=interpreter.environment(),
         capture_output=True,
         text=True,
         timeout=DOCTOR_S_MAX,

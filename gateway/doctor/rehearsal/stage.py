@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway import interpreter
 from gateway.doctor.rehearsal.heard import Heard
 from gateway.lock import is_running, locked
 
@@ -111,15 +111,15 @@ class Stage:
 
     async def start(self) -> None:
         """Start it; it listens once the log says `broker_connected`."""
-        environment = {key: each for key, each in os.environ.items() if key not in NOT_INHERITED}
+        given = {key: each for key, each in os.environ.items() if key not in NOT_INHERITED}
         self._child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.doctor.rehearsal.child", str(os.getpid())),
+            *interpreter.command("gateway.doctor.rehearsal.child", str(os.getpid())),
             *("run", "--settings", str(self._settings_path), "--log", "json"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_BYTES_MAX,
-            env=environment,
+            env=interpreter.environment(given),
             start_new_session=True,  # Ctrl-C reaches us; we stop it
         )
         self._reading = asyncio.create_task(self._read(self._child), name="rehearsal-log")
