@@ -20,7 +20,7 @@ from gateway import settings, streams
 from gateway.errors import GatewayError, SettingsError
 from gateway.journal.store import FILE_NAME
 from gateway.library.commands import app as library_app
-from gateway.lock import is_running
+from gateway.lock import check_folder, is_running
 from gateway.nodes_commands import app as nodes_app
 from gateway.observe import log as logging
 from gateway.observe import status as observing
@@ -116,6 +116,7 @@ def status(
     """
     loaded = settings.load(settings_path)
     directory = Path(loaded.directory)
+    check_folder(directory)
     now_ms = time.time_ns() // 1_000_000
     found = observing.read(
         loaded, directory / FILE_NAME, running=is_running(directory), now_ms=now_ms
@@ -397,6 +398,7 @@ def backup(
     from gateway import journal_commands  # noqa: PLC0415 - see the rules of the file
 
     loaded = settings.load(settings_path)
+    check_folder(Path(loaded.directory))
     journal_commands.run_backup(loaded, file, as_json=as_json, console=Console())
 
 
@@ -424,6 +426,8 @@ def export(
         alerts,
     )
     loaded = settings.load(settings_path) if journal is None else None
+    if loaded is not None:
+        check_folder(Path(loaded.directory))
     commands.run_export(loaded, journal, file, wanted, as_json=as_json, console=Console())
 
 
