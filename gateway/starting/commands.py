@@ -71,7 +71,7 @@ def init(  # noqa: PLR0913, PLR0917 - the options of the command
     if language not in settings.LANGUAGES:
         raise SettingsError(f"--language {language[:40]!r}: use {', '.join(settings.LANGUAGES)}")
     answers = making.Answers(
-        post=post or _name_of(folder),
+        post=post or _name_of(making.whole_path(folder)),
         language=language,
         listen=listen,
         hosts=tuple(host or ()),
@@ -94,7 +94,7 @@ def _name_of(folder: Path) -> str:
     Raises:
         SettingsError: it will not do.
     """
-    name = folder.absolute().name.lower()
+    name = folder.name.lower()
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
         raise SettingsError(
             f"--post is missing, and the folder's name {name[:40]!r} will not do; use 1 to 32 of"
@@ -124,6 +124,8 @@ def _show_made(made: Made, console: Console) -> None:
     say(f"  administrator       {made.administrator}")
     say(f"  password            {made.password}", "bold")
     say("                      write it down: it is kept nowhere and cannot be shown again")
+    for path in made.left:
+        say(f"  left behind         {path}, by an init that was killed; remove it", "yellow")
 
 
 def _check(folder: Path, *, as_json: bool) -> None:

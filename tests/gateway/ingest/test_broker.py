@@ -76,14 +76,20 @@ def test_a_post_whose_port_is_taken_speaks_to_no_foreign_broker(tmp_path, free_p
 
 
 def test_a_port_that_needs_rights_or_a_host_that_is_not_ours_is_named(monkeypatch):
-    with pytest.raises(BrokerError, match=r"broker.port 18883 on 192\.0\.2\.1 cannot be used"):
-        check_port("192.0.2.1", 18883)
+    for place in ("192.0.2.1", "2001:db8::1"):
+        words = f"broker.nodes.host = '{place}' is no address of this computer now: "
+        with pytest.raises(BrokerError) as caught:
+            check_port(place, 18883, "broker.nodes.port")
+        assert str(caught.value).startswith(words)
+        assert "stop the program" not in str(caught.value)
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    with pytest.raises(BrokerError, match=r"port 80 on 127\.0\.0\.1 cannot be used: Permission"):
+    with pytest.raises(
+        BrokerError, match=r"port 80 on 127\.0\.0\.1 cannot be used: Permission.*1024"
+    ):
         check_port("127.0.0.1", 80)
 
 
