@@ -46,7 +46,9 @@ EXIT_UNWELL = 1  # `status`: somebody should look
 # 0 is well. A wrong command line ends with 2 as well.
 
 SettingsPath = Annotated[
-    Path, typer.Option("--settings", "-s", help="The post's TOML file.", show_default=True)
+    Path,
+    # Where it cannot be read, our own sentence says what to do.
+    typer.Option("--settings", "-s", help="The post's TOML file.", readable=False),
 ]
 
 

@@ -62,9 +62,10 @@ def _right(path: Path) -> str:
             continue
         if owner == os.geteuid():
             return f"give it to this user: as root `chown --reference={folder} {path}`"
+        name = f"user {owner}"
         with contextlib.suppress(KeyError):
-            return f"run this as the user of the gateway, {pwd.getpwuid(owner).pw_name}"
-        break
+            name = pwd.getpwuid(owner).pw_name
+        return f"run this as the user of the gateway, {name}"
     return "run this as the user of the gateway"
 
 

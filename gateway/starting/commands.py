@@ -30,7 +30,9 @@ EXIT_FOUND = 1
 
 
 def init(  # noqa: PLR0913, PLR0917 - the options of the command
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The post's folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The post's folder.", readable=False)
+    ],
     check: Annotated[  # noqa: FBT002
         bool, typer.Option("--check", help="Make nothing; look at the post that is there.")
     ] = False,
