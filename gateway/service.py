@@ -187,11 +187,14 @@ def install(
     made = f"  install -d -o harmattan -g harmattan -m 0700 {folder}\n"
     if folder.is_relative_to(STATE_FOLDER):  # which is the user's already
         made = ""
+    then = "edit"  # what `init` makes has the shipped name
+    if settings_path.name != Path(SHIPPED_SETTINGS).name:
+        then = f"move its {Path(SHIPPED_SETTINGS).name} to, and edit,"
     sys.stdout.write(
         "Next, as root:\n"
         "  systemd-sysusers && systemd-tmpfiles --create harmattan.conf\n"
         f"{made}"
-        f"  runuser -u harmattan -- {own_program()} init {folder}   # a new post; then edit"
+        f"  runuser -u harmattan -- {own_program()} init {folder}   # a new post; then {then}"
         f" {settings_path}\n"
         "  systemctl daemon-reload && systemctl enable --now harmattan\n"
     )

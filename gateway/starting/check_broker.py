@@ -16,7 +16,7 @@ import structlog
 
 from gateway.errors import BrokerError, GatewayError
 from gateway.fleet.revocation import broker_lines
-from gateway.ingest.broker import Broker, check_port, find_program, hint_of_root
+from gateway.ingest.broker import Broker, check_port, find_program
 from gateway.lock import is_running
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
@@ -51,8 +51,7 @@ def check_broker(loaded: Settings) -> Iterator[Found]:
     except (GatewayError, OSError) as error:
         told = str(error).removesuffix("; it is started again")
         before = "".join(f"; {text}" for text in dict.fromkeys(complaints) if text not in told)
-        hint = hint_of_root(loaded.broker)
-        yield Found("broker", f"{told}{before}{hint if hint not in told else ''}")
+        yield Found("broker", f"{told}{before}")
 
 
 def _check_ports(loaded: Settings) -> Iterator[Found]:

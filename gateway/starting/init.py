@@ -25,7 +25,7 @@ from typing import Final
 import msgspec
 
 from gateway import certificates, people, settings
-from gateway.errors import KeysError, SettingsError
+from gateway.errors import JournalError, KeysError, SettingsError
 from gateway.files import SECRET, sync_folder, write_new
 from gateway.fleet.revocation import broker_lines
 from gateway.ingest import door, secret
@@ -45,7 +45,7 @@ FOLDER_MODE: Final = 0o700
 _PART: Final = ".harmattan-init-"  # an init that was killed leaves it behind
 _DISKS_OWN: Final = "lost+found"  # in the top folder of a disk, which is empty otherwise
 _FILLED: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
-_RIGHTS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_RIGHTS: Final = frozenset({errno.EACCES, errno.EPERM})
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -114,6 +114,11 @@ def make_post(folder: Path, answers: Answers, now: dt.datetime) -> Made:
             made = sorted(path for path in part.rglob("*") if path.is_file())
             files = tuple(str(path.relative_to(part)) for path in made)
             _sync(part)
+    except JournalError as error:
+        raise SettingsError(
+            f"{folder}: its database cannot be made: {error.__cause__ or error}; nothing is made."
+            " Free space on its disk, or choose another folder"
+        ) from error
     except OSError as error:
         if error.errno in _FILLED:
             _check_folder(folder)  # which says by what, as a rule
@@ -130,6 +135,8 @@ def _remedy(error: OSError) -> str:
         return "Another `harmattan init` was quicker: look at what it has made there"
     if error.errno in _RIGHTS:
         return "Give this user the right to write there"
+    if error.errno == errno.EROFS:
+        return "Have its disk mounted for writing"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "Free space on its disk"
     return "See that its disk is well"

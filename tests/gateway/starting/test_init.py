@@ -21,7 +21,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from gateway import certificates, cli, people, settings
-from gateway.errors import SettingsError
+from gateway.errors import DiskError, SettingsError
 from gateway.starting import init, template
 from gateway.starting.check import check
 from gateway.starting.init import Answers, make_post
@@ -283,6 +283,25 @@ def test_where_this_user_may_not_look_nothing_is_made(call, tmp_path, monkeypatc
     code, _, told = call("init", tmp_path / "p")
     assert code == 2
     assert "Permission denied; nothing is made. Give this user the right to write there, or" in told
+
+
+@pytest.mark.parametrize(
+    "fault, said",
+    [
+        (OSError(errno.EROFS, "Read-only file system"), "Have its disk mounted for writing"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Free space on its disk"),
+        (OSError(errno.EIO, "Input/output error"), "See that its disk is well"),
+        (DiskError("journal x: nothing is receipted until then"), "Free space on its disk"),
+    ],
+)
+def test_each_fault_of_the_disk_has_a_remedy_of_its_own(tmp_path, monkeypatch, fault, said):
+    def fail(_):
+        raise fault from None
+
+    monkeypatch.setattr(init, "connect", fail)
+    with pytest.raises(SettingsError, match=f"nothing is made. {said}, or choose another folder"):
+        make_post(tmp_path / "p", Answers("p"), NOW)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_node_can_take_the_gateways_connection_over(call, tmp_path, free_port):
