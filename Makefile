@@ -55,7 +55,7 @@ run: $(READY) ## run one post in the foreground (SETTINGS=FILE; default .run/pos
 	  echo "harmattan: there is no settings file $(SETTINGS); copy docs/post.example.toml and edit it" >&2; exit 1; fi
 	@$(VENV)/harmattan run --settings "$(SETTINGS)" $(ARGS)
 
-test: $(READY) ## run the tests on all cores (ARGS="-k journal -x" goes to pytest)
+test: $(READY) ## run the tests, some more at once than there are cores (ARGS="-k journal -x" goes to pytest)
 	@$(VENV)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 check: .venv/ready ## ruff, mypy --strict (firmware: MicroPython's stubs), import contracts, spelling; runs them all, fails if one does

@@ -6,6 +6,7 @@ GatewayError                a fault with a sentence for the technician: thing, v
 +-- LibraryFolderError      the library's folder, a specimen, package or key cannot be used
 +-- JournalError            the database cannot be opened or written
 |   +-- DiskError           its disk takes nothing now; passes when somebody frees or mends it
+|   +-- OlderJournalError   an older gateway wrote it, and who only looks does not change that
 +-- TransientError          may pass by itself: tried again with back-off
     +-- BrokerError         the broker does not start, or does not answer
     +-- DeliveryError       an alert is not delivered; it stays in the outbox
@@ -37,6 +38,10 @@ class JournalError(GatewayError):
 
 class DiskError(JournalError):
     """The disk under the journal takes nothing, or no readings, until somebody mends that."""
+
+
+class OlderJournalError(JournalError):
+    """The journal is of an older version; a gateway that starts brings it up to date."""
 
 
 class TransientError(GatewayError):

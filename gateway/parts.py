@@ -18,11 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.fleet.ahead import Ahead
 from gateway.fleet.liveness import Heard, Liveness
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.revocation import Revocation, broker_lines
 from gateway.fleet.roster import Roster
-from gateway.fleet.timekeeping import Timekeeping, monotonic_ms
+from gateway.fleet.timekeeping import Timekeeping, monotonic_ms, time_quality
 from gateway.fleet.watching import Watching
 from gateway.forward.https import Forwarder
 from gateway.ingest.arrivals import Arrivals
@@ -36,6 +37,7 @@ from gateway.journal.postures import save_posture
 from gateway.journal.retention import Limits
 from gateway.journal.store import Journal
 from gateway.journal.upkeep import Upkeep
+from gateway.observe.certificates import link_ends
 from gateway.observe.counters import Counters
 from gateway.observe.counting import Counting
 from gateway.observe.log import Lines, Log
@@ -113,6 +115,7 @@ class _Fleet:
     roster: Roster
     liveness: Liveness
     watching: Watching
+    ahead: Ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ async def join(ground: Ground) -> Parts:
         JournalError: what is known of the nodes cannot be read.
     """
     judge_wanted = asyncio.Event()
-    fleet = _fleet(ground)
+    fleet = _fleet(ground, judge_wanted)
     await fleet.roster.load()
     intake = _intake(ground, fleet, judge_wanted)
     decision = _decision(ground, fleet, judge_wanted)
@@ -167,7 +170,7 @@ async def join(ground: Ground) -> Parts:
     return Parts(running, decision.close)
 
 
-def _fleet(ground: Ground) -> _Fleet:
+def _fleet(ground: Ground, judge_wanted: asyncio.Event) -> _Fleet:
     settings, counters, log = ground.settings, ground.counters, ground.log
     revocation = Revocation(
         ground.directory, counters=counters, log=log, beat=ground.beat("revocation")
@@ -180,7 +183,9 @@ def _fleet(ground: Ground) -> _Fleet:
         save=partial(_save_quarantine, ground.journal),
         beat=ground.beat("gate"),
     )
-    outgoing = Outgoing(settings.post, now_ms)
+    first_end_ms = min(link_ends(settings, only_own=True).values(), default=None)
+    quality = partial(time_quality, ends_ms=first_end_ms)
+    outgoing = Outgoing(settings.post, now_ms, quality)
     liveness = Liveness({node.id: node.health_s for node in settings.nodes})
     watching = Watching(
         liveness,
@@ -191,8 +196,16 @@ def _fleet(ground: Ground) -> _Fleet:
         log=log,
         beat=ground.beat("liveness"),
     )
-    roster = Roster(settings, ground.journal, outgoing, now_ms=now_ms)
-    return _Fleet(revocation, gate, outgoing, roster, liveness, watching)
+    roster = Roster(settings, ground.journal, outgoing, now_ms=now_ms, quality=quality)
+    ahead = Ahead(
+        settings,
+        ground.journal,
+        now_ms=now_ms,
+        judge=judge_wanted.set,
+        counters=counters,
+        log=log,
+    )
+    return _Fleet(revocation, gate, outgoing, roster, liveness, watching, ahead)
 
 
 async def _save_quarantine(journal: Journal, text: str | None) -> None:
@@ -249,6 +262,7 @@ def _broker(ground: Ground, fleet: _Fleet) -> Broker:
         revoked=fleet.revocation.current,
         misbehaved=partial(fleet.gate.note, cause="topic_foreign"),
         beat=ground.beat("broker"),
+        clock_fault=lambda: fleet.ahead.text,
     )
 
 
@@ -283,6 +297,10 @@ def _decision(ground: Ground, fleet: _Fleet, judge_wanted: asyncio.Event) -> _De
     return _Decision(knowledge, judging, forwarder)
 
 
+def _tell_of_node(log: Log, name: str, node: str, text: str) -> None:
+    log.warning(name, node=node, text=text)
+
+
 def _care(ground: Ground, fleet: _Fleet) -> dict[str, Part]:
     bounds = ground.settings.journal
     upkeep = Upkeep(
@@ -290,11 +308,13 @@ def _care(ground: Ground, fleet: _Fleet) -> dict[str, Part]:
         Limits(bounds.bytes_max, bounds.days_max),
         now_ms=now_ms,
         count=ground.counters.count,
+        tell=partial(_tell_of_node, ground.log.bind(part="upkeep")),
         beat=ground.beat("upkeep"),
     )
     timekeeping = Timekeeping(
         now_ms=now_ms,
         set_by=fleet.roster.correct_time,
+        note=fleet.ahead.note,
         counters=ground.counters,
         log=ground.log,
         pulse=ground.pulse,

@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 
 SHIPPED_PROGRAM: Final = "/opt/harmattan/bin/harmattan"
+SHIPPED_PORT: Final = "define nodes_port = 8883"
 SHIPPED_SETTINGS: Final = "/var/lib/harmattan/post/post.toml"
 STATE_FOLDER: Final = Path("/var/lib/harmattan")  # StateDirectory= of the unit
 USER: Final = "harmattan"
@@ -46,18 +47,21 @@ _PLAIN: Final = re.compile(r"/[\w./+@-]*")  # systemd gives blanks, %, $, quotes
 
 
 class File(StrEnum):
-    """What systemd is given."""
+    """What systemd is given, and what nftables may be."""
 
     unit = "unit"
     sysusers = "sysusers"
     tmpfiles = "tmpfiles"
+    firewall = "firewall"
 
 
 PLACES: Final = {
     File.unit: ("harmattan.service", "etc/systemd/system/harmattan.service"),
     File.sysusers: ("harmattan.sysusers", "etc/sysusers.d/harmattan.conf"),
     File.tmpfiles: ("harmattan.tmpfiles", "etc/tmpfiles.d/harmattan.conf"),
+    File.firewall: ("harmattan.nft", "etc/harmattan.nft"),
 }
+INSTALLED: Final = (File.unit, File.sysusers, File.tmpfiles)  # a firewall is the technician's own
 
 SettingsPath = Annotated[
     Path, typer.Option("--settings", "-s", help="The post's TOML file, as systemd will see it.")
@@ -83,6 +87,8 @@ def render(file: File, program: Path, settings_path: Path) -> str:
                 " letters, digits and . / + @ _ - without .."
             )
     text = text.replace(SHIPPED_PROGRAM, str(program)).replace(SHIPPED_SETTINGS, str(settings_path))
+    if file is File.firewall:
+        return text.replace(SHIPPED_PORT, f"define nodes_port = {_nodes_port(settings_path)}")
     if file is File.unit:
         for folder in dict.fromkeys((settings_path.parent, *_directory(settings_path))):
             if folder.is_relative_to(STATE_FOLDER):
@@ -141,6 +147,14 @@ def _directory(settings_path: Path) -> tuple[Path, ...]:
         return ()
 
 
+def _nodes_port(settings_path: Path) -> int:
+    """Return where nodes connect, which is where they do by default while there are no settings."""
+    try:
+        return settings.load(settings_path).broker.nodes.port
+    except SettingsError:
+        return settings.NodeListenerSettings().port
+
+
 def own_program() -> Path:
     """Return the command `harmattan` of this installation."""
     return Path(os.path.abspath(sys.executable)).parent / "harmattan"  # noqa: PTH100 - a venv's
@@ -162,7 +176,9 @@ def install(
     root: Annotated[Path, typer.Option(help="Of the system, such as a mounted card.")] = Path("/"),
 ) -> None:
     """Write all of them to their places under /etc. Changes of your own: `systemctl edit`."""
-    texts = {root / PLACES[file][1]: render(file, own_program(), settings_path) for file in File}
+    texts = {
+        root / PLACES[file][1]: render(file, own_program(), settings_path) for file in INSTALLED
+    }
     folder = settings_path.parent
     if not folder.is_relative_to(STATE_FOLDER):
         _check_empty(root / folder.relative_to("/"), settings_path.name)

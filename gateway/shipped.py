@@ -14,6 +14,7 @@ FILES: Final = {
     "harmattan.service": "packaging/harmattan.service",
     "harmattan.sysusers": "packaging/harmattan.sysusers",
     "harmattan.tmpfiles": "packaging/harmattan.tmpfiles",
+    "harmattan.nft": "packaging/harmattan.nft",
 }
 
 

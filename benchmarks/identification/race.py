@@ -67,6 +67,7 @@ class Plan:
         timed_large: spectra timed at each larger size; peers get a quarter of it.
         rounds: turns at the raced and the shipped size.
         effort: goods for the accuracy.
+        every: of the goods are shown every first, second, third ...
     """
 
     sizes_large: tuple[int, ...]
@@ -74,6 +75,7 @@ class Plan:
     timed_large: int
     rounds: int
     effort: Effort
+    every: int = 1
 
 
 GOODS = Effort(
@@ -81,7 +83,7 @@ GOODS = Effort(
     degraded_share=0.12,
 )  # fmt: skip
 FULL = Plan(SIZES_LARGE, timed=40, timed_large=16, rounds=3, effort=GOODS)
-SHORT = Plan((), timed=20, timed_large=0, rounds=2, effort=GOODS.scaled(0.3))
+SHORT = Plan((), timed=20, timed_large=0, rounds=2, effort=GOODS.scaled(0.3), every=4)
 
 
 def goods(desk: Desk, effort: Effort, folder: Path | None, side: Side) -> list[Case]:
@@ -226,8 +228,8 @@ def run(plan: Plan, ramanspy: Path | None) -> dict[str, Any]:
     """
     folder = find_folder()
     desk = set_up(folder, Trials())
-    report = goods(desk, plan.effort, folder, "reporting")
-    tune = goods(desk, plan.effort, folder, "tuning")
+    report = goods(desk, plan.effort, folder, "reporting")[:: plan.every]
+    tune = goods(desk, plan.effort, folder, "tuning")[:: plan.every]
     synthetic = [case for case in report if not case.file]
     step = max(1, len(synthetic) // plan.timed)
     chosen = synthetic[::step][: plan.timed]

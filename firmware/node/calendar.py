@@ -4,6 +4,10 @@ A board without battery begins in 2000 or 2021 after a loss of power, where no c
 yet, and the gateway's time comes through the very link that then cannot be made. So the newest time
 that was ever known is kept on the flash, and the clock is set to it before the first connection.
 Nothing else in the firmware reads that clock.
+
+A clock that is behind shuts nobody out, for certificates are valid from 1970 on. One that is ahead
+takes the broker's for expired, and the right time never comes: so a time is only followed when the
+gateway stands for it, and none is kept that no board lives to see.
 """
 
 import os
@@ -15,7 +19,8 @@ if False:  # for the type checker: nothing of it is compiled
 BUILT_MS = 1_795_219_200_000  # 21 November 2026; certificates begin earlier, hardware/keys.py
 SAVE_MS = 6 * 3_600_000  # a write every six hours wears nothing; certificates last years
 _FORM = "<Q"
-_LATEST_MS = 4_102_444_800_000  # the year 2100: a later time is no time
+_LATEST_MS = BUILT_MS + 15 * 31_557_600_000  # 15 years: boards and authorities end after ten
+_STEP_MS = 600_000  # a time that moves by more was corrected, and is followed at once
 
 
 class Calendar:
@@ -31,6 +36,7 @@ class Calendar:
         self._set_wall_time = set_wall_time
         self._saved_ms = BUILT_MS
         self._next_ms = 0  # uptime of the next look
+        self._offset_ms = 0  # of the time that was followed last, minus the uptime
 
     def restore(self) -> None:
         """Set the clock to the newest time known; at the start."""
@@ -50,14 +56,18 @@ class Calendar:
 
         Args:
             uptime_ms: of this boot.
-            time_ms: Unix time, None while it is not known.
+            time_ms: Unix time, None while it is not known, or nobody stands for it.
 
         Raises:
             OSError: the flash does not take the file; the clock is set all the same.
         """
-        if time_ms is None or uptime_ms < self._next_ms or not BUILT_MS < time_ms < _LATEST_MS:
+        if time_ms is None or not BUILT_MS < time_ms < _LATEST_MS:
+            return
+        offset_ms = time_ms - uptime_ms
+        if uptime_ms < self._next_ms and abs(offset_ms - self._offset_ms) < _STEP_MS:
             return
         self._next_ms = uptime_ms + SAVE_MS
+        self._offset_ms = offset_ms
         self._set_wall_time(utc(time_ms))
         if abs(time_ms - self._saved_ms) < SAVE_MS:
             return  # many short boots must not wear the flash either

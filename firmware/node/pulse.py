@@ -11,6 +11,7 @@ import asyncio
 
 from node import limits, safe
 from node.calendar import Calendar
+from protocol.messages import TIME_GATEWAY
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Entry, Node
@@ -76,7 +77,8 @@ class Pulse:
     def _follow_time(self) -> None:
         clock = self._node.clock
         try:
-            self._calendar.follow(clock.uptime_ms(), clock.time_ms())
+            is_sure = clock.quality >= TIME_GATEWAY
+            self._calendar.follow(clock.uptime_ms(), clock.time_ms() if is_sure else None)
         except OSError as error:
             self._node.board.log("the time cannot be saved: %s; check the flash" % error)
 

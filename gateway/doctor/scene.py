@@ -1,7 +1,8 @@
 """What the checks look at: one post, at one moment. Everything costly is looked up once."""
 
+import contextlib
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -13,15 +14,19 @@ from gateway.doctor.authority import Contact, contact
 from gateway.doctor.finding import UntoldError
 from gateway.doctor.look import OPENS, REMEDY, Look
 from gateway.doctor.machine import Machine
+from gateway.journal.moments import Moments, read_moments
 from gateway.journal.records import read_frame
 from gateway.journal.starts import Start, read_start
 from gateway.journal.store import FILE_NAME
 from gateway.library.folder import Loaded, load
 from gateway.library.lists import Lists, load_lists
+from gateway.observe.certificates import ahead, link_ends
 from gateway.observe.counters import NAMES
 from gateway.observe.state import State, read_state
 from gateway.settings import NodeSettings, Settings
 
+AHEAD: Final = "clock.ahead"  # the check that tells of a clock that is years ahead
+AHEAD_MS_MAX: Final = 10_000  # a gateway that runs notices within a second that the clock was set
 HEALTHS_MAX: Final = 288  # of one node's history: a day, at one every five minutes
 
 
@@ -161,7 +166,9 @@ class Scene:
             ) from error
         if found is None:
             raise UntoldError("no start is noted in this journal", "Start the gateway anew.")
-        return found
+        # A start of the future was noted while the clock was ahead; no node is overdue by it.
+        past = tuple(each for each in found.started_ms if each <= self.now_ms + AHEAD_MS_MAX)
+        return replace(found, started_ms=past or (self.now_ms,))
 
     def since_start(self, name: str) -> dict[str, int]:
         """Return what was counted under a name since the last start, by subject.
@@ -176,6 +183,14 @@ class Scene:
         before = self.start.counts
         found = {subject: count - before.get((name, subject), 0) for subject, count in rows}
         return {subject: count for subject, count in found.items() if count > 0}
+
+    @cached_property
+    def clock_ahead(self) -> str:
+        """Why the clock, and no certificate, must be at fault; empty: nothing says so."""
+        moments = Moments().at(self.now_ms)
+        with contextlib.suppress(UntoldError, apsw.Error):  # then by the edition's day only
+            moments = read_moments(self.journal.connection, self.now_ms)
+        return ahead(link_ends(self.settings), moments, self.now_ms)
 
     @cached_property
     def library(self) -> Loaded:

@@ -80,7 +80,8 @@ def read(directory: Path) -> NodesFile:
         SettingsError: the file cannot be read, is not one of ours, or is lost.
     """
     path, copy = directory / NAME, directory / COPY_NAME
-    if _is_lost(path) and not _is_lost(copy):
+    # Looked at again: a command may have made both since, the copy after the file.
+    if _is_lost(path) and not _is_lost(copy) and _is_lost(path):
         raise SettingsError(
             f"{path} is gone or empty: put it back with `cp {copy} {path}`; if nobody is to be"
             f" revoked any more, remove {copy} too"
@@ -183,6 +184,8 @@ def changing(directory: Path) -> Iterator[dict[str, Entry]]:
         yield entries
         kept = {name: entry for name, entry in sorted(entries.items()) if entry != Entry()}
         try:
+            if _is_lost(directory / NAME):  # a copy without it would say that it is lost
+                write_whole(directory / NAME, _text({}).encode())
             for name in (COPY_NAME, NAME):
                 write_whole(directory / name, _text(kept).encode())
         except OSError as error:

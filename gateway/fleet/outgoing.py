@@ -35,11 +35,15 @@ class Outgoing:
     Args:
         post: of the topics.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        quality: returns what such a time is worth.
     """
 
-    def __init__(self, post: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, post: str, now_ms: Callable[[], int], quality: Callable[[int], int] = time_quality
+    ) -> None:
         self._post = post
         self._now_ms = now_ms
+        self._quality = quality
         self._letters: dict[tuple[str, bytes], Letter] = {}
         self._subjects: dict[str, dict[bytes, None]] = {}  # by topic, the oldest first
         self._filled = asyncio.Event()
@@ -93,7 +97,7 @@ class Outgoing:
             return letter
         now_ms = self._now_ms()
         message = msgspec.structs.replace(
-            letter.message, time_ms=now_ms, time_quality=time_quality(now_ms)
+            letter.message, time_ms=now_ms, time_quality=self._quality(now_ms)
         )
         return Letter(letter.topic, message, letter.retain, letter.subject)
 

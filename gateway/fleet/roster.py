@@ -50,6 +50,7 @@ class Roster:
         journal: open.
         outgoing: takes the words.
         now_ms: the gateway's wall clock, Unix milliseconds.
+        quality: returns what such a time is worth.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Roster:
         outgoing: Outgoing,
         *,
         now_ms: Callable[[], int],
+        quality: Callable[[int], int] = time_quality,
     ) -> None:
         self._settings = settings
         self._journal = journal
         self._outgoing = outgoing
         self._now_ms = now_ms
+        self._quality = quality
         # Per node, the least recently used first.
         self._ledgers: dict[str, dict[bytes, Ledger]] = {}
         self._current: dict[str, bytes] = {}  # the journal each node keeps now
@@ -260,7 +263,7 @@ class Roster:
     def _send_time(self, node: str, boot_id: bytes, echo_uptime_ms: int | None) -> None:
         """Tell a node the time; the echo lets it measure the round trip."""
         now_ms = self._now_ms()
-        quality = time_quality(now_ms)
+        quality = self._quality(now_ms)
         self._outgoing.put(node, "time", wire.Time(now_ms, quality, boot_id, echo_uptime_ms))
 
     def tell_verdict(self, node: str, inspection_id: bytes, outcome: int, detail: str) -> None:

@@ -13,12 +13,8 @@ which no other program has on its command line, and ends it before it starts its
 
 import asyncio
 import contextlib
-import errno
 import os
-import shutil
 import signal
-import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +22,9 @@ import aiomqtt
 
 from gateway.errors import BrokerError
 from gateway.ingest import door, secret
-from gateway.ingest.mosquitto import Word, Words, access_list, configuration
+from gateway.ingest.flood import Flood
+from gateway.ingest.mosquitto import OPENED, Word, Words, access_list, configuration
+from gateway.ingest.program import check_port, find_leftovers, find_program, hint_of_root
 from gateway.ingest.written import write_if_changed
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
@@ -41,6 +39,7 @@ __all__ = [
     "configuration",
     "find_leftovers",
     "find_program",
+    "hint_of_root",
 ]
 
 CONFIGURATION_NAME = "mosquitto.conf"  # in the post's folder
@@ -51,95 +50,11 @@ WATCH_S = 1.0  # how much later than it was written a revocation counts
 KICK_S_MAX = 5.0  # to end a connection
 # A CONNECT of an edition of MQTT that there is not: it is answered, and leaves nothing behind.
 _HELLO = b"\x10\x0c\x00\x04MQTT\x09\x02\x00\x3c\x00\x00"
+_FLOOD = (
+    "{} opens connection after connection to the nodes' listener. Take that device off the network;"
+    " docs/install.md has a rule for the firewall that bounds it"
+)
 LOG_PIECE_BYTES = 65_536  # what a pipe holds
-
-_PROGRAM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on PATH
-_TREE = Path(__file__).resolve().parents[2]  # of the sources, where `make tools` puts one
-_NO_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENODEV, errno.EINVAL})
-_PROCESSES = Path("/proc")  # Linux; elsewhere `ps` is asked
-
-
-def find_program(name: str) -> str:
-    """Return the path of mosquitto.
-
-    Raises:
-        BrokerError: there is none.
-    """
-    for path in (None, str(_TREE / ".tools/bin"), os.pathsep.join(_PROGRAM_FOLDERS)):
-        found = shutil.which(name, path=path)
-        if found is not None:
-            return found
-    make = "run `make tools`, " if (_TREE / "Makefile").exists() else ""
-    raise BrokerError(
-        f"broker program {name!r} is not on PATH; {make}install mosquitto, or set broker.program in"
-        " the settings"
-    )
-
-
-def check_port(host: str, port: int, setting: str = "broker.port") -> None:
-    """Make sure that the broker can listen.
-
-    Args:
-        host: address to listen on.
-        port: to listen on.
-        setting: that says so.
-
-    Raises:
-        BrokerError: another program has the port, or this user may not have it.
-    """
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        if isinstance(error, socket.gaierror) or error.errno in _NO_ADDRESS:
-            raise BrokerError(
-                f"{setting.removesuffix('.port')}.host = {host!r} is no address of this computer"
-                f" now: {error.strerror}; look at its network (`ip address`), or set it to one that"
-                " the computer has"
-            ) from error
-        another = f"set {setting} to another in the settings and in the nodes"
-        remedy = f"stop the program that has it, or {another}"
-        if error.errno in {errno.EACCES, errno.EPERM}:
-            remedy = f"this user may not have it: {another}, from 1024 on"
-        raise BrokerError(
-            f"{setting} {port} on {host} cannot be used: {error.strerror}; {remedy}"
-        ) from error
-
-
-def find_leftovers(configured: Path) -> list[int]:
-    """Return the ids of the processes that run with this configuration file."""
-    found = []
-    if _PROCESSES.joinpath("self", "cmdline").exists():
-        for folder in _PROCESSES.iterdir():
-            if folder.name.isdigit():
-                try:
-                    arguments = folder.joinpath("cmdline").read_bytes().split(b"\0")[:-1]
-                except OSError:
-                    continue  # it has ended, or is none of ours
-                if arguments[-2:] == [b"-c", os.fsencode(configured)]:
-                    found.append(int(folder.name))
-        return found
-    listing = subprocess.run(
-        ["ps", "-axwwo", "pid=,command="], capture_output=True, text=True, timeout=5, check=True
-    )
-    for line in listing.stdout.splitlines():
-        number, _, command = line.strip().partition(" ")
-        if command.endswith(f" -c {configured}"):
-            found.append(int(number))
-    return found
-
-
-def hint_of_root(settings: BrokerSettings) -> str:
-    """Return what may be wrong when root starts a broker that nodes connect to."""
-    if os.geteuid() != 0 or not settings.nodes.host:
-        return ""
-    return (
-        "; started by root it became `nobody`, who may not read the post's keys: run the gateway as"
-        " a user of its own"
-    )
 
 
 class Broker:
@@ -154,6 +69,8 @@ class Broker:
         revoked: returns the nodes whose certificates are revoked, as of now.
         misbehaved: told the name of a node that publishes on a foreign topic.
         beat: called while all is well.
+        clock_fault: returns what is wrong with this computer's clock, by which certificates are
+            judged; empty: nothing.
 
     Attributes:
         ready: set while it listens.
@@ -174,6 +91,7 @@ class Broker:
         revoked: Callable[[], frozenset[str]] = frozenset,
         misbehaved: Callable[[str], None] = lambda _: None,
         beat: Callable[[], None] = lambda: None,
+        clock_fault: Callable[[], str] = str,
     ) -> None:
         self.ready = asyncio.Event()
         self.secret: secret.Secret | None = None
@@ -186,12 +104,14 @@ class Broker:
         self._revoked = revoked
         self._misbehaved = misbehaved
         self._beat = beat
+        self._clock_fault = clock_fault
         self._configuration = directory / CONFIGURATION_NAME
         self._access = directory / "mosquitto.acl"
         self._pid = directory / "mosquitto.pid"  # for people; nothing depends on it
         self._counters = counters
         self._log = log.bind(part="broker")
         self._throttle = Throttle()
+        self._flood = Flood(nodes_count)
 
     async def run(self) -> None:
         """Start the broker and stay until it ends or this is cancelled.
@@ -328,11 +248,20 @@ class Broker:
         if word.event == "broker_log":
             self._log.warning("broker_log", text=word.text)
             return
+        now_s = asyncio.get_running_loop().time()
+        if word.event == OPENED:
+            is_ours = word.text not in {"", str(self._settings.nodes.port)}
+            if is_ours or not self._flood.opened(word.client, now_s):
+                return
+            word = Word("connection_flood", _FLOOD.format(word.client), word.client)
         is_foreign = word.event == "topic_foreign"
         self._counters.count(word.event, word.client if is_foreign else "")
-        quiet = self._throttle.tell(word.event, word.client, asyncio.get_running_loop().time())
+        quiet = self._throttle.tell(word.event, word.client, now_s)
         if quiet is not None:
-            self._log.warning(word.event, text=word.text, client=word.client, unmentioned=quiet)
+            text, fault = word.text, self._clock_fault()
+            if word.event == "certificate_refused" and fault:
+                text = f"a client was refused for its certificate: {fault}"
+            self._log.warning(word.event, text=text, client=word.client, unmentioned=quiet)
         if is_foreign:
             self._misbehaved(word.client)
 

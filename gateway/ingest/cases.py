@@ -16,7 +16,7 @@ from gateway.ingest.glass import GlassError, evaluate_glass
 from gateway.ingest.knowledge import Known
 from gateway.journal import calibrations, records, responses
 from gateway.journal.darks import read_dark
-from gateway.journal.dating import Moment, age_base_ms, read_moment
+from gateway.journal.dating import Moment, age_base_ms, came_ms, read_moment
 from gateway.screening.frame import Frame, FrameError
 from gateway.screening.judge import Verdict, judge
 from gateway.screening.standing import Standing, Trial, choose, correct_intensity
@@ -90,7 +90,7 @@ def gather(
     ordered = calibrations.read_order(connection, node, reading.inspection_id)
     return Case(
         order=pending.record_id,
-        received_ms=pending.received_ms,
+        received_ms=came_ms(connection, pending.received_ms),
         moment=read_moment(connection, node, reading, pending.received_ms),
         reading=reading,
         birth=records.read_axis_birth(connection, node, reading.axis_id),

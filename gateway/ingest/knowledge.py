@@ -27,7 +27,7 @@ from gateway.library.lists import Lists, find_lists, load_lists
 from gateway.library.writing import MARK
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
-from gateway.screening.watchlists import Selection, WatchlistError, Watchlists, clock_fault
+from gateway.screening.watchlists import Selection, WatchlistError, Watchlists, clock_behind
 from gateway.settings import Settings
 from gateway.spectra.errors import SpectraError
 from gateway.spectra.library import Library
@@ -245,8 +245,8 @@ class Knowledge:
         self._notices = notices
 
     def _tell_clock(self) -> None:
-        """Log that the clock cannot be right."""
-        text = clock_fault(self._day)
+        """Log that the clock is behind; one that is ahead is the matter of the fleet's ahead.py."""
+        text = clock_behind(self._day)
         if text:
             self._counters.count("clock_behind")
             self._log.error("clock_behind", text=text)

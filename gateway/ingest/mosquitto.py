@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.ingest.unread import Unread
 from gateway.settings import BrokerSettings, NodeListenerSettings
 from protocol import limits, topics
 
@@ -33,7 +34,8 @@ TOPIC_SHOWN_CHARS_MAX: Final = 240  # of a foreign topic, in our log
 # Lines worth a look, found in whole pieces of the log: with `log_type debug`, the only one that
 # names a foreign publish, there are some lines for each message, all others of no use.
 _LINES: Final = re.compile(
-    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client |Unable to accept)[^\n]*",
+    rb"^(?:Error|Warning|OpenSSL Error|Denied PUBLISH|Client |Unable to accept|New connection)"
+    rb"[^\n]*",
     re.MULTILINE,
 )
 _OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize packet")
@@ -45,6 +47,11 @@ _UNAUTHORISED = re.compile(r"Client (?P<client>.*) disconnected, not authorised"
 _FULL = re.compile(
     r"Client connection from (?P<client>.*) denied: max_connections exceeded"
     r"|Unable to accept new connection"
+)
+# One or the other of each connection; the second where TLS ended it before it was accepted.
+_OPENED = re.compile(
+    r"New connection from (?P<address>.*):\d+ on port (?P<port>\d+)\."
+    r"|Client connection from (?P<failed>.*?) failed: error:"
 )
 _NO_DELAY: Final = "Warning: Unable to set TCP_NODELAY."  # of every connection by socket file
 # Of a handshake; `x509` and `system library` are the broker's own trouble with its files. Which of
@@ -144,12 +151,16 @@ def access_list(post: str) -> str:
     return "\n".join([*rules, ""])
 
 
+# By `client`, an address, at the port `text`; empty: one with TLS. Nobody is told of one.
+OPENED: Final = "connection_opened"
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """Something that the broker's log says and that somebody should know.
 
     Attributes:
-        event: `broker_log`, or a counter's name.
+        event: `broker_log`, a counter's name, or OPENED.
         text: a sentence; for `broker_log` the broker's own.
         client: whom it is about, as far as the broker tells; empty when it does not.
     """
@@ -169,6 +180,7 @@ class Words:
     def __init__(self) -> None:
         self.last = ""
         self._rest = b""
+        self._unread = Unread()
 
     def take(self, piece: bytes) -> Iterator[Word]:
         """Yield what another piece of the log says."""
@@ -179,9 +191,24 @@ class Words:
         lines = self._rest + whole
         self._rest = rest[-LINE_BYTES_MAX:]
         for found in _LINES.finditer(lines):
-            word = self._word(found[0].decode(errors="replace").strip())
+            line = found[0].decode(errors="replace").strip()
+            if opened := _OPENED.match(line):
+                yield Word(OPENED, opened["port"] or "", opened["address"] or opened["failed"])
+            word = self._own_word(line[:LOG_CHARS_MAX])
+            if word is None:
+                word = self._word(line)
+            elif not word.text:
+                continue
             if word is not None:
                 yield word
+
+    def _own_word(self, line: str) -> Word | None:
+        """Return what a line says of the broker's own files; None where it is of something else."""
+        told = self._unread.take(line)
+        if told is None:
+            return None
+        self.last = told or line
+        return Word("broker_log", told)
 
     def _word(self, whole: str) -> Word | None:
         if denied := _DENIED.match(whole):  # before it is cut: whoever publishes chooses its length

@@ -31,6 +31,9 @@ STEP_MS: Final = 600_000  # arrivals further apart than any delay: this computer
 DRIFT: Final = 1e-4  # of a node's uptime: its crystal
 OLDEST_DAYS: Final = 365  # a record that came before this program was made is not older than that
 NEIGHBOURS_MAX: Final = 1_024  # looked at on each side: more than a flash holds of large spectra
+CLOCK: Final = "clock"  # of `tallies`; moments.py keeps it
+NEWEST: Final = "newest_ms"  # what the clock said when it was noted last
+NOTED_MS: Final = 86_400_000  # it is noted every hour, unless the disk takes nothing
 HEAD_BYTES: Final = 64  # of a record's frame; what is needed of it lies within 53
 
 
@@ -165,6 +168,7 @@ def read_moment(
         record: its message.
         received_ms: when it came; it was measured before.
     """
+    received_ms = came_ms(connection, received_ms)
     known = _known(connection, node, stamp_of(record), received_ms)
     if known is not None:
         return known
@@ -190,7 +194,7 @@ def read_age_base(
         received_ms: when that came.
         kept_ms: what was known when it was evaluated; holds when nothing better is.
     """
-    stamp = read_stamp(head)
+    stamp, received_ms = read_stamp(head), came_ms(connection, received_ms)
     moment = None if stamp is None else _known(connection, node, stamp, received_ms)
     if moment is None or stamp is None:
         return kept_ms
@@ -213,6 +217,23 @@ def age_base_ms(moment: Moment, time_quality: int, received_ms: int) -> int:
     if moment.time_ms - received_ms > STEP_MS:
         return moment.time_ms  # it came while this computer's clock was behind
     return min(moment.time_ms, received_ms)
+
+
+def came_ms(connection: apsw.Connection, received_ms: int) -> int:
+    """Return when a record had come at the latest: not in what the clock calls the future now.
+
+    Such a record came while the clock was ahead, before it was set back.
+
+    Args:
+        connection: any.
+        received_ms: when it came, by the clock of that moment.
+    """
+    row = connection.execute(
+        "SELECT count FROM tallies WHERE name = ? AND subject = ?", (CLOCK, NEWEST)
+    ).fetchone()
+    if row is None or received_ms <= row[0] + NOTED_MS or not _is_possible(row[0]):
+        return received_ms
+    return int(row[0])
 
 
 def _known(connection: apsw.Connection, node: str, stamp: Stamp, received_ms: int) -> Moment | None:
@@ -267,7 +288,7 @@ def _neighbour(
         stamp = read_stamp(head)
         if stamp is None:
             continue
-        found = _known(connection, node, stamp, received_ms)
+        found = _known(connection, node, stamp, came_ms(connection, received_ms))
         if found is not None and not _is_own_rtc(found, stamp):
             return found
     return None

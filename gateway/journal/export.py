@@ -21,8 +21,8 @@ import apsw
 import msgspec
 
 from gateway import wire
-from gateway.errors import JournalError
-from gateway.journal import telling
+from gateway.errors import JournalError, OlderJournalError
+from gateway.journal import older, telling
 from gateway.journal.backup import placed
 from gateway.journal.opening import fault, is_damage, look_at, look_at_damaged, shut
 from gateway.journal.records import read_frame
@@ -113,7 +113,7 @@ def make(
 
 
 def _opened(journal: Path) -> apsw.Connection:
-    """Open a journal to look only; a damaged one as well as that goes.
+    """Open a journal to look only; an older or damaged one as well as that goes.
 
     Raises:
         JournalError: nothing of it can be read.
@@ -121,11 +121,12 @@ def _opened(journal: Path) -> apsw.Connection:
     try:
         return look_at(journal)
     except JournalError as error:
-        if not is_damage(error.__cause__):
+        if not is_damage(error.__cause__) and not isinstance(error, OlderJournalError):
             raise
     connection = look_at_damaged(journal)
     if connection is not None:
         with contextlib.suppress(apsw.Error):
+            older.present(connection)
             if connection.execute("SELECT 1 FROM records LIMIT 1").fetchall():
                 return connection
         shut(connection)

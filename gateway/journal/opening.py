@@ -7,17 +7,30 @@ from typing import Final
 
 import apsw
 
-from gateway.errors import DiskError, JournalError
+from gateway.errors import DiskError, JournalError, OlderJournalError
+from gateway.journal import integrity
 from gateway.journal.floors import note_renewed
-from gateway.journal.upgrade import upgrade
+from gateway.journal.overlay import is_cut, is_odd, open_overlay
+from gateway.journal.upgrade import NEWEST, upgrade
 
 FILE_NAME: Final = "journal.sqlite"  # in the post's folder
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = NEWEST
 SCHEMA_VERSION_MIN: Final = 1  # older journals from here on are brought up to date
 BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay that long
 LOG_BYTES_MAX: Final = 33_554_432  # what the log keeps of the disk after somebody read for long
 CACHE_KIB: Final = 16_384  # page cache of the writer; small beside the gateway's memory
 
+_ESSENTIAL: Final = {
+    "records": "id, node, journal_id, seq, kind, received_ms, frame",
+    "alerts": "alert_id, record_id, body, created_ms, attempts, fault, receipt, receipt_ms",
+    "pending": "record_id",
+    "verdicts": "record_id, verdict, reason_id, explanation, judged_ms",
+    "journals": "node, journal_id, seq",
+    "axes": "node, axis_id, birth",
+    "nodes": "node, birth",
+    "configs": "node, frame",
+    "counters": "name, subject, count",
+}
 _OF_THE_DISK: Final = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
@@ -74,8 +87,38 @@ def look_at_damaged(path: Path) -> apsw.Connection | None:
     """Open a damaged journal to look only, as well as that goes; None: not at all.
 
     Without `writable_schema` one letter in a trigger, or a last page that is missing, would hide
-    every table. What a question raises, or answers with, may be anything.
+    every table. Where one that must not be lost stays hidden, a schema of our own is laid over the
+    file. What a question raises, or answers with, may be anything.
     """
+    found = _look_past(path)
+    if found is not None and _sees(found) and not is_cut(path):
+        return found
+    with contextlib.suppress(OSError):
+        laid_over = open_overlay(path)
+        if laid_over is not None and (found is None or _sees(laid_over)):
+            if found is not None:
+                shut(found)
+            return laid_over
+        if laid_over is not None:
+            shut(laid_over)
+    return found
+
+
+def _sees(connection: apsw.Connection) -> bool:
+    """Say whether those tables are there of which something must not be lost; of any version."""
+    try:
+        for table, columns in _ESSENTIAL.items():
+            connection.execute(f"SELECT {columns} FROM {table} LIMIT 0").fetchall()  # noqa: S608 - names of ours
+        listed = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+        for (name,) in connection.execute(listed).fetchall():
+            connection.execute(f'SELECT 1 FROM "{name}" LIMIT 0').fetchall()  # noqa: S608 - a name of the file, to look only
+    except (apsw.Error, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _look_past(path: Path) -> apsw.Connection | None:
+    """Open a file without insisting on its schema; None: that does not help."""
     flags = apsw.SQLITE_OPEN_READONLY
     for name, more in (
         (str(path), 0),
@@ -112,6 +155,8 @@ def _opened(name: str, path: Path, flags: int, *, read_only: bool) -> apsw.Conne
         _prepare(connection, path, read_only=read_only)
     except apsw.Error as error:
         shut(connection)
+        if isinstance(error, apsw.SQLError) and is_odd(path):
+            error = apsw.CorruptError(f"its header is none that was written: {error}")
         raise fault(path, error) from error
     except JournalError:
         connection.close()
@@ -129,21 +174,19 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     """Set what the connection needs, make the tables of a new file, check those of an old one."""
     connection.set_busy_timeout(BUSY_MS)
     version = connection.pragma("user_version")
+    if not read_only and connection.readonly("main") and is_odd(path):
+        raise apsw.CorruptError("its header says that it may not be written")
     (table_count,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
     is_new = version == 0 and table_count == 0 and not read_only
     is_older = SCHEMA_VERSION_MIN <= version < SCHEMA_VERSION
-    if is_older and read_only:
-        raise JournalError(
-            f"journal {path} has schema version {version}, this gateway writes {SCHEMA_VERSION};"
-            " start the gateway once, it brings the journal up to date"
-        )
-    if not (is_new or is_older) and version != SCHEMA_VERSION:
-        raise JournalError(
-            f"journal {path} has schema version {version}, this gateway knows {SCHEMA_VERSION}; use"
-            " the gateway that wrote it, or move the file away to begin a new one"
-        )
+    if not is_new and version != SCHEMA_VERSION and (read_only or not is_older):
+        raise _of_another_version(connection, path, version)
     if read_only:
         return
+    if is_older:  # a damaged one is set aside as it was, and not half of it brought up to date
+        found = integrity.check_start(connection, integrity.CHECK_OLDER_S_MAX, is_older=True)
+        if found:
+            raise apsw.CorruptError(found)
     is_copy = not is_new and connection.pragma("journal_mode") != "wal"  # a backup, put back
     if is_copy and not is_older:
         with transaction(connection):
@@ -155,10 +198,48 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     connection.pragma("journal_size_limit", LOG_BYTES_MAX)
     if is_new or is_older:
         with transaction(connection):  # the tables are all there or none
-            upgrade(connection, version)
+            _upgrade(connection, version)
             if is_copy:
                 note_renewed(connection)
             connection.pragma("user_version", SCHEMA_VERSION)
+
+
+def _of_another_version(
+    connection: apsw.Connection, path: Path, version: int
+) -> JournalError | apsw.Error:
+    """Return why a file cannot be used as it is."""
+    if SCHEMA_VERSION_MIN <= version < SCHEMA_VERSION:
+        return OlderJournalError(
+            f"journal {path} has schema version {version}, this gateway writes {SCHEMA_VERSION};"
+            " start the gateway once, it brings the journal up to date"
+        )
+    # One bit in the number; the next gateway's is not meant, for that may have the same tables.
+    bits = ((version ^ SCHEMA_VERSION) & 0xFFFFFFFF).bit_count()
+    if bits == 1 and version != SCHEMA_VERSION + 1 and integrity.is_of_today(connection):
+        return apsw.CorruptError(f"its schema is of version {SCHEMA_VERSION}, not {version}")
+    return JournalError(
+        f"journal {path} has schema version {version}, this gateway knows {SCHEMA_VERSION}; use"
+        " the gateway that wrote it, or move the file away to begin a new one"
+    )
+
+
+def _upgrade(connection: apsw.Connection, version: int) -> None:
+    """Bring a file up to date; what cannot be, of what an older gateway wrote, is damaged.
+
+    Raises:
+        apsw.CorruptError: rows or words in it are none that a gateway has written.
+    """
+    try:
+        upgrade(connection, version)
+    except (
+        *(apsw.ConstraintError, apsw.MismatchError, apsw.SQLError),
+        *(UnicodeDecodeError, TypeError, ValueError),
+    ) as error:
+        if not version:
+            raise
+        raise apsw.CorruptError(
+            f"schema version {version} cannot be brought up to date: {error}"
+        ) from error
 
 
 @contextlib.contextmanager

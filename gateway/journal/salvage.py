@@ -5,6 +5,7 @@ instruments, how far each node's journal is receipted, the configs' versions, ax
 Judged readings without alert stay in the damaged file.
 """
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import apsw
 import msgspec
 
 from gateway import wire
-from gateway.journal import floors
+from gateway.journal import floors, older
 from gateway.journal.records import is_spectrum, read_frame
 from gateway.journal.upgrade import rank_all
 
@@ -34,6 +35,8 @@ WHOLE: Final = {
 # Copied with the records that they are about.
 ABOUT_RECORDS: Final = ("verdicts", "unrecorded", "rejudged", "calibrations", "responses", "alerts")
 NEWEST_LOOKED_AT: Final = 5_000  # for readings without verdict, when their list is damaged
+BARE_LOOKED_AT: Final = 10_000  # the newest rows, for those that the index has lost: 40 MB
+DARK_LOOKED_AT: Final = 1_000  # before a reading, for its dark frame, when the index has lost that
 BARE_MAX: Final = 100_000  # rows without frame of one journal: a hole of months
 JOURNALS_MAX: Final = 10_000  # of all nodes
 LAST_NODE: Final = "\U0010ffff"  # sorts behind every node
@@ -79,6 +82,11 @@ class _Old:
             found += self.ask(f"SELECT {names} FROM {table} ORDER BY {last}")  # noqa: S608 - ours
         return found
 
+    def is_of_today(self) -> bool:
+        """Say whether what is pending is kept as it is today: not by an index alone."""
+        listed = "SELECT 1 FROM pragma_table_info('pending', 'main') WHERE name = 'node'"
+        return bool(self.ask(listed))
+
     def columns(self, table: str) -> list[str]:
         return [name for (name,) in self.ask("SELECT name FROM pragma_table_info(?)", (table,))]
 
@@ -93,6 +101,9 @@ def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
     Returns:
         What was copied, in words.
     """
+    if connection is not None:
+        with contextlib.suppress(apsw.Error):  # then the older version's own words have to do
+            older.present(connection)
     old = _Old(connection)
     for table, key in WHOLE.items():
         columns = _common(old, fresh, table)
@@ -104,6 +115,10 @@ def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
     _stand_in_for_alerts(old, fresh, copied)
     for table in ABOUT_RECORDS:
         columns = _common(old, fresh, table)
+        if table == "alerts" and columns:  # by the rows: an index may have lost one of them
+            place = columns.index("record_id")
+            rows = old.table(f"{table} NOT INDEXED", "rowid", columns)
+            _insert(fresh, table, columns, [row for row in rows if row[place] in copied])
         for record_id in sorted(copied) if columns else ():
             query = f"SELECT {', '.join(columns)} FROM {table} WHERE record_id = ?"  # noqa: S608
             _insert(fresh, table, columns, old.ask(query, (record_id,)))
@@ -155,18 +170,32 @@ def _insert(fresh: apsw.Connection, table: str, columns: list[str], rows: Iterab
 def _wanted(old: _Old) -> tuple[set[int], set[int]]:
     """Return the ids of the records that must not be lost, and of those that are to be judged."""
     wanted: set[int] = set()
-    for table in ("alerts", "calibrations", "responses", "darks"):
-        key = "record_id" if table != "darks" else "node"
-        wanted |= {row[0] for row in old.table(table, key, ("record_id",))}
+    for table, key in (
+        *(("alerts", "record_id"), ("alerts NOT INDEXED", "rowid")),
+        *(("calibrations", "record_id"), ("responses", "record_id"), ("darks", "node")),
+    ):
+        wanted |= _ids(old.table(table, key, ("record_id",)))
     # The dark frames of all these.
     for record_id in list(wanted):
         wanted |= set(_dark_ids(old, record_id))
-    pending = {row[0] for row in old.table("pending", "record_id", ("record_id",))}
-    if not old.is_whole:
+    pending: set[int] = set()
+    is_whole = True
+    for table, key in (
+        *(("main.pending", "record_id"), ("pending", "record_id")),  # an older one has both
+        *((("main.pending", "node, record_id"),) if old.is_of_today() else ()),
+    ):
+        pending |= _ids(old.table(table, key, ("record_id",)))
+        is_whole &= old.is_whole
+    if not is_whole:
         pending |= _unjudged(old)
     for record_id in list(pending):
         wanted |= set(_dark_ids(old, record_id))
     return wanted, pending
+
+
+def _ids(rows: Iterable[Row]) -> set[int]:
+    """Return the ids in rows; a page of another table may stand where theirs was."""
+    return {row[0] for row in rows if isinstance(row[0], int)}
 
 
 def _dark_ids(old: _Old, record_id: int) -> list[int]:
@@ -176,20 +205,21 @@ def _dark_ids(old: _Old, record_id: int) -> list[int]:
     ):
         reading = read_frame(frame)
         if isinstance(reading, wire.Reading) and reading.dark_seq is not None:
-            return [
-                row[0]
-                for row in old.ask(
-                    "SELECT id FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
-                    (node, journal_id, reading.dark_seq),
-                )
-            ]
+            key = (node, journal_id, reading.dark_seq)
+            is_it = "node = ? AND journal_id = ? AND seq = ?"
+            rows = old.ask(f"SELECT id FROM records WHERE {is_it}", key) or old.ask(  # noqa: S608 - ours
+                "SELECT id FROM records NOT INDEXED WHERE id >= ? AND id < ?"  # noqa: S608 - ours
+                f" AND {is_it} ORDER BY id",
+                (record_id - DARK_LOOKED_AT, record_id, *key),
+            )
+            return list(_ids(rows))
     return []
 
 
 def _unjudged(old: _Old) -> set[int]:
     """Return the newest spectra without verdict and without evaluation."""
     found = set()
-    top = max((row[0] or 0 for row in old.ask("SELECT max(id) FROM records")), default=0)
+    top = max(_ids(old.ask("SELECT max(id) FROM records")), default=0)
     for record_id in range(top, max(top - NEWEST_LOOKED_AT, 0), -1):
         for (frame,) in old.ask("SELECT frame FROM records WHERE id = ?", (record_id,)):
             record = read_frame(frame)
@@ -221,8 +251,8 @@ def _keep_receipts(old: _Old, fresh: apsw.Connection, missed: set[int]) -> None:
         (node, journal_id): seq
         for node, journal_id, seq in fresh.execute("SELECT node, journal_id, seq FROM journals")
     }
+    columns = ["id", "node", "journal_id", "seq", "kind", "received_ms", "frame"]
     for node, journal_id in _journals(old):
-        columns = ["id", "node", "journal_id", "seq", "kind", "received_ms", "frame"]
         values = (node, journal_id, known.get((node, journal_id), 0))
         question = (
             "SELECT id, node, journal_id, seq, 0, 0, x'' FROM records WHERE node = ?"
@@ -232,7 +262,16 @@ def _keep_receipts(old: _Old, fresh: apsw.Connection, missed: set[int]) -> None:
         rows = old.ask(question.format(""), (*values, BARE_MAX))
         if not old.is_whole:
             rows += old.ask(question.format("DESC"), (*values, BARE_MAX))
-        _insert(fresh, "records", columns, [row for row in rows if row[0] not in missed])
+        rows = [row for row in rows if row[0] not in missed and not _is_denied(old, row)]
+        _insert(fresh, "records", columns, rows)
+    # And by the rows: an index may have lost one of them.
+    rows = old.ask(
+        "SELECT id, node, journal_id, seq, 0, 0, x'' FROM records NOT INDEXED ORDER BY id DESC"
+        " LIMIT ?",
+        (BARE_LOOKED_AT,),
+    )
+    above = [row for row in rows if _is_above(row, known) and row[0] not in missed]
+    _insert(fresh, "records", columns, above)
     floors.raise_all(fresh)
     fresh.execute("UPDATE journals SET evicted_seq = max(evicted_seq, seq)")
     # A row that the floor speaks for, and that is nobody's, is not needed any more.
@@ -241,6 +280,21 @@ def _keep_receipts(old: _Old, fresh: apsw.Connection, missed: set[int]) -> None:
         " (SELECT seq FROM journals j WHERE j.node = records.node AND"
         " j.journal_id = records.journal_id)"
     )
+
+
+def _is_denied(old: _Old, entry: Row) -> bool:
+    """Say whether the row that an index's entry leads to can be read and is another one."""
+    record_id, *key = entry[:4]
+    asked = "SELECT node, journal_id, seq FROM records NOT INDEXED WHERE id = ?"
+    rows = old.ask(asked, (record_id,))
+    return bool(rows) and rows[0] != tuple(key)
+
+
+def _is_above(row: Row, floors_known: dict[tuple[str, bytes], int]) -> bool:
+    """Say whether a row is of a record above the floor of its journal."""
+    _, node, journal_id, seq, *_ = row
+    is_row = isinstance(journal_id, bytes) and isinstance(seq, int)
+    return is_row and bool(node) and seq > floors_known.get((node, journal_id), 0)
 
 
 def _journals(old: _Old) -> set[tuple[str, bytes]]:
@@ -266,13 +320,13 @@ def _journals(old: _Old) -> set[tuple[str, bytes]]:
 def _stand_in_for_alerts(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
     """Make an evicted record of each alert's reading that cannot be read: the alert says which."""
     for record_id, body in old.table("alerts", "record_id", ("record_id", "body")):
-        if record_id in copied:
+        if record_id in copied or not isinstance(record_id, int):
             continue
         try:
             told = msgspec.json.decode(body, type=_Body)
             values = (record_id, told.node, bytes.fromhex(told.journal_id), told.seq)
-        except (msgspec.DecodeError, ValueError):
-            values = (record_id, "", record_id.to_bytes(8, "big"), 0)
+        except (msgspec.DecodeError, ValueError, TypeError):  # no body, or none of an alert
+            values = (record_id, "", record_id.to_bytes(8, "big", signed=True), 0)
             told = None
         _insert(
             fresh,
@@ -297,7 +351,7 @@ def _go_on_after_the_last_id(old: _Old, fresh: apsw.Connection, copied: set[int]
     old.is_whole = True
     for table, key in (("records", "id"), ("verdicts", "record_id"), ("evictable", "record_id")):
         if old.columns(table):
-            top = max(top, *(row[0] or 0 for row in old.ask(f"SELECT max({key}) FROM {table}")), 0)  # noqa: S608
+            top = max(top, *_ids(old.ask(f"SELECT max({key}) FROM {table}")), 0)  # noqa: S608
     if not old.is_whole:
         top += GAP
     if top and top not in copied:
@@ -313,9 +367,10 @@ def _take_over_tallies(old: _Old, fresh: apsw.Connection) -> None:
     if not old.columns("tallies"):
         return
     for name, subject, count in old.table("tallies", "name, subject", ("name", "subject", "count")):
-        if name != "pending":
+        if name != "pending" and isinstance(count, int):
             fresh.execute(
-                "INSERT INTO tallies (name, subject, count) VALUES (?, ?, ?)"
+                "INSERT INTO tallies (name, subject, count)"
+                " SELECT ?, CAST(? AS TEXT), ? WHERE typeof(?1) = 'text'"
                 " ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",
                 (name, subject, count),
             )

@@ -8,6 +8,7 @@ of pending readings whose they are, counted nothing, and evicted nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
@@ -20,7 +21,84 @@ from gateway.journal.records import Rows, read_frame
 from gateway.journal.tallies import count_anew
 from protocol import messages
 
+NEWEST: Final = 6  # of the schema
 LEARNED_RECORDS_MAX: Final = 65_536  # two seconds of a start; older ones are hardly judged again
+
+# Table, column, its kind, and what an older row has in it.
+ADDED_COLUMNS: Final = (
+    ("records", "crc", "INTEGER", "NULL"),
+    ("records", "dark_seq", "INTEGER", "NULL"),
+    ("journals", "evicted_seq", "INTEGER NOT NULL DEFAULT 0", "0"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A table that has another shape today.
+
+    Attributes:
+        column: that the older one has not.
+        columns: of today that are filled.
+        values: for these.
+        source: where from; `{0}` stands for the older table.
+        key: of the older one.
+        order: that the rows had.
+        since: which version.
+        before: the statement of the older one, as far as it matters to who reads it.
+    """
+
+    column: str
+    columns: str
+    values: str
+    source: str
+    key: str
+    order: str
+    since: int
+    before: str
+
+    def query(self, table: str, way: str = "") -> str:
+        """Return the question for the rows; with a way: in the order of the key, no sorting."""
+        order = self.order
+        if way:
+            order = ", ".join(f"{part} {way}" for part in self.key.split(", "))
+        return f"SELECT {self.values} FROM {self.source.format(table)} ORDER BY {order}"  # noqa: S608 - names of ours
+
+
+MOVED: Final = {
+    "orders": Moved(
+        "id",
+        "node, command_id, standard, received_ms",
+        "node, command_id, standard, received_ms",
+        "{0}",
+        "node, command_id",
+        "received_ms",
+        5,
+        "CREATE TABLE orders (node TEXT, command_id BLOB, standard TEXT, received_ms INTEGER,"
+        " PRIMARY KEY (node, command_id)) WITHOUT ROWID",
+    ),
+    "boots": Moved(
+        "id",
+        "node, boot_id, word_ms, quality, word_uptime_ms, arrival_ms",
+        "node, boot_id, CASE WHEN quality > 0 THEN offset_ms END, quality, 0,"
+        " CASE WHEN quality = 0 THEN offset_ms END",
+        "{0}",
+        "node, boot_id",
+        "learned_ms",
+        5,
+        "CREATE TABLE boots (node TEXT, boot_id BLOB, offset_ms INTEGER, quality INTEGER,"
+        " learned_ms INTEGER, PRIMARY KEY (node, boot_id)) WITHOUT ROWID",
+    ),
+    "pending": Moved(
+        "node",
+        "node, record_id",
+        "r.node, r.id",
+        "{0} p JOIN records r ON r.id = p.record_id",
+        "p.record_id",
+        "p.record_id",
+        6,
+        "CREATE TABLE pending (record_id INTEGER PRIMARY KEY)",
+    ),
+}
 
 
 def upgrade(connection: apsw.Connection, version: int) -> None:
@@ -30,18 +108,17 @@ def upgrade(connection: apsw.Connection, version: int) -> None:
         connection: in a transaction.
         version: of the file; 0 = a new one.
     """
-    # Versions before 5 gave two of these tables another shape, those before 6 the third.
-    old = _set_aside(connection, {"orders": "id", "boots": "id", "pending": "node"})
+    old = _set_aside(connection, {table: moved.column for table, moved in MOVED.items()})
     if 0 < version < 6:
         _add_columns(connection)
     for statement in _missing(connection):
         connection.execute(statement)
     _move(connection, old)
     if 0 < version < 3:
-        _note_unrecorded(connection)
-        _send_standards(connection)
+        note_unrecorded(connection)
+        send_standards(connection)
     if 0 < version < 5:
-        _learn_boots(connection)
+        learn_boots(connection)
     if 0 < version < 6:
         rank_all(connection)
         _find_darks(connection)
@@ -66,33 +143,18 @@ def _set_aside(connection: apsw.Connection, tables: Mapping[str, str]) -> set[st
 
 def _add_columns(connection: apsw.Connection) -> None:
     """Add what tables have today, at their end; no row is touched."""
-    for table, column, kind in (
-        ("records", "crc", "INTEGER"),
-        ("records", "dark_seq", "INTEGER"),
-        ("journals", "evicted_seq", "INTEGER NOT NULL DEFAULT 0"),
-    ):
+    for table, column, kind, _ in ADDED_COLUMNS:
         if column not in _columns(connection, table):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
 def _move(connection: apsw.Connection, old: set[str]) -> None:
     """Move rows into the tables of today, in the order that the old ones had."""
-    if "orders" in old:
-        connection.execute(
-            "INSERT INTO orders (node, command_id, standard, received_ms)"
-            " SELECT node, command_id, standard, received_ms FROM old_orders ORDER BY received_ms"
-        )
-    if "boots" in old:
-        connection.execute(
-            "INSERT INTO boots (node, boot_id, word_ms, quality, word_uptime_ms, arrival_ms)"
-            " SELECT node, boot_id, CASE WHEN quality > 0 THEN offset_ms END, quality, 0,"
-            " CASE WHEN quality = 0 THEN offset_ms END FROM old_boots ORDER BY learned_ms"
-        )
-    if "pending" in old:
-        connection.execute(
-            "INSERT INTO pending (node, record_id) SELECT r.node, r.id FROM old_pending p"
-            " JOIN records r ON r.id = p.record_id"
-        )
+    for table in MOVED:
+        if table in old:
+            moved = MOVED[table]
+            rows = moved.query(f"old_{table}")
+            connection.execute(f"INSERT INTO {table} ({moved.columns}) {rows}")
     for table in sorted(old):
         connection.execute(f"DROP TABLE old_{table}")
 
@@ -129,7 +191,7 @@ def _find_darks(connection: apsw.Connection) -> None:
             )
 
 
-def _learn_boots(connection: apsw.Connection) -> None:
+def learn_boots(connection: apsw.Connection) -> None:
     """Learn what nodes and stored records say of their boots; when it came nobody has kept.
 
     Of the newest LEARNED_RECORDS_MAX records the newest that knows the time speaks for its boot.
@@ -153,21 +215,33 @@ def _learn_boots(connection: apsw.Connection) -> None:
                 learn_boot(connection, node, stamp_of(message), None)
 
 
+def model() -> list[tuple[str, str, str]]:
+    """Return what a new file has: kind, name, statement, in the order in which they are made."""
+    schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
+    model = apsw.Connection(":memory:")
+    try:
+        model.execute(schema)
+        return [(str(kind), str(name), str(sql)) for kind, name, sql in model.execute(_LISTING)]
+    finally:
+        model.close()
+
+
+_LISTING: Final = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
+
+
+def model_tables() -> list[tuple[str, str]]:
+    """Return the tables of a new file: name, statement."""
+    return [(name, sql) for kind, name, sql in model() if kind == "table"]
+
+
 def _missing(connection: apsw.Connection) -> list[str]:
     """Return the statements that make what the schema has and the file has not.
 
     A table of another shape has been set aside before. An index of other words goes first.
     """
-    schema = resources.files("gateway.journal").joinpath("schema.sql").read_text()
-    model = apsw.Connection(":memory:")
-    try:
-        model.execute(schema)
-        listing = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
-        wanted = [(str(name), str(sql)) for name, sql in model.execute(listing)]
-    finally:
-        model.close()
-    rows: Rows = connection.execute(listing)
-    there = {str(name): str(sql) for name, sql in rows}
+    wanted = [(name, sql) for _, name, sql in model()]
+    rows: Rows = connection.execute(_LISTING)
+    there = {str(name): str(sql) for _, name, sql in rows}
     changed = [
         name
         for name, sql in wanted
@@ -177,7 +251,7 @@ def _missing(connection: apsw.Connection) -> list[str]:
     return [f"DROP INDEX {name}" for name in changed] + missing
 
 
-def _note_unrecorded(connection: apsw.Connection) -> None:
+def note_unrecorded(connection: apsw.Connection) -> None:
     """Note the verdicts that say nothing of a calibration, because nobody kept any then.
 
     Since version 2 only a verdict on an evaluation that failed says nothing.
@@ -190,7 +264,7 @@ def _note_unrecorded(connection: apsw.Connection) -> None:
     )
 
 
-def _send_standards(connection: apsw.Connection) -> None:
+def send_standards(connection: apsw.Connection) -> None:
     """Send the measured standards that were never evaluated to the judges."""
     rows = connection.execute(
         "SELECT id, frame FROM records WHERE kind = ?"

@@ -11,7 +11,7 @@ from typing import Final
 import apsw
 
 from gateway.errors import DiskError
-from gateway.journal import integrity, setting_aside
+from gateway.journal import excess, integrity, setting_aside
 from gateway.journal.condition import WRITABLE
 from gateway.journal.postures import read_postures, save_posture
 from gateway.journal.retention import Evicted, Limits, evict
@@ -20,10 +20,16 @@ from gateway.journal.store import Journal
 STEP_S: Final = 0.02  # between steps: others have the writer for most of the time
 IDLE_S: Final = 5.0  # between looks while there is nothing to do
 AGED_S: Final = 60.0  # between steps for age only: a clock that is wrong for an hour takes 6,000
+TRIMMED_S: Final = 60.0  # between looks for nodes that invent axes or journals
 NEVER_DAYS: Final = 1_000_000  # nothing goes for its age
 POSTURE: Final = "journal_kept_full"
 
 Count = Callable[[str, str, int], None]
+Tell = Callable[[str, str, str], None]  # a counter's name, a node, a sentence for the technician
+
+
+def _tell_nobody(name: str, node: str, text: str) -> None:
+    """Leave what happens untold, where nobody listens."""
 
 
 class Upkeep:
@@ -34,6 +40,7 @@ class Upkeep:
         limits: by the settings.
         now_ms: the gateway's wall clock, Unix milliseconds.
         count: takes a counter's name, a subject and an amount.
+        tell: takes what a node is at fault for.
         beat: called at every turn.
     """
 
@@ -44,14 +51,17 @@ class Upkeep:
         *,
         now_ms: Callable[[], int],
         count: Count,
+        tell: Tell = _tell_nobody,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._journal = journal
         self._limits = limits
         self._now_ms = now_ms
         self._count = count
+        self._tell_node = tell
         self._beat = beat
         self._aged_s = float("-inf")
+        self._trimmed_s = float("-inf")
         self._is_noted = False  # that only protected records are left
         self._check: _Check | None = None
 
@@ -64,6 +74,7 @@ class Upkeep:
         while True:
             self._beat()
             is_busy = await self.evict()
+            is_busy |= await self.trim()
             is_busy |= await self.check()
             await asyncio.sleep(STEP_S if is_busy else IDLE_S)
 
@@ -94,6 +105,29 @@ class Upkeep:
             self._count("record_evicted", kind, count)
         await self._tell(step)
         return (step.is_over or step.is_short) and not step.is_stuck
+
+    async def trim(self) -> bool:
+        """Forget axes and journals of which a node has too many; say whether there are more.
+
+        Raises:
+            JournalError: nothing was forgotten.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._trimmed_s < TRIMMED_S:
+            return False
+        found = await self._journal.read(excess.read_excess, lane="views")
+        if found is None:
+            self._trimmed_s = now_s
+            return False
+        try:
+            counts = await self._journal.write(partial(excess.forget, excess=found))
+        except DiskError:
+            return False
+        for name, count in counts.items():
+            self._count(name, found.node, count)
+            if not found.has_more:  # once, after the last of many steps
+                self._tell_node(name, found.node, excess.TEXTS[name].format(node=found.node))
+        return True
 
     async def _forget_damage(self) -> None:
         """End the state of a damaged journal once somebody has taken its folder away."""
@@ -154,21 +188,33 @@ class _Check:
     def __init__(self) -> None:
         self.found = integrity.Found()
         self._small = list(integrity.SMALL_TABLES)
-        self._large = list(integrity.LARGE_TABLES)
-        self._after = -1
+        # Of each large table its rows, then the entries of each of its indexes.
+        self._large: list[tuple[str, integrity.Index | None]] = [
+            (table, index)
+            for table, large in integrity.LARGE_TABLES.items()
+            for index in (*reversed(large.indexes), None)
+        ]
+        self._after: integrity.Key | None = None
 
     def step(self, connection: apsw.Connection) -> tuple[str, bool]:
-        """Look at one small table, or at the next rows of a large one.
+        """Look at one small table, or at the next rows or index entries of a large one.
 
         Returns:
             What is damaged, and whether everything has been looked at.
         """
-        if self._small:
-            return integrity.check_table(connection, self._small.pop()), False
-        if not self._large:
-            return "", True
-        after = integrity.check_rows(connection, self._large[-1], self._after, self.found)
-        self._after = -1 if after is None else after
+        try:
+            if self._small:
+                return integrity.check_table(connection, self._small.pop(), is_full=True), False
+            if not self._large:
+                return "", True
+            table, index = self._large[-1]
+            if index is None:
+                fault, after = integrity.check_rows(connection, table, self._after, self.found)
+            else:
+                fault, after = integrity.check_entries(connection, table, index, self._after)
+        except UnicodeDecodeError as error:
+            return f"text that is none: {error}", False
+        self._after = after
         if after is None:
             self._large.pop()
-        return "", False
+        return fault, False

@@ -22,6 +22,7 @@ NAMES: Final[Mapping[str, str]] = {
     "certificate_refused": "a client's certificate is expired, revoked, foreign or missing",
     "client_refused": "a program on this machine spoke to the broker without its password",
     "connection_refused": "the broker had no place for it: too many connections are open",
+    "connection_flood": "an address opened far more connections than its nodes would",
     "quarantined": "a node misbehaved and was not listened to for a while",
     # Records.
     "record_repeated": "came again; committed once, receipted again",
@@ -59,12 +60,15 @@ NAMES: Final[Mapping[str, str]] = {
     # The journal and its disk.
     "disk_unwell": "the disk under the journal became short of room, full, read-only or failing",
     "record_evicted": "its frame was evicted because the journal has reached its bytes or days",
+    "axis_forgotten": "a node had announced too many axes; the one unused for longest went",
+    "journal_forgotten": "a node had begun too many journals; the one silent for longest went",
     "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
     "task_failed": "a part met an unforeseen fault and was started again",
     "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
+    "clock_ahead": "the clock says a day by which this edition or the certificates have ended",
     "clock_set": "this computer's clock was set while the gateway ran",
     "node_silent": "a node said nothing for three of its healths and more",
     "node_back": "a silent node is heard again",

@@ -17,7 +17,7 @@ NODES_SHOWN_MAX: Final = 16  # with a line of what each says of itself they fill
 def show(status: Status, console: Console, now_ms: int) -> None:
     """Draw the status for a person."""
     _show_head(status, console)
-    show_own(status.own, console, now_ms)
+    show_own(status.own, console, now_ms, is_clock_wrong=bool(status.clock_fault))
     if status.own.keeping is None:
         return  # nothing else is known
     _show_nodes(status, console, now_ms)

@@ -66,8 +66,15 @@ class Own(msgspec.Struct, frozen=True):
         }
 
 
-def show_own(own: Own, console: Console, now_ms: int) -> None:
-    """Draw it: one line when all is well, one more for each thing that is not."""
+def show_own(own: Own, console: Console, now_ms: int, *, is_clock_wrong: bool = False) -> None:
+    """Draw it: one line when all is well, one more for each thing that is not.
+
+    Args:
+        own: to draw.
+        console: to draw on.
+        now_ms: wall clock, Unix milliseconds.
+        is_clock_wrong: no certificate has ended because that says so.
+    """
     if own.disk.state is not DiskState.well:
         since = lasted(own.disk.since_ms, now_ms)
         _tell(console, "red", f"disk {own.disk.state.value} since {since}", own.disk.text)
@@ -86,11 +93,16 @@ def show_own(own: Own, console: Console, now_ms: int) -> None:
     if own.keeping is not None:
         _show_keeping(own, own.keeping, console, now_ms)
     for name, days in own.ending.items():
-        told = "cannot be read" if days is None else f"ends in {days:.0f} days"
-        if days is not None and days < 0:
-            told = f"ended {-days:.0f} days ago"
-        told += "; docs/install.md says how to renew it"
-        _tell(console, "red", f"certificate {name}", told)
+        _tell(console, "red", f"certificate {name}", _ending(days, is_clock_wrong=is_clock_wrong))
+
+
+def _ending(days: float | None, *, is_clock_wrong: bool) -> str:
+    told = "cannot be read" if days is None else f"ends in {days:.0f} days"
+    if days is not None and days < 0:
+        told = f"ended {-days:.0f} days ago"
+    if days is not None and is_clock_wrong:
+        return f"{told} by this clock; set the clock first"
+    return f"{told}; docs/install.md says how to renew it"
 
 
 def _show_keeping(own: Own, keeping: Keeping, console: Console, now_ms: int) -> None:

@@ -20,22 +20,24 @@ from gateway.fleet.nodes_file import NodesFile
 from gateway.journal.calibrations import read_newest
 from gateway.journal.darks import read_level
 from gateway.journal.differences import Progress, read_progress
+from gateway.journal.moments import read_moments
 from gateway.journal.opening import fault, look_at, shut
 from gateway.journal.records import read_frame
 from gateway.journal.responses import read_response
 from gateway.journal.tallies import read_tallies
 from gateway.masking import mask_in
-from gateway.observe.certificates import days_left
+from gateway.observe.certificates import ahead, days_left, link_ends
 from gateway.observe.condition import Condition, condition
 from gateway.observe.keeping import read_keeping
 from gateway.observe.showing import Own
 from gateway.observe.state import State, read_state
-from gateway.screening.standing import INSTRUMENT_FAULTS
+from gateway.screening.verdict import INSTRUMENT_FAULTS
 from gateway.screening.watchlists import clock_fault
 from gateway.settings import NodeSettings, Settings
 
 DAY_S = 86_400
 SEQ_LAST = (1 << 63) - 1  # beyond every record
+_SHOWN_APART = ("quarantine", "clock_ahead")  # by what holds now, not by what was kept
 AHEAD_MS_MAX = 10_000  # a gateway that runs notices a clock that was set within a second
 
 
@@ -189,14 +191,17 @@ def _read_journal(
     try:
         found = _read(connection, settings, running=running, linked_ms=linked_ms, now_ms=now_ms)
         keeping = read_keeping(connection, journal_path.parent)
+        fault_ahead = ahead(link_ends(settings), read_moments(connection, now_ms), now_ms)
     except apsw.Error as error:
         raise fault(journal_path, error) from error
     finally:
         shut(connection)
     # Who is in quarantine is the running gateway's to tell; what the journal holds of it is older.
-    lasting = {name: held for name, held in keeping.postures.items() if name != "quarantine"}
+    lasting = {name: held for name, held in keeping.postures.items() if name not in _SHOWN_APART}
     keeping = msgspec.structs.replace(keeping, postures=lasting)
-    return msgspec.structs.replace(found, own=msgspec.structs.replace(own, keeping=keeping))
+    own = msgspec.structs.replace(own, keeping=keeping)
+    clock = fault_ahead or found.clock_fault
+    return msgspec.structs.replace(found, own=own, clock_fault=clock)
 
 
 def _read(

@@ -20,7 +20,13 @@ from functools import partial
 
 import msgspec
 
-from gateway.screening.verdict import CalibrationRecord, CalibrationState, Parameter, Verdict
+from gateway.screening.verdict import (
+    INSTRUMENT_FAULTS,
+    CalibrationRecord,
+    CalibrationState,
+    Parameter,
+    Verdict,
+)
 from gateway.screening.watchlists import Watchlists
 from gateway.spectra.calibration import Calibration
 from gateway.spectra.origin import Origin, is_same_instrument, is_same_laser
@@ -36,12 +42,6 @@ RESPONSE_DAYS_MAX = 365
 
 UNCALIBRATED_CM1 = 4.0
 """How far an axis nobody can vouch for is searched for listed substances, only to name them."""
-
-INSTRUMENT_FAULTS = frozenset(
-    {"wrong_material", "offset_large", "stretch_large", "residual_large", "unreadable"}
-)
-"""Faults after which the axis is in doubt. Another material than the standard and an axis that is
-far off look alike, so that one is here too."""
 
 UNJUDGEABLE = frozenset(
     {"no_axis", "bad_axis", "wrong_pixel_count", "bad_reading", "judgement_failed"}

@@ -10,6 +10,12 @@ VerdictName = Literal["alarm", "inconclusive", "clear"]
 Parameter = str | int | float | tuple[str, ...]
 CalibrationState = Literal["valid", "expired", "failed", "absent", "foreign", "assumed"]
 
+INSTRUMENT_FAULTS = frozenset(
+    {"wrong_material", "offset_large", "stretch_large", "residual_large", "unreadable"}
+)
+"""Faults after which the axis is in doubt. Another material than the standard and an axis that is
+far off look alike, so that one is here too."""
+
 
 class BandRecord(msgspec.Struct, frozen=True):
     """One tabulated band of a hit.

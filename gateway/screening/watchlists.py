@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from gateway.spectra.library import Library
+if TYPE_CHECKING:  # it loads numpy and scipy
+    from gateway.spectra.library import Library
 
+EDITION_DAYS_MAX = 5_475  # 15 years: a post's authority ends after ten, and its equipment with it
 LIST_BYTES_MAX = 262_144
 """A list of a few hundred entries is far smaller; a larger file is not a watchlist."""
 
@@ -283,12 +285,29 @@ def edition_day() -> dt.date:
 
 def clock_fault(day: dt.date) -> str:
     """What somebody should know of a clock that says this day; empty = nothing."""
+    return clock_behind(day) or clock_ahead(day)
+
+
+def clock_behind(day: dt.date) -> str:
+    """The same of a clock that is behind."""
     made = edition_day()
     if day >= made:
         return ""
     return (
         f"this computer's clock says {day}, but this edition was made on {made} or later; set the"
         f" clock, until then lists are chosen as on {made}"
+    )
+
+
+def clock_ahead(day: dt.date) -> str:
+    """The same of a clock that is ahead."""
+    made = edition_day()
+    if (day - made).days <= EDITION_DAYS_MAX:
+        return ""
+    return (
+        f"this computer's clock says {day}, but this edition was made on {made}, and none is in"
+        f" use for {EDITION_DAYS_MAX // 365} years; set the clock, until then ages and dates are"
+        " wrong"
     )
 
 

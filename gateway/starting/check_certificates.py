@@ -97,7 +97,11 @@ def _check_dates(
             f" {now:%Y-%m-%d}; set the clock",
         )
     elif now > ends:
-        yield Found("certificates", f"{path} has expired on {ends:%Y-%m-%d}; {renew}")
+        yield Found(
+            "certificates",
+            f"{path} has expired on {ends:%Y-%m-%d}, by this computer's clock, which says"
+            f" {now:%Y-%m-%d}; if that is wrong, set the clock, else {renew}",
+        )
     elif now > ends - dt.timedelta(days=SOON_DAYS):
         yield Found("certificates", f"{path} expires on {ends:%Y-%m-%d}; {renew}", is_fault=False)
 

@@ -409,6 +409,34 @@ def test_the_gateways_time_labels_what_is_measured_afterwards(bench):
     asyncio.run(story())
 
 
+def test_a_time_that_the_gateway_does_not_stand_for_is_not_kept(bench):
+    """SPEC 7.3: kept, it would have the board take the broker's certificate for expired."""
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await bench.start_node(options={"speed": 10})
+            birth = await gateway.wait("birth")
+            kept, right_ms = bench.folder / "time", 1_795_300_000_000
+            wrong_ms = right_ms + 6 * 365 * 86_400_000
+            for time_ms, quality in ((wrong_ms, 1), (right_ms, 2)):
+                after = len(gateway.heard.items)
+                await gateway.say(messages.Time(time_ms, quality, birth.boot_id, None))
+                ask = messages.Command(bytes(7) + bytes([quality]), 1, None, b"")
+                await gateway.say(ask)
+                await gateway.wait("result", after=after)
+                # Two turns of the node's pulse after it: a health each.
+                for _ in range(2):
+                    health = await gateway.wait("health", after=len(gateway.heard.items))
+                assert health.time_quality == quality
+                assert abs(health.time_ms - time_ms) < 60_000
+                assert kept.exists() == (quality == 2)
+            assert abs(int.from_bytes(kept.read_bytes(), "little") - right_ms) < 60_000
+
+    asyncio.run(story())
+
+
 def test_a_node_that_is_asked_to_stop_says_so_and_switches_the_laser_off(bench):
     async def story():
         async with bench:

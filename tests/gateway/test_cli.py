@@ -5,11 +5,13 @@ Method: the command line in this process, on posts that cannot start.
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
 from gateway import cli
-from gateway.journal.store import FILE_NAME
+from gateway.journal.store import FILE_NAME, connect
 from gateway.library import folder
 from gateway.spectra.errors import LibraryError
 from tests.gateway.running import write_settings
@@ -25,6 +27,30 @@ def call(monkeypatch, capsys):
         return caught.value.code, printed.out, printed.err
 
     return run
+
+
+ASKED_OFTEN = """
+import sys
+from gateway import cli
+sys.argv = ["harmattan", *sys.argv[1:]]
+try:
+    cli.main()
+finally:
+    print(*sorted({"numpy", "scipy", "aiohttp"} & sys.modules.keys()), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("command", [["status"], ["nodes", "list"], ["--help"]])
+def test_what_is_asked_often_loads_nothing_of_spectra(tmp_path, free_port, command):
+    """They take most of a second to load, on small computers several."""
+    path = write_settings(tmp_path, free_port)
+    (tmp_path / "state").mkdir()
+    connect(tmp_path / "state" / FILE_NAME).close()
+    settings = [] if command == ["--help"] else ["--settings", path]
+    asked = [sys.executable, "-c", ASKED_OFTEN, *command, *settings]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+    assert said.stdout
+    assert said.stderr == "\n"
 
 
 def test_settings_that_are_wrong(call, tmp_path, free_port):

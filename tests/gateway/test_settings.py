@@ -382,7 +382,7 @@ def test_every_wrong_table_is_explained(drawn):
     """Whatever stands there: settings, or one sentence; never another error."""
     text = "good"
     try:
-        settings._check(msgspec.convert(drawn, Settings))
+        settings.check(msgspec.convert(drawn, Settings))
     except msgspec.ValidationError as error:
         text = str(settings.explain(str(error), drawn, Settings))
     except SettingsError as error:

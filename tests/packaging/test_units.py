@@ -103,6 +103,25 @@ def test_each_file_can_be_looked_at():
     assert harmattan("show", "sysusers") == read_shipped("harmattan.sysusers")
 
 
+def test_the_firewalls_rule_is_for_the_posts_port_and_written_by_nobody(tmp_path):
+    """What it does was tried by hand, with nftables between two network namespaces."""
+    path = tmp_path / "post.toml"
+    path.write_text(
+        'post = "p"\n[broker.nodes]\nhost = "10.0.0.1"\nport = 8884\nca_file = "a"\n'
+        'certificate_file = "b"\nkey_file = "c"\n'
+    )
+    shown = harmattan("show", "firewall", "--settings", path)
+    assert shown == read_shipped("harmattan.nft").replace("8883", "8884")
+    assert shown.count("{") == shown.count("}")
+    for family in ("4", "6"):  # bounded by address, and the sets have an end
+        assert f"add @held{family}" in shown
+        assert f"update @opened{family}" in shown
+    assert shown.count("size 4096") == 4
+    assert 'iifname != "lo"' in shown
+    harmattan("install", "--root", tmp_path)
+    assert not list(tmp_path.rglob("*.nft"))
+
+
 def test_the_times_of_unit_and_gateway_fit():
     """The watchdog allows two late feeds; systemd waits longer than the gateway needs to stop."""
     (watchdog_s,), (stop_s,) = values("WatchdogSec"), values("TimeoutStopSec")

@@ -44,12 +44,14 @@ def named_by_tests() -> Iterator[tuple[str, str]]:
     """Yield clause and place for each clause that a test names in its docstring or a comment."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text()
+        lines = text.split("\n")
         for node in ast.walk(ast.parse(text)):
             is_test = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
                 node.name.startswith("test_")
             )
             if is_test or isinstance(node, ast.ClassDef):
-                for number in _NAMED.findall(ast.get_source_segment(text, node) or ""):
+                segment = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                for number in _NAMED.findall(segment):
                     yield number, f"{path.relative_to(ROOT)}::{node.name}"
 
 

@@ -94,9 +94,8 @@ def ours(scene: Scene) -> Found:
 @check(
     "broker.nodes",
     cause="`broker.nodes.host` is no address of this machine, or the broker could not read its"
-    " certificates; or somebody opens connections and says nothing.",
-    remedy="Compare the address with `ip address`; read `broker_log`; see `certificates`. Where"
-    " connections found no place, `ss -tn` names who holds them: take it off the network.",
+    " certificates.",
+    remedy="Compare the address with `ip address`; read `broker_log`; see `certificates`.",
 )
 def nodes(scene: Scene) -> Found:
     """The listener for nodes elsewhere answers."""
@@ -112,8 +111,19 @@ def nodes(scene: Scene) -> Found:
     if fault:
         return bad(f"{where}: {fault}")
     refused = sum(scene.since_start("connection_refused").values())
-    if refused:
-        return look(f"{where} answers; {refused} connections found no place since the start")
+    flooded = sum(scene.since_start("connection_flood").values())
+    told = [f"{refused} connections found no place since the start"] * bool(refused)
+    if flooded:
+        told.append(f"{flooded} came faster than the nodes behind one address would connect")
+    if told:
+        return look(
+            f"{where} answers; {', '.join(told)}",
+            cause="A device opens connections without end, or holds them and says nothing: it is"
+            " broken or hostile.",
+            remedy="`connection_flood` and `connection_refused` in the log, or `ss -tn`, name its"
+            " address: take it off the network. `harmattan service show firewall` is a rule that"
+            " bounds what one address may open; docs/install.md.",
+        )
     return ok(f"{where} answers")
 
 

@@ -11,15 +11,17 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-from gateway.certificates import ISSUED, broker_name, crl_number
+from gateway.certificates import broker_name, crl_number
 from gateway.doctor.finding import Found, Level, UntoldError, bad, check, look, ok, unknown
-from gateway.doctor.scene import Scene
+from gateway.doctor.scene import AHEAD, Scene
 from gateway.fleet.revocation import crl_path
+from gateway.observe.certificates import newest_of
 from gateway.units import DAY_S, named, span
 
 DAYS_LOOK: Final = 60  # to make new ones and carry them to every node, twice over
 FILE_BYTES_MAX: Final = 1 << 20  # a bundle of certificates of the whole world has 200 kB
 PRIVATE: Final = 0o077  # bits that a key's file must not have
+EXPIRED: Final = "expired"
 NONE: Final = "the settings name no certificates"
 
 
@@ -45,19 +47,8 @@ def _node_files(scene: Scene) -> list[Path]:
     authority = scene.settings.broker.nodes.ca_file
     if not authority:
         return []
-    folder, found = Path(authority).parent, []
-    for node in scene.settings.nodes:
-        issued = sorted((folder / ISSUED).glob(f"{node.id}.*.pem"), key=_made_ns)
-        carried = folder / "nodes" / node.id / "node.der"
-        if issued:
-            found.append(issued[-1])
-        elif carried.exists():
-            found.append(carried)
-    return found
-
-
-def _made_ns(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    paths = [newest_of(node.id, Path(authority)) for node in scene.settings.nodes]
+    return [path for path in paths if path is not None]
 
 
 def read(path: Path) -> list[x509.Certificate]:
@@ -121,9 +112,20 @@ def expiry(scene: Scene) -> Found | list[Found]:
     paths = [*_files(scene), *_node_files(scene)]
     found = [each for path in paths for each in _expiry(path, scene)]
     unwell = [each for each in found if each.level is not Level.ok]
+    if scene.clock_ahead:
+        others = [each for each in unwell if not each.value.startswith(EXPIRED)]
+        if unwell and not others:
+            raise _judged_by_a_wrong_clock()
+        unwell = others
     if unwell:
         return unwell
     return min(found, key=lambda each: int(each.value.split()[2])) if found else ok(NONE)
+
+
+def _judged_by_a_wrong_clock() -> UntoldError:
+    return UntoldError(
+        "the clock is wrong, by which certificates are judged", f"See `{AHEAD}`.", see=AHEAD
+    )
 
 
 def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
@@ -152,7 +154,7 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
         made = (scene.now - each.not_valid_before_utc).total_seconds()
         dates = f"{each.not_valid_before_utc:%Y-%m-%d} to {each.not_valid_after_utc:%Y-%m-%d}"
         if days < 0:
-            yield bad(f"expired {span(-days * DAY_S)} ago", _label(path))
+            yield bad(f"{EXPIRED} {span(-days * DAY_S)} ago", _label(path))
         elif made < 0:
             begins = f"{each.not_valid_before_utc:%Y-%m-%d}"
             clock = f"{scene.now:%Y-%m-%d}"
@@ -342,6 +344,8 @@ def revocations(scene: Scene) -> Found:
         return ok(text, path.name)
     days = (until - scene.now).total_seconds() / DAY_S
     if days < 0:
+        if scene.clock_ahead:
+            raise _judged_by_a_wrong_clock()
         return bad(f"expired on {until:%Y-%m-%d}: {text}", path.name)
     if days < DAYS_LOOK:
         return look(f"valid for {days:.0f} d more: {text}", path.name)

@@ -4,12 +4,11 @@ from typing import Final
 
 from gateway import wire
 from gateway.doctor.finding import Found, bad, check, look, ok
-from gateway.doctor.scene import NodeLook, Scene
-from gateway.screening.watchlists import clock_fault
+from gateway.doctor.scene import AHEAD, AHEAD_MS_MAX, NodeLook, Scene
+from gateway.screening.watchlists import clock_behind
 from gateway.units import span
 from protocol.messages import TIME_GNSS
 
-AHEAD_MS_MAX: Final = 10_000  # a gateway that runs notices within a second that the clock was set
 APART_S_LOOK: Final = 10.0  # a health may be under way for seconds on a bad link
 APART_S_BAD: Final = 300.0  # alerts are dated wrong by more than an inspection takes
 
@@ -22,8 +21,22 @@ APART_S_BAD: Final = 300.0  # alerts are dated wrong by more than an inspection 
 )
 def edition(scene: Scene) -> Found:
     """The clock is not behind the day this edition was made."""
-    fault = clock_fault(scene.now.date())
+    fault = clock_behind(scene.now.date())
     return bad(fault) if fault else ok(f"{scene.now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+@check(
+    AHEAD,
+    cause="The battery of the clock is empty, or its time service has the wrong epoch; by this"
+    " clock certificates have ended that have not, and no node gets in.",
+    remedy="Set the clock (`timedatectl set-time`), then see to its battery and time service; the"
+    " nodes come back by themselves. If the post really was off so long: new certificates.",
+)
+def ahead(scene: Scene) -> Found:
+    """It did not jump past the end of the certificates, nor past the life of this edition."""
+    if scene.clock_ahead:
+        return bad(scene.clock_ahead)
+    return ok(f"{scene.now:%Y-%m-%d}: no certificate has ended by a jump of the clock")
 
 
 @check(

@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.doctor.finding import Found, bad, check, look, ok
 from gateway.doctor.scene import Scene
+from gateway.fleet.ahead import POSTURE as CLOCK_AHEAD
 from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
 from gateway.journal.starts import digest
 from gateway.units import DAY_S, HOUR_S, age, named
@@ -13,7 +14,7 @@ STARTS_LOOK: Final = 4  # in a day; a technician who tries something starts it a
 STARTS_BAD: Final = 10  # in an hour: it does not stay up
 FAULTS_MAX: Final = 10  # foreseen ones since the start: a broker that was slow to begin makes one
 METRICS_S_MAX: Final = 3.0  # the page is made in milliseconds
-SHOWN_ELSEWHERE: Final = ("disk", "quarantine", "record_missing", FRAMES_DAMAGED)
+SHOWN_ELSEWHERE: Final = ("disk", "quarantine", "record_missing", CLOCK_AHEAD, FRAMES_DAMAGED)
 
 
 @check(

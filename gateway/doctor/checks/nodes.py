@@ -11,7 +11,7 @@ from gateway.fleet.liveness import is_overdue
 from gateway.ingest.quarantine import TEXTS
 from gateway.journal.calibrations import read_newest
 from gateway.journal.responses import read_response
-from gateway.screening.standing import INSTRUMENT_FAULTS
+from gateway.screening.verdict import INSTRUMENT_FAULTS
 from gateway.units import DAY_S, age, named, span
 
 SILENT_S_BAD: Final = DAY_S  # a lane is without its instrument for a whole day

@@ -67,3 +67,27 @@ def test_times_that_cannot_be_are_not_followed(tmp_path):
         told, calendar = make(tmp_path)
         calendar.restore()
         assert told == [utc(BUILT_MS)]
+
+
+def test_a_time_that_no_board_lives_to_see_is_neither_followed_nor_restored(tmp_path):
+    """A gateway with a dead battery or a wrong epoch told it: the broker would look expired."""
+    told, calendar = make(tmp_path)
+    far_ms = BUILT_MS + 20 * 365 * 86_400_000
+    calendar.follow(1_000, far_ms)
+    assert not told
+    (tmp_path / "time").write_bytes(far_ms.to_bytes(8, "little"))  # as an earlier edition kept it
+    told, calendar = make(tmp_path)
+    calendar.restore()
+    assert told == [utc(BUILT_MS)]
+
+
+def test_a_time_that_is_corrected_is_followed_at_once(tmp_path):
+    """Or the board would judge certificates by the wrong one for hours, and keep it."""
+    told, calendar = make(tmp_path)
+    calendar.follow(1_000, LATER_MS + 5 * 365 * 86_400_000)
+    calendar.follow(2_000, LATER_MS)
+    calendar.follow(3_000, LATER_MS + 1_000)
+    assert told[1:] == [utc(LATER_MS)]
+    told, calendar = make(tmp_path)
+    calendar.restore()
+    assert told == [utc(LATER_MS)]

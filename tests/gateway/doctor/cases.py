@@ -127,6 +127,7 @@ CASES = [
         "2.0 programs",
     ),
     C("clock.edition", nothing, "bad", "2000", later_ms=-26 * 365 * DAY),
+    C("clock.ahead", nothing, "bad", "in one jump from", later_ms=6 * 365 * DAY),
     C(
         "clock.synchronised",
         lambda p: set_machine(p, synchronised=lambda: False),

@@ -9,8 +9,9 @@ import contextlib
 import pytest
 
 from gateway.doctor.finding import Level, Subject
-from tests.gateway.doctor.breaking import authority, leftover, other_program
-from tests.gateway.doctor.building import CHECKS
+from gateway.journal.starts import save_start
+from tests.gateway.doctor.breaking import authority, counted, leftover, other_program
+from tests.gateway.doctor.building import CHECKS, DAY_MS
 from tests.gateway.doctor.cases import CASES
 
 NEEDS_A_GATEWAY = {"broker.port", "broker.nodes", "outbox.reachable"}
@@ -31,6 +32,29 @@ def test_what_is_wrong_is_found(well, case):
         assert each.page == f"docs/doctor.md#{case.name.replace('.', '-')}"
     if case.level != Level.ok and case.name not in NEEDS_A_GATEWAY and case.running:
         assert before.isdisjoint({each.value for each in found if each.level == case.level})
+
+
+@pytest.mark.parametrize(
+    "name, said", [("connection_refused", "no place"), ("connection_flood", "came faster")]
+)
+def test_who_floods_the_nodes_listener_is_looked_for(well, monkeypatch, name, said):
+    """That it answers is asked of a real one in test_doctor.py."""
+    monkeypatch.setattr("gateway.doctor.checks.broker.answers", lambda _host, _port: "")
+    monkeypatch.setattr("gateway.doctor.checks.broker.find_leftovers", lambda _path: [1])
+    assert well.ask("broker.nodes")[0].level == Level.ok
+    counted(name, count=9)(well)
+    (found,) = well.ask("broker.nodes")
+    assert found.level == Level.look
+    assert said in found.value
+    assert "9 " in found.value
+    assert "take it off the network" in found.remedy
+
+
+def test_a_start_that_a_clock_ahead_noted_hides_no_silent_node(well):
+    future_ms = well.at_ms + 20 * 365 * DAY_MS
+    well.change(lambda c: save_start(c, future_ms, well.digest()))
+    found = well.ask("nodes.silence", at_ms=well.at_ms + DAY_MS // 24)
+    assert {each.level for each in found} == {Level.look}
 
 
 def test_every_check_is_made_to_fail():

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from gateway.doctor.rehearsal import command, play
-from gateway.doctor.rehearsal.ballast import MARGIN_BYTES_MAX, Ballast, plan
-from gateway.doctor.rehearsal.stage import PORTS, free_port
+from gateway.doctor.rehearsal.authority import StandIn
+from gateway.doctor.rehearsal.ballast import MARGIN_BYTES_MAX, Ballast, Plan, free_bytes, plan
+from gateway.doctor.rehearsal.node import Node
+from gateway.doctor.rehearsal.stage import PORTS, Stage, free_port
 from tests.gateway.doctor.test_doctor import picture
 
 GB = 10**9
@@ -49,11 +51,15 @@ def without_times(found):
     return {name: (size, mode, digest) for name, (size, _, mode, digest) in found.items()}
 
 
+@pytest.mark.timeout(360)
 def test_a_rehearsal_comes_out_well_and_leaves_nothing_behind(well):
     before = without_times(picture(well.folder))
-    child = start(well.path, "--json")
-    printed, said = child.communicate(timeout=110)
-    told = json.loads(printed)
+    for _ in range(3):  # this disk is others' too
+        child = start(well.path, "--json")
+        printed, said = child.communicate(timeout=110)
+        told = json.loads(printed)
+        if not any("other programs" in each["text"] for each in told["steps"]):
+            break
     assert [(each["name"], each["outcome"]) for each in told["steps"]] == [
         (name, "ok") for name in play.STEPS
     ], told
@@ -116,6 +122,19 @@ def test_a_disk_that_is_nearly_full_is_not_practised_on():
         assert left < found.reserve_bytes < free  # full while it lies there, and not before
         assert left > 2 * 64 * 10**6  # the post itself does not notice
         assert found.ballast_bytes <= 2 * MARGIN_BYTES_MAX
+
+
+def test_room_that_others_took_meanwhile_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(play, "ROOM_S_MAX", 0.0)
+    (tmp_path / "state").mkdir()
+    reserve = Plan(2 * free_bytes(tmp_path), 1)
+    scene = play._Scene(
+        tmp_path, Stage(tmp_path / "post.toml"), Node("p", "n", 1), StandIn(), reserve
+    )
+    scene.ballast.take()
+    with pytest.raises(play.RehearsalError, match="other programs took the room"):
+        asyncio.run(scene.free())
+    assert not (tmp_path / "ballast").exists()
 
 
 def test_the_ballast_takes_room_and_gives_it_back(tmp_path):

@@ -5,6 +5,8 @@ that looks at them when the test says so.
 """
 
 import datetime as dt
+import errno
+import os
 import threading
 import tomllib
 from pathlib import Path
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import SettingsError
+from gateway.files import write_whole
 from gateway.fleet import nodes_file, revocation
 from gateway.fleet.nodes_file import Entry, NodesFile
 from gateway.fleet.revocation import Revocation
@@ -54,6 +57,37 @@ def test_a_folder_without_the_file_revokes_nobody(tmp_path):
         "nodes.toml",
         "nodes.toml.last",
     }
+
+
+def test_whoever_reads_during_the_first_change_finds_nothing_lost(tmp_path, monkeypatch):
+    found = []
+
+    def write(path, content):
+        write_whole(path, content)
+        found.append(nodes_file.read(tmp_path).revoked)
+
+    monkeypatch.setattr(nodes_file, "write_whole", write)
+    with nodes_file.changing(tmp_path) as entries:
+        entries["lane-1"] = Entry(revoked=SINCE)
+    assert found == [set(), set(), {"lane-1"}]
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_disk_that_fails_during_the_first_change_changes_nothing(tmp_path, monkeypatch, written):
+    def write(path, content):
+        nonlocal written
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written -= 1
+        write_whole(path, content)
+
+    monkeypatch.setattr(nodes_file, "write_whole", write)
+    with (
+        pytest.raises(SettingsError, match="nothing is changed"),
+        nodes_file.changing(tmp_path) as entries,
+    ):
+        entries["lane-1"] = Entry(revoked=SINCE)
+    assert nodes_file.read(tmp_path).revoked == set()
 
 
 def test_an_error_while_it_is_changed_changes_nothing(tmp_path):

@@ -16,13 +16,13 @@ import pytest
 
 from gateway.errors import BrokerError
 from gateway.ingest.broker import (
-    _TREE,
     Broker,
     check_port,
     configuration,
     find_leftovers,
     find_program,
 )
+from gateway.ingest.program import _TREE
 from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings, NodeListenerSettings
 from tests.gateway.running import recording, running, starting, write_settings
@@ -107,7 +107,7 @@ def test_what_make_has_fetched_is_found_without_make(tmp_path, monkeypatch):
     fetched.write_text("#!/bin/sh\n")
     fetched.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("gateway.ingest.broker._TREE", tmp_path)
+    monkeypatch.setattr("gateway.ingest.program._TREE", tmp_path)
     assert find_program("mosquitto") == str(fetched)
     (tmp_path / "mosquitto").symlink_to(fetched)
     assert find_program("mosquitto") == str(tmp_path / "mosquitto")
@@ -121,7 +121,7 @@ def test_the_tree_is_the_one_that_make_works_in(repository_path):
 def test_a_broker_that_is_not_there_or_no_program_is_named(tmp_path, free_port, monkeypatch):
     with pytest.raises(BrokerError, match="'nosuchbroker' is not on PATH; run `make tools`"):
         find_program("nosuchbroker")
-    monkeypatch.setattr("gateway.ingest.broker._TREE", tmp_path)  # as a wheel's: no Makefile
+    monkeypatch.setattr("gateway.ingest.program._TREE", tmp_path)  # as a wheel's: no Makefile
     with pytest.raises(BrokerError, match="'nosuchbroker' is not on PATH; install mosquitto, or"):
         find_program("nosuchbroker")
     fake = tmp_path / "mosquitto"
@@ -263,7 +263,7 @@ def test_without_proc_the_system_is_asked_for_its_processes(tmp_path, monkeypatc
     )
     listing.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr("gateway.ingest.broker._PROCESSES", tmp_path / "no-proc")
+    monkeypatch.setattr("gateway.ingest.program._PROCESSES", tmp_path / "no-proc")
     assert find_leftovers(configured) == [77]
 
 

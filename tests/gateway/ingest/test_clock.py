@@ -7,14 +7,19 @@ and a wall clock that the test moves.
 import asyncio
 import time
 
+import apsw
 import pytest
 
+from gateway.journal.dating import read_moment
+from gateway.journal.records import read_frame
+from gateway.journal.store import FILE_NAME
 from protocol.messages import Birth, Health
 from tests.gateway.ingest.test_judging import UREA
 from tests.gateway.running import rows, running, write_settings
 from tests.gateway.scripted import AXIS, COEFFICIENTS, PIXEL_COUNT, connected
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 WRONG_MS = (0, -40 * DAY_MS, -20_000 * DAY_MS, 400 * DAY_MS)
 
 
@@ -100,5 +105,56 @@ def test_what_a_wrong_clock_made_inconclusive_is_judged_again_when_it_is_set(
             again = await log.event("verdict", 2, seq=1)
             assert again["verdict"] == "alarm", again["text"]
         assert rows(tmp_path, "SELECT count(*) FROM alerts") == [(1,)]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("wrong_ms", [400 * DAY_MS, 73 * 365 * DAY_MS])
+@pytest.mark.parametrize("is_seen", [True, False], ids=["set while it ran", "set at a start"])
+def test_what_came_while_the_clock_was_ahead_is_dated_and_judged_anew(
+    tmp_path, free_port, monkeypatch, wrong_ms, is_seen
+):
+    """SPEC 7.7: by a node that started again meanwhile, so that its boot never speaks again.
+
+    Its backlog repeats the wrong time after the clock is right.
+    """
+    now_ns, wrong = time.time_ns, [0]
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns() + wrong[0] * 1_000_000)
+
+    async def finish(log, node):
+        await node.say(node.reading(3, pixels=UREA, time=(wall_ms() + wrong_ms, 2)))
+        for seq, count in ((3, 1), (2, 2)):
+            found = await log.event("verdict", count if is_seen or seq == 3 else 1, seq=seq)
+            assert found["verdict"] == "alarm", found["text"]
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born(next_seq=9, uptime_ms=HOUR_MS // 2)
+            await node.measure_standard()
+            await log.event("calibration_made")
+            await node.say(node.reading(1))
+            await log.event("verdict", seq=1)
+        wrong[0] = wrong_ms
+        async with running(path) as log, connected(free_port, boot_id=b"boot-two") as node:
+            await node.be_born(next_seq=9)
+            await node.say(node.reading(2, pixels=UREA, time=(wall_ms(), 2)))
+            found = await log.event("verdict", seq=2)
+            assert (found["verdict"], found["reason"]) == ("inconclusive", "uncalibrated_listed")
+            if is_seen:
+                wrong[0] = 0
+                await log.event("clock_set")
+                await finish(log, node)
+        wrong[0] = 0
+        if not is_seen:
+            async with running(path) as log, connected(free_port, boot_id=b"boot-two") as node:
+                await finish(log, node)
+        connection = apsw.Connection(str(tmp_path / "state" / FILE_NAME))
+        for frame, received_ms in connection.execute(
+            "SELECT frame, received_ms FROM records WHERE seq IN (2, 3)"
+        ):
+            moment = read_moment(connection, "lane-1", read_frame(frame), received_ms)
+            assert moment.time_ms is not None
+            assert abs(moment.time_ms - wall_ms()) < HOUR_MS
 
     asyncio.run(story())

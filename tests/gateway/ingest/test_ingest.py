@@ -14,7 +14,7 @@ from gateway.ingest import intake
 from gateway.ingest.arrivals import PER_NODE_MAX
 from gateway.ingest.broker import Broker
 from gateway.ingest.quarantine import SCORE_MAX
-from gateway.journal.store import FILE_NAME
+from gateway.journal.opening import BUSY_MS, FILE_NAME
 from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings
 from protocol import limits, topics
@@ -259,6 +259,7 @@ def test_a_flood_while_the_disk_is_slow_leaves_room_for_the_others(tmp_path, fre
             await node.receipt(0)
             await other.receipt(0)
             holder = apsw.Connection(str(tmp_path / "state" / FILE_NAME))
+            holder.set_busy_timeout(BUSY_MS)  # the gateway may just be writing
             holder.execute("BEGIN IMMEDIATE")
             await asyncio.gather(*(node.say(node.event(seq)) for seq in range(1, count + 1)))
             line = await log.event("message_dropped", node=NODE)

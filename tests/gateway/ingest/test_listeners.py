@@ -264,6 +264,51 @@ def test_wrong_certificates_are_refused_and_counted(folder, free_port, authority
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("gateway-key.pem", b"no key", ["broker.nodes.key_file", "damaged", "harmattan keys"]),
+        ("gateway-key.pem", "another", ["is not the key of the certificate beside it"]),
+        ("gateway-key.pem", "locked", ["broker.nodes.key_file", "it has a password"]),
+        ("gateway.pem", b"", ["broker.nodes.certificate_file", "damaged", "no start line"]),
+        ("gateway.pem", None, ["it is not there", "correct its name"]),
+        ("ca.pem", b"no authority", ["broker.nodes.ca_file", "new keys for every node"]),
+        ("crl.pem", b"no list", ["broker.nodes.crl_file", "`harmattan nodes crl`"]),
+        ("crl.pem", None, ["broker.nodes.crl_file", "it is not there"]),
+    ],
+)
+def test_a_broker_that_cannot_use_its_own_files_says_which_and_what_to_do(
+    folder, free_port, authority, name, content, said
+):
+    """Its own words name the file, and OpenSSL's the reason, in lines of their own."""
+    other = keys.issue(authority, "gateway", NOW, hosts=("127.0.0.1",))
+    forms = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    lock = serialization.BestAvailableEncryption(b"word")
+    content = {"another": other.key_pem(), "locked": other.key.private_bytes(*forms, lock)}.get(
+        content, content
+    )
+
+    async def story():
+        post = Post(folder, free_port)
+        if name == "crl.pem":
+            post.lines = (f"crlfile {folder / name}",)
+        if content is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            (folder / name).write_bytes(content)
+        with pytest.raises(BrokerError) as raised:
+            async with asyncio.timeout(DEADLINE_S):
+                await post.broker.run()
+        (told,) = post.log.events("broker_log")
+        assert str(folder / name) in told["text"]
+        for words in said:
+            assert words in told["text"]
+        assert told["text"] in str(raised.value)
+        assert ("certificate_refused", "") not in post.counters.take()
+
+    asyncio.run(story())
+
+
 def test_a_broker_whose_list_is_missing_did_not_start_and_refused_nobody(
     folder, free_port, authority
 ):
@@ -325,6 +370,27 @@ def test_idle_connections_shut_nobody_out(folder, free_port, authority):
                     said = await asyncio.wait_for(anext(aiter(gateway.messages)), DEADLINE_S)
                     assert said.payload == b"heard"
             assert ("connection_refused", "") not in post.counters.take()
+
+    asyncio.run(story())
+
+
+def test_who_opens_connections_without_end_is_named(folder, free_port, monkeypatch):
+    """On the nodes' listener; programs of this machine are the machine's own affair."""
+    monkeypatch.setattr("gateway.ingest.flood.OPENED_MIN", 10)  # and 4 for each of the two nodes
+
+    async def story():
+        post = Post(folder, free_port)
+        async with post.running():
+            for port in (post.port, post.nodes_port):
+                for _ in range(25):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+            told = await post.log.event("connection_flood", client="127.0.0.1")
+            assert "docs/install.md" in told["text"]
+            async with post.own("gateway-p"):  # what came before is read by now
+                pass
+        counted = post.counters.take()["connection_flood", ""]
+        assert 0 < counted <= 7, counted
 
     asyncio.run(story())
 

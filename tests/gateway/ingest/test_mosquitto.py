@@ -21,6 +21,7 @@ from gateway.settings import BrokerSettings, NodeListenerSettings
 LOG = b"""mosquitto version 2.0.11 starting
 New client connected from 10.0.0.9:41 as lane-2 (p2, c1, k60, u'lane-2').
 Received PUBLISH from lane-2 (d0, q1, r0, m1, 'harmattan/v1/p/lane-1/reading', ... (6 bytes))
+New connection from fd00::9:50412 on port 8883.
 Denied PUBLISH from lane-2 (d0, q1, r0, m1, 'harmattan/v1/p/lane-1/reading', ... (6 bytes))
 Sending PUBACK to lane-2 (m1, rc135)
 Client <unknown> disconnected, not authorised.
@@ -31,18 +32,28 @@ Client lane-2 disconnected.
 OpenSSL Error[0]: error:1417C086:SSL routines::certificate verify failed
 OpenSSL Error[0]: error:80000002:system library::No such file or directory
 OpenSSL Error[1]: error:05880002:x509 certificate routines::system lib
+Error: Unable to load certificate revocation file "/k/crl.pem". Check crlfile.
+Error: Not a directory
+OpenSSL Error[0]: error:0480006C:PEM routines::no start line
+OpenSSL Error[1]: error:05880009:x509 certificate routines::PEM lib
+Error: Unable to load server key file "/k/key.pem". Check keyfile.
+OpenSSL Error[0]: error:05800074:x509 certificate routines::key values mismatch
 Client connection from 10.0.0.9 failed: error:0A0000C7:SSL routines::no certificate returned.
 Warning: Unable to set TCP_NODELAY.
 Warning: something is odd
 Error: Unable to open the file
 """
 WORDS = [
+    ("connection_opened", "fd00::9"),
     ("topic_foreign", "lane-2"),
     ("client_refused", "<unknown>"),
     ("connection_refused", "10.0.0.9"),
     ("connection_refused", ""),
     ("packet_oversize", "lane-3"),
     ("certificate_refused", ""),
+    ("broker_log", ""),
+    ("broker_log", ""),
+    ("connection_opened", "10.0.0.9"),
     ("certificate_refused", ""),
     ("broker_log", ""),
     ("broker_log", ""),
@@ -56,7 +67,9 @@ def test_words_are_found_however_the_log_is_cut(cuts):
     for begin, end in itertools.pairwise(edges):
         found += words.take(LOG[begin:end])
     assert [(word.event, word.client) for word in found] == WORDS
-    assert "'harmattan/v1/p/lane-1/reading'" in found[0].text
+    assert "'harmattan/v1/p/lane-1/reading'" in found[1].text
+    assert "/k/crl.pem" in found[7].text
+    assert "the pair that was made together" in found[8].text
     assert words.last == "Error: Unable to open the file"
 
 

@@ -4,7 +4,6 @@ Method: the journal of a story (`tests/gateway/crash/stories.py`), copied while 
 disks without room, over files that are there, killed half way; then put into a post's folder.
 """
 
-import asyncio
 import fcntl
 import os
 import stat
@@ -16,6 +15,7 @@ import pytest
 from gateway.errors import JournalError
 from gateway.journal import backup, records
 from gateway.journal.store import FILE_NAME, SCHEMA_VERSION, connect
+from tests.gateway.crash import clock
 from tests.gateway.crash.players import NODES
 from tests.gateway.crash.recorder import Fault, Recorder, quiet
 from tests.gateway.crash.stories import RECORDS, Post
@@ -29,7 +29,8 @@ def post(tmp_path):
     """Return the folder of a post that has lived."""
     folder = tmp_path / "state"
     folder.mkdir()
-    asyncio.run(Post(folder, 1, lambda *_: None).live())
+    with clock.runner() as runner:
+        runner.run(Post(folder, 1, lambda *_: None).live())
     return folder
 
 
@@ -176,7 +177,8 @@ def test_a_post_that_goes_back_to_its_backup_goes_on(post, tmp_path):
         assert again.journal.condition.text == ""
         await again.close()
 
-    asyncio.run(story())
+    with clock.runner() as runner:
+        runner.run(story())
     found = content(post / FILE_NAME)
     assert len(found["records"]) == ALL
     connection = connect(post / FILE_NAME)

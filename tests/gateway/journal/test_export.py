@@ -4,7 +4,6 @@ Method: the journal of a story, read out by the standard library alone; a journa
 changed and unreadable rows; while a writer commits.
 """
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -23,7 +22,7 @@ from gateway.errors import JournalError
 from gateway.journal import export
 from gateway.journal.store import FILE_NAME, SCHEMA_VERSION, connect
 from gateway.journal.telling import Wanted
-from tests.gateway.crash import players
+from tests.gateway.crash import clock, players
 from tests.gateway.crash.players import AXIS, JOURNAL, NODES, NOW_MS
 from tests.gateway.crash.promises import expected_alerts
 from tests.gateway.crash.stories import RECORDS, Post
@@ -33,7 +32,8 @@ from tests.gateway.crash.stories import RECORDS, Post
 def lived(tmp_path_factory):
     """Return the journal of a post that has lived; nobody changes it."""
     folder = tmp_path_factory.mktemp("lived")
-    asyncio.run(Post(folder, 1, lambda *_: None).live())
+    with clock.runner() as runner:
+        runner.run(Post(folder, 1, lambda *_: None).live())
     return folder / FILE_NAME
 
 

@@ -1,17 +1,21 @@
 """Goal: damage is found: pages at once or in the background, flipped bits by the frames' checksums.
 
-Method: real files harmed on the disk while they are closed; the upkeep's steps taken by hand.
+Method: real files harmed on the disk while they are closed; the upkeep's steps taken by hand. An
+index is harmed so that SQLite goes on with it: bits of an entry, or whole entries, of a sound page.
 """
 
 import asyncio
 import contextlib
 import random
 import shutil
+import struct
 
 import apsw
 import pytest
 
-from gateway.journal import integrity, setting_aside
+from gateway import wire
+from gateway.journal import integrity, records, setting_aside
+from gateway.journal.opening import connect_empty
 from gateway.journal.postures import read_postures
 from gateway.journal.store import FILE_NAME, Journal, connect
 from gateway.journal.upkeep import Upkeep
@@ -165,3 +169,150 @@ def test_a_start_looks_no_longer_than_it_may(tmp_path, monkeypatch):
     connection.exec_trace = None
     assert connection.execute("SELECT count(*) FROM records").fetchall() == [(COUNT,)]
     connection.close()
+
+
+def entry(node, seq, record_id):
+    """An entry of the index that tells records that came again, as it lies on its page."""
+    return node.encode() + b"journal1" + struct.pack(">HH", seq, record_id)
+
+
+@pytest.mark.parametrize("seq", [300, COUNT])
+@pytest.mark.parametrize("says", ["another record", "another row"])
+def test_an_index_that_says_other_than_its_table_is_found_and_nothing_comes_in_twice(
+    tmp_path, seq, says
+):
+    """Of a page that is good for SQLite: one entry of it is wrong."""
+    false = seq + 512
+    with harmed(tmp_path) as content:
+        sound = entry("lane-1", seq, seq)
+        assert sound in content  # and in what SQLite left of another page
+        wrong = entry("lane-1", false, seq) if says == "another record" else sound[:-1] + b"\1"
+        content[:] = content.replace(sound, wrong)
+    record = put_only(seq)
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            assert told == []
+            await checked(journal)
+            await ask(journal, "SELECT 1")  # waits for the fresh one
+            ((name, text),) = told
+            assert name == "journal_damaged"
+            assert "sqlite_autoindex_records_1" in text
+            assert not await journal.write(lambda c: keep(c, record))
+            if says == "another record":  # nobody sent that: the node's is a new one
+                assert await journal.write(lambda c: keep(c, put_only(false)))
+            assert await ask(journal, "PRAGMA integrity_check") == [("ok",)]
+
+    asyncio.run(story())
+
+
+def put_only(seq):
+    """The record that `put` makes, in no journal yet."""
+    connection = connect_empty()
+    connection.pragma("query_only", value=False)
+    record = put(connection, seq, "pending")
+    connection.close()
+    return record
+
+
+def keep(connection, record):
+    return records.insert_record(connection, "lane-1", record, wire.encode(record), 5)
+
+
+def test_every_index_of_a_large_table_is_looked_at():
+    connection = connect_empty()
+    for table, large in integrity.LARGE_TABLES.items():
+        rows = connection.execute("SELECT name, origin FROM pragma_index_list(?)", (table,))
+        names = {name for name, origin in rows if origin != "pk"}
+        assert names == {index.name for index in large.indexes}, table
+        for index in large.indexes:
+            listed = "SELECT name FROM pragma_index_xinfo(?) WHERE name IS NOT NULL"
+            columns = [name for (name,) in connection.execute(listed, (index.name,))]
+            wanted = index.whole(large.key)
+            assert tuple(columns) == wanted[: len(columns)], index.name
+    listed = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+    tables = {name for (name,) in connection.execute(listed)}
+    assert tables | {"sqlite_schema"} == {*integrity.SMALL_TABLES, *integrity.LARGE_TABLES}
+    connection.close()
+
+
+def two_of_everything(connection):
+    """Rows in every large table, in every index of them."""
+    for at in (1, 2):
+        put(connection, 10 * at + 1, "dark")
+        for plus, reason in ((2, "no_axis"), (3, "calibration_expired")):
+            record = put(connection, 10 * at + plus, "pending", dark_seq=10 * at + 1)
+            ((record_id,),) = connection.execute("SELECT max(id) FROM records").fetchall()
+            assert record.seq == 10 * at + plus
+            records.insert_judgement(
+                connection, records.Judgement(record_id, "inconclusive", reason, b"{}", 5)
+            )
+            connection.execute("INSERT INTO unrecorded VALUES (?)", (record_id,))
+            connection.execute(
+                "INSERT INTO rejudged VALUES (?, ?, 'clear', x'7b7d', 'clear', x'7b7d', 5)",
+                (at, record_id),
+            )
+        connection.execute(
+            "INSERT INTO healths (node, received_ms, frame) VALUES (?, 5, x'00')", (f"n{at}",)
+        )
+
+
+NAMED = [
+    (table, index)
+    for table, large in integrity.LARGE_TABLES.items()
+    for index in large.indexes
+    if not index.name.startswith("sqlite_")
+]
+
+
+@pytest.mark.parametrize("harm", ["lost", "of no row"])
+@pytest.mark.parametrize("table, index", NAMED, ids=[index.name for _, index in NAMED])
+def test_each_entry_of_a_large_tables_index_is_looked_at(tmp_path, table, index, harm):
+    """What is done to a table while its index is hidden, the index does not know."""
+    path = tmp_path / FILE_NAME
+    connection = connect(path)
+    connection.pragma("foreign_keys", value=False)  # of runs that there were not
+    with connection:
+        two_of_everything(connection)
+    connection.close()
+    which = f"SELECT rowid, * FROM sqlite_schema WHERE name = '{index.name}'"
+    (hidden,) = in_schema(path, which)
+    in_schema(path, f"DELETE FROM sqlite_schema WHERE name = '{index.name}'")
+    key = " || ".join(integrity.LARGE_TABLES[table].key)
+    some = f"{index.where.format(table)} ORDER BY 1 DESC LIMIT 1"
+    if harm == "of no row":
+        last = f"SELECT {key} FROM {table} WHERE {some}"
+        in_schema(path, f"DELETE FROM {table} WHERE {key} = ({last})")
+    else:
+        listed = f"SELECT name FROM pragma_table_info('{table}')"
+        columns = [name for (name,) in in_schema(path, listed)]
+        more = {"id": "id + 90", "record_id": "record_id + 90", "seq": "seq + 90"}
+        values = ", ".join(more.get(name, name) for name in columns)
+        in_schema(path, f"INSERT INTO {table} SELECT {values} FROM {table} WHERE {some}")
+    in_schema(
+        path,
+        "INSERT INTO sqlite_schema (rowid, type, name, tbl_name, rootpage, sql)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        hidden,
+    )
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            assert told == []
+            await checked(journal)
+            await ask(journal, "SELECT 1")  # waits for the fresh one
+            ((name, text),) = told
+            assert name == "journal_damaged"
+            assert index.name in text
+
+    asyncio.run(story())
+
+
+def in_schema(path, statement, values=()):
+    """Do something to a file whose schema may be written."""
+    connection = apsw.Connection(str(path))
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    connection.pragma("writable_schema", value=True)
+    found = connection.execute(statement, values).fetchall()
+    connection.close()
+    return found

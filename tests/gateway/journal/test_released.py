@@ -6,13 +6,20 @@ of it leaves is in `tests/gateway/crash`.
 """
 
 import asyncio
+import contextlib
+import random
+import shutil
+import zipfile
 from functools import partial
+from pathlib import Path
 
 import apsw
 import pytest
 
 from gateway import wire
-from gateway.journal import outbox, records
+from gateway.errors import JournalError
+from gateway.journal import export, outbox, records, setting_aside
+from gateway.journal.condition import DiskState
 from gateway.journal.store import (
     FILE_NAME,
     SCHEMA_VERSION,
@@ -20,8 +27,9 @@ from gateway.journal.store import (
     Journal,
     connect,
 )
+from gateway.journal.telling import Wanted
 from tests.gateway.journal.released import make
-from tests.gateway.journal.released.files import NAMES, content_of, version_of
+from tests.gateway.journal.released.files import NAMES, PAGES_BYTES, content_of, version_of
 
 SAME = {  # what no version changed: every column that it had, row by row
     "records": "id, node, journal_id, seq, kind, received_ms, frame",
@@ -191,6 +199,110 @@ def test_the_post_goes_on_with_it(released, tmp_path):
         await journal.close()
 
     asyncio.run(story())
+
+
+def told_by(path, target):
+    """What an export says, file by file, but for when it was made and which version it read."""
+    export.make(path, target, Wanted(), reserve_bytes=0, now_ms=7)
+    with zipfile.ZipFile(target) as file:
+        return {name: file.read(name) for name in file.namelist() if name != "manifest.json"}
+
+
+def test_it_is_exported_as_it_is(released, before, tmp_path):
+    """As after it was brought up to date, and not a byte of it changes."""
+    path = tmp_path / FILE_NAME
+    there = told_by(path, tmp_path / "older.zip")
+    assert path.read_bytes() == content_of(released)
+    connect(path).close()
+    assert there == told_by(path, tmp_path / "newer.zip")
+    assert there["alerts.jsonl"].count(b"\n") == len(before["alerts"])
+    records_lines = b"".join(there[name] for name in there if name.startswith("records/"))
+    assert records_lines.count(b"\n") == len(before["records"])
+
+
+def harm(content, rng):
+    """Some bits anywhere, or a page of noise, of zeros, or of other rows."""
+    pages = len(content) // PAGES_BYTES
+    place = rng.randrange(1, pages) * PAGES_BYTES
+    other = rng.randrange(1, pages) * PAGES_BYTES
+    noise = [rng.randbytes(PAGES_BYTES), bytes(PAGES_BYTES), content[other : other + PAGES_BYTES]]
+    kind = rng.randrange(5)
+    if kind < len(noise):
+        content[place : place + PAGES_BYTES] = noise[kind]
+    for _ in range(20 if kind >= len(noise) else 0):
+        content[rng.randrange(100, len(content))] ^= 1 << rng.randrange(8)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_one_is_set_aside_as_it_was_and_read_as_far_as_it_goes(released, tmp_path, seed):
+    """Nothing that stands in it keeps the post from starting, or from being read out."""
+    path = tmp_path / FILE_NAME
+    content = bytearray(content_of(released))
+    harm(content, random.Random(f"{released} {seed}"))
+    path.write_bytes(content)
+    (tmp_path / "copy").mkdir()
+    copy = Path(shutil.copy(path, tmp_path / "copy"))
+    is_sound = integrity_of(copy) == "ok"
+    with contextlib.suppress(JournalError):  # nothing of it can be read
+        export.make(copy, tmp_path / "out.zip", Wanted(), reserve_bytes=0, now_ms=7)
+
+    async def story():
+        journal = Journal(path)
+        await journal.open()
+        try:
+            assert journal.condition.state is DiskState.well
+            frame = make.frame_of(make.RECORDS + 1)
+            record, node = wire.decode(frame), make.NODES[0]
+            await journal.write(lambda c: records.insert_record(c, node, record, frame, 1))
+            assert not await journal.read(lambda c: c.pragma("foreign_key_check"))
+        finally:
+            await journal.close()
+
+    asyncio.run(story())
+    folders = setting_aside.damaged_folders(tmp_path)
+    assert len(folders) == (not is_sound)
+    for folder in folders:
+        assert (folder / FILE_NAME).read_bytes()[VERSION] == content[VERSION]
+
+
+@pytest.mark.parametrize("table", ["alerts", "records", "pending", "boots"])
+def test_a_word_of_its_schema_that_is_another_hides_no_alert(released, before, tmp_path, table):
+    path = tmp_path / FILE_NAME
+    content = content_of(released)
+    words = b"CREATE TABLE " + table.encode()
+    if words not in content:
+        assert (table, version_of(released) < 4) == ("boots", True)
+        return
+    path.write_bytes(content.replace(words, words.replace(b"TABLE", b"TABLD")))
+
+    async def story():
+        journal = Journal(path)
+        await journal.open()
+        try:
+            for name in ("alerts", "pending"):
+                listed = f"SELECT count(*) FROM {name}"
+                ((count,),) = await journal.read(lambda c, q=listed: c.execute(q).fetchall())
+                assert count >= len(before[name]), name
+            listed = "SELECT count(*) FROM boots WHERE word_ms NOT NULL"
+            assert await journal.read(lambda c: c.execute(listed).get) == len(make.NODES)
+        finally:
+            await journal.close()
+
+    asyncio.run(story())
+    assert len(setting_aside.damaged_folders(tmp_path)) == 1
+
+
+VERSION = slice(60, 64)  # of the schema, in the file's header
+
+
+def integrity_of(path):
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return connection.pragma("integrity_check")
+    except (apsw.Error, UnicodeDecodeError) as error:
+        return str(error)
+    finally:
+        connection.close(force=True)
 
 
 def test_a_reader_of_today_says_what_to_do_about_it(released, tmp_path):

@@ -378,13 +378,17 @@ def test_the_command_says_so_by_its_status(folder):
     assert "Traceback" not in said
 
 
-def test_a_broker_that_cannot_use_the_files_is_told_in_its_own_words(folder):
+def test_what_the_broker_itself_cannot_use_is_told(folder):
     """Nothing else here reads them as OpenSSL within the broker does."""
     (folder / "keys/crl.pem").write_text("x")
     code, printed, _ = run_check(folder)
     assert code == 1
     assert "broker: broker on 127.0.0.1:" in printed
-    assert f'Unable to load certificate revocation file "{folder}/keys/crl.pem"' in printed
+    assert (
+        f"the broker cannot use {folder}/keys/crl.pem (broker.nodes.crl_file): it is damaged"
+        in printed
+    )
+    assert "`harmattan nodes crl` writes it anew" in printed
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's broker becomes another user")
