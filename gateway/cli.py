@@ -16,11 +16,11 @@ import msgspec
 import typer
 from rich.console import Console
 
-from gateway import settings
+from gateway import settings, streams
 from gateway.errors import GatewayError, SettingsError
 from gateway.journal.store import FILE_NAME
 from gateway.library.commands import app as library_app
-from gateway.lock import is_running
+from gateway.lock import check_folder, is_running
 from gateway.nodes_commands import app as nodes_app
 from gateway.observe import log as logging
 from gateway.observe import status as observing
@@ -43,6 +43,7 @@ app.add_typer(service_app, name="service")
 
 EXIT_FAULT = 2  # the command could not do its work; the reason is on standard error
 EXIT_UNWELL = 1  # `status`: somebody should look
+EXIT_INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
 # 0 is well. A wrong command line ends with 2 as well.
 
 SettingsPath = Annotated[
@@ -96,10 +97,14 @@ def run(
 
     loaded = settings.load(settings_path)
     os.umask(0o077)  # what it writes is for nobody else, but for what says otherwise
+    told, lines = logging.start(log.value)
     try:
-        post.serve(loaded, *logging.start(log.value))
+        post.serve(loaded, told, lines)
     except SettingError as error:
         raise settings.place(settings_path, error) from error
+    # All is closed. To take the interpreter down in order would cost more than the whole stop.
+    lines.close()
+    os._exit(0)
 
 
 @app.command()
@@ -113,6 +118,7 @@ def status(
     """
     loaded = settings.load(settings_path)
     directory = Path(loaded.directory)
+    check_folder(directory)
     now_ms = time.time_ns() // 1_000_000
     found = observing.read(
         loaded, directory / FILE_NAME, running=is_running(directory), now_ms=now_ms
@@ -394,6 +400,7 @@ def backup(
     from gateway import journal_commands  # noqa: PLC0415 - see the rules of the file
 
     loaded = settings.load(settings_path)
+    check_folder(Path(loaded.directory))
     journal_commands.run_backup(loaded, file, as_json=as_json, console=Console())
 
 
@@ -421,13 +428,36 @@ def export(
         alerts,
     )
     loaded = settings.load(settings_path) if journal is None else None
+    if loaded is not None:
+        check_folder(Path(loaded.directory))
     commands.run_export(loaded, journal, file, wanted, as_json=as_json, console=Console())
 
 
 def main() -> None:
     """Run the command; a fault is one sentence on standard error, never a traceback."""
+    streams.prepare()
+    stream = sys.stdout
+    try:
+        status = _status()
+    except KeyboardInterrupt:
+        status = EXIT_INTERRUPTED
+    except GatewayError as error:
+        streams.complain(f"harmattan: {error}")
+        status = EXIT_FAULT
+    except OSError as error:
+        streams.complain(f"harmattan: {streams.told(error)}")
+        status = EXIT_FAULT
+    is_read = sys.stdout is stream  # typer puts another in its place once nobody reads it
+    fault = streams.finish()
+    if fault and status != EXIT_FAULT:
+        streams.complain(f"harmattan: {fault}")
+    raise SystemExit(EXIT_FAULT if fault or not is_read else status)
+
+
+def _status() -> int | str | None:
+    """Run the command and return its exit status, as `SystemExit` takes it."""
     try:
         app()
-    except GatewayError as error:
-        sys.stderr.write(f"harmattan: {error}\n")
-        raise SystemExit(EXIT_FAULT) from None
+    except SystemExit as error:
+        return error.code
+    return 0

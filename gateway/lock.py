@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +31,7 @@ def locked(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptors = _open(directory)
     except (FileExistsError, NotADirectoryError) as error:
-        raise SettingsError(
-            f"directory {directory}: a file has this name, or one of the folders on the way; set"
-            " `directory` to a folder in the settings"
-        ) from error
+        raise no_folder(directory) from error
     except OSError as error:
         raise SettingsError(
             f"directory {directory}: {error.strerror}; choose a folder this user may write"
@@ -52,6 +50,30 @@ def locked(directory: Path) -> Iterator[None]:
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def no_folder(directory: Path) -> SettingsError:
+    """Return what is wrong when a post's folder is a file."""
+    return SettingsError(
+        f"directory {directory}: a file has this name, or one of the folders on the way; set"
+        " `directory` to a folder in the settings"
+    )
+
+
+def check_folder(directory: Path) -> None:
+    """Insist that the post's folder, where there is one, is a folder: to look needs no more.
+
+    Raises:
+        SettingsError: it is a file.
+    """
+    try:
+        is_folder = stat.S_ISDIR(directory.stat().st_mode)
+    except NotADirectoryError as error:
+        raise no_folder(directory) from error
+    except OSError:
+        return  # not there, or not to be looked at: whoever needs it says so
+    if not is_folder:
+        raise no_folder(directory)
 
 
 def _open(directory: Path) -> list[int]:

@@ -26,7 +26,7 @@ from gateway.errors import SettingsError
 from gateway.fleet import revoking
 from gateway.fleet.revocation import crl_path
 from gateway.fleet.revoking import Crl, Done
-from gateway.lock import is_running
+from gateway.lock import check_folder, is_running
 from gateway.observe import nodes as observing
 from gateway.observe.condition import COLUMNS, cells
 from gateway.observe.nodes import Config, Detail
@@ -73,6 +73,7 @@ def _write(found: object) -> None:
 
 
 def _read(loaded: Settings, names: tuple[str, ...] | None, healths: int = 0) -> list[Detail]:
+    check_folder(Path(loaded.directory))
     return observing.read_all(
         loaded,
         names,

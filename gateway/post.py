@@ -38,7 +38,8 @@ from gateway.supervisor import end, supervise
 
 # Our own broker and the link to it cost nothing to try, and an officer may be waiting behind them.
 LOCAL_WAIT_S_MAX = {"broker": 2.0, "link": 2.0}
-STOP_S_MAX = 4.5  # half a second is usual; a stop that hangs is cut short, as by a power cut
+STOP_S_MAX = 4.25  # half a second is usual; a stop that hangs is cut short, as by a power cut
+LAST_LINES_S_MAX = 0.5  # then, for the log: a stop takes less than 5 s, whoever does not read it
 
 
 def serve(settings: Settings, log: Log, lines: Lines) -> None:
@@ -75,7 +76,7 @@ def _cut_short(settings: Settings, log: Log, lines: Lines) -> None:
     for pid in find_leftovers(Path(settings.directory) / CONFIGURATION_NAME):
         with contextlib.suppress(OSError):  # it has just ended
             os.kill(pid, signal.SIGKILL)
-    lines.close()
+    lines.close(LAST_LINES_S_MAX)
     os._exit(0)
 
 

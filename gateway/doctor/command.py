@@ -14,7 +14,7 @@ from gateway.doctor.machine import Machine
 from gateway.doctor.scene import look_at
 from gateway.doctor.showing import report, show
 from gateway.errors import SettingsError
-from gateway.lock import LOCK_NAME, is_running
+from gateway.lock import LOCK_NAME, check_folder, is_running
 from gateway.settings import Settings
 
 EXIT_STATUS: Final = {Level.ok: 0, Level.look: 1, Level.unknown: 2, Level.bad: 2}
@@ -34,8 +34,9 @@ def run(
     0 all is well, 1 somebody should look, 2 something is bad or cannot be told.
 
     Raises:
-        SettingsError: this user may not look into the post's folder.
+        SettingsError: the post's folder is none, or this user may not look into it.
     """
+    check_folder(Path(settings.directory))
     if rehearse:
         from gateway.doctor.rehearsal import command as rehearsal  # noqa: PLC0415 - loads aiohttp
 

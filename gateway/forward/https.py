@@ -22,7 +22,7 @@ from gateway.forward.unsaved import Unsaved
 from gateway.journal import outbox
 from gateway.journal.condition import WRITABLE
 from gateway.journal.store import Journal
-from gateway.masking import mask_in, mask_url
+from gateway.masking import mask_said, mask_url
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.observe.pulse import BEAT_S_MAX
@@ -208,11 +208,11 @@ class Forwarder:
                 answer = await _read_bounded(response.content)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            reason = mask_in(str(error), url) or type(error).__name__
+            reason = mask_said(str(error), url) or type(error).__name__
             raise LinkError(
                 f"authority {shown} is not reached: {reason}; check the link and the address"
             ) from error
-        words = repr(mask_in(answer.decode(errors="replace"), url)[:WORDS_CHARS_MAX])
+        words = repr(mask_said(answer.decode(errors="replace"), url)[:WORDS_CHARS_MAX])
         if status in REFUSED_STATUSES:
             raise RefusedError(
                 f"authority {shown} refuses the alert with {status}: {words}; check authority.url,"
@@ -227,8 +227,9 @@ class Forwarder:
             raise LinkError(f"authority {shown} answered {status}: {words}; it is tried again")
         fault = check_receipt(answer, alert.alert_id, alert.body)
         if fault is not None:
+            told = mask_said(fault, url)
             raise ReceiptError(
-                f"authority {shown} answered 200, but its {fault}; show this to the authority"
+                f"authority {shown} answered 200, but its {told}; show this to the authority"
             )
         return answer
 

@@ -49,6 +49,9 @@ def save_start(connection: apsw.Connection, now_ms: int, settings_digest: int) -
     connection.execute(
         "INSERT INTO tallies (name, subject, count) VALUES (?, '', ?)", (_SETTINGS, settings_digest)
     )
+    # What lies ahead of this start was noted by a clock that was wrong, or is now: the newest would
+    # not be this one.
+    connection.execute("DELETE FROM tallies WHERE name = ? AND count > ?", (_STARTED, now_ms))
     connection.execute(
         "INSERT OR REPLACE INTO tallies (name, subject, count) VALUES (?, ?, ?)",
         (_STARTED, str(now_ms), now_ms),

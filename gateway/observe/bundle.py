@@ -21,6 +21,7 @@ import apsw
 import msgspec
 from rich.console import Console
 
+from gateway import interpreter
 from gateway import settings as loading
 from gateway.errors import GatewayError, SettingsError
 from gateway.journal.opening import look_at, shut
@@ -85,14 +86,21 @@ def run_bundle(settings_path: Path, target: Path) -> None:
     """Write the bundle.
 
     Raises:
-        SettingsError: the file exists or cannot be written, or the settings cannot be read.
+        SettingsError: the settings cannot be read, or the file exists or cannot be written;
+            nothing of it is left then.
     """
     content = zipped(collect(settings_path))
     try:
         # Made anew and for nobody else: it may lie in a folder that all can read.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # it is carried away on a stick as soon as we end
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
     except FileExistsError:
         raise SettingsError(f"{target} exists; name another file") from None
     except OSError as error:
@@ -186,7 +194,8 @@ def _status_text(settings: Settings) -> str:
 def _doctor(settings_path: Path) -> str:
     """Return what the doctor says, by its own command, so that its end is not ours."""
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", "doctor", "--json", "--settings", str(settings_path)],
+        interpreter.command("gateway", "doctor", "--json", "--settings", str(settings_path)),
+        env=interpreter.environment(),
         capture_output=True,
         text=True,
         timeout=DOCTOR_S_MAX,

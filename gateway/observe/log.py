@@ -62,11 +62,11 @@ class Lines:
 
     debug = info = warning = error = critical = exception = msg
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S_MAX) -> None:
         """Write what is left, for a moment."""
         self._closing.set()
         self._filled.set()
-        self._thread.join(CLOSE_S_MAX)
+        self._thread.join(within_s)
 
     def _run(self) -> None:
         """Write what has gathered, until closed."""

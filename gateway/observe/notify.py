@@ -38,6 +38,11 @@ class Notify:
         is_watched = period.isdigit() and int(period) > 0 and pid in {"", str(os.getpid())}
         return cls(address, int(period) / 1e6 if is_watched else None)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a supervisor to be told."""
+        return self._socket is not None
+
     def tell(self, *assignments: str) -> bool:
         """Say something, such as `READY=1`; False: it was not taken, which is no reason to end."""
         if self._socket is None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from gateway.journal.differences import Progress
 from gateway.observe.condition import COLUMNS, cells
 from gateway.observe.showing import show_own
+from gateway.observe.state import EVERYTHING
 from gateway.observe.status import DAY_S, NodeState, Status
 
 NODES_SHOWN_MAX: Final = 16  # with a line of what each says of itself they fill a screen
@@ -92,10 +93,10 @@ def _show_conditions(nodes: tuple[NodeState, ...], console: Console) -> None:
 
 def _show_head(status: Status, console: Console) -> None:
     """Draw what concerns the whole post: whether it runs, and whether its clock can be right."""
-    console.print(
-        f"[bold]post {status.post}[/bold]  "
-        + ("[green]gateway runs[/green]" if status.running else "[red]gateway does not run[/red]")
-    )
+    told = "[green]gateway runs[/green]" if status.running else "[red]gateway does not run[/red]"
+    if status.own.hangs == EVERYTHING:
+        told = "[red]gateway stands still[/red]"
+    console.print(f"[bold]post {status.post}[/bold]  {told}")
     if status.clock_fault:
         console.print("[red]clock:[/red]", Text(status.clock_fault), soft_wrap=True)
 

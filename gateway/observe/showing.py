@@ -9,6 +9,7 @@ from rich.text import Text
 
 from gateway.journal.condition import Condition, DiskState
 from gateway.observe.keeping import Keeping
+from gateway.observe.state import EVERYTHING
 from gateway.units import age, lasted, size
 
 DAYS_LEFT_MIN: Final = 30.0  # time enough to get a new certificate to a post
@@ -85,7 +86,10 @@ def show_own(own: Own, console: Console, now_ms: int, *, is_clock_wrong: bool = 
         told = f"not connected to its broker since {since} UTC ({lasted(own.unlinked_ms, now_ms)})"
         _tell(console, "red", told, "no node is heard; harmattan doctor says why")
     if own.hangs:
-        _tell(console, "red", "hangs", f"{own.hangs} of the gateway does not turn")
+        what = (
+            f"{own.hangs} of the gateway" if own.hangs != EVERYTHING else "the gateway as a whole"
+        )
+        _tell(console, "red", "hangs", f"{what} does not turn")
     for node, cause in own.barred.items():
         _tell(console, "yellow", f"quarantine of {node}", f"{cause}; it is heard again by itself")
     if own.barred_count > len(own.barred):

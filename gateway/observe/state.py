@@ -3,11 +3,15 @@
 One small file, rewritten in place when its content changes: in the folder that the service
 supervisor gives (`RuntimeDirectory=`, in memory), else in the post's own folder. It lies there
 already when the disk fills, so no room is needed then; on a read-only disk only the former tells.
+
+A gateway whose event loop stands still cannot say so. So the file also tells when it last turned,
+now and then anew, and whoever reads it notices that this is long ago.
 """
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,6 +25,10 @@ BARRED_TOLD_MAX = 32  # names of nodes; the page has room for them
 BARRED_CHARS_MAX = 40  # a cause in a few words
 TEXT_CHARS_MAX = 300  # of each sentence
 UNLINKED = "not connected to its broker: no node is heard"
+TURNED_AGAIN_S = 20.0  # so often it is told anew: a page a time, less than the journal writes
+STILL_S_MAX = 60.0  # three of these; a card that is busy holds the loop for seconds
+ROOM_BYTES_MIN = 1_000_000  # with less some file systems rewrite no page either
+EVERYTHING = "everything"  # what hangs when the gateway as a whole does not turn
 _VARIABLE = "RUNTIME_DIRECTORY"
 
 
@@ -37,6 +45,7 @@ class State(msgspec.Struct, frozen=True):
         barred_count: all of them.
         linked_ms: since when it is connected to the broker, Unix milliseconds; 0: it is not.
         unlinked_ms: since when it is not, likewise; 0: it is, or does not tell.
+        turned_s: when it last turned, by the computer's monotonic clock; 0: it does not tell.
     """
 
     directory: str
@@ -48,6 +57,7 @@ class State(msgspec.Struct, frozen=True):
     barred_count: int = 0
     linked_ms: int = 0
     unlinked_ms: int = 0
+    turned_s: float = 0.0
 
     @property
     def line(self) -> str:
@@ -69,12 +79,17 @@ class StateFile:
 
     def __init__(self, directory: Path, environment: Mapping[str, str] = os.environ) -> None:
         self._path = _folder(directory, environment) / FILE_NAME
-        self._written = b""
+        self._written: State | None = None
 
     def write(self, state: State) -> bool:
         """Write the state; False when it is not on its way to the file."""
         page = _page(state)
-        if page == self._written:
+        last = self._written
+        if (
+            last is not None
+            and state.turned_s - last.turned_s < TURNED_AGAIN_S
+            and last == msgspec.structs.replace(state, turned_s=last.turned_s)
+        ):
             return True
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -85,7 +100,7 @@ class StateFile:
                 os.close(descriptor)
         except OSError:
             return False
-        self._written = page
+        self._written = state
         return True
 
     def remove(self) -> None:
@@ -94,15 +109,31 @@ class StateFile:
             self._path.unlink(missing_ok=True)
 
 
-def read_state(directory: Path, environment: Mapping[str, str] = os.environ) -> State | None:
-    """Return what the gateway of a post last said of itself; None when it said nothing."""
+def read_state(
+    directory: Path,
+    environment: Mapping[str, str] = os.environ,
+    now_s: Callable[[], float] = time.monotonic,
+) -> State | None:
+    """Return what the gateway of a post last said of itself; None when it said nothing.
+
+    Where it has not turned for too long, EVERYTHING hangs.
+    """
     folders = [RUN_FOLDER, directory]
     if environment.get(_VARIABLE):
         folders.insert(0, _folder(directory, environment))
-    return _newest(folders, str(directory))
+    return _newest(folders, str(directory), now_s())
 
 
-def _newest(folders: Iterable[Path], directory: str) -> State | None:
+def is_stopped(pid: int) -> bool:
+    """Say whether a process was stopped by a signal, as far as the system tells."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[:1] in (["T"], ["t"])
+
+
+def _newest(folders: Iterable[Path], directory: str, now_s: float) -> State | None:
     found = []
     for folder in folders:
         try:
@@ -111,8 +142,22 @@ def _newest(folders: Iterable[Path], directory: str) -> State | None:
         except (OSError, msgspec.MsgspecError):
             continue
         if state.directory == directory:
+            if not state.hangs and _is_still(state, folder, now_s):
+                state = msgspec.structs.replace(state, hangs=EVERYTHING)
             found.append(state)
     return max(found, key=lambda state: state.started_ms, default=None)
+
+
+def _is_still(state: State, folder: Path, now_s: float) -> bool:
+    """Say whether it would have been told since, had the gateway turned."""
+    if not 0.0 < state.turned_s < now_s - STILL_S_MAX:
+        return False
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return False
+    is_readonly = bool(room.f_flag & os.ST_RDONLY)
+    return not is_readonly and room.f_bavail * room.f_frsize >= ROOM_BYTES_MIN
 
 
 def _folder(directory: Path, environment: Mapping[str, str]) -> Path:

@@ -25,7 +25,7 @@ from gateway.journal.opening import fault, look_at, shut
 from gateway.journal.records import read_frame
 from gateway.journal.responses import read_response
 from gateway.journal.tallies import read_tallies
-from gateway.masking import mask_in
+from gateway.masking import mask_said
 from gateway.observe.certificates import ahead, days_left, link_ends
 from gateway.observe.condition import Condition, condition
 from gateway.observe.keeping import read_keeping
@@ -286,7 +286,7 @@ def _alert_fault(connection: apsw.Connection, settings: Settings, waiting: int) 
         " ORDER BY attempts DESC LIMIT 1",
     )
     # Attempts of an earlier version are kept with the whole address.
-    return mask_in(faults[0][0], settings.authority.url) if faults else ""
+    return mask_said(faults[0][0], settings.authority.url) if faults else ""
 
 
 def _went_back(states: tuple[NodeState, ...], now_ms: int) -> str:

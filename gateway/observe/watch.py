@@ -23,6 +23,7 @@ SILENCE_S_MAX = 60.0
 FLIGHT_S_MAX = 20.0  # one transaction; a worn SD card takes seconds
 TAKES_WRITES = frozenset({DiskState.well, DiskState.tight})
 FEEDS = 3.0  # so many within the supervisor's period: two may be late
+READY_AGAIN_S = 1.0  # its socket was full; it waits for this word alone
 LOOK_S = 5.0  # between two looks where no supervisor watches
 
 
@@ -64,19 +65,27 @@ class Watch:
         self._seen: tuple[object, float] | None = None  # the transaction, and since when
         self._told = ""
         self._looked_s = now_s()
+        self._is_ready = False  # the supervisor has taken it
 
     async def run(self) -> None:
         """Say that the gateway is ready, then feed until cancelled."""
-        self._notify.tell("READY=1", status_line(self._state().line))
-        period_s = self._notify.watchdog_s
         while True:
+            self.say_ready()
             self.look()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(
-                    LOOK_S if period_s is None else min(period_s / FEEDS, LOOK_S)
-                ):
+                async with asyncio.timeout(self._wait_s()):
                     await self._changed.wait()
             self._changed.clear()
+
+    def say_ready(self) -> None:
+        """Say it until it was taken: who never hears it would end a gateway that is well."""
+        if not self._is_ready:
+            self._is_ready = self._notify.tell("READY=1", status_line(self._state().line))
+
+    def _wait_s(self) -> float:
+        wait_s = LOOK_S if self._is_ready or not self._notify.is_there else READY_AGAIN_S
+        period_s = self._notify.watchdog_s
+        return wait_s if period_s is None else min(period_s / FEEDS, wait_s)
 
     def look(self) -> str:
         """Feed, or say why not; return what hangs, empty when nothing does."""
@@ -91,7 +100,7 @@ class Watch:
             self._notify.tell(status_line(f"hangs: {stuck}"))
         else:
             self._notify.tell("WATCHDOG=1", status_line(state.line))
-        self._file.write(msgspec.structs.replace(state, hangs=name))
+        self._file.write(msgspec.structs.replace(state, hangs=name, turned_s=self._now_s()))
         return stuck
 
     def _stuck(self, *, takes_writes: bool) -> str:

@@ -140,3 +140,29 @@ def test_a_standard_that_is_none_is_named_with_its_line(call, tmp_path, free_por
         assert os.umask(before) == 0o077
     assert code == 2
     assert f"settings {path}, line 15: nodes[1].standard = 'chalk' is none; use one of" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("doctor",),
+        ("doctor", "--rehearse"),
+        ("nodes", "list"),
+        ("backup", "b.sqlite"),
+        ("export", "e.zip"),
+        ("run",),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("name", ["state", "file/state"])
+def test_a_post_s_folder_that_is_a_file(call, tmp_path, free_port, arguments, name):
+    path = write_settings(tmp_path, free_port)
+    path.write_text(path.read_text().replace('"state"', f'"{name}"'))
+    (tmp_path / name.partition("/")[0]).touch()
+    code, printed, said = call(*arguments, "--settings", path)
+    assert (code, printed) == (2, "")
+    assert said == (
+        f"harmattan: directory {tmp_path / name}: a file has this name, or one of the folders on"
+        " the way; set `directory` to a folder in the settings\n"
+    )

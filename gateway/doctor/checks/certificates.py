@@ -136,8 +136,8 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
             f"cannot be read: {error.strerror}",
             _label(path),
             cause="It was moved, or is another user's; or the settings name another file.",
-            remedy="Put it back, correct its name in the settings, or chown it to the gateway's"
-            " user.",
+            remedy="Put it back, correct its name in the settings, or let the gateway's user read"
+            " it (`certificates.modes` says how).",
         )
         return
     except ValueError:
@@ -280,18 +280,28 @@ def modes(scene: Scene) -> Found | list[Found]:
         ]
     barred = [each for each in _used(scene) if _is_barred(each, scene)]
     if barred:
-        user = _user(scene.directory)
-        return [
-            bad(
-                f"is {_user(each)}'s: the gateway's user, {user}, cannot read it",
-                _label(each),
-                cause="It was made or copied by another user, such as root; the gateway runs as the"
-                " owner of the post's folder.",
-                remedy=f"As root: `chown {user}: {each}`; with a key, `chmod 600` it too.",
-            )
-            for each in barred
-        ]
+        return [_told_barred(each, _user(scene.directory)) for each in barred]
     return ok(f"{len(there)} keys, their owner's alone" if there else NONE)
+
+
+def _told_barred(path: Path, user: str) -> Found:
+    """Return what is wrong with a file that the gateway's user cannot read."""
+    owner = _user(path)
+    if owner == user:
+        mode = path.stat().st_mode & 0o777
+        return bad(
+            f"mode {mode:03o}: its owner, the gateway's user {user}, cannot read it",
+            _label(path),
+            cause="Its rights were taken away.",
+            remedy=f"`chmod 600 {path}` as {user}, or as root.",
+        )
+    return bad(
+        f"is {owner}'s: the gateway's user, {user}, cannot read it",
+        _label(path),
+        cause="It was made or copied by another user, such as root; the gateway runs as the"
+        " owner of the post's folder.",
+        remedy=f"As root: `chown {user}: {path}`; with a key, `chmod 600` it too.",
+    )
 
 
 def _used(scene: Scene) -> list[Path]:

@@ -1,14 +1,16 @@
 """Whether the gateway itself runs, and how well."""
 
 import http.client
+import time
 from typing import Final
 
-from gateway.doctor.finding import Found, bad, check, look, ok
+from gateway.doctor.finding import Found, UntoldError, bad, check, look, ok
 from gateway.doctor.scene import Scene
 from gateway.fleet.ahead import POSTURE as CLOCK_AHEAD
 from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
 from gateway.journal.starts import digest
-from gateway.units import DAY_S, HOUR_S, age, named
+from gateway.observe.state import EVERYTHING, is_stopped
+from gateway.units import DAY_S, HOUR_S, age, named, span
 
 STARTS_LOOK: Final = 4  # in a day; a technician who tries something starts it a few times
 STARTS_BAD: Final = 10  # in an hour: it does not stay up
@@ -26,6 +28,7 @@ def running(scene: Scene) -> Found:
     """A gateway holds the post's folder."""
     if not scene.running:
         return bad("no gateway holds the post's folder")
+    _check_turns(scene)
     return ok("runs")
 
 
@@ -104,6 +107,7 @@ def metrics(scene: Scene) -> Found:
         return ok("turned off")
     if not scene.running:
         return ok("the gateway does not run")
+    _check_turns(scene)
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=METRICS_S_MAX)
     try:
         link.request("GET", "/metrics")
@@ -139,6 +143,33 @@ def hangs(scene: Scene) -> Found:
     """Every part of the gateway turns."""
     if not scene.running:
         return ok("the gateway does not run")
-    if scene.state is None:
+    state = scene.state
+    if state is None:
         return look("the gateway says nothing of itself beside its journal")
-    return bad(f"hangs: {scene.state.hangs}") if scene.state.hangs else ok("every part turns")
+    if state.hangs != EVERYTHING:
+        return bad(f"hangs: {state.hangs}") if state.hangs else ok("every part turns")
+    text = f"nothing of the gateway has turned for {span(time.monotonic() - state.turned_s)}"
+    if is_stopped(state.pid):
+        return bad(
+            text,
+            cause="Its process was stopped by a signal: Ctrl-Z at its terminal, `kill -STOP`, or a"
+            " debugger.",
+            remedy=f"`fg` at its terminal, or `kill -CONT {state.pid}`; it goes on where it was.",
+        )
+    return bad(
+        text,
+        cause="Its event loop is held: by a disk that no longer answers, a computer far too busy,"
+        " or an error of ours.",
+        remedy=f"Read `dmesg`; end it (`kill -9 {state.pid}`, nothing receipted is lost) and start"
+        " it again, and report the log before it. As a service its watchdog does that.",
+    )
+
+
+def _check_turns(scene: Scene) -> None:
+    """Insist on a gateway that turns, where a check is about what it does.
+
+    Raises:
+        UntoldError: it does not.
+    """
+    if scene.state is not None and scene.state.hangs == EVERYTHING:
+        raise UntoldError("the gateway stands still", "See `gateway.hangs`.", see="gateway.hangs")

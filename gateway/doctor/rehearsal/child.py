@@ -1,6 +1,6 @@
 """The gateway of a rehearsal: `harmattan run` that ends when whoever rehearses has died.
 
-python -m gateway.doctor.rehearsal.child PARENT run --settings FILE --log json
+python -P -m gateway.doctor.rehearsal.child PARENT run --settings FILE --log json
 """
 
 import ctypes

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import random
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +14,17 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway import interpreter
 from gateway.doctor.rehearsal.heard import Heard
+from gateway.errors import SettingsError
+from gateway.files import give_to_owner
 from gateway.lock import is_running, locked
 
 POST: Final = "rehearsal"
 NODE: Final = "lane"
 PREFIX: Final = "rehearsal-"
+MARK: Final = ".harmattan-rehearsal"  # in each of its folders: a name proves nothing
+LOCK_NAME: Final = ".rehearsal.lock"
 ENDED: Final = "gateway_ended"  # what we add to its log then
 PORTS: Final = range(20_000, 32_000)  # below those that Linux and macOS give away
 PORTS_TRIED: Final = 32
@@ -38,20 +43,68 @@ Line = dict[str, Any]
 def folder_on(disk: Path) -> Iterator[Path]:
     """Give a folder on the disk of `disk`, and remove it with all that is in it.
 
-    What an earlier rehearsal left behind, because the power went, is removed too.
+    What an earlier rehearsal left behind, because the power went, is removed too; nothing else is,
+    whatever its name.
 
     Raises:
         OSError: none can be made there.
+        SettingsError: another rehearsal is under way; each would spoil the other's disk.
     """
-    for left in disk.glob(f"{PREFIX}*"):
-        if not is_running(left):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=disk))
+    with _alone(disk):
+        for left in disk.glob(f"{PREFIX}*"):
+            if (left / MARK).is_file() and not left.is_symlink() and not is_running(left):
+                _remove(left)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=disk))
+        try:
+            (folder / MARK).touch()
+            with locked(folder):
+                yield folder
+        finally:
+            _remove(folder)
+
+
+@contextlib.contextmanager
+def _alone(disk: Path) -> Iterator[None]:
+    """Be the only rehearsal on a post."""
+    path = disk / LOCK_NAME
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            give_to_owner(descriptor, disk)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(descriptor, path):
+                break
+        except BlockingIOError:
+            os.close(descriptor)
+            raise SettingsError(
+                f"directory {disk}: a rehearsal is under way there; wait for its end (a minute)"
+            ) from None
+        os.close(descriptor)  # the one that was before us has just taken the file away
     try:
-        with locked(folder):
-            yield folder
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    """Say whether a file that was opened by a name still has it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove a rehearsal's folder, its mark last: what is left half way is known again."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != MARK:
+                path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:
@@ -111,15 +164,15 @@ class Stage:
 
     async def start(self) -> None:
         """Start it; it listens once the log says `broker_connected`."""
-        environment = {key: each for key, each in os.environ.items() if key not in NOT_INHERITED}
+        given = {key: each for key, each in os.environ.items() if key not in NOT_INHERITED}
         self._child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.doctor.rehearsal.child", str(os.getpid())),
+            *interpreter.command("gateway.doctor.rehearsal.child", str(os.getpid())),
             *("run", "--settings", str(self._settings_path), "--log", "json"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_BYTES_MAX,
-            env=environment,
+            env=interpreter.environment(given),
             start_new_session=True,  # Ctrl-C reaches us; we stop it
         )
         self._reading = asyncio.create_task(self._read(self._child), name="rehearsal-log")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 
 from gateway.journal.backup import LAST_NAME as NOTE
 from gateway.journal.store import FILE_NAME
@@ -87,6 +88,12 @@ CASES = [
     ),
     C("gateway.hangs", lambda p: p.write_state(hangs="writer"), "bad", "hangs: writer"),
     C("gateway.hangs", lambda p: (p.state / STATE).unlink(), "look", "says nothing"),
+    C(
+        "gateway.hangs",
+        lambda p: p.write_state(turned_s=time.monotonic() - 75),
+        "bad",
+        "nothing of the gateway has turned for 75 s",
+    ),
     C("gateway.reports", told("another", "a state that lasts"), "look", "that lasts"),
     C(
         "machine.memory",

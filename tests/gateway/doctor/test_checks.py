@@ -5,6 +5,7 @@ breaks one thing for real and asks one check. A post that a real gateway runs is
 """
 
 import contextlib
+import os
 
 import pytest
 
@@ -85,3 +86,17 @@ def test_a_port_that_our_broker_answers_is_well(well):
         for name in ("broker.port", "broker.nodes"):
             (found,) = well.ask(name)
             assert found.level == Level.ok, found
+
+
+def test_a_file_of_the_right_owner_needs_no_other(well):
+    """Its rights were taken away: chown would change nothing."""
+    path = well.keys / "gateway.pem"
+    if os.geteuid() == 0:  # whom no rights bind
+        for each in (well.state, path):
+            os.chown(each, 65_534, 65_534)
+    path.chmod(0)
+    found = {each.about: each for each in well.ask("certificates.modes")}["gateway.pem"]
+    assert found.level == Level.bad
+    assert "mode 000: its owner, the gateway's user" in found.value
+    assert f"chmod 600 {path}" in found.remedy
+    assert "chown" not in found.remedy

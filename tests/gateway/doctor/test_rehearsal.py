@@ -18,7 +18,14 @@ from gateway.doctor.rehearsal import command, play
 from gateway.doctor.rehearsal.authority import StandIn
 from gateway.doctor.rehearsal.ballast import MARGIN_BYTES_MAX, Ballast, Plan, free_bytes, plan
 from gateway.doctor.rehearsal.node import Node
-from gateway.doctor.rehearsal.stage import PORTS, Stage, free_port
+from gateway.doctor.rehearsal.stage import (
+    LOCK_NAME,
+    MARK,
+    PORTS,
+    Stage,
+    folder_on,
+    free_port,
+)
 from tests.gateway.doctor.test_doctor import picture
 
 GB = 10**9
@@ -97,18 +104,43 @@ def test_one_that_is_ended_cleans_up(well):
 
 @pytest.mark.parametrize("killed", [True, False], ids=["its reader too", "its reader alone"])
 def test_what_a_power_cut_left_behind_is_removed(well, killed):
-    from gateway.doctor.rehearsal.stage import folder_on  # noqa: PLC0415 - this test's
-
     left = well.state / "rehearsal-before"
     (left / "state").mkdir(parents=True)
+    (left / MARK).touch()
     if killed:
         (left / "gateway.lock").touch()
     with folder_on(well.state) as folder:
         assert not left.exists()
-        with folder_on(well.state) as another:  # one that is under way is left alone
-            assert folder.exists()
-        assert not another.exists()
+        assert (folder / MARK).is_file()
     assert not folder.exists()
+
+
+def test_a_folder_that_only_has_such_a_name_is_left_alone(well):
+    notes = well.state / "rehearsal-notes"
+    notes.mkdir()
+    (notes / "notes.txt").write_text("of the technician")
+    (well.state / "rehearsal-empty").mkdir()
+    (well.state / "rehearsal-link").symlink_to(notes)
+    before = picture(well.state)
+    with folder_on(well.state):
+        assert (notes / "notes.txt").read_text() == "of the technician"
+    assert without_times(picture(well.state)) == without_times(before)
+
+
+def test_two_at_once_do_not_spoil_each_other(well):
+    with folder_on(well.state) as folder:
+        child = start(well.path)
+        printed, said = child.communicate(timeout=60)
+        assert (child.returncode, printed) == (2, "")
+        assert said == (
+            f"harmattan: directory {well.state}: a rehearsal is under way there; wait for its end"
+            " (a minute)\n"
+        )
+        assert (folder / MARK).is_file()
+    (well.state / LOCK_NAME).touch()  # of one that was killed
+    with folder_on(well.state) as folder:
+        assert folder.is_dir()
+    assert not (well.state / LOCK_NAME).exists()
 
 
 def test_a_disk_that_is_nearly_full_is_not_practised_on():

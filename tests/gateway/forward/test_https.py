@@ -215,6 +215,31 @@ def receipt(body, **changes):
     return web.json_response({**fields, **changes})
 
 
+@pytest.mark.parametrize(
+    "status,body",
+    [
+        (400, "unknown token tok-SECRETZ9"),
+        (400, '{"path": "\\/alerts\\/tok-SECRETZ9", "key": "k3y-SECRETZ9"}'),
+        (503, "come back later, TOK-secretz9"),
+        (200, '{"alert_id": "tok-SECRETZ9", "sha256": "0", "at_ms": 1}'),
+    ],
+)
+def test_a_token_in_the_address_is_in_no_log_and_no_journal(tmp_path, status, body):
+    async def answer(_, __):
+        return web.Response(status=status, text=body)
+
+    async def story():
+        async with serving(answer) as place:
+            url = f"{place}/tok-SECRETZ9?key=k3y-SECRETZ9"
+            async with forwarding(tmp_path, url, before=(1,)) as box:
+                await box.log.wait(lambda line: "again_s" in line)
+                told = f"{box.log.items} {await box.state()}"
+                assert "secretz9" not in told.casefold()
+                assert "/..." in told
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
 def test_an_alert_that_is_refused_waits_alone(tmp_path, status):
     async def story():

@@ -43,6 +43,14 @@ def test_of_many_starts_the_newest_are_remembered(tmp_path):
     assert found.started_ms == tuple(range(STARTS_MAX + 9, 9, -1))
 
 
+def test_a_start_of_a_clock_that_was_ahead_is_forgotten(tmp_path):
+    """It would be the newest for ever, and push out those that are."""
+    connection = connect(tmp_path / FILE_NAME)
+    for now_ms in (1_000, 9_000_000, 2_000):
+        save_start(connection, now_ms, 1)
+    assert read_start(connection).started_ms == (2_000, 1_000)
+
+
 def test_a_journal_that_takes_a_damaged_ones_place_knows_the_start(tmp_path):
     path = tmp_path / FILE_NAME
     connection = connect(path)

@@ -210,3 +210,22 @@ def test_a_folder_full_of_files_is_bounded(tmp_path):
     for number in range(FILES_MAX + 50):
         (tmp_path / "state" / f"{number:04}").touch()
     assert len(json.loads(collect(path)["files.json"])) == FILES_MAX
+
+
+def test_a_disk_that_fills_leaves_no_bundle_that_is_none(tmp_path, free_port):
+    path = write_settings(tmp_path, free_port)
+    target = tmp_path / "b.zip"
+    line = 'ulimit -f 1; exec "$0" -m gateway bundle "$1" -s "$2"'  # no file is longer than that
+    done = subprocess.run(
+        ["/bin/sh", "-c", line, sys.executable, str(target), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"harmattan: {target}: File too large; choose another place\n"
+    assert not target.exists()
+    status, told = harmattan("bundle", target, "-s", path)
+    assert status == 0, told
+    assert unpack(target)

@@ -7,6 +7,7 @@ read and one that cannot; the real file that gateways write, in both places.
 import datetime as dt
 import os
 import time
+import types
 
 import msgspec
 import pytest
@@ -18,10 +19,11 @@ from gateway.errors import JournalError
 from gateway.journal.condition import Condition, DiskState
 from gateway.journal.postures import save_posture
 from gateway.journal.store import FILE_NAME, connect
+from gateway.observe import state as state_module
 from gateway.observe import status as observing
 from gateway.observe.certificates import days_left
 from gateway.observe.screen import NODES_SHOWN_MAX, show
-from gateway.observe.state import STATE_BYTES_MAX, State, StateFile, read_state
+from gateway.observe.state import STATE_BYTES_MAX, STILL_S_MAX, State, StateFile, read_state
 from gateway.observe.status import NodeState
 from tests.gateway.running import write_settings
 
@@ -107,6 +109,27 @@ def test_what_hangs_and_who_is_barred_is_told(post):
     assert "hangs: judging of the gateway does not turn" in told
     assert "quarantine of lane-1: overflow" in told
     assert "40 nodes in all" in told
+
+
+def test_a_gateway_that_stands_still_is_not_said_to_run(post):
+    say(post, turned_s=time.monotonic() - STILL_S_MAX + 30)
+    assert well(read(post))
+    assert "gateway runs" in screen(read(post))
+    say(post, turned_s=time.monotonic() - STILL_S_MAX - 1)
+    found = read(post)
+    assert not well(found)
+    assert "gateway stands still" in screen(found)
+    assert "hangs: the gateway as a whole does not turn" in screen(found)
+    assert read(post, running=False).own.is_well
+
+
+@pytest.mark.parametrize("room", [{"f_flag": os.ST_RDONLY}, {"f_bavail": 3}])
+def test_a_word_that_could_not_be_renewed_proves_nothing(post, monkeypatch, room):
+    found = os.statvfs(folder_of(post))
+    said = {name: getattr(found, name) for name in ("f_flag", "f_bavail", "f_frsize")} | room
+    monkeypatch.setattr(state_module.os, "statvfs", lambda _: types.SimpleNamespace(**said))
+    say(post, turned_s=time.monotonic() - STILL_S_MAX - 1)
+    assert read_state(folder_of(post), {}).hangs == ""
 
 
 def test_a_gateway_without_its_broker_is_not_well_and_blames_no_node(post):

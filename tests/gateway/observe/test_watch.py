@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,29 @@ from gateway.journal.condition import Condition, DiskState
 from gateway.observe.counters import Counters
 from gateway.observe.notify import Notify
 from gateway.observe.pulse import Pulse
-from gateway.observe.state import State, StateFile, read_state
+from gateway.observe.state import (
+    EVERYTHING,
+    FILE_NAME,
+    STILL_S_MAX,
+    TURNED_AGAIN_S,
+    State,
+    StateFile,
+    is_stopped,
+    read_state,
+)
 from gateway.observe.watch import FLIGHT_S_MAX, SILENCE_S_MAX, Watch
 from tests.gateway.running import recording, write_settings
 from tests.gateway.seen import Log, Seen
 
 HANGING = Path(__file__).with_name("hanging.py")
+# The interpreter's own end takes seconds on a small computer; this one's never comes.
+ENDLESS = """
+import atexit, sys, threading
+from pathlib import Path
+from gateway import cli
+atexit.register(threading.Event().wait)
+cli.run(Path(sys.argv[1]), cli.LogForm.json)
+"""
 
 
 class Watched:
@@ -61,6 +79,13 @@ class Watched:
             self.said = self.supervisor.recv(4096).decode()
         return found
 
+    def file_is_there(self):
+        return (self.folder / FILE_NAME).exists()
+
+    def reads(self):
+        """Return what somebody reads now."""
+        return read_state(self.folder, {}, lambda: self.now_s)
+
 
 @pytest.fixture
 def watched(tmp_path):
@@ -85,10 +110,16 @@ def test_a_part_that_hangs_starves_it_and_is_named(watched):
     assert watched.said == "STATUS=hangs: committer has not turned for 80 s"
     assert watched.counters.take() == {("watchdog_starved", "committer"): 1}
     assert len(watched.log.events("watchdog_starved")) == 1
-    assert read_state(watched.folder, {}).hangs == "committer"
+    assert watched.reads().hangs == "committer"
     watched.pulse.renew("committer")  # its supervisor has started it again
     assert watched.looks_s(5, "link") == ""
-    assert read_state(watched.folder, {}).hangs == ""
+    assert watched.reads().hangs == ""
+    watched.now_s += STILL_S_MAX - 1
+    assert watched.reads().hangs == ""
+    watched.now_s += 2 + TURNED_AGAIN_S  # nobody looked, so nothing turned
+    assert watched.reads().hangs == EVERYTHING
+    watched.watch.look()
+    assert watched.reads().hangs == ""
 
 
 def test_a_writer_that_is_stuck_starves_it_unless_the_disk_is_known_to_be_unwell(watched):
@@ -116,6 +147,35 @@ def test_a_process_that_stood_still_is_given_a_turn(watched):
     watched.supervisor.recv(4096)
     watched.pulse.beat("link")
     assert watched.looks_s(25, "link") != ""  # the same transaction, still
+
+
+def test_ready_is_said_until_it_is_heard(watched):
+    """Its socket is full at that moment, as when a computer starts everything at once."""
+    while watched.notify.tell("STATUS=filler"):
+        pass
+
+    async def story():
+        running = asyncio.create_task(watched.watch.run())
+        while not watched.file_is_there():  # noqa: ASYNC110 - it has looked, and could not say it
+            await asyncio.sleep(0)
+        said = []
+        async with asyncio.timeout(60):
+            while not any(each.startswith("READY=1") for each in said):
+                with contextlib.suppress(BlockingIOError):
+                    said.append(watched.supervisor.recv(4096, socket.MSG_DONTWAIT).decode())
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        watched.watch.say_ready()
+        while True:
+            try:
+                said.append(watched.supervisor.recv(4096, socket.MSG_DONTWAIT).decode())
+            except BlockingIOError:
+                break
+        assert len([each for each in said if each.startswith("READY=1")]) == 1  # once is enough
+
+    asyncio.run(story())
 
 
 class Told(asyncio.DatagramProtocol, Seen):
@@ -191,6 +251,33 @@ def test_a_gateway_says_that_it_is_ready_alive_and_stopping(tmp_path, free_port)
     asyncio.run(story())
 
 
+def test_a_gateway_that_was_stopped_is_known_from_outside(tmp_path, free_port):
+    """It cannot say so itself: what it said last is old."""
+    place = {"RUNTIME_DIRECTORY": str(tmp_path / "run")}
+
+    def read(later_s=0.0):
+        return read_state(tmp_path / "state", place, lambda: time.monotonic() + later_s)
+
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        command = ("-m", "gateway", "run", "--settings", path, "--log", "json")
+        async with supervised(tmp_path, *command) as (child, told, log):
+            await told.word("WATCHDOG=1")
+            await log.event("broker_connected")
+            assert not is_stopped(child.pid)
+            child.send_signal(signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(60):
+                    while not is_stopped(child.pid):  # noqa: ASYNC110 - the kernel's word
+                        await asyncio.sleep(0)
+                assert read(-STILL_S_MAX).hangs == ""
+                assert read(STILL_S_MAX).hangs == EVERYTHING
+            finally:
+                child.send_signal(signal.SIGCONT)
+
+    asyncio.run(story())
+
+
 def test_a_gateway_with_a_part_that_hangs_does_not_feed(tmp_path, free_port):
     async def story():
         path = write_settings(tmp_path, free_port)
@@ -221,6 +308,19 @@ def test_a_broker_that_hangs_does_not_keep_a_gateway_from_stopping(tmp_path, fre
             assert await child.wait() == 0
         assert log.events("stopped")  # in order, not cut short
         assert find_leftovers(tmp_path / "state" / CONFIGURATION_NAME) == []
+
+    asyncio.run(story())
+
+
+def test_a_stop_does_not_wait_for_the_interpreter(tmp_path, free_port):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with supervised(tmp_path, "-c", ENDLESS, path) as (child, _, log):
+            await log.event("broker_connected")
+            child.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(child.wait(), 60) == 0
+        assert log.events("stopped")
+        assert not log.events("stop_cut_short")
 
     asyncio.run(story())
 
