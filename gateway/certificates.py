@@ -75,6 +75,11 @@ class Pair:
         return self.key.private_bytes(encoding, form, serialization.NoEncryption())
 
 
+def broker_name(post: str) -> str:
+    """Return the name that a post's broker always has: nodes that go by it know any address."""
+    return f"gateway.{post}"
+
+
 def made_on(now: dt.datetime) -> dt.datetime:
     """Return from when a new certificate's years count: `now`, where that can be true."""
     return max(now, MADE_FROM)

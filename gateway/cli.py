@@ -47,7 +47,9 @@ EXIT_INTERRUPTED = 130  # as shells say it of a program that Ctrl-C has ended
 # 0 is well. A wrong command line ends with 2 as well.
 
 SettingsPath = Annotated[
-    Path, typer.Option("--settings", "-s", help="The post's TOML file.", show_default=True)
+    Path,
+    # Where it cannot be read, our own sentence says what to do.
+    typer.Option("--settings", "-s", help="The post's TOML file.", readable=False),
 ]
 
 

@@ -40,7 +40,9 @@ app = typer.Typer(
 EXIT_LEFT = 1
 HEALTHS_SHOWN = 12  # an hour at one every five minutes
 
-SettingsOption = Annotated[Path, typer.Option("--settings", "-s", help="The post's TOML file.")]
+SettingsOption = Annotated[
+    Path, typer.Option("--settings", "-s", help="The post's TOML file.", readable=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of tables.")]
 NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="Its id.")]
 KeyOption = Annotated[

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from gateway.settings_checks import LANGUAGES, check, is_loopback
-from gateway.settings_faults import SettingError, explain, placed, syntax
+from gateway.settings_faults import SettingError, explain, placed, syntax, unread
 from gateway.settings_keys import (
     NODES_MAX,
     AuthoritySettings,
@@ -113,10 +113,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(SETTINGS_BYTES_MAX + 1)
     except OSError as error:
-        raise SettingsError(
-            f"settings {path}: {error.strerror}; `harmattan init DIR` makes a post with its"
-            " settings, --settings FILE names others"
-        ) from error
+        raise unread(path, error) from error
     if len(content) > SETTINGS_BYTES_MAX:
         raise SettingsError(
             f"settings {path}: larger than {SETTINGS_BYTES_MAX} bytes; this is another file"

@@ -1,6 +1,9 @@
 """What is wrong with a settings file, in words: line, key, value and what would do."""
 
+import contextlib
 import difflib
+import os
+import pwd
 import re
 from pathlib import Path
 
@@ -24,6 +27,46 @@ class SettingError(SettingsError):
     def __init__(self, key: str, text: str) -> None:
         super().__init__(text)
         self.key = key
+
+
+class UnreadError(SettingsError):
+    """The settings file is not there, or may not be read: nothing is known of the post."""
+
+
+def unread(path: Path, error: OSError) -> UnreadError:
+    """Return why a settings file cannot be read, and what to do, which depends on why.
+
+    Args:
+        path: of the settings file.
+        error: of the system.
+    """
+    remedy = "`harmattan init DIR` makes a post with its settings, --settings FILE names others"
+    if isinstance(error, IsADirectoryError):
+        remedy = f"name the file in this folder: --settings {path / 'post.toml'}"
+    elif isinstance(error, PermissionError):
+        remedy = _right(path)
+    elif not isinstance(error, FileNotFoundError):
+        remedy = "see that its disk is well, or name another file by --settings FILE"
+    return UnreadError(f"settings {path}: {error.strerror}; {remedy}")
+
+
+def _right(path: Path) -> str:
+    """Return what to do about a settings file that this user may not read.
+
+    The gateway's user is the owner of the post's folder.
+    """
+    for folder in path.absolute().parents:
+        try:
+            owner = folder.stat().st_uid
+        except OSError:
+            continue
+        if owner == os.geteuid():
+            return f"give it to this user: as root `chown --reference={folder} {path}`"
+        name = f"user {owner}"
+        with contextlib.suppress(KeyError):
+            name = pwd.getpwuid(owner).pw_name
+        return f"run this as the user of the gateway, {name}"
+    return "run this as the user of the gateway"
 
 
 def placed(path: Path, text: str, error: SettingError) -> SettingsError:

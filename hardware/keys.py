@@ -10,7 +10,8 @@
     DIR/issued/                      the nodes' certificates, for `harmattan nodes revoke`
 
 Run again with more nodes, it adds them under the same authority; `harmattan init` makes such a
-folder too. The node's name is its certificate's common name, which is what the broker's access list
+folder too. Besides every HOST the broker's certificate is for gateway.POST, which no new address
+changes. The node's name is its certificate's common name, which is what the broker's access list
 goes by.
 """
 
@@ -51,7 +52,8 @@ def make_post(
     if not (folder / certificates.GATEWAY).exists():
         if not hosts:
             raise KeysError("--host is missing: the name or address the nodes find the broker by")
-        gateway = issue(authority, f"gateway.{post}", now, hosts=hosts)
+        always = certificates.broker_name(post)
+        gateway = issue(authority, always, now, hosts=tuple(dict.fromkeys((always, *hosts))))
         certificates.write_gateway(folder, gateway)
     return [certificates.add_node(folder, authority, name, now) for name in nodes]
 
@@ -81,7 +83,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("nodes", nargs="*", metavar="NODE")
     parser.add_argument("--post", required=True, help="name of the post")
     parser.add_argument(
-        "--host", action="append", default=[], help="name or address of the broker; may be repeated"
+        "--host",
+        action="append",
+        default=[],
+        help="name or address of the broker besides gateway.POST; may be repeated",
     )
     given = parser.parse_intermixed_args(arguments)
     now = certificates.made_on(dt.datetime.now(dt.UTC))

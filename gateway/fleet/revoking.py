@@ -163,39 +163,33 @@ def restore(
         KeysError: the list of revoked certificates has to be signed, and cannot be.
     """
     node = find(settings, name)
-    before = nodes_file.read(Path(settings.directory)).nodes.get(node, Entry())
-    if before.revoked is None:
-        raise SettingsError(f"node {node!r} is not revoked; nothing is changed")
     path = crl_path(settings.broker.nodes)
     has_keys = path is not None and not settings.broker.external
-    listed = _listed(path) if has_keys else {}
-    open_serials = [serial for serial in before.serials if int(serial, 16) not in listed]
-    if has_keys and not same_keys and (open_serials or not before.serials):
-        raise SettingsError(
-            f"node {node!r}: its old certificate is not on the list {path}, so whoever has its keys"
-            f" would speak as this node; first `harmattan nodes revoke {node} --authority-key"
-            " FILE`, or give --same-keys when nobody else had them"
-        )
-    authority = _authority(settings, authority_key)
-    is_listed = len(open_serials) < len(before.serials)
-    if same_keys and has_keys and is_listed and authority is None:
-        raise KeysError(
-            f"{path} bars the old keys of {node!r} and has to be signed anew; give the authority's"
-            " key by --authority-key FILE, or make new keys and leave --same-keys out"
-        )
-    if same_keys and path is not None and authority is not None:  # before the door opens
-        certificates.write_crl(
-            path,
-            authority,
-            {k: v for k, v in listed.items() if f"{k:x}" not in before.serials},
-            now,
-        )
-    with nodes_file.changing(Path(settings.directory)) as entries:
-        entry = msgspec.structs.replace(
-            entries.get(node, Entry()),
-            revoked=None,
-            serials=() if same_keys else before.serials,
-        )
+    with nodes_file.changing(Path(settings.directory)) as entries:  # the broker's list, too
+        before = entries.get(node, Entry())
+        if before.revoked is None:
+            raise SettingsError(f"node {node!r} is not revoked; nothing is changed")
+        listed = _listed(path) if has_keys else {}
+        open_serials = [serial for serial in before.serials if int(serial, 16) not in listed]
+        if has_keys and not same_keys and (open_serials or not before.serials):
+            raise SettingsError(
+                f"node {node!r}: its old certificate is not on the list {path}, so whoever has its"
+                f" keys would speak as this node; first `harmattan nodes revoke {node}"
+                " --authority-key FILE`, or give --same-keys when nobody else had them"
+            )
+        authority = _authority(settings, authority_key)
+        is_listed = len(open_serials) < len(before.serials)
+        if same_keys and has_keys and is_listed and authority is None:
+            raise KeysError(
+                f"{path} bars the old keys of {node!r} and has to be signed anew; give the"
+                " authority's key by --authority-key FILE, or make new keys and leave --same-keys"
+                " out"
+            )
+        if same_keys and path is not None and authority is not None:  # before the door opens
+            kept = {k: v for k, v in listed.items() if f"{k:x}" not in before.serials}
+            certificates.write_crl(path, authority, kept, now)
+        serials = () if same_keys else before.serials
+        entry = msgspec.structs.replace(before, revoked=None, serials=serials)
         entries[node] = entry
     left = () if same_keys or not has_keys else (_new_keys(settings, node),)
     return Done(node, entry.label, None, entry.serials, Crl.signed if has_keys else Crl.none, left)

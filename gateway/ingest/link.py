@@ -158,7 +158,8 @@ class Link:
             host,
             port,
             transport=transport,
-            identifier=f"gateway-{self._settings.post}",
+            # No node can take the connection over: no certificate of ours is for such a name.
+            identifier=f"gateway@{self._settings.post}",
             username=secret.user if secret else None,
             password=secret.password if secret else None,
             clean_session=True,

@@ -1,5 +1,6 @@
 """The broker's program on this computer: where it is, whether it may have its port, what runs."""
 
+import errno
 import os
 import shutil
 import socket
@@ -10,6 +11,8 @@ from gateway.errors import BrokerError
 from gateway.settings import BrokerSettings
 
 _PROGRAM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on PATH
+_TREE = Path(__file__).resolve().parents[2]  # of the sources, where `make tools` puts one
+_NO_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENODEV, errno.EINVAL})
 _PROCESSES = Path("/proc")  # Linux; elsewhere `ps` is asked
 
 
@@ -19,13 +22,15 @@ def find_program(name: str) -> str:
     Raises:
         BrokerError: there is none.
     """
-    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(_PROGRAM_FOLDERS))
-    if found is None:
-        raise BrokerError(
-            f"broker program {name!r} is not on PATH; run `make tools`, install mosquitto,"
-            " or set broker.program in the settings"
-        )
-    return found
+    for path in (None, str(_TREE / ".tools/bin"), os.pathsep.join(_PROGRAM_FOLDERS)):
+        found = shutil.which(name, path=path)
+        if found is not None:
+            return found
+    make = "run `make tools`, " if (_TREE / "Makefile").exists() else ""
+    raise BrokerError(
+        f"broker program {name!r} is not on PATH; {make}install mosquitto, or set broker.program in"
+        " the settings"
+    )
 
 
 def check_port(host: str, port: int, setting: str = "broker.port") -> None:
@@ -46,9 +51,18 @@ def check_port(host: str, port: int, setting: str = "broker.port") -> None:
             probe.bind(address)
             probe.listen(1)
     except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno in _NO_ADDRESS:
+            raise BrokerError(
+                f"{setting.removesuffix('.port')}.host = {host!r} is no address of this computer"
+                f" now: {error.strerror}; look at its network (`ip address`), or set it to one that"
+                " the computer has"
+            ) from error
+        another = f"set {setting} to another in the settings and in the nodes"
+        remedy = f"stop the program that has it, or {another}"
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            remedy = f"this user may not have it: {another}, from 1024 on"
         raise BrokerError(
-            f"{setting} {port} on {host} cannot be used: {error.strerror}; stop the program that"
-            f" has it, or set {setting} to another in the settings and in the nodes"
+            f"{setting} {port} on {host} cannot be used: {error.strerror}; {remedy}"
         ) from error
 
 

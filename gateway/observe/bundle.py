@@ -35,6 +35,7 @@ from gateway.observe.screen import show
 from gateway.observe.state import read_state
 from gateway.observe.versions import versions
 from gateway.settings import Settings
+from gateway.settings_faults import UnreadError
 
 FILES_MAX: Final = 200  # of the post's folder that are listed
 DOCTOR_S_MAX: Final = 120.0  # a check may wait for a network
@@ -85,7 +86,8 @@ def run_bundle(settings_path: Path, target: Path) -> None:
     """Write the bundle.
 
     Raises:
-        SettingsError: the file exists, or cannot be written; nothing of it is left then.
+        SettingsError: the settings cannot be read, or the file exists or cannot be written;
+            nothing of it is left then.
     """
     content = zipped(collect(settings_path))
     try:
@@ -124,6 +126,8 @@ def collect(settings_path: Path) -> dict[str, str]:
     }
     try:
         settings = loading.load(settings_path)
+    except UnreadError:
+        raise  # another user's post, or none: there is nothing to tell
     except GatewayError:  # its sentence repeats what stands there, whatever that is
         parts["settings.json.fault.txt"] = "`harmattan status` at the post says what is wrong\n"
         return parts | _told(always, "")

@@ -17,11 +17,11 @@ from gateway.ingest.secret import SECRET_NAME
 from gateway.journal.opening import FILE_NAME as JOURNAL_NAME
 from gateway.journal.opening import connect_immutable, look_at, shut
 from gateway.settings import Settings
-from gateway.settings_faults import SettingError
+from gateway.settings_faults import SettingError, UnreadError
 from gateway.starting.check_broker import check_broker
 from gateway.starting.check_certificates import check_certificates
 from gateway.starting.findings import Found, Report
-from gateway.starting.init import SETTINGS_NAME
+from gateway.starting.init import SETTINGS_NAME, left_behind, whole_path
 
 OTHERS: Final = 0o077  # whatever group and others may do
 
@@ -37,13 +37,19 @@ def check(folder: Path, now: dt.datetime) -> Report:
         SettingsError: there is no post.
     """
     path = folder / SETTINGS_NAME
-    if not path.exists():
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         raise SettingsError(
             f"{path} does not exist, so {folder} is no post; `harmattan init {folder}` makes one"
-        )
+        ) from None
+    except OSError:
+        pass  # reading it says why
     try:
         loaded = settings.load(path)
         _check_standards(loaded, path)
+    except UnreadError:
+        raise
     except SettingsError as error:
         return Report(str(folder), ("settings",), (Found("settings", str(error)),))
     subjects: dict[str, Callable[[], Iterator[Found]]] = {
@@ -82,6 +88,9 @@ def check_modes(folder: Path, loaded: Settings) -> Iterator[Found]:
                 "modes",
                 f"{place} can be written by others (mode {_mode(place):04o}); chmod 0700 {place}",
             )
+    for path in left_behind(whole_path(folder)):
+        text = f"{path} was left by an init that was killed; its keys are of no post: remove it"
+        yield Found("modes", text, is_fault=False)
     nodes = loaded.broker.nodes
     named = [Path(name) for name in (nodes.key_file, loaded.broker.key_file) if name]
     keys = [Path(nodes.ca_file).with_name(certificates.CA_KEY)] if nodes.ca_file else []

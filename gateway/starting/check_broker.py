@@ -1,6 +1,7 @@
 """Start a post's broker for a moment, with the real files on free ports of loopback."""
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -15,7 +16,8 @@ import structlog
 
 from gateway.errors import BrokerError, GatewayError
 from gateway.fleet.revocation import broker_lines
-from gateway.ingest.broker import Broker, find_program, hint_of_root
+from gateway.ingest.broker import Broker, check_port, find_program
+from gateway.lock import is_running
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.settings import NodeListenerSettings, Settings
@@ -34,9 +36,14 @@ def check_broker(loaded: Settings) -> Iterator[Found]:
             is_fault=False,
         )
         return
-    complaints: list[str] = []
     try:
         find_program(loaded.broker.program)
+    except GatewayError as error:
+        yield Found("broker", str(error))
+        return
+    yield from _check_ports(loaded)
+    complaints: list[str] = []
+    try:
         with tempfile.TemporaryDirectory(prefix="harmattan-check-") as place:
             if os.geteuid() == 0:  # what is tried is whether `nobody` may read the post's files
                 Path(place).chmod(0o755)
@@ -44,8 +51,26 @@ def check_broker(loaded: Settings) -> Iterator[Found]:
     except (GatewayError, OSError) as error:
         told = str(error).removesuffix("; it is started again")
         before = "".join(f"; {text}" for text in dict.fromkeys(complaints) if text not in told)
-        hint = hint_of_root(loaded.broker)
-        yield Found("broker", f"{told}{before}{hint if hint not in told else ''}")
+        yield Found("broker", f"{told}{before}")
+
+
+def _check_ports(loaded: Settings) -> Iterator[Found]:
+    """Look whether the broker may listen where the settings say."""
+    if is_running(Path(loaded.directory)):
+        return  # its own broker has them
+    broker = loaded.broker
+    for host, port, setting in (
+        (broker.host, broker.port, "broker.port"),
+        (broker.nodes.host, broker.nodes.port, "broker.nodes.port"),
+    ):
+        try:
+            if host:
+                check_port(host, port, setting)
+        except BrokerError as error:
+            about = error.__cause__
+            # Whoever has the port now may have gone when the post starts.
+            is_taken = isinstance(about, OSError) and about.errno == errno.EADDRINUSE
+            yield Found("broker", str(error), is_fault=not is_taken)
 
 
 def _collecting(complaints: list[str]) -> Log:

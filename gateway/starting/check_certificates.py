@@ -11,8 +11,9 @@ from cryptography.exceptions import InvalidSignature
 
 from gateway import certificates
 from gateway.certificates import Pair
-from gateway.errors import KeysError
+from gateway.errors import BrokerError, KeysError
 from gateway.fleet.revocation import broker_lines, crl_path
+from gateway.ingest.link import tls_context
 from gateway.settings import Settings
 from gateway.starting.findings import Found
 
@@ -24,25 +25,42 @@ def check_certificates(loaded: Settings, now: dt.datetime) -> Iterator[Found]:
     nodes, external = loaded.broker.nodes, loaded.broker
     if loaded.authority.ca_file:
         yield from _readable("authority.ca_file", Path(loaded.authority.ca_file))
-    files = nodes if nodes.ca_file else external
-    if not files.ca_file:
+    if external.external:
+        yield from _check_external(loaded, now)
+        return  # what lies there for a broker of our own is not used
+    if not nodes.ca_file:
         return
     try:
-        authority = certificates.load_certificate(Path(files.ca_file))
-        pair = certificates.load_pair(Path(files.certificate_file), Path(files.key_file))
+        authority = certificates.load_certificate(Path(nodes.ca_file))
+        pair = certificates.load_pair(Path(nodes.certificate_file), Path(nodes.key_file))
     except KeysError as error:
         yield Found("certificates", str(error))
         return
-    yield from _check_chain(Path(files.certificate_file), pair.certificate, authority)
+    yield from _check_chain(Path(nodes.certificate_file), pair.certificate, authority)
     for path, certificate in (
-        (files.ca_file, authority),
-        (files.certificate_file, pair.certificate),
+        (nodes.ca_file, authority),
+        (nodes.certificate_file, pair.certificate),
     ):
         yield from _check_dates(Path(path), certificate, now)
-    if nodes.ca_file:
-        yield from _check_names(loaded, pair.certificate)
-        yield from _check_authority_key(Path(nodes.ca_file))
-        yield from _check_crl(loaded, authority, pair, now)
+    yield from _check_names(loaded, pair.certificate)
+    yield from _check_authority_key(Path(nodes.ca_file))
+    yield from _check_crl(loaded, authority, pair, now)
+
+
+def _check_external(loaded: Settings, now: dt.datetime) -> Iterator[Found]:
+    """Look at what the gateway shows an external broker, whoever has signed it."""
+    broker = loaded.broker
+    if not broker.ca_file:
+        return
+    try:
+        tls_context(loaded)  # as the gateway does it
+        names = (broker.ca_file, broker.certificate_file)
+        found = [(Path(name), certificates.load_certificate(Path(name))) for name in names]
+    except (BrokerError, KeysError) as error:
+        yield Found("certificates", str(error))
+        return
+    for path, certificate in found:
+        yield from _check_dates(path, certificate, now, "have it made anew by who runs the broker")
 
 
 def _readable(setting: str, path: Path) -> Iterator[Found]:
@@ -65,9 +83,13 @@ def _check_chain(
         )
 
 
-def _check_dates(path: Path, certificate: x509.Certificate, now: dt.datetime) -> Iterator[Found]:
+def _check_dates(
+    path: Path,
+    certificate: x509.Certificate,
+    now: dt.datetime,
+    renew: str = "move it and its key away and run `harmattan keys` on their folder",
+) -> Iterator[Found]:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    renew = "move it and its key away and run `harmattan keys` on their folder"
     if now < begins:
         yield Found(
             "certificates",
@@ -85,7 +107,7 @@ def _check_dates(path: Path, certificate: x509.Certificate, now: dt.datetime) ->
 
 
 def _check_names(loaded: Settings, certificate: x509.Certificate) -> Iterator[Found]:
-    """Look whether nodes that go by the address they connect to accept the broker."""
+    """Look whether nodes accept the broker by its name, and by the address they connect to."""
     host = loaded.broker.nodes.host
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -98,6 +120,14 @@ def _check_names(loaded: Settings, certificate: x509.Certificate) -> Iterator[Fo
         return
     address = ipaddress.ip_address(host) if host else None
     known = names.get_values_for_type(x509.IPAddress)
+    always = certificates.broker_name(loaded.post)
+    if always not in names.get_values_for_type(x509.DNSName):
+        yield Found(
+            "certificates",
+            f"{loaded.broker.nodes.certificate_file} is not for {always}, so nodes that go by this"
+            " name (broker.name in node.json) refuse the broker; move it and its key away and make"
+            f" both again with `harmattan keys DIR --post {loaded.post} --host ...`",
+        )
     if address is not None and not address.is_unspecified and address not in known:
         told = ", ".join(map(str, (*names.get_values_for_type(x509.DNSName), *known)))
         yield Found(

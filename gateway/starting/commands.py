@@ -30,7 +30,9 @@ EXIT_FOUND = 1
 
 
 def init(  # noqa: PLR0913, PLR0917 - the options of the command
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The post's folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The post's folder.", readable=False)
+    ],
     check: Annotated[  # noqa: FBT002
         bool, typer.Option("--check", help="Make nothing; look at the post that is there.")
     ] = False,
@@ -71,7 +73,7 @@ def init(  # noqa: PLR0913, PLR0917 - the options of the command
     if language not in settings.LANGUAGES:
         raise SettingsError(f"--language {language[:40]!r}: use {', '.join(settings.LANGUAGES)}")
     answers = making.Answers(
-        post=post or _name_of(folder),
+        post=post or _name_of(making.whole_path(folder)),
         language=language,
         listen=listen,
         hosts=tuple(host or ()),
@@ -94,7 +96,7 @@ def _name_of(folder: Path) -> str:
     Raises:
         SettingsError: it will not do.
     """
-    name = folder.absolute().name.lower()
+    name = folder.name.lower()
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", name):
         raise SettingsError(
             f"--post is missing, and the folder's name {name[:40]!r} will not do; use 1 to 32 of"
@@ -124,6 +126,8 @@ def _show_made(made: Made, console: Console) -> None:
     say(f"  administrator       {made.administrator}")
     say(f"  password            {made.password}", "bold")
     say("                      write it down: it is kept nowhere and cannot be shown again")
+    for path in made.left:
+        say(f"  left behind         {path}, by an init that was killed; remove it", "yellow")
 
 
 def _check(folder: Path, *, as_json: bool) -> None:

@@ -3,13 +3,17 @@
 Rules of the file
 - All or nothing. Everything is made in a folder of another name, on the disk before it gets its
   own: a power cut leaves a whole post or none.
-- Nothing that exists is overwritten; an empty folder is taken.
+- Nothing that exists is overwritten. An empty folder is filled where it is: it may be a disk's, or
+  somebody's terminal stands in it. The settings come last: without them it is no post.
+- Who makes a post holds its folder locked. One that nobody holds was left behind by a kill; it is
+  named, and removed by people.
 - Secrets are closed from their first moment, and the password is said once and kept nowhere.
 """
 
 import contextlib
 import datetime as dt
 import errno
+import fcntl
 import ipaddress
 import os
 import shutil
@@ -21,7 +25,7 @@ from typing import Final
 import msgspec
 
 from gateway import certificates, people, settings
-from gateway.errors import KeysError, SettingsError
+from gateway.errors import JournalError, KeysError, SettingsError
 from gateway.files import SECRET, sync_folder, write_new
 from gateway.fleet.revocation import broker_lines
 from gateway.ingest import door, secret
@@ -39,6 +43,9 @@ KEYS: Final = "keys"
 STATE: Final = "state"
 FOLDER_MODE: Final = 0o700
 _PART: Final = ".harmattan-init-"  # an init that was killed leaves it behind
+_DISKS_OWN: Final = "lost+found"  # in the top folder of a disk, which is empty otherwise
+_FILLED: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
+_RIGHTS: Final = frozenset({errno.EACCES, errno.EPERM})
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -74,6 +81,7 @@ class Made(msgspec.Struct, frozen=True):
         broker_names: that its certificate is for; a node's `broker.name` must be one of them.
         administrator: name of the first person.
         password: of that person; it is kept nowhere.
+        left: folders that inits which were killed have left beside it.
     """
 
     folder: str
@@ -82,6 +90,7 @@ class Made(msgspec.Struct, frozen=True):
     broker_names: tuple[str, ...]
     administrator: str
     password: str
+    left: tuple[str, ...] = ()
 
 
 def make_post(folder: Path, answers: Answers, now: dt.datetime) -> Made:
@@ -95,25 +104,93 @@ def make_post(folder: Path, answers: Answers, now: dt.datetime) -> Made:
     Raises:
         SettingsError: an answer will not do, or the folder cannot be made or is in use.
     """
-    folder = folder.absolute()
-    if folder.is_symlink():
-        folder = folder.resolve()
+    folder = whole_path(folder)
     _check(answers)
-    _check_folder(folder)
     password = people.draw_password()
     try:
+        _check_folder(folder)
         with _growing(folder) as part:
             _fill(part, folder, answers, password, now)
             made = sorted(path for path in part.rglob("*") if path.is_file())
             files = tuple(str(path.relative_to(part)) for path in made)
             _sync(part)
-    except OSError as error:
+    except JournalError as error:
         raise SettingsError(
-            f"{folder}: {error.strerror}; nothing is made. Give this user the right to write there,"
-            " free space on its disk, or choose another folder"
+            f"{folder}: its database cannot be made: {error.__cause__ or error}; nothing is made."
+            " Free space on its disk, or choose another folder"
         ) from error
-    names = _broker_names(answers)
-    return Made(str(folder), answers.post, files, names, answers.administrator, password)
+    except OSError as error:
+        if error.errno in _FILLED:
+            _check_folder(folder)  # which says by what, as a rule
+        raise SettingsError(
+            f"{folder}: {error.strerror}; nothing is made. {_remedy(error)}, or choose another"
+            " folder"
+        ) from error
+    names, left = _broker_names(answers), tuple(map(str, left_behind(folder)))
+    return Made(str(folder), answers.post, files, names, answers.administrator, password, left)
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in _FILLED:
+        return "Another `harmattan init` was quicker: look at what it has made there"
+    if error.errno in _RIGHTS:
+        return "Give this user the right to write there"
+    if error.errno == errno.EROFS:
+        return "Have its disk mounted for writing"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Free space on its disk"
+    return "See that its disk is well"
+
+
+def whole_path(folder: Path) -> Path:
+    """Return the path of a folder from the root.
+
+    Raises:
+        SettingsError: it is seen from a folder that has been removed.
+    """
+    try:
+        found = folder.absolute()
+        return found.resolve() if found.is_symlink() or ".." in found.parts else found
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "the folder that this terminal stands in has been removed; change to one that exists"
+        ) from error
+    except OSError as error:
+        raise SettingsError(f"{folder}: {error.strerror}; choose another folder") from error
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Return what inits that were killed have left in a post's folder and beside it."""
+    found: list[Path] = []
+    for place in (folder, folder.parent):
+        with contextlib.suppress(OSError):
+            found += [path for path in sorted(place.glob(f"{_PART}*")) if not _is_held(path)]
+    return found
+
+
+def _hold(part: Path) -> int:
+    """Lock a folder for as long as the descriptor is open; it is returned."""
+    descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def _is_held(part: Path) -> bool:
+    """Say whether a running init fills this folder."""
+    try:
+        descriptor = os.open(part, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _check(answers: Answers) -> None:
@@ -130,9 +207,15 @@ def _check(answers: Answers) -> None:
     if len(set(answers.nodes)) < len(answers.nodes):
         raise SettingsError("--node: a name stands twice; every node needs one of its own")
     name = answers.administrator
-    if not 1 <= len(name) <= people.NAME_CHARS_MAX or not name.isprintable():
+    is_long = len(name) > people.NAME_CHARS_MAX
+    if is_long or not name or not name.isprintable() or name != name.strip():
         raise SettingsError(
             f"--administrator {name[:80]!r}: use 1 to {people.NAME_CHARS_MAX} printable characters"
+            " without outer blanks"
+        )
+    if answers.port == answers.nodes_port:
+        raise SettingsError(
+            f"--nodes-port {answers.nodes_port} is --port too; nodes need a port of their own"
         )
     if answers.listen:
         try:
@@ -161,44 +244,42 @@ def _check_folder(folder: Path) -> None:
             f"{folder} holds a post already, which is never overwritten; `harmattan init --check"
             f" {folder}` looks at it"
         )
-    left = sorted(path.name for path in folder.iterdir())
+    left = sorted(path for path in folder.iterdir() if path.name != _DISKS_OWN)
     if left:
-        remedy = (
-            "remove what an init that was cut short has left there"
-            if left[0].startswith(_PART)
-            else "give a folder that does not exist or is empty"
-        )
-        raise SettingsError(f"{folder} is not empty, it holds {left[0]!r}; {remedy}")
+        remedy = "give a folder that does not exist or is empty"
+        if left[0].name.startswith(_PART):
+            remedy = (
+                "another `harmattan init` is making a post there, wait for it"
+                if _is_held(left[0])
+                else "remove what an init that was cut short has left there"
+            )
+        raise SettingsError(f"{folder} is not empty, it holds {left[0].name!r}; {remedy}")
 
 
 @contextlib.contextmanager
 def _growing(folder: Path) -> Iterator[Path]:
     """Give a folder to be filled, and let it become `folder` when nothing went wrong.
 
-    Where this user may write in `folder` but not beside it, as a service may, its content is moved
-    in, the settings last: without them it is no post.
+    Where `folder` exists, its content is moved in.
     """
-    is_beside = True
-    try:
-        part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder.parent))
-    except OSError as error:
-        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS} or not folder.exists():
-            raise
-        is_beside = False
-        part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder))
+    is_new = not folder.exists()
+    part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder.parent if is_new else folder))
+    held = _hold(part)
     try:
         part.chmod(FOLDER_MODE)
         yield part
-        if is_beside:
-            part.rename(folder)  # refused by the system when it is not empty
+        if is_new:
+            part.rename(folder)  # refused by the system when somebody has filled it meanwhile
         else:
             _move(part, folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+    finally:
+        os.close(held)
     # It is made. If this disk loses the new name after all, there is nothing, as before.
     with contextlib.suppress(OSError):
-        sync_folder(folder.parent if is_beside else folder)
+        sync_folder(folder.parent if is_new else folder)
 
 
 def _move(part: Path, folder: Path) -> None:
@@ -219,7 +300,7 @@ def _broker_names(answers: Answers) -> tuple[str, ...]:
     """Return what the broker's certificate is for: always a name that no address can change."""
     listen = answers.listen
     is_one = bool(listen) and not ipaddress.ip_address(listen).is_unspecified
-    names = (f"gateway.{answers.post}", *answers.hosts, *((listen,) if is_one else ()))
+    names = (certificates.broker_name(answers.post), *answers.hosts, *((listen,) if is_one else ()))
     return tuple(dict.fromkeys(names))
 
 
@@ -233,9 +314,8 @@ def _fill(part: Path, folder: Path, answers: Answers, password: str, now: dt.dat
         place.mkdir(mode=FOLDER_MODE)
     authority = certificates.make_authority(f"harmattan {answers.post}", now)
     certificates.write_authority(keys, authority, now)
-    gateway = certificates.issue(
-        authority, f"gateway.{answers.post}", now, hosts=_broker_names(answers)
-    )
+    names = _broker_names(answers)
+    gateway = certificates.issue(authority, names[0], now, hosts=names)
     certificates.write_gateway(keys, gateway)
     for node in answers.nodes:
         certificates.add_node(keys, authority, node, now)

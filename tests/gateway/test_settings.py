@@ -4,7 +4,9 @@ Method: files on disk, each with one fault; the sentence must name file, key, va
 do. Hypothesis draws tables that are nearly settings.
 """
 
+import errno
 import inspect
+import os
 import re
 import tomllib
 
@@ -311,13 +313,35 @@ def test_nor_is_one_that_stands_for_a_table_or_a_number(tmp_path, fault):
     assert "HUNTER2" not in sentence(write(tmp_path, f'post = "p"\n{fault}\n'))
 
 
+@pytest.mark.parametrize("is_own", [True, False])
+def test_another_users_post_is_not_to_be_made_again(tmp_path, monkeypatch, is_own):
+    """The gateway's user is the owner of the folder."""
+
+    def refuse(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    path = tmp_path / "post.toml"
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    if not is_own:
+        monkeypatch.setattr(os, "geteuid", lambda: 64_001)
+    remedy = (
+        f"give it to this user: as root `chown --reference={tmp_path} {path}`"
+        if is_own
+        else f"run this as the user of the gateway, {tmp_path.owner()}"
+    )
+    assert sentence(path) == f"settings {path}: Permission denied; {remedy}"
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     missing = tmp_path / "missing.toml"
     assert sentence(missing) == (
         f"settings {missing}: No such file or directory; `harmattan init DIR` makes a post with"
         " its settings, --settings FILE names others"
     )
-    assert "Is a directory" in sentence(tmp_path)
+    assert sentence(tmp_path) == (
+        f"settings {tmp_path}: Is a directory; name the file in this folder: --settings"
+        f" {tmp_path}/post.toml"
+    )
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
     assert "line 1: not valid TOML: byte 0xff is not UTF-8" in sentence(binary)

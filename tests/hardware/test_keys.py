@@ -72,13 +72,28 @@ def as_pem(folder, place):
 
 def test_node_and_gateway_know_each_other(tmp_path, capsys):
     folder = tmp_path / "keys"
-    assert make(folder, "--host", "127.0.0.1", "--host", "gateway.post1", "lane1") == 0
+    assert make(folder, "--host", "127.0.0.1", "lane1") == 0
     assert "copy to the folder `keys`" in capsys.readouterr().out
     pem = as_pem(tmp_path, folder / "nodes" / "lane1")
     assert shake_hands(folder, *pem, "127.0.0.1") == "lane1"
     assert shake_hands(folder, *pem, "gateway.post1") == "lane1"
     with pytest.raises(ssl.SSLCertVerificationError, match=r"doesn't match|mismatch"):
         shake_hands(folder, *pem, "other.post1")
+
+
+def test_a_renewed_certificate_is_still_for_the_name_that_nodes_go_by(tmp_path):
+    """As docs/gateway.md has it done: moved away, and made again with an address only."""
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "10.0.0.1", "lane1") == 0
+    for name in ("gateway.pem", "gateway-key.pem"):
+        (folder / name).rename(tmp_path / name)
+    assert make(folder, "--host", "127.0.0.1", "--host", "gateway.post1") == 0
+    pem = as_pem(tmp_path, folder / "nodes" / "lane1")
+    for name in ("gateway.post1", "127.0.0.1"):
+        assert shake_hands(folder, *pem, name) == "lane1"
+    certificate = certificates.load_certificate(folder / "gateway.pem")
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(name.value) for name in names] == ["gateway.post1", "127.0.0.1"]
 
 
 def test_a_node_of_another_post_is_not_known(tmp_path):

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,7 +82,8 @@ def test_other_paths_are_told_and_may_be_written():
 
 
 @pytest.mark.parametrize(
-    "path", ["post.toml", "/a b/post.toml", "/50%/post.toml", "/a\n/b", "/$HOME/p"]
+    "path",
+    ["post.toml", "/a b/post.toml", "/50%/post.toml", "/a\n/b", "/$HOME/p", "/srv/a/../post.toml"],
 )
 def test_a_path_that_systemd_would_misread_is_refused(path):
     with pytest.raises(SettingsError, match="cannot be told to systemd"):
@@ -138,6 +140,46 @@ def test_a_journal_on_another_disk_may_be_written(tmp_path):
     unit = render(File.unit, PROGRAM, post / "post.toml")
     assert f"ReadWritePaths={post}\n" in unit
     assert f"ReadWritePaths={disk}\n" in unit
+
+
+@pytest.mark.parametrize(
+    "path",
+    "/post.toml /etc/harmattan.toml /srv/p.toml /var/lib/p.toml /usr/share/x/p.toml /root/p.toml"
+    " /home/p.toml /mnt/p.toml /etc/systemd/system/p.toml".split(),
+)
+def test_a_folder_that_is_not_the_posts_alone_is_never_given_to_it(path, tmp_path):
+    """What is printed is done as root: it would close that folder to everybody else."""
+    told = harmattan("install", "--settings", path, "--root", tmp_path, code=2)
+    folder = Path(path).parent
+    assert f"harmattan: {folder} is the " in told
+    assert "in a folder of their own, such as /var/lib/harmattan/post" in told
+    assert "install -d" not in told
+    assert list(tmp_path.iterdir()) == []
+    assert "of their own" in harmattan("show", "--settings", path, code=2)
+
+
+def test_a_home_is_not_given_away_either(monkeypatch, tmp_path):
+    (tmp_path / "journal").symlink_to("/srv")
+    home = SimpleNamespace(pw_name="ada", pw_dir="/data/ada")
+    monkeypatch.setattr("pwd.getpwall", lambda: [home])
+    with pytest.raises(SettingsError, match="/data/ada is the home of ada: "):
+        render(File.unit, PROGRAM, Path("/data/ada/post.toml"))
+    (tmp_path / "post.toml").write_text('post = "p"\ndirectory = "journal"\n')
+    with pytest.raises(SettingsError, match="/srv is the system's"):
+        render(File.unit, PROGRAM, tmp_path / "post.toml")
+
+
+def test_a_folder_with_other_things_in_it_is_not_given_away(tmp_path):
+    place = tmp_path / "srv/post"
+    place.mkdir(parents=True)
+    settings_path = Path("/srv/post/post.toml")
+    (place / "lost+found").mkdir()
+    install(settings_path, tmp_path)
+    (place / "ledger.ods").touch()
+    with pytest.raises(SettingsError, match=r"holds 'ledger.ods' and no post.toml"):
+        install(settings_path, tmp_path)
+    (place / "post.toml").touch()
+    install(settings_path, tmp_path)
 
 
 def test_a_folder_elsewhere_is_made_for_the_user_first(tmp_path, capsys):

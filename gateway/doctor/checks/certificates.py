@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-from gateway.certificates import crl_number
+from gateway.certificates import broker_name, crl_number
 from gateway.doctor.finding import Found, Level, UntoldError, bad, check, look, ok, unknown
 from gateway.doctor.scene import AHEAD, Scene
 from gateway.fleet.revocation import crl_path
@@ -237,7 +237,7 @@ def _chain(path: Path, authority_path: Path) -> Found:
     " --host for each name and address that stands in a node.json.",
 )
 def host(scene: Scene) -> Found:
-    """The broker's certificate names the address that nodes connect to."""
+    """The broker's certificate is for the post's name, and for the address nodes connect to."""
     listener = scene.settings.broker.nodes
     if not listener.certificate_file:
         return ok(NONE)
@@ -252,9 +252,12 @@ def host(scene: Scene) -> Found:
     hosts = names.get_values_for_type(x509.DNSName)
     told = named([*map(str, addresses), *hosts])
     address = ipaddress.ip_address(listener.host)
-    if address.is_unspecified or address in addresses:
-        return ok(f"is for {told}")
-    return bad(f"is for {told}, not for {listener.host}")
+    if not address.is_unspecified and address not in addresses:
+        return bad(f"is for {told}, not for {listener.host}")
+    always = broker_name(scene.settings.post)
+    if always not in hosts:
+        return bad(f"is for {told}, not for {always}, by which nodes may go")
+    return ok(f"is for {told}")
 
 
 @check(

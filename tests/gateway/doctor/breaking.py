@@ -391,6 +391,11 @@ def bind_elsewhere(post):
     issue(post, "gateway", hosts=("192.0.2.7",))
 
 
+def bind_nameless(post):
+    """The certificate is for the address only."""
+    issue(post, "gateway", hosts=("127.0.0.1",))
+
+
 def back_up(post, ago_ms):
     note = {"file": "/media/stick/copy.sqlite", "made_ms": post.at_ms - ago_ms}
     note |= {"bytes": 4_096, "records": 2, "schema": 6}

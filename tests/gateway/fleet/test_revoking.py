@@ -5,6 +5,7 @@ with `cryptography`, and what the broker makes of it stands in tests/gateway/tes
 """
 
 import datetime as dt
+import fcntl
 import shutil
 import threading
 
@@ -174,6 +175,25 @@ def test_a_node_whose_keys_nobody_else_had_comes_back_as_it_was(folder, loaded):
     done = revoking.restore(loaded, "lane-1", LATER, same_keys=True, authority_key=stick)
     assert (done.serials, done.left) == ((), ())
     assert listed(folder) == set(nodes_file.read(folder / "state").nodes["lane-2"].serials)
+
+
+def test_no_command_writes_the_list_while_another_does(folder, loaded, monkeypatch):
+    """Each signs what it has read: without the lock one of the two would be lost."""
+    write, seen = certificates.write_crl, []
+
+    def look(*arguments):
+        with (folder / "state" / nodes_file.LOCK_NAME).open() as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                seen.append(revoking.crl_path(loaded.broker.nodes) == arguments[0])
+        write(*arguments)
+
+    monkeypatch.setattr(certificates, "write_crl", look)
+    revoking.revoke(loaded, "lane-1", NOW)
+    revoking.restore(loaded, "lane-1", LATER, same_keys=True)
+    revoking.renew(loaded, LATER)
+    assert seen == [True, True, True]
 
 
 def test_nobody_comes_back_whose_old_keys_are_not_barred(folder, loaded):

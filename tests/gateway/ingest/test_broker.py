@@ -15,7 +15,14 @@ import sys
 import pytest
 
 from gateway.errors import BrokerError
-from gateway.ingest.broker import Broker, check_port, configuration, find_leftovers, find_program
+from gateway.ingest.broker import (
+    Broker,
+    check_port,
+    configuration,
+    find_leftovers,
+    find_program,
+)
+from gateway.ingest.program import _TREE
 from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings, NodeListenerSettings
 from tests.gateway.running import recording, running, starting, write_settings
@@ -76,19 +83,46 @@ def test_a_post_whose_port_is_taken_speaks_to_no_foreign_broker(tmp_path, free_p
 
 
 def test_a_port_that_needs_rights_or_a_host_that_is_not_ours_is_named(monkeypatch):
-    with pytest.raises(BrokerError, match=r"broker.port 18883 on 192\.0\.2\.1 cannot be used"):
-        check_port("192.0.2.1", 18883)
+    for place in ("192.0.2.1", "2001:db8::1"):
+        words = f"broker.nodes.host = '{place}' is no address of this computer now: "
+        with pytest.raises(BrokerError) as caught:
+            check_port(place, 18883, "broker.nodes.port")
+        assert str(caught.value).startswith(words)
+        assert "stop the program" not in str(caught.value)
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    with pytest.raises(BrokerError, match=r"port 80 on 127\.0\.0\.1 cannot be used: Permission"):
+    with pytest.raises(
+        BrokerError, match=r"port 80 on 127\.0\.0\.1 cannot be used: Permission.*1024"
+    ):
         check_port("127.0.0.1", 80)
 
 
-def test_a_broker_that_is_not_there_or_no_program_is_named(tmp_path, free_port):
+def test_what_make_has_fetched_is_found_without_make(tmp_path, monkeypatch):
+    """As the README has it: `harmattan` in a terminal, whose PATH knows nothing of .tools."""
+    fetched = tmp_path / ".tools/bin/mosquitto"
+    fetched.parent.mkdir(parents=True)
+    fetched.write_text("#!/bin/sh\n")
+    fetched.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("gateway.ingest.program._TREE", tmp_path)
+    assert find_program("mosquitto") == str(fetched)
+    (tmp_path / "mosquitto").symlink_to(fetched)
+    assert find_program("mosquitto") == str(tmp_path / "mosquitto")
+
+
+def test_the_tree_is_the_one_that_make_works_in(repository_path):
+    assert repository_path == _TREE
+    assert (_TREE / "Makefile").exists()
+
+
+def test_a_broker_that_is_not_there_or_no_program_is_named(tmp_path, free_port, monkeypatch):
     with pytest.raises(BrokerError, match="'nosuchbroker' is not on PATH; run `make tools`"):
+        find_program("nosuchbroker")
+    monkeypatch.setattr("gateway.ingest.program._TREE", tmp_path)  # as a wheel's: no Makefile
+    with pytest.raises(BrokerError, match="'nosuchbroker' is not on PATH; install mosquitto, or"):
         find_program("nosuchbroker")
     fake = tmp_path / "mosquitto"
     fake.write_bytes(b"\x7fnothing that runs")

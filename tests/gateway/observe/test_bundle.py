@@ -18,6 +18,8 @@ import pytest
 import trustme
 
 from gateway import settings
+from gateway.errors import SettingsError
+from gateway.observe import bundle
 from gateway.observe.bundle import (
     ABOUT,
     FILES_MAX,
@@ -158,6 +160,14 @@ def test_a_post_with_wrong_settings_gives_what_there_is(tmp_path):
     told = collect(path)
     assert set(told) == {"README.txt", "versions.json", "machine.json", "settings.json.fault.txt"}
     assert not betrayed("".join(told.values()))
+
+
+def test_a_post_that_cannot_be_read_gives_no_bundle(tmp_path):
+    """It would be empty, and whoever helps would wait for another."""
+    for path in (tmp_path, tmp_path / "none.toml"):
+        with pytest.raises(SettingsError, match=f"settings {path}: "):
+            bundle.run_bundle(path, tmp_path / "support.zip")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bundle_overwrites_nothing_and_is_for_nobody_else(tmp_path):

@@ -5,18 +5,23 @@ with the real files.
 """
 
 import datetime as dt
+import errno
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
 import apsw
 import pytest
+import trustme
 
-from gateway import certificates, cli, people
+from gateway import certificates, cli, people, settings
 from gateway.certificates import issue, load_pair, make_authority
 from gateway.errors import SettingsError
+from gateway.lock import locked
+from gateway.starting import check_broker
 from gateway.starting.check import check
 from gateway.starting.init import Answers, make_post
 from tests.gateway.starting.test_init import AS_NOBODY
@@ -60,6 +65,32 @@ def other_key(folder):
 
 def foreign(folder):
     replace_gateway(folder, issue(make_authority("o", NOW), "g", NOW, hosts=("127.0.0.1",)))
+
+
+def nameless(folder):
+    """It is for the address, and not for the name that nodes may go by."""
+    replace_gateway(folder, issue(authority_of(folder), "g", NOW, hosts=("127.0.0.1",)))
+
+
+def external(folder, **files):
+    """Have the post use a broker of somebody else's, with these files."""
+    text = (folder / "post.toml").read_text()
+    begin, end = text.index("[broker]"), text.index("[broker.nodes]")
+    lines = [f'{name} = "{path}"\n' for name, path in files.items()]
+    broker = f'[broker]\nexternal = true\nhost = "127.0.0.1"\n{"".join(lines)}\n'
+    text = text[:begin] + broker + text[end:]
+    listening = 'host = "127.0.0.1"           # empty'
+    assert listening in text
+    (folder / "post.toml").write_text(text.replace(listening, 'host = "" #'))
+
+
+def external_with(key):
+    return lambda folder: external(
+        folder,
+        ca_file="keys/ca.pem",
+        certificate_file="keys/gateway.pem",
+        key_file=f"keys/{key}",
+    )
 
 
 def expired(folder):
@@ -125,6 +156,21 @@ FAULTS = {
         "gateway-key.pem: No such file or directory; put it back",
     ),
     "a foreign certificate": (foreign, "certificates", "is not signed by the authority beside it"),
+    "a certificate without the post's name": (
+        nameless,
+        "certificates",
+        "gateway.pem is not for gateway.p, so nodes that go by this name",
+    ),
+    "no key for an external broker": (
+        external_with("none.pem"),
+        "certificates",
+        "key_file",
+    ),
+    "another key for an external broker": (
+        external_with("ca-key.pem"),
+        "certificates",
+        "key values mismatch",
+    ),
     "an old certificate": (expired, "certificates", "gateway.pem has expired on"),
     "an early certificate": (not_yet, "certificates", "gateway.pem is valid from"),
     "a client's certificate": (as_client, "certificates", "names no host, so no node accepts it"),
@@ -174,6 +220,11 @@ FAULTS = {
         lambda p: (p / "state/nodes.toml").write_text("[nodes"),
         "nodes",
         "nodes.toml: ",
+    ),
+    "an address that is not ours": (
+        lambda p: edit(p, 'host = "127.0.0.1"           # empty', 'host = "192.0.2.10" #'),
+        "broker",
+        "broker.nodes.host = '192.0.2.10' is no address of this computer now: ",
     ),
     "no broker": (
         lambda p: edit(p, 'program = "mosquitto"', 'program = "mosquito"'),
@@ -228,6 +279,61 @@ def test_an_external_broker_is_not_asked(folder):
     assert report.is_well
     (told,) = [one.text for one in report.found if one.subject == "broker"]
     assert "is external and was not asked" in told
+
+
+def test_an_external_broker_may_have_any_kind_of_key_and_another_authority(folder, tmp_path):
+    """Whoever runs it has made them; what lies there for a broker of our own does not matter."""
+    leaf = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("client")
+    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    (tmp_path / "key.pem").chmod(0o600)
+    names = {"ca_file": "ca", "certificate_file": "certificate", "key_file": "key"}
+    external(folder, **{key: tmp_path / f"{name}.pem" for key, name in names.items()})
+    (folder / "keys/gateway-key.pem").write_text("x")
+    told = [one for one in check(folder, NOW).found if one.is_fault]
+    assert told == []
+    told = check(folder, NOW + dt.timedelta(days=365_000)).found
+    assert any("have it made anew by who runs the broker" in one.text for one in told)
+
+
+def test_a_port_that_another_program_has_is_told(folder):
+    """It may have gone when the post starts; while the post runs its own broker has it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        edit(folder, "port = 18883", f"port = {port}")
+        (found,) = check_broker._check_ports(settings.load(folder / "post.toml"))
+        assert f"broker.port {port} on 127.0.0.1 cannot be used: Address already" in found.text
+        assert not found.is_fault
+        with locked(folder / "state"):
+            assert not list(check_broker._check_ports(settings.load(folder / "post.toml")))
+
+
+def test_nobody_blames_root_for_a_broker_that_was_not_started(folder, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    edit(folder, 'program = "mosquitto"', 'program = "mosquito"')
+    (found,) = check_broker.check_broker(settings.load(folder / "post.toml"))
+    assert "is not on PATH" in found.text
+    assert "nobody" not in found.text
+
+
+def test_what_a_killed_init_has_left_is_named(folder, monkeypatch):
+    monkeypatch.setattr("gateway.starting.check.check_broker", lambda *_: iter(()))
+    left = folder.with_name(".harmattan-init-x")
+    left.mkdir()
+    report = check(folder, NOW)
+    assert report.is_well
+    assert any(one.text.startswith(f"{left} was left by an init") for one in report.found)
+
+
+def test_a_post_of_another_user_is_not_called_none(folder, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(SettingsError, match=r"post\.toml: Permission denied; ") as caught:
+        check(folder, NOW)
+    assert "init" not in str(caught.value)
 
 
 def run_check(folder, *arguments):

@@ -11,7 +11,8 @@ import errno
 import json
 import os
 import ssl
-import tempfile
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -20,8 +21,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from gateway import certificates, cli, people, settings
-from gateway.errors import SettingsError
-from gateway.starting import template
+from gateway.errors import DiskError, SettingsError
+from gateway.starting import init, template
 from gateway.starting.check import check
 from gateway.starting.init import Answers, make_post
 from hardware import keys
@@ -120,6 +121,8 @@ def test_the_answers_are_in_the_settings_and_in_the_certificate(call, tmp_path):
         (["p", "--host", "a b"], "use one host's name or one IP address"),
         (["p", "--host", "1.2.3.4:8883"], "use one host's name or one IP address"),
         (["p", "--administrator", ""], "use 1 to 64 printable characters"),
+        (["p", "--administrator", "  "], "use 1 to 64 printable characters without outer blanks"),
+        (["p", "--port", "8883"], "--nodes-port 8883 is --port too"),
         (["none/p"], "is no folder; make it first"),
     ],
 )
@@ -146,26 +149,20 @@ def test_nothing_is_overwritten(call, tmp_path):
     assert "is a file" in call("init", tmp_path / "file")[2]
 
 
-@pytest.fixture(params=["beside", "within"])
-def place(request, tmp_path, monkeypatch):
-    """A folder that may be made, or one that exists where nothing may be made beside it."""
+@pytest.fixture(params=["new", "a disk's"])
+def place(request, tmp_path):
+    """A folder that is made, and one that is there: the top of a disk, which is never empty."""
     folder = tmp_path / "p"
-    if request.param == "within":
+    if request.param == "a disk's":
         folder.mkdir(mode=0o755)
-        make = tempfile.mkdtemp
-
-        def refuse(suffix=None, prefix=None, dir=None):  # noqa: A002 - as the original
-            if dir == tmp_path:
-                raise PermissionError(errno.EACCES, "Permission denied", str(dir))
-            return make(suffix, prefix, dir)
-
-        monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+        (folder / "lost+found").mkdir()
     return folder
 
 
 def test_whatever_fails_nothing_is_left(place, monkeypatch):
     """Each synchronisation of the disk fails once, until one more than there are."""
-    existed = place.exists()
+    existed = place.exists() and place.stat().st_ino
+    within = set(place.iterdir()) if existed else set()
     fsync, count, said = os.fsync, 0, set()
 
     def fail(descriptor):
@@ -184,12 +181,13 @@ def test_whatever_fails_nothing_is_left(place, monkeypatch):
             said.add(str(error))
         else:
             break
-        assert place.exists() == existed
-        left = [path.name for path in place.parent.rglob("*") if path != place]
-        assert left == []
+        assert place.exists() == bool(existed)
+        assert set(place.parent.rglob("*")) - {place} == within
     assert number > 20
     (only,) = said
     assert only.startswith(f"{place}: No space left on device; nothing is made. ")
+    if existed:  # it may be a disk's, or a terminal stands in it
+        assert place.stat().st_ino == existed
     assert check(place, NOW).is_well
     assert place.stat().st_mode & 0o777 == 0o700
 
@@ -197,6 +195,133 @@ def test_whatever_fails_nothing_is_left(place, monkeypatch):
 def test_what_a_kill_has_left_is_named(call, tmp_path):
     (tmp_path / "p/.harmattan-init-x").mkdir(parents=True)
     assert "remove what an init that was cut short has left" in call("init", tmp_path / "p")[2]
+
+
+def test_what_a_kill_has_left_beside_is_named_and_what_another_init_holds_is_not(call, tmp_path):
+    left = tmp_path / ".harmattan-init-killed"
+    left.mkdir()
+    held = tmp_path / ".harmattan-init-busy"
+    held.mkdir()
+    descriptor = init._hold(held)
+    try:
+        code, printed, _ = call("init", tmp_path / "p")
+        assert (code, f"left behind         {left}, by an init" in printed) == (0, True)
+        assert str(held) not in printed
+        held.rename(tmp_path / "q")
+        inner = tmp_path / "q/.harmattan-init-y"
+        inner.mkdir()
+        inside = init._hold(inner)
+        told = call("init", tmp_path / "q")[2]
+        assert "another `harmattan init` is making a post there, wait for it" in told
+        os.close(inside)
+    finally:
+        os.close(descriptor)
+    assert left.exists()
+    made = json.loads(call("init", tmp_path / "r", "--json")[1])
+    assert made["left"] == [str(left)]
+
+
+@pytest.mark.parametrize(
+    "existed, said",
+    [(False, "holds a post already, which is never overwritten"), (True, "wait for it")],
+)
+def test_two_inits_at_once_make_one_post_and_say_so(tmp_path, monkeypatch, existed, said):
+    """The other one begins, and would end, while this one makes its keys."""
+    place, issue, calls = tmp_path / "p", certificates.issue, []
+    if existed:
+        place.mkdir()
+
+    def both(*arguments, **named):
+        calls.append(1)
+        if len(calls) == 1:
+            make_post(place, Answers("other"), NOW)
+        return issue(*arguments, **named)
+
+    monkeypatch.setattr(certificates, "issue", both)
+    with pytest.raises(SettingsError, match=said):
+        make_post(place, Answers("this"), NOW)
+    assert (place / "post.toml").exists() != existed
+    assert [path.name for path in tmp_path.rglob(".harm*")] == []
+
+
+def test_a_terminal_that_stands_in_the_folder_stays_in_it(tmp_path):
+    """And in one that has been removed it is told so."""
+    folder = tmp_path / "hut"
+    folder.mkdir()
+    script = f'"{sys.executable}" -m gateway init {{}} && ls -A && "{sys.executable}" -m gateway'
+    done = shell(folder, script.format(".") + " nodes list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {"keys", "post.toml", "state"} <= set(done.stdout.split())
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = shell(gone, f"rmdir {gone}; " + script.format('""'))
+    assert done.returncode == 2
+    assert done.stderr == (
+        "harmattan: the folder that this terminal stands in has been removed; change to one that"
+        " exists\n"
+    )
+
+
+def shell(folder, script):
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+    )
+
+
+def test_where_this_user_may_not_look_nothing_is_made(call, tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    code, _, told = call("init", tmp_path / "p")
+    assert code == 2
+    assert "Permission denied; nothing is made. Give this user the right to write there, or" in told
+
+
+@pytest.mark.parametrize(
+    "fault, said",
+    [
+        (OSError(errno.EROFS, "Read-only file system"), "Have its disk mounted for writing"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Free space on its disk"),
+        (OSError(errno.EIO, "Input/output error"), "See that its disk is well"),
+        (DiskError("journal x: nothing is receipted until then"), "Free space on its disk"),
+    ],
+)
+def test_each_fault_of_the_disk_has_a_remedy_of_its_own(tmp_path, monkeypatch, fault, said):
+    def fail(_):
+        raise fault from None
+
+    monkeypatch.setattr(init, "connect", fail)
+    with pytest.raises(SettingsError, match=f"nothing is made. {said}, or choose another folder"):
+        make_post(tmp_path / "p", Answers("p"), NOW)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_node_can_take_the_gateways_connection_over(call, tmp_path, free_port):
+    """A broker ends the connection of a client when another comes by the same name."""
+    folder, name = tmp_path / "p", f"gateway-{POST}"
+    ports = ("--port", free_port, "--nodes-port", free_port + 1)
+    code, _, said = call(
+        *("init", folder, "--post", POST, "--node", name, "--listen", "127.0.0.1", *ports)
+    )
+    assert (code, said) == (0, "")
+
+    async def story():
+        async with Command(folder / "post.toml", *AS_NOBODY) as post:
+            await post.log.event("broker_connected")
+            async with connected(folder, free_port + 1, name) as node:
+                await node.be_born()
+                await node.say(node.event(1))
+                await node.receipt(1)
+            assert len(post.log.events("broker_connected")) == 1
+
+    asyncio.run(story())
 
 
 def as_node(folder, name):
