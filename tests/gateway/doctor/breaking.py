@@ -112,7 +112,7 @@ def nothing(post):
 
 
 def start_often(post, count, within_ms):
-    for number in range(count):
+    for number in reversed(range(count)):
         at_ms = post.at_ms - number * within_ms // count
         post.change(partial(save_start, now_ms=at_ms, settings_digest=1))
 
