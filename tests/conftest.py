@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def find_raman() -> Path | None:
     stated = os.environ.get(RAMAN_VARIABLE)
     folder = Path(stated) if stated else REPOSITORY.parent / "shared/data/raman"
     return folder if (folder / "INDEX.csv").is_file() else None
+
+
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """Give back the umask: commands that a test runs in this process change it."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")

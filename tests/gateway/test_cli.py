@@ -133,11 +133,9 @@ def test_identify_draws_and_explains(call, tmp_path):
 def test_a_standard_that_is_none_is_named_with_its_line(call, tmp_path, free_port):
     path = write_settings(tmp_path, free_port)
     path.write_text(path.read_text() + 'standard = "chalk"\n')
-    before = os.umask(0o022)
-    try:
-        code, _, said = call("run", "--settings", path)
-    finally:
-        assert os.umask(before) == 0o077
+    os.umask(0o022)
+    code, _, said = call("run", "--settings", path)
+    assert os.umask(0o022) == 0o077
     assert code == 2
     assert f"settings {path}, line 15: nodes[1].standard = 'chalk' is none; use one of" in said
 

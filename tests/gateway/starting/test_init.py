@@ -43,13 +43,11 @@ def cheap(monkeypatch):
 def call(monkeypatch, capsys):
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["harmattan", *map(str, arguments)])
-        before = os.umask(0o022)
+        os.umask(0o022)
         try:
             cli.main()
         except SystemExit as ended:
             code = ended.code or 0
-        finally:
-            os.umask(before)
         return (code, *capsys.readouterr())
 
     return run
