@@ -117,11 +117,15 @@ def _check(connection: apsw.Connection) -> None:
         raise apsw.CorruptError(found)
 
 
-def fold_in(connection: apsw.Connection) -> bool:
+def fold_in(connection: apsw.Connection, *, wait_ms: int = FOLD_MS) -> bool:
     """Write what the log holds into the file, so that it is on the disk, and begin the log anew.
 
     After a sync that failed the system may take for written what never reached the disk. Read from
     the log it looks committed, a repeated record would be receipted, and a power cut would take it.
+
+    Args:
+        connection: in no transaction.
+        wait_ms: for somebody who reads the log.
 
     Returns:
         Whether that is done: not while somebody else reads the log.
@@ -129,7 +133,7 @@ def fold_in(connection: apsw.Connection) -> bool:
     Raises:
         apsw.IOError: the disk takes it not.
     """
-    connection.set_busy_timeout(FOLD_MS)
+    connection.set_busy_timeout(wait_ms)
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.BusyError:

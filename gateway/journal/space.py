@@ -32,6 +32,12 @@ class Space:
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
         self.folder = folder
         self.reserve_bytes = reserve_bytes
+        # Of the journal's log, as of the last transaction; see log.py.
+        self.log_bytes = 0
+        self.owed_bytes = 0  # that the file must grow by before the log is in it
+        self.is_blocked = False  # it has become long, and cannot be folded in
+        self.reader = ""  # who keeps it from that, as far as that is known
+        self.tried_s = 0.0  # monotonic
         self._is_tight = False
 
     def free_bytes(self) -> int | None:
@@ -43,11 +49,14 @@ class Space:
         return room.f_bavail * room.f_frsize
 
     def is_tight(self) -> bool:
-        """Say whether less than the reserve is free; it passes when somewhat more is."""
+        """Say whether less than the reserve is free; it passes when somewhat more is.
+
+        What the file lacks for what is in its log is not free.
+        """
         free, bound = self.free_bytes(), self.reserve_bytes
         if self._is_tight:
             bound += min(int(FREED_SHARE * self.reserve_bytes), FREED_BYTES_MAX)
-        self._is_tight = free is not None and free < bound
+        self._is_tight = free is not None and free - self.owed_bytes < bound
         return self._is_tight
 
     def is_full(self) -> bool:
@@ -110,6 +119,12 @@ def describe(state: DiskState, path: Path, space: Space, error: BaseException | 
     match state:
         case DiskState.well:
             return ""
+        case DiskState.tight | DiskState.full if space.is_blocked and space.reader:
+            return (
+                f"the log of {path} has grown to {space.log_bytes // 1_000_000} MB and cannot be"
+                f" folded in, because {space.reader} has been reading the journal for long; {room}"
+                f" MB are free: {kept}; end that program"
+            )
         case DiskState.tight:
             return (
                 f"the disk under {path} has {room} MB free, less than the"

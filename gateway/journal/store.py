@@ -28,7 +28,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from gateway.errors import DiskError, JournalError
-from gateway.journal import floors, integrity
+from gateway.journal import floors, integrity, log
 from gateway.journal.beginning import Begun, begin, fold_in
 from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
@@ -138,6 +138,7 @@ class Journal:
         self._mended_s = -MEND_S_MIN
         self._held: str | None = None  # why readings are refused although there is room
         self._noted: str | None = None  # the condition that the file itself tells of
+        self._reader = ""  # whom the condition names
 
     @property
     def flight(self) -> "asyncio.Future[_Tried] | None":
@@ -320,7 +321,7 @@ class Journal:
         batch = [self._waiting.popleft() for _ in range(count)]
         loop = asyncio.get_running_loop()
         unfolded_s = None if self._unfolded_s is None else loop.time() - self._unfolded_s
-        work = partial(_try, self._writing, self.space, batch, unfolded_s)
+        work = partial(_try, self._writing, self.path, self.space, batch, unfolded_s)
         self._flight = loop.run_in_executor(self._writer, work)
         self._flight.add_done_callback(partial(self._settle, batch))
 
@@ -376,9 +377,14 @@ class Journal:
         if is_full and state is DiskState.tight and self.space.is_full():
             return  # a small write that fits into the last bytes is no room
         text = describe(state, self.path, self.space, error)
-        if state is self.condition.state:
+        reader = "" if state is DiskState.well else self.space.reader
+        if state is not self.condition.state:
+            self.condition = Condition(state, self._now_ms(), text)
+        elif reader != self._reader:  # the same for another cause
+            self.condition = Condition(state, self.condition.since_ms, text)
+        else:
             return
-        self.condition = Condition(state, self._now_ms(), text)
+        self._reader = reader
         if state is DiskState.well:
             self._tell("disk_well", f"{self.path} is written again")
         else:
@@ -421,19 +427,26 @@ class Journal:
 
 
 def _try(
-    connection: apsw.Connection, space: Space, batch: list[_Job], unfolded_s: float | None
+    connection: apsw.Connection,
+    path: Path,
+    space: Space,
+    batch: list[_Job],
+    unfolded_s: float | None,
 ) -> _Tried:
     """Commit a batch, or what of it is essential when the disk is short of room.
 
     Args:
         connection: to write with.
+        path: its file.
         space: the disk.
         batch: the operations.
         unfolded_s: for how long the log of a killed gateway has waited to be folded in; None: not.
     """
     is_folded = unfolded_s is None or fold_in(connection) or unfolded_s > UNFOLDED_S_MAX
-    # Free pages of the file take readings without needing more of the disk.
-    is_tight = space.is_tight() and spare_bytes(connection) < SPARE_BYTES
+    log.relieve(connection, path, space)
+    log.insist_on_room(space)
+    # Free pages of the file take readings without needing more of the disk, if they get there.
+    is_tight = space.is_tight() and (space.is_blocked or spare_bytes(connection) < SPARE_BYTES)
     tried = [essential or (is_folded and not is_tight) for _, essential, _ in batch]
     operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
     before = _pages_written(connection)

@@ -86,6 +86,10 @@ class Upkeep:
         """
         now_s = asyncio.get_running_loop().time()
         is_for_age = now_s - self._aged_s >= AGED_S
+        space = self._journal.space
+        is_tight = space.is_tight()
+        if is_tight and space.is_blocked:  # to empty something frees nothing then
+            return False
         limits = self._limits if is_for_age else Limits(self._limits.bytes_max, NEVER_DAYS)
         try:
             step = await self._journal.write(
@@ -93,7 +97,7 @@ class Upkeep:
                     evict,
                     now_ms=self._now_ms(),
                     limits=limits,
-                    is_tight=self._journal.space.is_tight(),
+                    is_tight=is_tight,
                 )
             )
         except DiskError:  # it has said so; retention needs room to make room
