@@ -61,6 +61,7 @@ class Upkeep:
         self._tell_node = tell
         self._beat = beat
         self._aged_s = float("-inf")
+        self._swept: dict[int, int] = {}  # how far it was looked for old records
         self._trimmed_s = float("-inf")
         self._is_noted = False  # that only protected records are left
         self._check: _Check | None = None
@@ -98,12 +99,14 @@ class Upkeep:
                     now_ms=self._now_ms(),
                     limits=limits,
                     is_tight=is_tight,
+                    swept=self._swept,
                 )
             )
         except DiskError:  # it has said so; retention needs room to make room
             return False
         if is_for_age:
             self._aged_s = now_s
+            self._swept |= step.swept
             await self._forget_damage()
         for kind, count in step.counts.items():
             self._count("record_evicted", kind, count)
