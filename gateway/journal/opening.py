@@ -31,7 +31,7 @@ _ESSENTIAL: Final = {
     "configs": "node, frame",
     "counters": "name, subject, count",
 }
-_OF_THE_DISK: Final = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
+OF_THE_DISK: Final = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
 def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
@@ -78,7 +78,7 @@ def look_at(path: Path) -> apsw.Connection:
     try:
         return connect(path, read_only=True)
     except JournalError as error:
-        if not isinstance(error.__cause__, _OF_THE_DISK):
+        if not isinstance(error.__cause__, OF_THE_DISK):
             raise
     return connect_immutable(path)
 

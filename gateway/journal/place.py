@@ -17,11 +17,15 @@ import apsw
 
 from gateway.files import sync_folder
 from gateway.journal import setting_aside
-from gateway.journal.opening import shut
+from gateway.journal.floors import note_renewed
+from gateway.journal.opening import shut, transaction
 from gateway.journal.space import ROOM_BYTES
 
 STEP_PAGES: Final = 512  # 2 MB between two transactions
 PROBE_NAME: Final = "journal.probe"
+HEADER_BYTES: Final = 20
+MAGIC: Final = b"SQLite format 3\x00"
+LOGGED: Final = b"\x02\x02"  # the file has a write-ahead log; a backup has none
 
 _Identity = tuple[int, int] | None  # device and inode; None: there is none
 
@@ -33,15 +37,40 @@ class Place:
     Attributes:
         file: the database.
         log: its write-ahead log; None: it was not there yet.
+        descriptor: of the database, to look at its header; None: it is not open.
     """
 
     file: _Identity
     log: _Identity
+    descriptor: int | None = None
 
     @classmethod
     def of(cls, path: Path) -> "Place":
         """Look which files lie there now."""
         return cls(_identity(path), _identity(Path(f"{path}-wal")))
+
+    @classmethod
+    def opened(cls, path: Path) -> "Place":
+        """Look which files lie there now, and keep an eye on them until `close`."""
+        place = cls.of(path)
+        with contextlib.suppress(OSError):
+            return cls(place.file, place.log, os.open(path, os.O_RDONLY))
+        return place
+
+    def close(self) -> None:
+        """Let the file go, after SQLite has: this takes every lock that the gateway has on it."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+    def is_overwritten(self) -> bool:
+        """Say whether the file lost its header: it is empty, or a backup was copied over it."""
+        if self.descriptor is None:
+            return False
+        try:
+            header = os.pread(self.descriptor, HEADER_BYTES, 0)
+        except OSError:
+            return False
+        return header[:16] != MAGIC or header[18:20] != LOGGED
 
     def is_left(self, path: Path) -> bool:
         """Say whether others lie at the path now, or none; False where the disk does not say."""
@@ -49,6 +78,8 @@ class Place:
             now = Place.of(path)
         except OSError:
             return False
+        if self.is_overwritten():
+            return True
         return now.file != self.file or (self.log is not None and now.log != self.log)
 
 
@@ -68,12 +99,16 @@ class Copy:
         path: of the database file.
         opened: what lay there when it was opened.
 
+    Attributes:
+        is_overwritten: what was neither in memory nor in the log is gone.
+
     Raises:
         apsw.Error, OSError: it cannot be made.
     """
 
     def __init__(self, connection: apsw.Connection, path: Path, opened: Place) -> None:
         self._path, self._opened = path, opened
+        self.is_overwritten = opened.is_overwritten()
         self._new = path.with_name(path.name + ".new")
         room = os.statvfs(path.parent)
         pages = int(connection.pragma("page_count"))
@@ -95,15 +130,25 @@ class Copy:
 
         Returns:
             The folder of what lay there; None: nothing did.
+
+        Raises:
+            apsw.CorruptError: what was copied over the file has destroyed it.
         """
         while not self._backup.done:
             self._backup.step(-1)
         self._backup.finish()
+        if self.is_overwritten:
+            found = self._target.pragma("quick_check")
+            if found != "ok":
+                raise apsw.CorruptError(f"its file was overwritten: {found}")
+            with transaction(self._target):  # who misses a record is told why
+                note_renewed(self._target)
         self._target.close()
         self._new.replace(self._path.with_name(self._path.name + ".ready"))
         sync_folder(self._path.parent)
         now = Place.of(self._path)
-        if now.file != self._opened.file and now.log == self._opened.log:
+        is_other = self.is_overwritten or now.file != self._opened.file
+        if is_other and now.log == self._opened.log:
             for part in setting_aside.PARTS[1:]:  # beside another file our log would destroy it
                 Path(f"{self._path}{part}").unlink(missing_ok=True)
         folder = setting_aside.finish(self._path)
@@ -156,13 +201,18 @@ def describe(path: Path, why: BaseException | None) -> str:
     )
 
 
-def told(path: Path, folder: Path | None) -> str:
+def told(path: Path, folder: Path | None, *, is_overwritten: bool) -> str:
     """Return that the journal is back at its place."""
+    if is_overwritten:
+        lost = (
+            "what was in memory and in its log is there again, the rest is what was copied over it"
+        )
+    else:
+        lost = "nothing is lost, the whole journal is there again"
     kept = f"; what lay there instead is kept in {folder}" if folder is not None else ""
     return (
-        f"{path} or its -wal was deleted or exchanged under the running gateway; nothing is lost,"
-        f" the whole journal is there again{kept}; find out who did that. To go back to a backup,"
-        " stop the gateway first"
+        f"{path} or its -wal was deleted, exchanged or overwritten under the running gateway;"
+        f" {lost}{kept}; find out who did that. To go back to a backup, stop the gateway first"
     )
 
 

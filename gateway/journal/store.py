@@ -185,7 +185,7 @@ class Journal:
             self._tell("journal_damaged", text)
         self._writing = begun.connection
         if begun.connection is not None:
-            self._place, self._astray = place.Place.of(self.path), None
+            self._place, self._astray = place.Place.opened(self.path), None
         self._unfolded_s = None if begun.is_folded else loop.time()
         self._set(begun.state, begun.error)
         if begun.connection is not None:
@@ -210,6 +210,7 @@ class Journal:
         if writing is not None:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._writer, _end, writing, self.path, self._place)
+            self._place.close()
         self._writer.shutdown(wait=False)
 
     async def write(
@@ -293,7 +294,7 @@ class Journal:
                 self._mend(None), name="journal-reopen"
             )
             await asyncio.wait([self._mending])
-        if self._astray is not None and self._returning is None and self._writing is not None:
+        if self._astray is not None:
             self._go_back()
         condition = self.condition
         note = partial(
@@ -370,8 +371,7 @@ class Journal:
         """Give the results of a batch that is on the disk."""
         if tried.is_folded:
             self._unfolded_s = None
-        if tried.is_astray and self._astray is None:
-            self._astray = place.describe(self.path, None)
+        if tried.is_astray:
             self._go_back()
         if tried.is_written or self.condition.state in WRITABLE:
             self._set(DiskState.tight if tried.is_tight else DiskState.well, None)
@@ -439,7 +439,8 @@ class Journal:
         if self._mending is not None:
             return True
         loop = asyncio.get_running_loop()
-        if self._place.is_left(self.path):  # the damaged one is none of ours; see `_go_back`
+        if self._place.is_left(self.path):  # what is damaged may be none of ours
+            self._go_back()
             return False
         if not self._is_open or loop.time() - self._mended_s < MEND_S_MIN:
             return False
@@ -467,10 +468,16 @@ class Journal:
         writing, self._writing = self._writing, None
         if writing is not None:
             await asyncio.get_running_loop().run_in_executor(self._writer, shut, writing)
+            self._place.close()
 
     def _go_back(self) -> None:
-        """Put the file back at its path; batches go on meanwhile, readings wait on their nodes."""
-        if self._returning is None:
+        """Put the file back at its path; batches go on meanwhile, readings wait on their nodes.
+
+        Where what is open is damaged as well, it is set aside.
+        """
+        if self._astray is None:
+            self._astray = place.describe(self.path, None)
+        if self._returning is None and self._mending is None and self._writing is not None:
             loop = asyncio.get_running_loop()
             self._returning = loop.create_task(self._return(), name="journal-return")
 
@@ -490,6 +497,9 @@ class Journal:
         except (JournalError, apsw.Error, OSError) as error:
             self._astray = place.describe(self.path, error)
             self._set(DiskState.failing, error)
+            if is_damage(error) and self._mending is None:
+                self._mended_s = loop.time()
+                self._mending = loop.create_task(self._mend(error), name="journal-mend")
         finally:
             if copy is not None:
                 await loop.run_in_executor(self._writer, copy.drop)
@@ -507,7 +517,10 @@ class Journal:
                 await asyncio.wait([self._flight])
             folder = await loop.run_in_executor(self._writer, copy.finish)
             await self._let_go()
-            self._tell("journal_displaced", place.told(self.path, folder))
+            self._tell(
+                "journal_displaced",
+                place.told(self.path, folder, is_overwritten=copy.is_overwritten),
+            )
             await self._begin(None)
         finally:
             self._mending = None

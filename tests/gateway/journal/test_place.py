@@ -47,12 +47,24 @@ def spoil(path):
     path.with_name("other.sqlite").replace(path)
 
 
+def overwrite(path):
+    connection = connect(path.with_name("other.sqlite"))
+    keep(b"other")(connection)
+    connection.execute("VACUUM INTO ?", (str(path.with_name("backup.sqlite")),))
+    connection.close()
+    path.write_bytes(path.with_name("backup.sqlite").read_bytes())
+
+
+def truncate(path):
+    path.write_bytes(b"")
+
+
 def move_folder(path):
     path.parent.rename(path.parent.with_name("elsewhere"))
     path.parent.mkdir()
 
 
-WAYS = (remove_all, remove_file, remove_log, exchange, spoil, move_folder)
+WAYS = (remove_all, remove_file, remove_log, exchange, spoil, overwrite, truncate, move_folder)
 
 
 def kept(path):
@@ -66,8 +78,8 @@ def kept(path):
 async def calm(journal):
     """Let the journal find its way back; nothing else is under way."""
     await journal.look()
-    while journal._returning is not None:
-        await asyncio.wait([journal._returning])
+    while under_way := [task for task in (journal._returning, journal._mending) if task]:
+        await asyncio.wait(under_way)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -103,6 +115,32 @@ def test_what_is_open_is_put_back_and_nothing_is_lost(tmp_path, way):
     elif way in {remove_all, move_folder}:
         assert folders == []
     assert not list(folder.glob("*.new*"))
+
+
+@pytest.mark.parametrize("way", [overwrite, truncate])
+def test_what_was_overwritten_and_is_nowhere_else_is_not_called_whole(tmp_path, way):
+    """What of the file was neither in memory nor in its log is gone."""
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            names = [b"%08d" % number * 50 for number in range(3_000)]
+            await asyncio.gather(*(journal.write(keep(name)) for name in names))
+            journal._writing.pragma("cache_size", 10)
+            journal._writing.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            journal._writing.pragma("shrink_memory")
+            way(journal.path)
+            for _ in range(4):
+                await calm(journal)
+            said = dict(told)
+            if way is overwrite:  # a backup is whole
+                assert "the rest is what was copied over it" in said["journal_displaced"]
+            else:
+                assert "journal_damaged" in said
+            assert journal.condition.state is DiskState.well
+            await journal.write(keep(b"after"), essential=False)
+
+    asyncio.run(story())
+    assert b"after" in kept(tmp_path / "journal.sqlite")
 
 
 def test_a_large_journal_goes_back_in_steps_and_takes_alerts_meanwhile(tmp_path, monkeypatch):
