@@ -81,7 +81,7 @@ def _measure(connection: apsw.Connection, path: Path, space: Space) -> None:
 
 def size_of_log(path: Path) -> int:
     """Return how long the log of a journal is, bytes."""
-    return _size(Path(f"{path}-wal"))
+    return _size(Path(f"{os.path.realpath(path)}-wal"))  # it lies beside what a link leads to
 
 
 def _size(path: Path) -> int:
@@ -94,7 +94,7 @@ def _size(path: Path) -> int:
 def readers(path: Path) -> list[int]:
     """Return the processes that read a journal now, but for this one; empty: nobody knows."""
     try:
-        found = Path(f"{path}-shm").stat()
+        found = Path(f"{os.path.realpath(path)}-shm").stat()
         lines = LOCKS.read_text().splitlines()
     except OSError:
         return []

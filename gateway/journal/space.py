@@ -64,6 +64,14 @@ class Space:
         free = self.free_bytes()
         return free is not None and free < ROOM_BYTES
 
+    def has_files(self) -> bool:
+        """Say whether another file can be made: some file systems have a fixed number."""
+        try:
+            room = os.statvfs(self.folder)
+        except OSError:
+            return True
+        return not room.f_files or room.f_favail > 0
+
     def is_readonly(self) -> bool:
         """Say whether the file system takes no writes."""
         try:
@@ -85,6 +93,8 @@ class Space:
             return None
         if self.is_readonly():
             return DiskState.readonly
+        if not self.has_files():
+            return DiskState.full
         free = self.free_bytes()
         return DiskState.full if free is not None and free < FULL_BYTES else DiskState.failing
 
@@ -131,19 +141,36 @@ def describe(state: DiskState, path: Path, space: Space, error: BaseException | 
                 f" {space.reserve_bytes // 1_000_000} MB that journal.reserve_bytes keeps for"
                 f" alerts: {kept}; free space on it"
             )
-        case DiskState.full if free is not None and free >= 4 * FULL_BYTES:
-            return (
-                f"the disk under {path} takes no more although {room} MB of it are free: {kept};"
-                " raise the quota of the gateway's user or of its folder, or lift the file's limit"
-            )
         case DiskState.full:
-            return f"the disk under {path} is full ({room} MB free): {kept}; free space on it"
+            return _of_full(path, space, free, kept)
         case DiskState.readonly:
             return (
                 f"{path} cannot be written, its disk is read-only: {kept}; look at the kernel's"
                 " log, check the file system, mount it writable again"
             )
+    if path.is_symlink() and not path.exists():
+        return (
+            f"{path} is a link to {path.readlink()}, which is not there: {kept}; mount its disk, or"
+            " remove the link, and a new journal begins"
+        )
     return (
         f"the disk under {path} fails ({error}): {kept}; look at the kernel's log and its cables,"
         " copy what is there, replace it"
     )
+
+
+def _of_full(path: Path, space: Space, free: int | None, kept: str) -> str:
+    """Return why a disk takes no more."""
+    room = "an unknown number of" if free is None else f"{free // 1_000_000}"
+    if not space.has_files():
+        return (
+            f"the disk under {path} has no room for another file (its inodes are used up,"
+            f" {room} MB are free): {kept}; find the many small files on it"
+            " (`du -x --inodes / | sort -n | tail`) and remove them"
+        )
+    if free is not None and free >= 4 * FULL_BYTES:
+        return (
+            f"the disk under {path} takes no more although {room} MB of it are free: {kept};"
+            " raise the quota of the gateway's user or of its folder, or lift the file's limit"
+        )
+    return f"the disk under {path} is full ({room} MB free): {kept}; free space on it"
