@@ -320,7 +320,7 @@ class Journal:
         if self._astray is not None or not is_unwell or not is_due:
             return False
         self._since_s = loop.time()
-        return await loop.run_in_executor(None, place.takes_files, self.path.parent)
+        return await loop.run_in_executor(self._writer, place.takes_files, self.path.parent)
 
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
         """Look at the disk until cancelled; `beat` is called at every turn.
@@ -439,7 +439,7 @@ class Journal:
         if self._mending is not None:
             return True
         loop = asyncio.get_running_loop()
-        if self._place.is_left(self.path):  # what is damaged may be none of ours
+        if self._writing is not None and self._place.is_left(self.path):  # what is damaged may be none of ours
             self._go_back()
             return False
         if not self._is_open or loop.time() - self._mended_s < MEND_S_MIN:
