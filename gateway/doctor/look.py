@@ -96,7 +96,7 @@ class Look:
         return value
 
     def _open(self) -> apsw.Connection:
-        insist_on_fit(self.path)
+        insist_on_fit(self.path, is_alone=True)
         if not self.path.exists():
             raise FileNotFoundError(self.path)
         name = urllib.parse.quote(str(self.path))

@@ -144,7 +144,7 @@ def _exists(target: Path) -> JournalError:
 def _reading(path: Path) -> Iterator[apsw.Connection]:
     """Open a journal of any version that this edition knows, to look only."""
     try:
-        insist_on_fit(path)
+        insist_on_fit(path, is_alone=True)
     except apsw.CorruptError as error:
         raise fault(path, error) from error
     if not path.exists():

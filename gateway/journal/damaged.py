@@ -1,19 +1,25 @@
 """A damaged journal, looked at as well as that goes; nothing in it is changed."""
 
 import contextlib
+import heapq
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import msgspec
 
 from gateway.journal.logged import log_of, misfit, size_of
 from gateway.journal.opening import BUSY_MS, shut
 from gateway.journal.overlay import is_cut, open_overlay
+from gateway.journal.records import is_damaged
 
 Row = tuple[Any, ...]
 
-SPANS_MAX: Final = 4_096  # of rows between damaged pages, that are looked for in one table
+SPANS_MAX: Final = 4_096  # of rows between damaged pages, that are looked at in one table
+BOUND_BITS: Final = 40  # of the number of a row, where the last one cannot be read
+BOUND_MIN: Final = 16_384  # likewise
+BOUND_TIMES: Final = 4  # likewise: above the highest number that was met
 
 _ESSENTIAL: Final = {
     "records": "id, node, journal_id, seq, kind, received_ms, frame",
@@ -69,38 +75,51 @@ class Damaged:
         query = f"SELECT rowid, {names} FROM {table} NOT INDEXED"  # noqa: S608 - ours
         found = self.ask(f"{query} ORDER BY rowid")
         if not self.is_whole:
-            low = found[-1][0] if found else None
+            low = found[-1][0] if found else 0
             back = self.ask(f"{query} ORDER BY rowid DESC")
-            found += back
-            if low is not None and back:
-                found += self._between(query, low, back[-1][0])
+            high = back[-1][0] if back else self._bound(query)
+            found += back + self._between(query, low, high)
+            self.is_whole = False
         return [row[1:] for row in found]
 
+    def _bound(self, query: str) -> int:
+        """Return a number above those of rows that can be read, where the last one cannot be."""
+        reached = BOUND_MIN
+        for exponent in range(BOUND_BITS):
+            rows = self.ask(f"{query} WHERE rowid >= ? ORDER BY rowid LIMIT 1", (1 << exponent,))
+            reached = max(reached, *(row[0] for row in rows), 0)
+        return BOUND_TIMES * reached
+
     def _between(self, query: str, low: int, high: int) -> list[Row]:
-        """Return the rows between two, of which the next to each cannot be read."""
+        """Return the rows between two numbers, of which the next to each cannot be read.
+
+        From the middle of a span up and down; what lies behind the first that cannot be read is a
+        span again. The longest first: in a damaged page they become short and give nothing.
+        """
         found: list[Row] = []
-        spans = [(low, high)]
+        spans = [(low - high, low, high)]
         for _ in range(SPANS_MAX):
             if not spans:
                 break
-            low, high = spans.pop()
-            if high - low < 2:
-                continue
+            _, low, high = heapq.heappop(spans)
             middle = (low + high) // 2
-            for first, last, way in ((middle, high, ""), (low, middle, " DESC")):
-                # Up from the middle, which belongs to that half, and down from below it.
-                above = ">=" if first == middle else ">"
-                self.is_whole = True
-                rows = self.ask(
-                    f"{query} WHERE rowid {above} ? AND rowid < ? ORDER BY rowid{way}",
-                    (first, last),
-                )
-                found += rows
-                if not self.is_whole and way:
-                    spans.append((low, rows[-1][0] if rows else middle))
-                elif not self.is_whole:
-                    spans.append((rows[-1][0] if rows else middle, high))
-        self.is_whole = False
+            self.is_whole = True
+            up = self.ask(f"{query} WHERE rowid >= ? AND rowid < ? ORDER BY rowid", (middle, high))
+            if not self.is_whole:
+                above = up[-1][0] if up else middle
+                spans_left = [(above, high)]
+            else:
+                spans_left = []
+            self.is_whole = True
+            down = self.ask(
+                f"{query} WHERE rowid > ? AND rowid < ? ORDER BY rowid DESC", (low, middle)
+            )
+            if not self.is_whole:
+                spans_left.append((low, down[-1][0] if down else middle))
+            found += up + down
+            for one, other in spans_left:
+                if other - one > 1:
+                    heapq.heappush(spans, (one - other, one, other))
         return found
 
     def is_of_today(self) -> bool:
@@ -134,6 +153,53 @@ def _top(view: Damaged) -> int:
     return max((row[0] for row in rows if isinstance(row[0], int)), default=0)
 
 
+def top_without_log(path: Path) -> tuple[int, int]:
+    """Return the ids of the newest record and alert in a file whose log is not looked at.
+
+    Of what is surely one, by its checksum and by its words: a file whose log is not all folded in
+    may have any page in the place of another. 0: none was found.
+    """
+    if not size_of(path) or not size_of(log_of(path)):
+        return 0, 0
+    connection = _look_past(path, with_log=False)
+    if connection is None:
+        return 0, 0
+    view = Damaged(connection)
+    newest = view.ask("SELECT id, frame, crc FROM records ORDER BY id DESC LIMIT 1")
+    alerts = view.ask("SELECT rowid, body FROM alerts NOT INDEXED ORDER BY rowid DESC LIMIT 1")
+    shut(connection)
+    record_id = alert_id = 0
+    for number, frame, crc in newest:
+        if isinstance(frame, bytes) and frame and crc is not None and not is_damaged(frame, crc):
+            record_id = number
+    for number, body in alerts:
+        with contextlib.suppress(msgspec.DecodeError, TypeError):
+            msgspec.json.decode(body, type=dict[str, Any])
+            alert_id = number
+    return record_id, alert_id
+
+
+def insist_on_own_log(connection: apsw.Connection, without_log: tuple[int, int]) -> None:
+    """Insist that a file has with its log what it has without: it has not with that of another.
+
+    Args:
+        connection: with the log.
+        without_log: what `top_without_log` said.
+
+    Raises:
+        apsw.CorruptError: it has not.
+    """
+    ((record_id, alert_id),) = connection.execute(
+        "SELECT ifnull((SELECT max(id) FROM records), 0),"
+        " ifnull((SELECT max(rowid) FROM alerts NOT INDEXED), 0)"
+    ).fetchall()
+    if without_log[0] > record_id or without_log[1] > alert_id:
+        raise apsw.CorruptError(
+            "without the log beside it the file has newer records than with it: the log is of"
+            " another file"
+        )
+
+
 def look_at_damaged(path: Path) -> list[apsw.Connection]:
     """Open a damaged journal to look only, as well as that goes; the better view first.
 
@@ -141,7 +207,7 @@ def look_at_damaged(path: Path) -> list[apsw.Connection]:
     question raises, or answers with, may be anything.
     """
     try:
-        is_misfit = bool(misfit(path))
+        is_misfit = bool(misfit(path, is_alone=True))
     except OSError:
         is_misfit = False
     if is_misfit:

@@ -101,7 +101,7 @@ def make(
         _check_nodes(connection, set(wanted.nodes) - set(nodes))
         with placed(target) as new:
             made = Export(str(target), now_ms, int(connection.pragma("user_version")))
-            is_own = target.parent.stat().st_dev == journal.stat().st_dev
+            is_own = target.parent.stat().st_dev == journal.parent.stat().st_dev
             floor = reserve_bytes if is_own else 0
             with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
                 archive = _Archive(file)

@@ -44,8 +44,12 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def misfit(path: Path) -> str:
+def misfit(path: Path, *, is_alone: bool) -> str:
     """Say why a journal must not be opened beside the log that lies there; empty: it may be.
+
+    Args:
+        path: the database file.
+        is_alone: this process does not write it, so that it may be opened and closed here.
 
     Raises:
         OSError: they cannot be looked at.
@@ -56,7 +60,7 @@ def misfit(path: Path) -> str:
     if not size_of(path):
         what = "is empty" if path.exists() else "is missing"
         return f"the file {what}, and beside it lies its log, of {log_bytes} bytes"
-    header = read_header(path)
+    header = read_header(path) if is_alone else b""
     # A backup, put back; a file that has a log says so before that is there.
     if header.startswith(MAGIC) and header[MODES] == b"\1\1" and any(read_log(path)):
         return (

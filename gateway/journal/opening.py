@@ -34,7 +34,7 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     Raises:
         JournalError: the file cannot be opened or is not a journal of this version.
     """
-    if read_only and not path.exists() and not misfit(path):
+    if read_only and not path.exists() and not misfit(path, is_alone=False):
         raise JournalError(
             f"journal {path} does not exist; `harmattan run` makes it at its first start"
         )
@@ -62,9 +62,15 @@ def connect_immutable(path: Path) -> apsw.Connection:
 def look_at(path: Path) -> apsw.Connection:
     """Open a journal to look only, also on a disk that does not take what SQLite needs for that.
 
+    For commands: not in the process of a gateway that writes it.
+
     Raises:
         JournalError: it cannot be read.
     """
+    try:
+        insist_on_fit(path, is_alone=True)
+    except apsw.CorruptError as error:
+        raise fault(path, error) from error
     try:
         return connect(path, read_only=True)
     except JournalError as error:
@@ -83,7 +89,7 @@ def connect_empty() -> apsw.Connection:
 
 def _opened(name: str, path: Path, flags: int, *, read_only: bool) -> apsw.Connection:
     try:
-        insist_on_fit(path)
+        insist_on_fit(path, is_alone=not read_only)
         connection = apsw.Connection(name, flags=flags)
     except apsw.Error as error:
         raise fault(path, error) from error
@@ -100,14 +106,19 @@ def _opened(name: str, path: Path, flags: int, *, read_only: bool) -> apsw.Conne
     return connection
 
 
-def insist_on_fit(path: Path) -> None:
+def insist_on_fit(path: Path, *, is_alone: bool) -> None:
     """Insist that a file and the log beside it belong together, before SQLite opens them.
+
+    Args:
+        path: the database file.
+        is_alone: this process does not write it: who closes a file takes from his process all
+            locks that it has on it, and SQLite would not know.
 
     Raises:
         apsw.CorruptError: they do not.
     """
     try:
-        told = misfit(path)
+        told = misfit(path, is_alone=is_alone)
     except OSError:  # SQLite will say why
         return
     if told:
