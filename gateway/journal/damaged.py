@@ -189,11 +189,11 @@ def insist_on_own_log(connection: apsw.Connection, without_log: tuple[int, int])
     Raises:
         apsw.CorruptError: it has not.
     """
-    ((record_id, alert_id),) = connection.execute(
+    row: Row = connection.execute(
         "SELECT ifnull((SELECT max(id) FROM records), 0),"
         " ifnull((SELECT max(rowid) FROM alerts NOT INDEXED), 0)"
-    ).fetchall()
-    if without_log[0] > record_id or without_log[1] > alert_id:
+    ).fetchall()[0]
+    if without_log[0] > row[0] or without_log[1] > row[1]:
         raise apsw.CorruptError(
             "without the log beside it the file has newer records than with it: the log is of"
             " another file"
