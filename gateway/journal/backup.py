@@ -27,6 +27,7 @@ from gateway.journal.opening import (
     SCHEMA_VERSION,
     SCHEMA_VERSION_MIN,
     fault,
+    insist_on_fit,
     shut,
 )
 
@@ -162,6 +163,10 @@ def _exists(target: Path) -> JournalError:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[apsw.Connection]:
     """Open a journal of any version that this edition knows, to look only."""
+    try:
+        insist_on_fit(path, is_alone=True)
+    except apsw.CorruptError as error:
+        raise fault(path, error) from error
     if not path.exists():
         raise JournalError(
             f"journal {path} does not exist; `harmattan run` makes it at its first start"

@@ -9,14 +9,13 @@ Rules of the file
 - Where a table begins is taken from the schema's own rows, read without SQLite, wherever they lie;
   else from where a new journal has it. In either case the page must be of the right kind.
 - What the log holds is seen as SQLite would see it: frames with good checksums, up to the last
-  commit.
+  commit. The log alone will do, where the file is empty or missing.
 - What is not found is left out. Who asks for it learns that there is no such table.
 
 Reference: https://www.sqlite.org/fileformat2.html
 """
 
 import contextlib
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +23,20 @@ from typing import Final
 
 import apsw
 
+from gateway.journal.logged import (
+    HEADER_BYTES,
+    MODES,
+    PAGE_BYTES,
+    log_of,
+    read_header,
+    read_log,
+    size_of,
+)
 from gateway.journal.upgrade import MOVED, NEWEST, model
 
-PAGE_BYTES: Final = 4_096  # as every gateway had it
-HEADER_BYTES: Final = 100
 SCHEMA_PAGES_MAX: Final = 1_024  # of the file, its first, where rows of the schema are looked for
 CELLS_MAX: Final = PAGE_BYTES // 4  # no page holds more
-WAL_HEADER_BYTES: Final = 32
-FRAME_HEADER_BYTES: Final = 24
-WAL_MAGIC: Final = 0x377F0682  # with the lowest bit set: checksums of big-endian words
 TABLE_LEAF, TABLE_INNER, INDEX_LEAF, INDEX_INNER = 13, 5, 10, 2
-MODES: Final = slice(18, 20)  # in the header: how it is written; (1, 1) is without a log
 SCHEMA_FORMAT: Final = slice(44, 48)
 SCHEMA_FORMAT_MAX: Final = 4
 PAGE_COUNT: Final = slice(28, 32)
@@ -42,31 +44,24 @@ FREE_PAGES: Final = slice(32, 40)
 VERSION_VALID_FOR: Final = slice(92, 96)
 CHANGES: Final = slice(24, 28)
 
+_SINCE_6: Final = frozenset(
+    {"evictable", "healths", "tallies", "retention", "integrity", "posture"}
+)
 _VFS_NAME: Final = "harmattan-overlay"
 
 
 def is_odd(path: Path) -> bool:
     """Say whether a file's header has what no gateway and no SQLite of today has written."""
-    header = _header(path)
+    header = read_header(path)
     formats = int.from_bytes(header[SCHEMA_FORMAT], "big")
     return bool(header) and not ({*header[MODES]} <= {1, 2} and formats <= SCHEMA_FORMAT_MAX)
 
 
 def is_cut(path: Path) -> bool:
     """Say whether a file's header counts fewer pages than there are: SQLite sees no others."""
-    header = _header(path)
+    header = read_header(path)
     pages = path.stat().st_size // PAGE_BYTES if header else 0
     return int.from_bytes(header[PAGE_COUNT], "big") < pages
-
-
-def _header(path: Path) -> bytes:
-    """Return a file's header, empty when it has none."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(HEADER_BYTES)
-    except OSError:
-        return b""
-    return header if len(header) == HEADER_BYTES else b""
 
 
 @dataclass(slots=True)
@@ -76,12 +71,14 @@ class _Image:
     Attributes:
         path: of the file.
         count: of its pages.
+        has_file: there is more than the log.
         logged: pages that its log has newer, and where in the log they are.
         made: pages that are laid over it.
     """
 
     path: Path
     count: int
+    has_file: bool
     logged: dict[int, int] = field(default_factory=dict)
     made: dict[int, bytes] = field(default_factory=dict)
 
@@ -89,7 +86,9 @@ class _Image:
         """Return a page as it was committed; zeros where there is none."""
         path, at = self.path, (number - 1) * PAGE_BYTES
         if number in self.logged:
-            path, at = _log_of(self.path), self.logged[number]
+            path, at = log_of(self.path), self.logged[number]
+        elif not self.has_file:
+            return bytes(PAGE_BYTES)
         with path.open("rb") as file:
             file.seek(at)
             return file.read(PAGE_BYTES).ljust(PAGE_BYTES, b"\0")
@@ -105,14 +104,24 @@ class _Entry:
     sql: str
 
 
-def open_overlay(path: Path) -> apsw.Connection | None:
+def open_overlay(
+    path: Path, *, with_file: bool = True, with_log: bool = True
+) -> apsw.Connection | None:
     """Open a damaged journal through a schema of our own; None: there is nothing of one.
+
+    Args:
+        path: the database file; beside a log it may be empty or missing.
+        with_file: what lies in the file counts.
+        with_log: what lies in its log counts.
 
     Raises:
         OSError: the file cannot be read.
     """
-    image = _Image(path, -(-path.stat().st_size // PAGE_BYTES))
-    _read_log(image)
+    size = size_of(path) if with_file else 0
+    image = _Image(path, -(-size // PAGE_BYTES), size > 0)
+    for fresh, count in read_log(path) if with_log else ():
+        image.logged |= fresh
+        image.count = count
     found = list(_entries(image))
     try:
         version = _version(image, found)
@@ -123,57 +132,6 @@ def open_overlay(path: Path) -> apsw.Connection | None:
     except apsw.Error:  # of the schema in memory
         return None
     return _connected(image)
-
-
-# --------------------------------------------------------------------------------------------- log
-
-
-def _log_of(path: Path) -> Path:
-    return Path(f"{path}-wal")
-
-
-def _read_log(image: _Image) -> None:
-    """Find the pages that the log holds, up to its last commit."""
-    try:
-        file = _log_of(image.path).open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        header = file.read(WAL_HEADER_BYTES)
-        if len(header) < WAL_HEADER_BYTES:
-            return
-        magic, _, page_bytes, _, salt, check = struct.unpack(">IIII8s8s", header)
-        if magic & ~1 != WAL_MAGIC or page_bytes != PAGE_BYTES:
-            return
-        order = ">" if magic & 1 else "<"
-        sums = _checked((0, 0), header[:24], order)
-        if struct.pack(">II", *sums) != check:
-            return
-        fresh: dict[int, int] = {}
-        while True:
-            at = file.tell()
-            frame = file.read(FRAME_HEADER_BYTES + PAGE_BYTES)
-            if len(frame) < FRAME_HEADER_BYTES + PAGE_BYTES:
-                return
-            number, count, frame_salt, check = struct.unpack_from(">II8s8s", frame)
-            sums = _checked(sums, frame[:8] + frame[FRAME_HEADER_BYTES:], order)
-            if frame_salt != salt or struct.pack(">II", *sums) != check:
-                return
-            fresh[number] = at + FRAME_HEADER_BYTES
-            if count:
-                image.logged |= fresh
-                image.count = count
-                fresh = {}
-
-
-def _checked(sums: tuple[int, int], content: bytes, order: str) -> tuple[int, int]:
-    """Return the log's checksum, carried on over some bytes."""
-    one, two = sums
-    words = struct.unpack(f"{order}{len(content) // 4}I", content)
-    for at in range(0, len(words), 2):
-        one = (one + words[at] + two) & 0xFFFFFFFF
-        two = (two + words[at + 1] + one) & 0xFFFFFFFF
-    return one, two
 
 
 # ------------------------------------------------------------------------------------------ schema
@@ -243,10 +201,13 @@ def _varint(page: bytes, at: int) -> tuple[int, int]:
 
 
 def _version(image: _Image, found: list[_Entry]) -> int:
-    """Return the schema's version: what the header says, or else what the tables say."""
+    """Return the schema's version: what the tables say, or else what the header says."""
     said = int.from_bytes(image.page(1)[60:64], "big")
-    if any(entry.name == "tallies" for entry in found):
+    names = {entry.name for entry in found}
+    if names & _SINCE_6:
         return NEWEST
+    if said == NEWEST and not names & {entry.name for entry in _new_file()}:
+        return NEWEST  # nothing of the schema is left but that
     return said if 0 < said < NEWEST else NEWEST - 1
 
 
@@ -375,14 +336,19 @@ class _File(apsw.VFSFile):
     def __init__(
         self, image: _Image, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> None:
-        super().__init__("", name, flags)
+        if image.has_file:
+            super().__init__("", name, flags)
+        else:  # there has to be a file that is opened
+            super().__init__(
+                "", str(log_of(image.path)), [flags[0] & ~apsw.SQLITE_OPEN_URI, flags[1]]
+            )
         self._image = image
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
         number, at = offset // PAGE_BYTES + 1, offset % PAGE_BYTES
         if number in self._image.made:
             return self._image.made[number][at : at + amount]
-        if number in self._image.logged:
+        if number in self._image.logged or not self._image.has_file:
             return self._image.page(number)[at : at + amount]
         return super().xRead(amount, offset)
 

@@ -439,8 +439,8 @@ class Journal:
         if self._mending is not None:
             return True
         loop = asyncio.get_running_loop()
-        if self._writing is not None and self._place.is_left(self.path):  # what is damaged may be none of ours
-            self._go_back()
+        if self._writing is not None and self._place.is_left(self.path):
+            self._go_back()  # what is damaged may be none of ours
             return False
         if not self._is_open or loop.time() - self._mended_s < MEND_S_MIN:
             return False
@@ -587,4 +587,5 @@ def _end(connection: apsw.Connection, path: Path, opened: place.Place) -> None:
     if opened.is_left(path):
         with contextlib.suppress(apsw.Error, OSError):  # the last moment to save what is open
             place.put_back(connection, path, opened)
-    shut(connection)
+    with contextlib.suppress(apsw.Error):  # this folds the log in
+        connection.close(force=True)

@@ -67,6 +67,7 @@ def reading(path):
     question = (
         "import apsw, sys\n"
         "c = apsw.Connection(sys.argv[1], flags=apsw.SQLITE_OPEN_READONLY)\n"
+        "c.set_busy_timeout(30_000)\n"
         "c.execute('BEGIN'); c.execute('SELECT count(*) FROM records').fetchall()\n"
         "print('reading', flush=True); sys.stdin.read()\n"
     )

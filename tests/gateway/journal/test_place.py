@@ -249,7 +249,10 @@ def test_a_disk_that_went_away_and_came_back_is_used_again(tmp_path, monkeypatch
                 assert await journal.read(floors) == [(b"after", 1), (b"before", 1)]
                 assert [name for name, _ in told] == ["disk_unwell", "disk_well"]
 
-        asyncio.run(story())
+        try:
+            asyncio.run(story())
+        finally:
+            apsw.set_default_vfs("unix")
 
 
 def test_a_folder_says_whether_it_takes_files(tmp_path):
