@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from gateway.errors import DiskError
-from gateway.journal import log
+from gateway.journal import log, retention, worth
 from gateway.journal.condition import DiskState
 from gateway.journal.retention import Limits
 from gateway.journal.store import Journal
@@ -34,11 +34,6 @@ def put(number, size=STEP_BYTES):
         )
 
     return operation
-
-
-def empty(connection):
-    """Free most pages of the file."""
-    connection.execute("DELETE FROM records")
 
 
 def used(folder):
@@ -120,13 +115,19 @@ def test_who_reads_for_long_stops_readings_while_all_still_fits_into_the_file(tm
     asyncio.run(story())
 
 
-def test_nothing_is_evicted_for_pages_that_the_file_does_not_get(tmp_path, quick):
+def test_nothing_is_evicted_for_pages_that_the_file_does_not_get(tmp_path, quick, monkeypatch):
     """What is emptied would go to the log as well; free pages take readings only once folded in."""
+    monkeypatch.setattr(retention, "FRESH_RECORDS", 0)
 
     async def story():
         async with opened(tmp_path) as (journal, _):
-            await journal.write(put(1, 12_000_000))
-            await journal.write(empty)  # more than enough free pages
+            journal.space.free_bytes = lambda: max(0, 57_000_000 - used(tmp_path))
+            for number in range(25):
+                await journal.write(put(number))
+                await journal.write(lambda c: worth.rank(c, c.last_insert_rowid(), worth.CLEAR))
+            await journal.write(put(99, 26_000_000))
+            await journal.write(lambda c: c.execute("DELETE FROM records WHERE seq = 99"))
+            journal._writing.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             await journal.write(lambda connection: None)
             counts = []
             upkeep = Upkeep(
@@ -136,7 +137,9 @@ def test_nothing_is_evicted_for_pages_that_the_file_does_not_get(tmp_path, quick
                 count=lambda *count: counts.append(count),
             )
             with reading(journal.path):
-                await fill(journal)
+                await fill(journal, first=100)
+                spare = await journal.read(retention.spare_bytes)
+                assert retention.SPARE_BYTES < spare < 2 * retention.SPARE_BYTES
                 with pytest.raises(DiskError, match="reading the journal for long"):
                     await journal.write(put(2_000), essential=False)
                 before = (tmp_path / "journal.sqlite-wal").stat().st_size
