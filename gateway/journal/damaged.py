@@ -218,7 +218,8 @@ def look_at_damaged(path: Path) -> list[apsw.Connection]:
     if both is None or bare is None:
         return [view for view in (both, bare) if view is not None]
     if has_more(Damaged(bare), Damaged(both)):
-        return [both, bare]
+        alone = _view(path, with_file=False)  # what the file has mixed up may be whole in the log
+        return [view for view in (both, alone, bare) if view is not None]
     shut(bare)
     return [both]
 

@@ -7,7 +7,8 @@ schema are made anew, and laid over the file while it is read. Nothing in the fi
 
 Rules of the file
 - Where a table begins is taken from the schema's own rows, read without SQLite, wherever they lie;
-  else from where a new journal has it. In either case the page must be of the right kind.
+  else from where a new journal has it, or from the shape of its rows. In either case the page must
+  be of the right kind.
 - What the log holds is seen as SQLite would see it: frames with good checksums, up to the last
   commit. The log alone will do, where the file is empty or missing.
 - What is not found is left out. Who asks for it learns that there is no such table.
@@ -32,11 +33,20 @@ from gateway.journal.logged import (
     read_log,
     size_of,
 )
+from gateway.journal.strays import (
+    INDEX_INNER,
+    INDEX_LEAF,
+    SHAPES,
+    TABLE_INNER,
+    TABLE_LEAF,
+    find_roots,
+    may_be,
+    read_number,
+)
 from gateway.journal.upgrade import MOVED, NEWEST, model
 
 SCHEMA_PAGES_MAX: Final = 1_024  # of the file, its first, where rows of the schema are looked for
 CELLS_MAX: Final = PAGE_BYTES // 4  # no page holds more
-TABLE_LEAF, TABLE_INNER, INDEX_LEAF, INDEX_INNER = 13, 5, 10, 2
 SCHEMA_FORMAT: Final = slice(44, 48)
 SCHEMA_FORMAT_MAX: Final = 4
 PAGE_COUNT: Final = slice(28, 32)
@@ -164,13 +174,13 @@ def _row(page: bytes, at: int) -> _Entry | None:
         IndexError: it does not end on the page.
         ValueError: a text in it is none.
     """
-    _, at = _varint(page, at)  # the size of the row
-    _, at = _varint(page, at)  # its number
+    _, at = read_number(page, at)  # the size of the row
+    _, at = read_number(page, at)  # its number
     begun = at
-    header_bytes, at = _varint(page, at)
+    header_bytes, at = read_number(page, at)
     types: list[int] = []
     while at < begun + header_bytes and len(types) < 6:
-        value, at = _varint(page, at)
+        value, at = read_number(page, at)
         types.append(value)
     if len(types) != 5 or at != begun + header_bytes:
         return None
@@ -186,18 +196,6 @@ def _row(page: bytes, at: int) -> _Entry | None:
         kind = "table" if name == table else "index"
     root = int.from_bytes(values[3], "big")
     return _Entry(kind, name, root, values[4].decode("utf-8", "replace"))
-
-
-def _varint(page: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for more in range(9):
-        byte = page[at + more]
-        if more == 8:
-            return value << 8 | byte, at + 9
-        value = value << 7 | byte & 0x7F
-        if byte < 0x80:
-            return value, at + more + 1
-    raise AssertionError
 
 
 def _version(image: _Image, found: list[_Entry]) -> int:
@@ -222,6 +220,7 @@ def _placed(image: _Image, found: list[_Entry], version: int) -> list[_Entry]:
     for entry in found:
         theirs.setdefault(entry.name, []).append(entry)
     placed, taken, is_older = [], set[int](), version < NEWEST
+    is_as_new = not is_older and _is_as_new(image, ours, theirs)
     for name in {**ours, **theirs}:
         candidates = theirs.get(name, [])
         mine = ours.get(name)
@@ -230,7 +229,7 @@ def _placed(image: _Image, found: list[_Entry], version: int) -> list[_Entry]:
         is_index = (mine or candidates[0]).kind == "index"
         is_tree = is_index or (None if is_older else "WITHOUT ROWID" in (mine or candidates[0]).sql)
         roots = [entry.root for entry in candidates]
-        if mine is not None and not is_older:
+        if mine is not None and is_as_new:
             roots.append(mine.root)
         for root in roots:
             if root not in taken and _is_root(image, root, is_tree=is_tree):
@@ -242,7 +241,22 @@ def _placed(image: _Image, found: list[_Entry], version: int) -> list[_Entry]:
                     words += [mine.sql]
                 placed += [_Entry("index" if is_index else "table", name, root, "\0".join(words))]
                 break
+    known = {entry.name: entry.root for entry in placed}
+    for name, root in ({} if is_older else find_roots(image.page, image.count, known)).items():
+        placed += [_Entry("table", name, root, ours[name].sql)]
     return placed
+
+
+def _is_as_new(image: _Image, ours: dict[str, _Entry], theirs: dict[str, list[_Entry]]) -> bool:
+    """Say whether a file seems to have its tables where a new one has them.
+
+    One that an older edition began has not.
+    """
+    known = [name for name in theirs if name in ours]
+    same = [name for name in known if ours[name].root in {one.root for one in theirs[name]}]
+    return 2 * len(same) >= len(known) and all(
+        may_be(image.page, ours[name].root, name) for name in SHAPES if name not in theirs
+    )
 
 
 def _new_file() -> list[_Entry]:
@@ -292,25 +306,34 @@ def _lay(image: _Image, placed: list[_Entry], version: int) -> None:
             scratch.execute(
                 "UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", (entry.root, entry.name)
             )
+        # An index that comes with its table, and that was not found, is a page of zeros.
+        names = {entry.name for entry in placed}
+        listed = "SELECT name FROM sqlite_schema WHERE rootpage > 0"
+        for (name,) in scratch.execute(listed).fetchall():
+            if name not in names:
+                blank = image.count + len(image.made) + 1
+                image.made[blank] = bytes(PAGE_BYTES)
+                scratch.execute(
+                    "UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", (blank, name)
+                )
         scratch.pragma("user_version", version)
         content = scratch.serialize("main")
     finally:
         scratch.close()
     pages = [content[at : at + PAGE_BYTES] for at in range(0, len(content), PAGE_BYTES)]
     first = bytearray(pages[0])
-    children: list[int] = []
     if first[HEADER_BYTES] == TABLE_INNER:
         count = int.from_bytes(first[HEADER_BYTES + 3 : HEADER_BYTES + 5], "big")
         places = [HEADER_BYTES + 8]  # the last child's number, then one in each cell
         pointers = range(HEADER_BYTES + 12, HEADER_BYTES + 12 + 2 * count, 2)
         places += [int.from_bytes(first[at : at + 2], "big") for at in pointers]
         for place in places:
-            children.append(int.from_bytes(first[place : place + 4], "big"))
-            number = image.count + len(children)
+            child = int.from_bytes(first[place : place + 4], "big")
+            number = image.count + len(image.made) + 1
             first[place : place + 4] = number.to_bytes(4, "big")
-            image.made[number] = pages[children[-1] - 1]
+            image.made[number] = pages[child - 1]
     first[MODES] = b"\1\1"
-    first[PAGE_COUNT] = (image.count + len(children)).to_bytes(4, "big")
+    first[PAGE_COUNT] = (image.count + len(image.made)).to_bytes(4, "big")
     first[FREE_PAGES] = bytes(8)
     first[VERSION_VALID_FOR] = bytes(first[CHANGES])
     image.made[1] = bytes(first)

@@ -28,6 +28,7 @@ from protocol import messages
 from tests.gateway.journal.faulty import FAILING, FULL, Disk
 from tests.gateway.journal.older import to_version_5
 from tests.gateway.journal.pending import read_pending
+from tests.gateway.journal.released.files import NAMES, content_of
 from tests.gateway.journal.test_disk import opened
 from tests.gateway.journal.test_records import JOURNAL, birth, judge, reading
 
@@ -337,6 +338,40 @@ def test_a_page_of_the_schema_loses_nothing(tmp_path, sound, with_log):
             made = export.make(path, folder / "out.zip", Wanted(), reserve_bytes=0, now_ms=7)
             assert (made.records, made.alerts) == (248, 6)
         asyncio.run(nothing_is_lost(folder, sound, 9 if with_log else 8))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_of_the_schema_of_a_journal_that_an_older_edition_began(tmp_path, name):
+    """It has its tables elsewhere than a new one has."""
+    path = tmp_path / FILE_NAME
+    path.write_bytes(content_of(name))
+    connection = connect(path)
+    listed = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' AND pageno > 1"
+    pages = [page for (page,) in connection.execute(listed)]
+    alerts = "SELECT alert_id, record_id, body, receipt FROM alerts ORDER BY 1"
+    behind = "SELECT r.id, r.frame FROM records r JOIN alerts a ON a.record_id = r.id ORDER BY 1"
+    pending = "SELECT record_id FROM pending ORDER BY 1"
+    standards = "SELECT * FROM calibrations ORDER BY record_id"
+    counters = "SELECT * FROM counters ORDER BY 1, 2"
+    queries = (alerts, behind, pending, standards, counters)
+    known = [connection.execute(query).fetchall() for query in queries]
+    connection.close()
+    content = path.read_bytes()
+    assert len(pages) >= 2
+    assert len(known[0]) >= 4
+
+    async def story(folder):
+        async with opened(folder) as (journal, told):
+            assert [name for name, _ in told] == ["journal_damaged"]
+            assert [await ask(journal, query) for query in queries] == known
+            assert await ask(journal, "PRAGMA foreign_key_check") == []
+
+    for page in pages:
+        folder = tmp_path / str(page)
+        folder.mkdir()
+        damaged = content[: (page - 1) * PAGE] + bytes(PAGE) + content[page * PAGE :]
+        (folder / FILE_NAME).write_bytes(damaged)
+        asyncio.run(story(folder))
 
 
 @pytest.mark.parametrize("harm", ["index", "both indexes", "index and reading"])
