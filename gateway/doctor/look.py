@@ -12,6 +12,7 @@ from typing import Any, Final
 import apsw
 
 from gateway.doctor.finding import UntoldError
+from gateway.journal.opening import insist_on_fit
 
 REMEDY: Final = "See `database.opens` and `database.version`."
 OPENS: Final = "database.opens"
@@ -95,6 +96,7 @@ class Look:
         return value
 
     def _open(self) -> apsw.Connection:
+        insist_on_fit(self.path, is_alone=True)
         if not self.path.exists():
             raise FileNotFoundError(self.path)
         name = urllib.parse.quote(str(self.path))

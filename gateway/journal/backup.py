@@ -19,12 +19,15 @@ import msgspec
 
 from gateway.errors import JournalError
 from gateway.files import sync_folder
+from gateway.journal.log import size_of_log
 from gateway.journal.opening import (
     BUSY_MS,
     FILE_NAME,
+    OF_THE_DISK,
     SCHEMA_VERSION,
     SCHEMA_VERSION_MIN,
     fault,
+    insist_on_fit,
     shut,
 )
 
@@ -105,15 +108,12 @@ def placed(target: Path) -> Iterator[Path]:
     try:
         if os.path.lexists(target):
             raise _exists(target)
-        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise JournalError(f"{new} is being written by another command; wait for it") from None
+        descriptor = _held(new)
     except OSError as error:
         raise JournalError(f"{new}: {error.strerror}; choose another file") from error
     try:
+        if os.path.lexists(target):  # made by whoever had the lock before
+            raise _exists(target)
         os.fchmod(descriptor, 0o600)
         os.ftruncate(descriptor, 0)
         yield new
@@ -135,6 +135,27 @@ def placed(target: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def _held(new: Path) -> int:
+    """Open a file and lock it, and make sure that it still has that name.
+
+    Between the two another command may have given it the name of its finished copy.
+
+    Raises:
+        JournalError: another command holds it.
+        OSError: it cannot be made.
+    """
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mine, named = os.fstat(descriptor), new.stat()
+        if (mine.st_dev, mine.st_ino) == (named.st_dev, named.st_ino):
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    raise JournalError(f"{new} is being written by another command; wait for it")
+
+
 def _exists(target: Path) -> JournalError:
     return JournalError(f"{target} exists already and is left as it is; choose another file")
 
@@ -142,16 +163,19 @@ def _exists(target: Path) -> JournalError:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[apsw.Connection]:
     """Open a journal of any version that this edition knows, to look only."""
+    try:
+        insist_on_fit(path, is_alone=True)
+    except apsw.CorruptError as error:
+        raise fault(path, error) from error
     if not path.exists():
         raise JournalError(
             f"journal {path} does not exist; `harmattan run` makes it at its first start"
         )
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection = _looking(path)
     except apsw.Error as error:
         raise fault(path, error) from error
     try:
-        connection.set_busy_timeout(BUSY_MS)
         version = connection.pragma("user_version")
         if not SCHEMA_VERSION_MIN <= version <= SCHEMA_VERSION:
             raise JournalError(
@@ -163,6 +187,39 @@ def _reading(path: Path) -> Iterator[apsw.Connection]:
         raise fault(path, error) from error
     finally:
         shut(connection)
+
+
+def _looking(path: Path) -> apsw.Connection:
+    """Open a journal to look only, also where its disk does not take what SQLite needs for that.
+
+    Raises:
+        JournalError: then its log, which is a part of it, cannot be read.
+        apsw.Error: it cannot be opened.
+    """
+    plain, bare = apsw.SQLITE_OPEN_READONLY, f"{path.absolute().as_uri()}?immutable=1"
+    try:
+        return _looked(apsw.Connection(str(path), flags=plain))
+    except OF_THE_DISK as error:
+        log_bytes = size_of_log(path)
+        if log_bytes:
+            raise JournalError(
+                f"journal {path}: its disk takes nothing ({error}), and without that its log of"
+                f" {log_bytes} bytes cannot be read; mount it writable or free space on it, or copy"
+                f" {path.name} together with {path.name}-wal into a folder on another disk and set"
+                " `directory` to that folder"
+            ) from error
+        return _looked(apsw.Connection(bare, flags=plain | apsw.SQLITE_OPEN_URI))
+
+
+def _looked(connection: apsw.Connection) -> apsw.Connection:
+    """Look whether a connection reads anything."""
+    try:
+        connection.set_busy_timeout(BUSY_MS)
+        connection.pragma("user_version")
+    except apsw.Error:
+        shut(connection)
+        raise
+    return connection
 
 
 def used_bytes(connection: apsw.Connection) -> int:

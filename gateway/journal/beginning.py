@@ -14,6 +14,7 @@ import apsw
 from gateway.errors import JournalError
 from gateway.journal import integrity, setting_aside
 from gateway.journal.condition import DiskState
+from gateway.journal.damaged import insist_on_own_log, top_without_log
 from gateway.journal.opening import BUSY_MS, connect, is_damage, shut, transaction
 from gateway.journal.postures import save_posture
 from gateway.journal.space import Space
@@ -64,8 +65,10 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
                 damage = None
                 begun.told.append(told)
             setting_aside.finish(path)
+            without_log = top_without_log(path)  # before this process has locks on it
             begun.connection = connection = connect(path)
             _check(connection)  # first: a disk that is full takes nothing, and can be read
+            insist_on_own_log(connection, without_log)
             begun.is_folded = False
             begun.is_folded = fold_in(connection)
             begun.is_unclean = _note(connection, told, now_ms)
@@ -117,11 +120,15 @@ def _check(connection: apsw.Connection) -> None:
         raise apsw.CorruptError(found)
 
 
-def fold_in(connection: apsw.Connection) -> bool:
+def fold_in(connection: apsw.Connection, *, wait_ms: int = FOLD_MS) -> bool:
     """Write what the log holds into the file, so that it is on the disk, and begin the log anew.
 
     After a sync that failed the system may take for written what never reached the disk. Read from
     the log it looks committed, a repeated record would be receipted, and a power cut would take it.
+
+    Args:
+        connection: in no transaction.
+        wait_ms: for somebody who reads the log.
 
     Returns:
         Whether that is done: not while somebody else reads the log.
@@ -129,7 +136,7 @@ def fold_in(connection: apsw.Connection) -> bool:
     Raises:
         apsw.IOError: the disk takes it not.
     """
-    connection.set_busy_timeout(FOLD_MS)
+    connection.set_busy_timeout(wait_ms)
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.BusyError:

@@ -24,7 +24,8 @@ from gateway import wire
 from gateway.errors import JournalError, OlderJournalError
 from gateway.journal import older, telling
 from gateway.journal.backup import placed
-from gateway.journal.opening import fault, is_damage, look_at, look_at_damaged, shut
+from gateway.journal.damaged import Damaged, look_at_damaged
+from gateway.journal.opening import fault, is_damage, look_at, shut
 from gateway.journal.records import read_frame
 from gateway.journal.telling import PAGE_IDS, Export, Rows, Wanted
 
@@ -100,7 +101,7 @@ def make(
         _check_nodes(connection, set(wanted.nodes) - set(nodes))
         with placed(target) as new:
             made = Export(str(target), now_ms, int(connection.pragma("user_version")))
-            is_own = target.parent.stat().st_dev == journal.stat().st_dev
+            is_own = target.parent.stat().st_dev == journal.parent.stat().st_dev
             floor = reserve_bytes if is_own else 0
             with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
                 archive = _Archive(file)
@@ -123,13 +124,22 @@ def _opened(journal: Path) -> apsw.Connection:
     except JournalError as error:
         if not is_damage(error.__cause__) and not isinstance(error, OlderJournalError):
             raise
-    connection = look_at_damaged(journal)
-    if connection is not None:
+    best: tuple[int, apsw.Connection | None] = (0, None)
+    views = look_at_damaged(journal)
+    for view in views:
         with contextlib.suppress(apsw.Error):
-            older.present(connection)
-            if connection.execute("SELECT 1 FROM records LIMIT 1").fetchall():
-                return connection
-        shut(connection)
+            older.present(view)
+        count = 1
+        if len(views) > 1:  # a file, and the log of another one
+            count = len(Damaged(view).table("main.records", "rowid", ("id",)))
+        elif not Damaged(view).ask("SELECT 1 FROM main.records NOT INDEXED LIMIT 1"):
+            count = 0
+        best = max(best, (count, view), key=lambda one: one[0])
+    for view in views:
+        if view is not best[1]:
+            shut(view)
+    if best[1] is not None:
+        return best[1]
     raise JournalError(
         f"journal {journal}: it is damaged so that no record of it can be read; the whole file is"
         " the evidence: keep a copy, and try `sqlite3 FILE .recover` on that"

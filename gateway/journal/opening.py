@@ -10,7 +10,8 @@ import apsw
 from gateway.errors import DiskError, JournalError, OlderJournalError
 from gateway.journal import integrity
 from gateway.journal.floors import note_renewed
-from gateway.journal.overlay import is_cut, is_odd, open_overlay
+from gateway.journal.logged import misfit
+from gateway.journal.overlay import is_odd
 from gateway.journal.upgrade import NEWEST, upgrade
 
 FILE_NAME: Final = "journal.sqlite"  # in the post's folder
@@ -20,18 +21,7 @@ BUSY_MS: Final = 5_000  # another program may look at the file; it does not stay
 LOG_BYTES_MAX: Final = 33_554_432  # what the log keeps of the disk after somebody read for long
 CACHE_KIB: Final = 16_384  # page cache of the writer; small beside the gateway's memory
 
-_ESSENTIAL: Final = {
-    "records": "id, node, journal_id, seq, kind, received_ms, frame",
-    "alerts": "alert_id, record_id, body, created_ms, attempts, fault, receipt, receipt_ms",
-    "pending": "record_id",
-    "verdicts": "record_id, verdict, reason_id, explanation, judged_ms",
-    "journals": "node, journal_id, seq",
-    "axes": "node, axis_id, birth",
-    "nodes": "node, birth",
-    "configs": "node, frame",
-    "counters": "name, subject, count",
-}
-_OF_THE_DISK: Final = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
+OF_THE_DISK: Final = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
 def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
@@ -44,7 +34,7 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     Raises:
         JournalError: the file cannot be opened or is not a journal of this version.
     """
-    if read_only and not path.exists():
+    if read_only and not path.exists() and not misfit(path, is_alone=False):
         raise JournalError(
             f"journal {path} does not exist; `harmattan run` makes it at its first start"
         )
@@ -72,70 +62,21 @@ def connect_immutable(path: Path) -> apsw.Connection:
 def look_at(path: Path) -> apsw.Connection:
     """Open a journal to look only, also on a disk that does not take what SQLite needs for that.
 
+    For commands: not in the process of a gateway that writes it.
+
     Raises:
         JournalError: it cannot be read.
     """
     try:
+        insist_on_fit(path, is_alone=True)
+    except apsw.CorruptError as error:
+        raise fault(path, error) from error
+    try:
         return connect(path, read_only=True)
     except JournalError as error:
-        if not isinstance(error.__cause__, _OF_THE_DISK):
+        if not isinstance(error.__cause__, OF_THE_DISK):
             raise
     return connect_immutable(path)
-
-
-def look_at_damaged(path: Path) -> apsw.Connection | None:
-    """Open a damaged journal to look only, as well as that goes; None: not at all.
-
-    Without `writable_schema` one letter in a trigger, or a last page that is missing, would hide
-    every table. Where one that must not be lost stays hidden, a schema of our own is laid over the
-    file. What a question raises, or answers with, may be anything.
-    """
-    found = _look_past(path)
-    if found is not None and _sees(found) and not is_cut(path):
-        return found
-    with contextlib.suppress(OSError):
-        laid_over = open_overlay(path)
-        if laid_over is not None and (found is None or _sees(laid_over)):
-            if found is not None:
-                shut(found)
-            return laid_over
-        if laid_over is not None:
-            shut(laid_over)
-    return found
-
-
-def _sees(connection: apsw.Connection) -> bool:
-    """Say whether those tables are there of which something must not be lost; of any version."""
-    try:
-        for table, columns in _ESSENTIAL.items():
-            connection.execute(f"SELECT {columns} FROM {table} LIMIT 0").fetchall()  # noqa: S608 - names of ours
-        listed = "SELECT name FROM sqlite_schema WHERE type = 'table'"
-        for (name,) in connection.execute(listed).fetchall():
-            connection.execute(f'SELECT 1 FROM "{name}" LIMIT 0').fetchall()  # noqa: S608 - a name of the file, to look only
-    except (apsw.Error, UnicodeDecodeError):
-        return False
-    return True
-
-
-def _look_past(path: Path) -> apsw.Connection | None:
-    """Open a file without insisting on its schema; None: that does not help."""
-    flags = apsw.SQLITE_OPEN_READONLY
-    for name, more in (
-        (str(path), 0),
-        (f"{path.absolute().as_uri()}?immutable=1", apsw.SQLITE_OPEN_URI),
-    ):
-        connection = None
-        try:
-            connection = apsw.Connection(name, flags=flags | more)
-            connection.set_busy_timeout(BUSY_MS)
-            connection.pragma("writable_schema", value=True)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        except apsw.Error:
-            if connection is not None:
-                shut(connection)
-        else:
-            return connection
-    return None
 
 
 def connect_empty() -> apsw.Connection:
@@ -148,6 +89,7 @@ def connect_empty() -> apsw.Connection:
 
 def _opened(name: str, path: Path, flags: int, *, read_only: bool) -> apsw.Connection:
     try:
+        insist_on_fit(path, is_alone=not read_only)
         connection = apsw.Connection(name, flags=flags)
     except apsw.Error as error:
         raise fault(path, error) from error
@@ -164,9 +106,33 @@ def _opened(name: str, path: Path, flags: int, *, read_only: bool) -> apsw.Conne
     return connection
 
 
+def insist_on_fit(path: Path, *, is_alone: bool) -> None:
+    """Insist that a file and the log beside it belong together, before SQLite opens them.
+
+    Args:
+        path: the database file.
+        is_alone: this process does not write it: who closes a file takes from his process all
+            locks that it has on it, and SQLite would not know.
+
+    Raises:
+        apsw.CorruptError: they do not.
+    """
+    try:
+        told = misfit(path, is_alone=is_alone)
+    except OSError:  # SQLite will say why
+        return
+    if told:
+        raise apsw.CorruptError(told)
+
+
 def shut(connection: apsw.Connection) -> None:
-    """Close a connection whose file may be damaged or gone; nobody waits for what it says."""
+    """Close a connection whose file may be damaged or gone; nobody waits for what it says.
+
+    The log stays as it is: who writes it into a damaged file, or into one that it is not of,
+    destroys what could be read.
+    """
     with contextlib.suppress(apsw.Error):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.close(force=True)
 
 
@@ -183,11 +149,12 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
         raise _of_another_version(connection, path, version)
     if read_only:
         return
-    if is_older:  # a damaged one is set aside as it was, and not half of it brought up to date
-        found = integrity.check_start(connection, integrity.CHECK_OLDER_S_MAX, is_older=True)
+    is_copy = not is_new and connection.pragma("journal_mode") != "wal"  # a backup, put back
+    if is_older or is_copy:  # a damaged one is set aside as it was, before anything is written
+        bound_s = integrity.CHECK_OLDER_S_MAX if is_older else integrity.CHECK_START_S_MAX
+        found = integrity.check_start(connection, bound_s, is_older=is_older)
         if found:
             raise apsw.CorruptError(found)
-    is_copy = not is_new and connection.pragma("journal_mode") != "wal"  # a backup, put back
     if is_copy and not is_older:
         with transaction(connection):
             note_renewed(connection)

@@ -7,16 +7,16 @@ schema are made anew, and laid over the file while it is read. Nothing in the fi
 
 Rules of the file
 - Where a table begins is taken from the schema's own rows, read without SQLite, wherever they lie;
-  else from where a new journal has it. In either case the page must be of the right kind.
+  else from where a new journal has it, or from the shape of its rows. In either case the page must
+  be of the right kind.
 - What the log holds is seen as SQLite would see it: frames with good checksums, up to the last
-  commit.
+  commit. The log alone will do, where the file is empty or missing.
 - What is not found is left out. Who asks for it learns that there is no such table.
 
 Reference: https://www.sqlite.org/fileformat2.html
 """
 
 import contextlib
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +24,29 @@ from typing import Final
 
 import apsw
 
+from gateway.journal.logged import (
+    HEADER_BYTES,
+    MODES,
+    PAGE_BYTES,
+    log_of,
+    read_header,
+    read_log,
+    size_of,
+)
+from gateway.journal.strays import (
+    INDEX_INNER,
+    INDEX_LEAF,
+    SHAPES,
+    TABLE_INNER,
+    TABLE_LEAF,
+    find_roots,
+    may_be,
+    read_number,
+)
 from gateway.journal.upgrade import MOVED, NEWEST, model
 
-PAGE_BYTES: Final = 4_096  # as every gateway had it
-HEADER_BYTES: Final = 100
 SCHEMA_PAGES_MAX: Final = 1_024  # of the file, its first, where rows of the schema are looked for
 CELLS_MAX: Final = PAGE_BYTES // 4  # no page holds more
-WAL_HEADER_BYTES: Final = 32
-FRAME_HEADER_BYTES: Final = 24
-WAL_MAGIC: Final = 0x377F0682  # with the lowest bit set: checksums of big-endian words
-TABLE_LEAF, TABLE_INNER, INDEX_LEAF, INDEX_INNER = 13, 5, 10, 2
-MODES: Final = slice(18, 20)  # in the header: how it is written; (1, 1) is without a log
 SCHEMA_FORMAT: Final = slice(44, 48)
 SCHEMA_FORMAT_MAX: Final = 4
 PAGE_COUNT: Final = slice(28, 32)
@@ -42,32 +54,25 @@ FREE_PAGES: Final = slice(32, 40)
 VERSION_VALID_FOR: Final = slice(92, 96)
 CHANGES: Final = slice(24, 28)
 
+_SINCE_6: Final = frozenset(
+    {"evictable", "healths", "tallies", "retention", "integrity", "posture"}
+)
 _VFS_NAME: Final = "harmattan-overlay"
 _BASE: Final = "unix"  # whatever else is the default now may be gone later
 
 
 def is_odd(path: Path) -> bool:
     """Say whether a file's header has what no gateway and no SQLite of today has written."""
-    header = _header(path)
+    header = read_header(path)
     formats = int.from_bytes(header[SCHEMA_FORMAT], "big")
     return bool(header) and not ({*header[MODES]} <= {1, 2} and formats <= SCHEMA_FORMAT_MAX)
 
 
 def is_cut(path: Path) -> bool:
     """Say whether a file's header counts fewer pages than there are: SQLite sees no others."""
-    header = _header(path)
+    header = read_header(path)
     pages = path.stat().st_size // PAGE_BYTES if header else 0
     return int.from_bytes(header[PAGE_COUNT], "big") < pages
-
-
-def _header(path: Path) -> bytes:
-    """Return a file's header, empty when it has none."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(HEADER_BYTES)
-    except OSError:
-        return b""
-    return header if len(header) == HEADER_BYTES else b""
 
 
 @dataclass(slots=True)
@@ -77,12 +82,14 @@ class _Image:
     Attributes:
         path: of the file.
         count: of its pages.
+        has_file: there is more than the log.
         logged: pages that its log has newer, and where in the log they are.
         made: pages that are laid over it.
     """
 
     path: Path
     count: int
+    has_file: bool
     logged: dict[int, int] = field(default_factory=dict)
     made: dict[int, bytes] = field(default_factory=dict)
 
@@ -90,7 +97,9 @@ class _Image:
         """Return a page as it was committed; zeros where there is none."""
         path, at = self.path, (number - 1) * PAGE_BYTES
         if number in self.logged:
-            path, at = _log_of(self.path), self.logged[number]
+            path, at = log_of(self.path), self.logged[number]
+        elif not self.has_file:
+            return bytes(PAGE_BYTES)
         with path.open("rb") as file:
             file.seek(at)
             return file.read(PAGE_BYTES).ljust(PAGE_BYTES, b"\0")
@@ -106,14 +115,24 @@ class _Entry:
     sql: str
 
 
-def open_overlay(path: Path) -> apsw.Connection | None:
+def open_overlay(
+    path: Path, *, with_file: bool = True, with_log: bool = True
+) -> apsw.Connection | None:
     """Open a damaged journal through a schema of our own; None: there is nothing of one.
+
+    Args:
+        path: the database file; beside a log it may be empty or missing.
+        with_file: what lies in the file counts.
+        with_log: what lies in its log counts.
 
     Raises:
         OSError: the file cannot be read.
     """
-    image = _Image(path, -(-path.stat().st_size // PAGE_BYTES))
-    _read_log(image)
+    size = size_of(path) if with_file else 0
+    image = _Image(path, -(-size // PAGE_BYTES), size > 0)
+    for fresh, count in read_log(path) if with_log else ():
+        image.logged |= fresh
+        image.count = count
     found = list(_entries(image))
     try:
         version = _version(image, found)
@@ -124,57 +143,6 @@ def open_overlay(path: Path) -> apsw.Connection | None:
     except apsw.Error:  # of the schema in memory
         return None
     return _connected(image)
-
-
-# --------------------------------------------------------------------------------------------- log
-
-
-def _log_of(path: Path) -> Path:
-    return Path(f"{path}-wal")
-
-
-def _read_log(image: _Image) -> None:
-    """Find the pages that the log holds, up to its last commit."""
-    try:
-        file = _log_of(image.path).open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        header = file.read(WAL_HEADER_BYTES)
-        if len(header) < WAL_HEADER_BYTES:
-            return
-        magic, _, page_bytes, _, salt, check = struct.unpack(">IIII8s8s", header)
-        if magic & ~1 != WAL_MAGIC or page_bytes != PAGE_BYTES:
-            return
-        order = ">" if magic & 1 else "<"
-        sums = _checked((0, 0), header[:24], order)
-        if struct.pack(">II", *sums) != check:
-            return
-        fresh: dict[int, int] = {}
-        while True:
-            at = file.tell()
-            frame = file.read(FRAME_HEADER_BYTES + PAGE_BYTES)
-            if len(frame) < FRAME_HEADER_BYTES + PAGE_BYTES:
-                return
-            number, count, frame_salt, check = struct.unpack_from(">II8s8s", frame)
-            sums = _checked(sums, frame[:8] + frame[FRAME_HEADER_BYTES:], order)
-            if frame_salt != salt or struct.pack(">II", *sums) != check:
-                return
-            fresh[number] = at + FRAME_HEADER_BYTES
-            if count:
-                image.logged |= fresh
-                image.count = count
-                fresh = {}
-
-
-def _checked(sums: tuple[int, int], content: bytes, order: str) -> tuple[int, int]:
-    """Return the log's checksum, carried on over some bytes."""
-    one, two = sums
-    words = struct.unpack(f"{order}{len(content) // 4}I", content)
-    for at in range(0, len(words), 2):
-        one = (one + words[at] + two) & 0xFFFFFFFF
-        two = (two + words[at + 1] + one) & 0xFFFFFFFF
-    return one, two
 
 
 # ------------------------------------------------------------------------------------------ schema
@@ -207,13 +175,13 @@ def _row(page: bytes, at: int) -> _Entry | None:
         IndexError: it does not end on the page.
         ValueError: a text in it is none.
     """
-    _, at = _varint(page, at)  # the size of the row
-    _, at = _varint(page, at)  # its number
+    _, at = read_number(page, at)  # the size of the row
+    _, at = read_number(page, at)  # its number
     begun = at
-    header_bytes, at = _varint(page, at)
+    header_bytes, at = read_number(page, at)
     types: list[int] = []
     while at < begun + header_bytes and len(types) < 6:
-        value, at = _varint(page, at)
+        value, at = read_number(page, at)
         types.append(value)
     if len(types) != 5 or at != begun + header_bytes:
         return None
@@ -231,23 +199,14 @@ def _row(page: bytes, at: int) -> _Entry | None:
     return _Entry(kind, name, root, values[4].decode("utf-8", "replace"))
 
 
-def _varint(page: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for more in range(9):
-        byte = page[at + more]
-        if more == 8:
-            return value << 8 | byte, at + 9
-        value = value << 7 | byte & 0x7F
-        if byte < 0x80:
-            return value, at + more + 1
-    raise AssertionError
-
-
 def _version(image: _Image, found: list[_Entry]) -> int:
-    """Return the schema's version: what the header says, or else what the tables say."""
+    """Return the schema's version: what the tables say, or else what the header says."""
     said = int.from_bytes(image.page(1)[60:64], "big")
-    if any(entry.name == "tallies" for entry in found):
+    names = {entry.name for entry in found}
+    if names & _SINCE_6:
         return NEWEST
+    if said == NEWEST and not names & {entry.name for entry in _new_file()}:
+        return NEWEST  # nothing of the schema is left but that
     return said if 0 < said < NEWEST else NEWEST - 1
 
 
@@ -262,6 +221,7 @@ def _placed(image: _Image, found: list[_Entry], version: int) -> list[_Entry]:
     for entry in found:
         theirs.setdefault(entry.name, []).append(entry)
     placed, taken, is_older = [], set[int](), version < NEWEST
+    is_as_new = not is_older and _is_as_new(image, ours, theirs)
     for name in {**ours, **theirs}:
         candidates = theirs.get(name, [])
         mine = ours.get(name)
@@ -270,7 +230,7 @@ def _placed(image: _Image, found: list[_Entry], version: int) -> list[_Entry]:
         is_index = (mine or candidates[0]).kind == "index"
         is_tree = is_index or (None if is_older else "WITHOUT ROWID" in (mine or candidates[0]).sql)
         roots = [entry.root for entry in candidates]
-        if mine is not None and not is_older:
+        if mine is not None and is_as_new:
             roots.append(mine.root)
         for root in roots:
             if root not in taken and _is_root(image, root, is_tree=is_tree):
@@ -282,7 +242,22 @@ def _placed(image: _Image, found: list[_Entry], version: int) -> list[_Entry]:
                     words += [mine.sql]
                 placed += [_Entry("index" if is_index else "table", name, root, "\0".join(words))]
                 break
+    known = {entry.name: entry.root for entry in placed}
+    for name, root in ({} if is_older else find_roots(image.page, image.count, known)).items():
+        placed += [_Entry("table", name, root, ours[name].sql)]
     return placed
+
+
+def _is_as_new(image: _Image, ours: dict[str, _Entry], theirs: dict[str, list[_Entry]]) -> bool:
+    """Say whether a file seems to have its tables where a new one has them.
+
+    One that an older edition began has not.
+    """
+    known = [name for name in theirs if name in ours]
+    same = [name for name in known if ours[name].root in {one.root for one in theirs[name]}]
+    return 2 * len(same) >= len(known) and all(
+        may_be(image.page, ours[name].root, name) for name in SHAPES if name not in theirs
+    )
 
 
 def _new_file() -> list[_Entry]:
@@ -332,25 +307,34 @@ def _lay(image: _Image, placed: list[_Entry], version: int) -> None:
             scratch.execute(
                 "UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", (entry.root, entry.name)
             )
+        # An index that comes with its table, and that was not found, is a page of zeros.
+        names = {entry.name for entry in placed}
+        listed = "SELECT name FROM sqlite_schema WHERE rootpage > 0"
+        for (name,) in scratch.execute(listed).fetchall():
+            if name not in names:
+                blank = image.count + len(image.made) + 1
+                image.made[blank] = bytes(PAGE_BYTES)
+                scratch.execute(
+                    "UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", (blank, name)
+                )
         scratch.pragma("user_version", version)
         content = scratch.serialize("main")
     finally:
         scratch.close()
     pages = [content[at : at + PAGE_BYTES] for at in range(0, len(content), PAGE_BYTES)]
     first = bytearray(pages[0])
-    children: list[int] = []
     if first[HEADER_BYTES] == TABLE_INNER:
         count = int.from_bytes(first[HEADER_BYTES + 3 : HEADER_BYTES + 5], "big")
         places = [HEADER_BYTES + 8]  # the last child's number, then one in each cell
         pointers = range(HEADER_BYTES + 12, HEADER_BYTES + 12 + 2 * count, 2)
         places += [int.from_bytes(first[at : at + 2], "big") for at in pointers]
         for place in places:
-            children.append(int.from_bytes(first[place : place + 4], "big"))
-            number = image.count + len(children)
+            child = int.from_bytes(first[place : place + 4], "big")
+            number = image.count + len(image.made) + 1
             first[place : place + 4] = number.to_bytes(4, "big")
-            image.made[number] = pages[children[-1] - 1]
+            image.made[number] = pages[child - 1]
     first[MODES] = b"\1\1"
-    first[PAGE_COUNT] = (image.count + len(children)).to_bytes(4, "big")
+    first[PAGE_COUNT] = (image.count + len(image.made)).to_bytes(4, "big")
     first[FREE_PAGES] = bytes(8)
     first[VERSION_VALID_FOR] = bytes(first[CHANGES])
     image.made[1] = bytes(first)
@@ -376,14 +360,19 @@ class _File(apsw.VFSFile):
     def __init__(
         self, image: _Image, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> None:
-        super().__init__(_BASE, name, flags)
+        if image.has_file:
+            super().__init__(_BASE, name, flags)
+        else:  # there has to be a file that is opened
+            super().__init__(
+                _BASE, str(log_of(image.path)), [flags[0] & ~apsw.SQLITE_OPEN_URI, flags[1]]
+            )
         self._image = image
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
         number, at = offset // PAGE_BYTES + 1, offset % PAGE_BYTES
         if number in self._image.made:
             return self._image.made[number][at : at + amount]
-        if number in self._image.logged:
+        if number in self._image.logged or not self._image.has_file:
             return self._image.page(number)[at : at + amount]
         return super().xRead(amount, offset)
 

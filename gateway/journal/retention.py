@@ -13,8 +13,9 @@ Everything here runs in the writer's transaction, in steps that take some millis
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import apsw
@@ -58,6 +59,7 @@ class Evicted:
         is_over: more bytes are in use than may be.
         is_short: the disk is short of room, and the file has too few free pages for readings.
         is_stuck: nothing is left that may go for either.
+        swept: of each rank the record up to which it was looked for old ones; 0: all of it.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -66,6 +68,7 @@ class Evicted:
     is_over: bool = False
     is_short: bool = False
     is_stuck: bool = False
+    swept: dict[int, int] = field(default_factory=dict)
 
 
 def used_bytes(connection: apsw.Connection) -> int:
@@ -80,7 +83,12 @@ def spare_bytes(connection: apsw.Connection) -> int:
 
 
 def evict(
-    connection: apsw.Connection, now_ms: int, limits: Limits, *, is_tight: bool = False
+    connection: apsw.Connection,
+    now_ms: int,
+    limits: Limits,
+    *,
+    is_tight: bool = False,
+    swept: Mapping[int, int] = MappingProxyType({}),
 ) -> Evicted:
     """Do one step, if there is anything to do.
 
@@ -90,6 +98,7 @@ def evict(
             which records go for their age only.
         limits: by the settings.
         is_tight: the disk is short of room; then free pages of the file take the readings.
+        swept: what the last step for age said.
     """
     step = Evicted(
         is_over=used_bytes(connection) > limits.bytes_max,
@@ -101,7 +110,13 @@ def evict(
     oldest_ms = None if is_for_room else now_ms - limits.days_max * DAY_MS
     left, looked_at = STEP_RECORDS, 0
     for rank, kind in _KINDS.items():
-        for record_id in _candidates(connection, rank, fresh_id, oldest_ms):
+        if oldest_ms is None:
+            candidates = _candidates(connection, rank, fresh_id)
+        else:
+            candidates, step.swept[rank] = _aged(
+                connection, rank, fresh_id, oldest_ms, swept.get(rank, 0)
+            )
+        for record_id in candidates:
             looked_at += 1
             if not left or looked_at > LOOKED_AT_MAX:
                 break
@@ -123,31 +138,45 @@ def _top_id(connection: apsw.Connection) -> int:
     return int(top)
 
 
-def _candidates(
-    connection: apsw.Connection, rank: int, fresh_id: int, oldest_ms: int | None
-) -> list[int]:
+def _candidates(connection: apsw.Connection, rank: int, fresh_id: int) -> list[int]:
     """Return the oldest records of a rank that do not await a verdict.
 
     Args:
         connection: in the writer's transaction.
         rank: see worth.py.
         fresh_id: newer ones are left alone.
-        oldest_ms: only those received before; None: all.
     """
+    return [record_id for record_id, _ in _ranked(connection, rank, 0, fresh_id, STEP_RECORDS * 2)]
+
+
+def _aged(
+    connection: apsw.Connection, rank: int, fresh_id: int, oldest_ms: int, after_id: int
+) -> tuple[list[int], int]:
+    """Return records of a rank that were received before `oldest_ms`, and how far was looked.
+
+    They stand first; but one that came while the clock was years ahead would hide all behind it,
+    so a further part of the rank is looked through each time.
+    """
+    if oldest_ms <= 0:
+        return [], after_id
+    found = _ranked(connection, rank, 0, fresh_id, STEP_RECORDS)
+    more = _ranked(connection, rank, after_id, fresh_id, LOOKED_AT_MAX)
+    old = {record_id for record_id, received_ms in (*found, *more) if received_ms < oldest_ms}
+    return sorted(old), more[-1][0] if len(more) == LOOKED_AT_MAX else 0
+
+
+def _ranked(
+    connection: apsw.Connection, rank: int, after_id: int, fresh_id: int, count: int
+) -> list[tuple[int, int]]:
     rows: Rows = connection.execute(
         "SELECT e.record_id, r.received_ms FROM evictable e JOIN records r ON r.id = e.record_id"
-        " WHERE e.rank = ?1 AND e.record_id <= ?2"
+        " WHERE e.rank = ?1 AND e.record_id > ?2 AND e.record_id <= ?3"
         " AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.record_id = e.record_id)"
         " AND NOT EXISTS (SELECT 1 FROM darks d WHERE d.record_id = e.record_id)"
-        " ORDER BY e.record_id LIMIT ?3",
-        (rank, fresh_id, STEP_RECORDS * 2),
+        " ORDER BY e.record_id LIMIT ?4",
+        (rank, after_id, fresh_id, count),
     )
-    found = []
-    for record_id, received_ms in rows:
-        if oldest_ms is not None and received_ms >= oldest_ms:
-            break  # records follow each other in time but for faults of the clock
-        found.append(record_id)
-    return found
+    return [(int(record_id), int(received_ms)) for record_id, received_ms in rows]
 
 
 def _empty(connection: apsw.Connection, record_id: int) -> int | None:

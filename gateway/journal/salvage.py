@@ -7,30 +7,30 @@ Judged readings without alert stay in the damaged file.
 
 import contextlib
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import msgspec
 
 from gateway import wire
 from gateway.journal import floors, older
+from gateway.journal.damaged import Damaged, Row
 from gateway.journal.records import is_spectrum, read_frame
 from gateway.journal.upgrade import rank_all
 
-Row = tuple[Any, ...]
-
-# Copied whole, by their keys: a table of which a page is damaged is read from both its ends.
+# Copied whole, in the order in which their rows lie: where a page is damaged, what lies before and
+# behind it can be read.
 WHOLE: Final = {
     "journals": "node, journal_id",
     "axes": "node, axis_id",
     "nodes": "node",
     "configs": "node",
-    "boots": "id",
-    "orders": "id",
+    "boots": "rowid",
+    "orders": "rowid",
     "counters": "name, subject",
     "posture": "name",
-    "rejudgings": "id",
-    "retention": "id",
+    "rejudgings": "rowid",
+    "retention": "rowid",
 }
 # Copied with the records that they are about.
 ABOUT_RECORDS: Final = ("verdicts", "unrecorded", "rejudged", "calibrations", "responses", "alerts")
@@ -52,84 +52,28 @@ class _Body(msgspec.Struct):
     received_ms: int
 
 
-class _Old:
-    """A damaged file, read as far as that goes."""
-
-    def __init__(self, connection: apsw.Connection | None) -> None:
-        self._connection = connection
-        self.is_whole = True  # every question so far was answered to its end
-
-    def ask(self, query: str, values: Row = ()) -> list[Row]:
-        """Return the rows up to the first that cannot be read."""
-        found: list[Row] = []
-        if self._connection is None:
-            self.is_whole = False
-            return found
-        try:
-            cursor = self._connection.execute(query, values)
-            while (row := cursor.fetchone()) is not None:
-                found.append(row)
-        except (apsw.Error, UnicodeDecodeError):  # text that is none any more
-            self.is_whole = False
-        return found
-
-    def table(self, table: str, key: str, columns: Iterable[str] = ("*",)) -> list[Row]:
-        """Return the rows of a table, from both ends where its middle is damaged; some twice."""
-        self.is_whole, names = True, ", ".join(columns)
-        found = self.ask(f"SELECT {names} FROM {table} ORDER BY {key}")  # noqa: S608 - ours
-        if not self.is_whole:
-            last = ", ".join(f"{part} DESC" for part in key.split(", "))
-            found += self.ask(f"SELECT {names} FROM {table} ORDER BY {last}")  # noqa: S608 - ours
-        return found
-
-    def is_of_today(self) -> bool:
-        """Say whether what is pending is kept as it is today: not by an index alone."""
-        listed = "SELECT 1 FROM pragma_table_info('pending', 'main') WHERE name = 'node'"
-        return bool(self.ask(listed))
-
-    def columns(self, table: str) -> list[str]:
-        return [name for (name,) in self.ask("SELECT name FROM pragma_table_info(?)", (table,))]
-
-
-def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
+def salvage(views: Iterable[apsw.Connection], fresh: apsw.Connection) -> str:
     """Copy what must not be lost into a fresh journal.
 
     Args:
-        connection: of the damaged file; None: it cannot be opened at all.
+        views: of the damaged file, the better first; none: it cannot be opened at all.
         fresh: empty, in a transaction.
 
     Returns:
         What was copied, in words.
     """
-    if connection is not None:
+    earlier: list[Damaged] = []
+    copied: set[int] = set()
+    for connection in views:
+        old = Damaged(connection)
         with contextlib.suppress(apsw.Error):  # then the older version's own words have to do
             older.present(connection)
-    old = _Old(connection)
-    for table, key in WHOLE.items():
-        columns = _common(old, fresh, table)
-        if columns:
-            _insert(fresh, table, columns, old.table(table, key, columns))
-    wanted, pending = _wanted(old)
-    copied = _copy_records(old, fresh, wanted | pending)
-    _keep_receipts(old, fresh, pending - copied)
-    _stand_in_for_alerts(old, fresh, copied)
-    for table in ABOUT_RECORDS:
-        columns = _common(old, fresh, table)
-        if table == "alerts" and columns:  # by the rows: an index may have lost one of them
-            place = columns.index("record_id")
-            rows = old.table(f"{table} NOT INDEXED", "rowid", columns)
-            _insert(fresh, table, columns, [row for row in rows if row[place] in copied])
-        for record_id in sorted(copied) if columns else ():
-            query = f"SELECT {', '.join(columns)} FROM {table} WHERE record_id = ?"  # noqa: S608
-            _insert(fresh, table, columns, old.ask(query, (record_id,)))
-    _copy_darks(old, fresh, copied)
-    fresh.executemany(
-        "INSERT OR IGNORE INTO pending (node, record_id) SELECT node, id FROM records WHERE id = ?",
-        [(record_id,) for record_id in sorted(pending & copied)],
-    )
+        copied = _take_over(old, fresh, earlier)
+        earlier.append(old)
     rank_all(fresh)
-    _go_on_after_the_last_id(old, fresh, copied)
-    _take_over_tallies(old, fresh)
+    _go_on_after_the_last_id(earlier, fresh, copied)
+    for old in earlier:
+        _take_over_tallies(old, fresh)
     fresh.execute("INSERT OR IGNORE INTO retention (id) VALUES (1)")
     fresh.execute(  # so that what is counted without what was deleted is what is there
         "UPDATE retention SET next_id = 0, deleted = (SELECT ifnull(sum(count), 0) FROM tallies"
@@ -146,7 +90,50 @@ def salvage(connection: apsw.Connection | None, fresh: apsw.Connection) -> str:
     )
 
 
-def _common(old: _Old, fresh: apsw.Connection, table: str) -> list[str]:
+def _take_over(old: Damaged, fresh: apsw.Connection, earlier: list[Damaged]) -> set[int]:
+    """Copy from one view what is not there yet; return the ids of the records that are there."""
+    for table, key in WHOLE.items():
+        columns = _common(old, fresh, table)
+        if columns:
+            _insert(fresh, table, columns, old.table(table, key, columns))
+    if earlier:
+        _raise_floors(old, fresh)
+    wanted, pending = _wanted(old)
+    # What an earlier view, which is the newer, has judged is judged.
+    pending = {one for one in pending if not any(_is_done(view, one) for view in earlier)}
+    copied = _copy_records(old, fresh, wanted | pending)
+    _keep_receipts(old, fresh, pending - copied)
+    _stand_in_for_alerts(old, fresh, copied)
+    for table in ABOUT_RECORDS:
+        columns = _common(old, fresh, table)
+        if table == "alerts" and columns:  # by the rows: an index may have lost one of them
+            place = columns.index("record_id")
+            rows = old.table(table, "rowid", columns)
+            _insert(fresh, table, columns, [row for row in rows if row[place] in copied])
+        for record_id in sorted(copied) if columns else ():
+            query = f"SELECT {', '.join(columns)} FROM {table} WHERE record_id = ?"  # noqa: S608
+            _insert(fresh, table, columns, old.ask(query, (record_id,)))
+    _copy_darks(old, fresh, copied)
+    fresh.executemany(
+        "INSERT OR IGNORE INTO pending (node, record_id) SELECT node, id FROM records WHERE id = ?",
+        [(record_id,) for record_id in sorted(pending & copied)],
+    )
+    return copied
+
+
+def _raise_floors(old: Damaged, fresh: apsw.Connection) -> None:
+    """Let the higher floor of each journal hold: whoever knew it had receipted that far."""
+    for node, journal_id, seq in old.table(
+        "journals", "node, journal_id", ("node", "journal_id", "seq")
+    ):
+        if isinstance(seq, int):
+            fresh.execute(
+                "UPDATE journals SET seq = max(seq, ?) WHERE node = ? AND journal_id = ?",
+                (seq, node, journal_id),
+            )
+
+
+def _common(old: Damaged, fresh: apsw.Connection, table: str) -> list[str]:
     """Return the columns that both have; none where an older one had another key."""
     today = fresh.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
     there = old.columns(table)
@@ -167,12 +154,12 @@ def _insert(fresh: apsw.Connection, table: str, columns: list[str], rows: Iterab
             continue
 
 
-def _wanted(old: _Old) -> tuple[set[int], set[int]]:
+def _wanted(old: Damaged) -> tuple[set[int], set[int]]:
     """Return the ids of the records that must not be lost, and of those that are to be judged."""
     wanted: set[int] = set()
     for table, key in (
-        *(("alerts", "record_id"), ("alerts NOT INDEXED", "rowid")),
-        *(("calibrations", "record_id"), ("responses", "record_id"), ("darks", "node")),
+        *(("alerts", "record_id"), ("alerts", "rowid")),  # by its index, and by its rows
+        *(("calibrations", "rowid"), ("responses", "rowid"), ("darks", "node")),
     ):
         wanted |= _ids(old.table(table, key, ("record_id",)))
     # The dark frames of all these.
@@ -198,7 +185,7 @@ def _ids(rows: Iterable[Row]) -> set[int]:
     return {row[0] for row in rows if isinstance(row[0], int)}
 
 
-def _dark_ids(old: _Old, record_id: int) -> list[int]:
+def _dark_ids(old: Damaged, record_id: int) -> list[int]:
     """Return the id of the dark frame that a record names."""
     for node, journal_id, frame in old.ask(
         "SELECT node, journal_id, frame FROM records WHERE id = ?", (record_id,)
@@ -216,23 +203,28 @@ def _dark_ids(old: _Old, record_id: int) -> list[int]:
     return []
 
 
-def _unjudged(old: _Old) -> set[int]:
+def _unjudged(old: Damaged) -> set[int]:
     """Return the newest spectra without verdict and without evaluation."""
     found = set()
     top = max(_ids(old.ask("SELECT max(id) FROM records")), default=0)
     for record_id in range(top, max(top - NEWEST_LOOKED_AT, 0), -1):
         for (frame,) in old.ask("SELECT frame FROM records WHERE id = ?", (record_id,)):
             record = read_frame(frame)
-            done = any(
-                old.ask(f"SELECT 1 FROM {table} WHERE record_id = ?", (record_id,))  # noqa: S608
-                for table in ("verdicts", "calibrations", "responses")
-            )
-            if isinstance(record, wire.Reading) and is_spectrum(record) and not done:
+            is_reading = isinstance(record, wire.Reading) and is_spectrum(record)
+            if is_reading and not _is_done(old, record_id):
                 found.add(record_id)
     return found
 
 
-def _copy_records(old: _Old, fresh: apsw.Connection, ids: set[int]) -> set[int]:
+def _is_done(old: Damaged, record_id: int) -> bool:
+    """Say whether a reading has been judged or evaluated."""
+    return any(
+        old.ask(f"SELECT 1 FROM {table} WHERE record_id = ?", (record_id,))  # noqa: S608 - ours
+        for table in ("verdicts", "calibrations", "responses")
+    )
+
+
+def _copy_records(old: Damaged, fresh: apsw.Connection, ids: set[int]) -> set[int]:
     """Copy records; return which of them are there now."""
     columns = _common(old, fresh, "records")
     for record_id in sorted(ids) if columns else ():
@@ -241,7 +233,7 @@ def _copy_records(old: _Old, fresh: apsw.Connection, ids: set[int]) -> set[int]:
     return {row[0] for row in fresh.execute("SELECT id FROM records")}
 
 
-def _keep_receipts(old: _Old, fresh: apsw.Connection, missed: set[int]) -> None:
+def _keep_receipts(old: Damaged, fresh: apsw.Connection, missed: set[int]) -> None:
     """Let no receipt go back: a row without its frame for each record above its journal's floor.
 
     What was receipted and is not here would be a new record if it came once more. Only of `missed`,
@@ -282,7 +274,7 @@ def _keep_receipts(old: _Old, fresh: apsw.Connection, missed: set[int]) -> None:
     )
 
 
-def _is_denied(old: _Old, entry: Row) -> bool:
+def _is_denied(old: Damaged, entry: Row) -> bool:
     """Say whether the row that an index's entry leads to can be read and is another one."""
     record_id, *key = entry[:4]
     asked = "SELECT node, journal_id, seq FROM records NOT INDEXED WHERE id = ?"
@@ -297,7 +289,7 @@ def _is_above(row: Row, floors_known: dict[tuple[str, bytes], int]) -> bool:
     return is_row and bool(node) and seq > floors_known.get((node, journal_id), 0)
 
 
-def _journals(old: _Old) -> set[tuple[str, bytes]]:
+def _journals(old: Damaged) -> set[tuple[str, bytes]]:
     """Return the journals that records are of, from both ends of the index."""
     found: set[tuple[str, bytes]] = set()
     for sign, order in ((">", ""), ("<", " DESC")):
@@ -317,9 +309,9 @@ def _journals(old: _Old) -> set[tuple[str, bytes]]:
     return {(node, journal_id) for node, journal_id in found if node}
 
 
-def _stand_in_for_alerts(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
+def _stand_in_for_alerts(old: Damaged, fresh: apsw.Connection, copied: set[int]) -> None:
     """Make an evicted record of each alert's reading that cannot be read: the alert says which."""
-    for record_id, body in old.table("alerts", "record_id", ("record_id", "body")):
+    for record_id, body in old.table("alerts", "rowid", ("record_id", "body")):
         if record_id in copied or not isinstance(record_id, int):
             continue
         try:
@@ -337,7 +329,7 @@ def _stand_in_for_alerts(old: _Old, fresh: apsw.Connection, copied: set[int]) ->
         copied.add(record_id)
 
 
-def _copy_darks(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
+def _copy_darks(old: Damaged, fresh: apsw.Connection, copied: set[int]) -> None:
     columns = _common(old, fresh, "darks")
     if columns:
         place = columns.index("record_id")
@@ -345,14 +337,22 @@ def _copy_darks(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
         _insert(fresh, "darks", columns, [row for row in rows if row[place] in copied])
 
 
-def _go_on_after_the_last_id(old: _Old, fresh: apsw.Connection, copied: set[int]) -> None:
+def _go_on_after_the_last_id(
+    views: list[Damaged], fresh: apsw.Connection, copied: set[int]
+) -> None:
     """Let no new record have the id of one that was there: somebody may still ask about that."""
-    top = max(copied, default=0)
-    old.is_whole = True
-    for table, key in (("records", "id"), ("verdicts", "record_id"), ("evictable", "record_id")):
-        if old.columns(table):
-            top = max(top, *_ids(old.ask(f"SELECT max({key}) FROM {table}")), 0)  # noqa: S608
-    if not old.is_whole:
+    top, is_known = max(copied, default=0), bool(views)
+    for old in views:
+        old.is_whole = bool(old.columns("records"))
+        for table, key in (
+            ("records", "id"),
+            ("verdicts", "record_id"),
+            ("evictable", "record_id"),
+        ):
+            if old.columns(table):
+                top = max(top, *_ids(old.ask(f"SELECT max({key}) FROM {table}")), 0)  # noqa: S608
+        is_known &= old.is_whole
+    if not is_known:
         top += GAP
     if top and top not in copied:
         fresh.execute(
@@ -362,7 +362,7 @@ def _go_on_after_the_last_id(old: _Old, fresh: apsw.Connection, copied: set[int]
         )
 
 
-def _take_over_tallies(old: _Old, fresh: apsw.Connection) -> None:
+def _take_over_tallies(old: Damaged, fresh: apsw.Connection) -> None:
     """Go on counting where the damaged file stopped, as far as it says where."""
     if not old.columns("tallies"):
         return

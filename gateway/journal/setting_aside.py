@@ -19,14 +19,15 @@ from typing import Final
 import apsw
 
 from gateway.files import sync_folder
-from gateway.journal.opening import connect, fault, look_at_damaged, shut, transaction
+from gateway.journal.damaged import look_at_damaged
+from gateway.journal.opening import connect, fault, shut, transaction
 from gateway.journal.salvage import salvage
 
 POSTURE: Final = "journal_damaged"
 FOLDER_PREFIX: Final = "damaged-"
 FOLDERS_MAX: Final = 2  # kept; each is as large as a journal
 NUMBER_DIGITS_MAX: Final = 8  # of a running number; a date has as many, and was all the name once
-PARTS: Final = ("", "-wal", "-shm")
+PARTS: Final = ("", "-wal", "-shm", "-journal")
 
 
 def renew(path: Path, damage: BaseException) -> str:
@@ -41,19 +42,19 @@ def renew(path: Path, damage: BaseException) -> str:
     """
     new = path.with_name(path.name + ".new")
     _remove(new)
-    old = look_at_damaged(path)
+    views = look_at_damaged(path)
     try:
         fresh = connect(new)
         try:
             with transaction(fresh):
-                kept = salvage(old, fresh)
+                kept = salvage(views, fresh)
         except apsw.Error as error:
             raise fault(new, error) from error
         finally:
             fresh.close()
     finally:
-        if old is not None:
-            shut(old)
+        for view in views:
+            shut(view)
     for part in PARTS[1:]:  # the last to close has folded them in
         Path(f"{new}{part}").unlink(missing_ok=True)
     new.replace(_ready(path))
@@ -82,6 +83,7 @@ def finish(path: Path) -> Path | None:
         with contextlib.suppress(FileNotFoundError):  # a kill came in between
             Path(f"{path}{part}").rename(folder / f"{path.name}{part}")
     sync_folder(folder)
+    sync_folder(path.parent)  # or a cut could leave the old log beside the fresh file
     ready.rename(path)
     sync_folder(path.parent)
     for older in damaged_folders(path.parent)[FOLDERS_MAX:]:

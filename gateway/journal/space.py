@@ -32,6 +32,12 @@ class Space:
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
         self.folder = folder
         self.reserve_bytes = reserve_bytes
+        # Of the journal's log, as of the last transaction; see log.py.
+        self.log_bytes = 0
+        self.owed_bytes = 0  # that the file must grow by before the log is in it
+        self.is_blocked = False  # it has become long, and cannot be folded in
+        self.reader = ""  # who keeps it from that, as far as that is known
+        self.tried_s = 0.0  # monotonic
         self._is_tight = False
 
     def free_bytes(self) -> int | None:
@@ -43,17 +49,28 @@ class Space:
         return room.f_bavail * room.f_frsize
 
     def is_tight(self) -> bool:
-        """Say whether less than the reserve is free; it passes when somewhat more is."""
+        """Say whether less than the reserve is free; it passes when somewhat more is.
+
+        What the file lacks for what is in its log is not free.
+        """
         free, bound = self.free_bytes(), self.reserve_bytes
         if self._is_tight:
             bound += min(int(FREED_SHARE * self.reserve_bytes), FREED_BYTES_MAX)
-        self._is_tight = free is not None and free < bound
+        self._is_tight = free is not None and free - self.owed_bytes < bound
         return self._is_tight
 
     def is_full(self) -> bool:
         """Say whether there is no room worth the name."""
         free = self.free_bytes()
         return free is not None and free < ROOM_BYTES
+
+    def has_files(self) -> bool:
+        """Say whether another file can be made: some file systems have a fixed number."""
+        try:
+            room = os.statvfs(self.folder)
+        except OSError:
+            return True
+        return not room.f_files or room.f_favail > 0
 
     def is_readonly(self) -> bool:
         """Say whether the file system takes no writes."""
@@ -76,6 +93,8 @@ class Space:
             return None
         if self.is_readonly():
             return DiskState.readonly
+        if not self.has_files():
+            return DiskState.full
         free = self.free_bytes()
         return DiskState.full if free is not None and free < FULL_BYTES else DiskState.failing
 
@@ -110,25 +129,48 @@ def describe(state: DiskState, path: Path, space: Space, error: BaseException | 
     match state:
         case DiskState.well:
             return ""
+        case DiskState.tight | DiskState.full if space.is_blocked and space.reader:
+            return (
+                f"the log of {path} has grown to {space.log_bytes // 1_000_000} MB and cannot be"
+                f" folded in, because {space.reader} has been reading the journal for long; {room}"
+                f" MB are free: {kept}; end that program"
+            )
         case DiskState.tight:
             return (
                 f"the disk under {path} has {room} MB free, less than the"
                 f" {space.reserve_bytes // 1_000_000} MB that journal.reserve_bytes keeps for"
                 f" alerts: {kept}; free space on it"
             )
-        case DiskState.full if free is not None and free >= 4 * FULL_BYTES:
-            return (
-                f"the disk under {path} takes no more although {room} MB of it are free: {kept};"
-                " raise the quota of the gateway's user or of its folder, or lift the file's limit"
-            )
         case DiskState.full:
-            return f"the disk under {path} is full ({room} MB free): {kept}; free space on it"
+            return _of_full(path, space, free, kept)
         case DiskState.readonly:
             return (
                 f"{path} cannot be written, its disk is read-only: {kept}; look at the kernel's"
                 " log, check the file system, mount it writable again"
             )
+    if path.is_symlink() and not path.exists():
+        return (
+            f"{path} is a link to {path.readlink()}, which is not there: {kept}; mount its disk, or"
+            " remove the link, and a new journal begins"
+        )
     return (
         f"the disk under {path} fails ({error}): {kept}; look at the kernel's log and its cables,"
         " copy what is there, replace it"
     )
+
+
+def _of_full(path: Path, space: Space, free: int | None, kept: str) -> str:
+    """Return why a disk takes no more."""
+    room = "an unknown number of" if free is None else f"{free // 1_000_000}"
+    if not space.has_files():
+        return (
+            f"the disk under {path} has no room for another file (its inodes are used up,"
+            f" {room} MB are free): {kept}; find the many small files on it"
+            " (`du -x --inodes / | sort -n | tail`) and remove them"
+        )
+    if free is not None and free >= 4 * FULL_BYTES:
+        return (
+            f"the disk under {path} takes no more although {room} MB of it are free: {kept};"
+            " raise the quota of the gateway's user or of its folder, or lift the file's limit"
+        )
+    return f"the disk under {path} is full ({room} MB free): {kept}; free space on it"

@@ -12,6 +12,7 @@ Rules of the file
   it is well again with the first transaction that has put something on it.
 - A damaged file is set aside, whoever meets the damage. The batch that met it is done again on the
   fresh file, which has what could be read of the old one under the same ids.
+- A file that was deleted or exchanged while it is open is put back from the open connection.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from gateway.errors import DiskError, JournalError
-from gateway.journal import floors, integrity
+from gateway.journal import floors, integrity, log, place
 from gateway.journal.beginning import Begun, begin, fold_in
 from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
@@ -58,6 +59,7 @@ __all__ = [
 OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
 BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
 LOOK_S: Final = 2.0  # between looks at a disk that nobody writes to
+REOPEN_S: Final = 15.0  # of a disk that fails, before the file is opened anew: it may be back
 MEND_S_MIN: Final = 60.0  # a file that is damaged sooner again lies on a disk that fails
 
 UNFOLDED_S_MAX: Final = 60.0  # then readings are taken all the same: who reads may have forgotten
@@ -82,12 +84,14 @@ class _Tried:
         is_folded: the log of a gateway that was killed is in the file, or was waited for enough.
         is_tight: the disk is short of room.
         is_written: something was put on the disk.
+        is_astray: the file is not at its path any more.
         results: of the operations, in order; _REFUSED for what was not tried.
     """
 
     is_folded: bool
     is_tight: bool
     is_written: bool
+    is_astray: bool
     results: list[Any]
 
 
@@ -134,10 +138,15 @@ class Journal:
         self._room = asyncio.Semaphore(OPERATIONS_MAX)
         self._flight: asyncio.Future[_Tried] | None = None
         self._alone = 0  # so many operations are to be done one at a time
-        self._mending: asyncio.Task[None] | None = None
+        self._mending: asyncio.Future[None] | None = None
         self._mended_s = -MEND_S_MIN
         self._held: str | None = None  # why readings are refused although there is room
         self._noted: str | None = None  # the condition that the file itself tells of
+        self._reader = ""  # whom the condition names
+        self._since_s = 0.0  # since when it holds, or the file was opened anew
+        self._place = place.Place(None, None)
+        self._returning: asyncio.Task[None] | None = None  # the file is being put back
+        self._astray: str | None = None  # that it is not at its path, and what to do
 
     @property
     def flight(self) -> "asyncio.Future[_Tried] | None":
@@ -175,6 +184,8 @@ class Journal:
         for text in begun.told:
             self._tell("journal_damaged", text)
         self._writing = begun.connection
+        if begun.connection is not None:
+            self._place, self._astray = place.Place.opened(self.path), None
         self._unfolded_s = None if begun.is_folded else loop.time()
         self._set(begun.state, begun.error)
         if begun.connection is not None:
@@ -185,8 +196,9 @@ class Journal:
     async def close(self) -> None:
         """Write what waits, then close the file. Whoever comes later gets a JournalError."""
         self._is_open = False
-        if self._mending is not None:
-            await asyncio.wait([self._mending])
+        for task in (self._returning, self._mending):
+            if task is not None:
+                await asyncio.wait([task])
         while self._flight is not None:
             await asyncio.wait([self._flight])
         writing, self._writing = self._writing, None
@@ -197,7 +209,8 @@ class Journal:
             lane.end()
         if writing is not None:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._writer, _end, writing)
+            await loop.run_in_executor(self._writer, _end, writing, self.path, self._place)
+            self._place.close()
         self._writer.shutdown(wait=False)
 
     async def write(
@@ -276,6 +289,13 @@ class Journal:
             return
         if self._writing is None:
             await self._begin(None)
+        elif await self._is_back():
+            self._mending = asyncio.get_running_loop().create_task(
+                self._mend(None), name="journal-reopen"
+            )
+            await asyncio.wait([self._mending])
+        if self._astray is not None:
+            self._go_back()
         condition = self.condition
         note = partial(
             save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
@@ -291,6 +311,16 @@ class Journal:
             if self.condition.state is DiskState.well:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._writer, self.space.keep_ballast)
+
+    async def _is_back(self) -> bool:
+        """Say whether a disk that failed for long takes files again, so that ours may be back."""
+        loop = asyncio.get_running_loop()
+        is_unwell = self.condition.state in {DiskState.failing, DiskState.readonly}
+        is_due = loop.time() - max(self._since_s, self._mended_s) >= REOPEN_S
+        if self._astray is not None or not is_unwell or not is_due:
+            return False
+        self._since_s = loop.time()
+        return await loop.run_in_executor(self._writer, place.takes_files, self.path.parent)
 
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
         """Look at the disk until cancelled; `beat` is called at every turn.
@@ -320,7 +350,7 @@ class Journal:
         batch = [self._waiting.popleft() for _ in range(count)]
         loop = asyncio.get_running_loop()
         unfolded_s = None if self._unfolded_s is None else loop.time() - self._unfolded_s
-        work = partial(_try, self._writing, self.space, batch, unfolded_s)
+        work = partial(_try, self._writing, (self.path, self._place), self.space, batch, unfolded_s)
         self._flight = loop.run_in_executor(self._writer, work)
         self._flight.add_done_callback(partial(self._settle, batch))
 
@@ -341,6 +371,8 @@ class Journal:
         """Give the results of a batch that is on the disk."""
         if tried.is_folded:
             self._unfolded_s = None
+        if tried.is_astray:
+            self._go_back()
         if tried.is_written or self.condition.state in WRITABLE:
             self._set(DiskState.tight if tried.is_tight else DiskState.well, None)
         refused = self.condition.text if tried.is_folded else UNFOLDED
@@ -356,6 +388,8 @@ class Journal:
         if is_damage(error):  # of a file that is just made
             state = DiskState.failing
         if state is not None:
+            if state is not DiskState.full:  # what is open is of no use any more, wherever it lies
+                self._astray = None
             self._set(state, error)
         told = fault(self.path, error) if isinstance(error, apsw.Error) else error
         if state is not None:  # readings need no second try: their nodes keep them
@@ -373,12 +407,20 @@ class Journal:
     def _set(self, state: DiskState, error: BaseException | None) -> None:
         """Note how the disk is; tell it when that has changed."""
         is_full = self.condition.state is DiskState.full
+        if self._astray is not None and state in WRITABLE:
+            state = DiskState.failing
         if is_full and state is DiskState.tight and self.space.is_full():
             return  # a small write that fits into the last bytes is no room
-        text = describe(state, self.path, self.space, error)
-        if state is self.condition.state:
+        text = self._astray or describe(state, self.path, self.space, error)
+        reader = self._astray or ("" if state is DiskState.well else self.space.reader)
+        if state is not self.condition.state:
+            self.condition = Condition(state, self._now_ms(), text)
+            self._since_s = asyncio.get_running_loop().time()
+        elif reader != self._reader:  # the same for another cause
+            self.condition = Condition(state, self.condition.since_ms, text)
+        else:
             return
-        self.condition = Condition(state, self._now_ms(), text)
+        self._reader = reader
         if state is DiskState.well:
             self._tell("disk_well", f"{self.path} is written again")
         else:
@@ -397,21 +439,19 @@ class Journal:
         if self._mending is not None:
             return True
         loop = asyncio.get_running_loop()
+        if self._writing is not None and self._place.is_left(self.path):
+            self._go_back()  # what is damaged may be none of ours
+            return False
         if not self._is_open or loop.time() - self._mended_s < MEND_S_MIN:
             return False
         self._mended_s = loop.time()
         self._mending = loop.create_task(self._mend(damage), name="journal-mend")
         return True
 
-    async def _mend(self, damage: BaseException) -> None:
+    async def _mend(self, damage: BaseException | None) -> None:
+        """Open the file anew, a damaged one after it is set aside."""
         try:
-            while self._flight is not None:
-                await asyncio.wait([self._flight])
-            for lane in self._lanes.values():
-                await lane.drop()
-            writing, self._writing = self._writing, None
-            if writing is not None:
-                await asyncio.get_running_loop().run_in_executor(self._writer, shut, writing)
+            await self._let_go()
             await self._begin(damage)
         except JournalError as error:
             self._set(DiskState.failing, error)
@@ -419,29 +459,112 @@ class Journal:
             self._mending = None
             self._go_on()
 
+    async def _let_go(self) -> None:
+        """Close every connection once nothing is under way."""
+        while self._flight is not None:
+            await asyncio.wait([self._flight])
+        for lane in self._lanes.values():
+            await lane.drop()
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await asyncio.get_running_loop().run_in_executor(self._writer, shut, writing)
+            self._place.close()
+
+    def _go_back(self) -> None:
+        """Put the file back at its path; batches go on meanwhile, readings wait on their nodes.
+
+        Where what is open is damaged as well, it is set aside.
+        """
+        if self._astray is None:
+            self._astray = place.describe(self.path, None)
+        if self._returning is None and self._mending is None and self._writing is not None:
+            loop = asyncio.get_running_loop()
+            self._returning = loop.create_task(self._return(), name="journal-return")
+
+    async def _return(self) -> None:
+        loop, copy, writing = asyncio.get_running_loop(), None, self._writing
+        try:
+            if writing is None:
+                return
+            begin_copy = partial(place.Copy, writing, self.path, self._place)
+            copy = await loop.run_in_executor(self._writer, begin_copy)
+            while not await loop.run_in_executor(self._writer, copy.step):
+                if self._mending is not None:
+                    return
+                await asyncio.sleep(0)
+            await self._take_place(copy)
+            copy = None
+        except (JournalError, apsw.Error, OSError) as error:
+            self._astray = place.describe(self.path, error)
+            self._set(DiskState.failing, error)
+            if is_damage(error) and self._mending is None:
+                self._mended_s = loop.time()
+                self._mending = loop.create_task(self._mend(error), name="journal-mend")
+        finally:
+            if copy is not None:
+                await loop.run_in_executor(self._writer, copy.drop)
+            self._returning = None
+            self._go_on()
+
+    async def _take_place(self, copy: place.Copy) -> None:
+        """Let the copy take its place, and go on with it."""
+        while self._mending is not None:
+            await asyncio.wait([self._mending])
+        loop = asyncio.get_running_loop()
+        self._mending = mending = loop.create_future()
+        try:
+            while self._flight is not None:
+                await asyncio.wait([self._flight])
+            folder = await loop.run_in_executor(self._writer, copy.finish)
+            await self._let_go()
+            self._tell(
+                "journal_displaced",
+                place.told(self.path, folder, is_overwritten=copy.is_overwritten),
+            )
+            await self._begin(None)
+        finally:
+            self._mending = None
+            mending.set_result(None)
+
 
 def _try(
-    connection: apsw.Connection, space: Space, batch: list[_Job], unfolded_s: float | None
+    connection: apsw.Connection,
+    where: tuple[Path, place.Place],
+    space: Space,
+    batch: list[_Job],
+    unfolded_s: float | None,
 ) -> _Tried:
     """Commit a batch, or what of it is essential when the disk is short of room.
 
     Args:
         connection: to write with.
+        where: its path, and what lay there when it was opened.
         space: the disk.
         batch: the operations.
         unfolded_s: for how long the log of a killed gateway has waited to be folded in; None: not.
     """
     is_folded = unfolded_s is None or fold_in(connection) or unfolded_s > UNFOLDED_S_MAX
-    # Free pages of the file take readings without needing more of the disk.
-    is_tight = space.is_tight() and spare_bytes(connection) < SPARE_BYTES
-    tried = [essential or (is_folded and not is_tight) for _, essential, _ in batch]
+    path, opened = where
+    is_astray = opened.is_left(path)
+    if not is_astray:
+        log.relieve(connection, path, space)
+        log.insist_on_room(space)
+    # Free pages of the file take readings without needing more of the disk, if they get there.
+    is_tight = space.is_tight() and (space.is_blocked or spare_bytes(connection) < SPARE_BYTES)
+    takes_all = is_folded and not is_tight and not is_astray
+    tried = [essential or takes_all for _, essential, _ in batch]
     operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
     before = _pages_written(connection)
     results = iter(_commit(connection, operations) if operations else ())
     is_written = _pages_written(connection) > before
-    return _Tried(
-        is_folded, is_tight, is_written, [next(results) if is_try else _REFUSED for is_try in tried]
-    )
+    answers = [next(results) if is_try else _REFUSED for is_try in tried]
+    if not is_astray and opened.is_left(path):  # since then: no reading of these is receipted
+        is_astray = True
+        answers = [
+            answer if essential else _REFUSED
+            for (_, essential, _), answer in zip(batch, answers, strict=True)
+        ]
+    return _Tried(is_folded, is_tight, is_written, is_astray, answers)
 
 
 def _pages_written(connection: apsw.Connection) -> int:
@@ -456,9 +579,13 @@ def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[An
         return [operation(connection) for operation in operations]
 
 
-def _end(connection: apsw.Connection) -> None:
+def _end(connection: apsw.Connection, path: Path, opened: place.Place) -> None:
     """Close the writer's connection, having noted how far it is and that this is no crash."""
     with contextlib.suppress(apsw.Error), transaction(connection):
         floors.raise_all(connection)
         integrity.note_closed(connection)
-    shut(connection)
+    if opened.is_left(path):
+        with contextlib.suppress(apsw.Error, OSError):  # the last moment to save what is open
+            place.put_back(connection, path, opened)
+    with contextlib.suppress(apsw.Error):  # this folds the log in
+        connection.close(force=True)

@@ -61,6 +61,7 @@ class Upkeep:
         self._tell_node = tell
         self._beat = beat
         self._aged_s = float("-inf")
+        self._swept: dict[int, int] = {}  # how far it was looked for old records
         self._trimmed_s = float("-inf")
         self._is_noted = False  # that only protected records are left
         self._check: _Check | None = None
@@ -86,6 +87,10 @@ class Upkeep:
         """
         now_s = asyncio.get_running_loop().time()
         is_for_age = now_s - self._aged_s >= AGED_S
+        space = self._journal.space
+        is_tight = space.is_tight()
+        if is_tight and space.is_blocked:  # to empty something frees nothing then
+            return False
         limits = self._limits if is_for_age else Limits(self._limits.bytes_max, NEVER_DAYS)
         try:
             step = await self._journal.write(
@@ -93,13 +98,15 @@ class Upkeep:
                     evict,
                     now_ms=self._now_ms(),
                     limits=limits,
-                    is_tight=self._journal.space.is_tight(),
+                    is_tight=is_tight,
+                    swept=self._swept,
                 )
             )
         except DiskError:  # it has said so; retention needs room to make room
             return False
         if is_for_age:
             self._aged_s = now_s
+            self._swept |= step.swept
             await self._forget_damage()
         for kind, count in step.counts.items():
             self._count("record_evicted", kind, count)

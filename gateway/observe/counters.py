@@ -62,6 +62,7 @@ NAMES: Final[Mapping[str, str]] = {
     "record_evicted": "its frame was evicted because the journal has reached its bytes or days",
     "axis_forgotten": "a node had announced too many axes; the one unused for longest went",
     "journal_forgotten": "a node had begun too many journals; the one silent for longest went",
+    "journal_displaced": "the journal's file was deleted or exchanged; it was put back",
     "journal_damaged": "a damaged journal was set aside; the post went on with a fresh one",
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",

@@ -9,6 +9,8 @@ from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
 from gateway.journal.backup import LAST_NAME, Backup
 from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
+from gateway.journal.log import named as named_readers
+from gateway.journal.log import readers
 from gateway.journal.setting_aside import FOLDER_PREFIX
 from gateway.journal.setting_aside import POSTURE as SET_ASIDE
 from gateway.journal.store import SCHEMA_VERSION
@@ -70,14 +72,17 @@ def version(scene: Scene) -> Found:
 @check(
     "database.log",
     cause="Another program holds the file open and reads for a long time: a copy, a browser.",
-    remedy="Find it (`fuser -v journal.sqlite`) and close it; the log then becomes short by"
-    " itself.",
+    remedy="End the program that it names, or find it (`fuser -v journal.sqlite`); the log then"
+    " becomes short by itself.",
 )
 def log(scene: Scene) -> Found:
     """How long the write-ahead log is."""
     path = scene.journal.path.with_name(scene.journal.path.name + "-wal")
     count = path.stat().st_size if path.exists() else 0
     text = f"write-ahead log of {size(count)}"
+    reading = named_readers(readers(scene.journal.path))
+    if reading and count >= WAL_BYTES_LOOK:
+        text += f"; {reading} reads the journal"
     if count >= WAL_BYTES_BAD:
         return bad(text)
     return look(text) if count >= WAL_BYTES_LOOK else ok(text)

@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.doctor.finding import Found, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
+from gateway.journal.log import TIGHT_BYTES, named, readers, size_of_log
 from gateway.units import size
 
 RESERVES_LOOK: Final = 3  # so many reserves free: a day's warning at a reading every second
@@ -30,9 +31,19 @@ def free(scene: Scene) -> Found:
     count = found.f_bavail * found.f_frsize
     reserve = scene.settings.journal.reserve_bytes
     text = f"{size(count)} free, reserve {size(reserve)}"
-    if count < reserve:
-        return bad(f"{text}: no reading is taken in")
-    return look(text) if count < RESERVES_LOOK * reserve else ok(text)
+    if count >= RESERVES_LOOK * reserve:
+        return ok(text)
+    found_so = bad if count < reserve else look
+    text += ": no reading is taken in" if count < reserve else ""
+    logged = size_of_log(scene.journal.path)
+    reading = named(readers(scene.journal.path)) if logged > TIGHT_BYTES else ""
+    if not reading:
+        return found_so(text)
+    return found_so(
+        f"{text}; the journal's log takes {size(logged)}",
+        cause=f"It cannot be folded into the file while {reading} reads the journal.",
+        remedy="End that program: the log becomes short and readings go on, by themselves.",
+    )
 
 
 @check(

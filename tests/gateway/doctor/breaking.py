@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from gateway.journal.condition import Condition, DiskState
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
 from gateway.journal.starts import save_start
-from gateway.journal.store import FILE_NAME
+from gateway.journal.store import FILE_NAME, connect
 from gateway.library import folder as library_folder
 from gateway.library.changes import keep_specimen, trust
 from gateway.library.substances import shipped_texts
@@ -173,6 +174,33 @@ def disk(**changes):
 def grow_log(post):
     (post.state / f"{FILE_NAME}-wal").touch()
     os.truncate(post.state / f"{FILE_NAME}-wal", 70_000_000)  # sparse
+
+
+@contextlib.contextmanager
+def read_for_long(post):
+    """Another program reads one moment of the journal while it is written, on a disk too small."""
+    path = post.state / FILE_NAME
+    question = (
+        "import apsw, sys\n"
+        "c = apsw.Connection(sys.argv[1], flags=apsw.SQLITE_OPEN_READONLY)\n"
+        "c.set_busy_timeout(30_000)\n"
+        "c.execute('BEGIN'); c.execute('SELECT count(*) FROM records').fetchall()\n"
+        "print('reading', flush=True); sys.stdin.read()\n"
+    )
+    with (
+        contextlib.closing(connect(path)) as writing,
+        subprocess.Popen(
+            [sys.executable, "-c", question, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as program,
+    ):
+        assert program.stdout.readline() == "reading\n"
+        writing.execute("CREATE TABLE large AS SELECT zeroblob(9000000) AS bytes")
+        with_settings(tables=JOURNAL + "reserve_bytes = 1000000000000\n")(post)
+        yield
+        program.stdin.close()
 
 
 def damage(post):

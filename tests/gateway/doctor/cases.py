@@ -49,6 +49,7 @@ from tests.gateway.doctor.breaking import (
     old_program,
     open_to_all,
     other_program,
+    read_for_long,
     revoke,
     revoke_node,
     said,
@@ -185,6 +186,7 @@ CASES = [
     C("database.version", said("PRAGMA user_version = 99"), "bad", "schema 99"),
     C("database.version", said("PRAGMA user_version = 5"), "look", "schema 5"),
     C("database.log", grow_log, "look", "70.0 MB"),
+    C("disk.free", read_for_long, "bad", "the journal's log takes"),
     C(
         "database.damaged",
         lambda p: (p.state / "damaged-20261121").mkdir(),

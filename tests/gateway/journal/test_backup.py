@@ -6,6 +6,7 @@ disks without room, over files that are there, killed half way; then put into a 
 
 import fcntl
 import os
+import shutil
 import stat
 import threading
 
@@ -19,6 +20,7 @@ from tests.gateway.crash import clock
 from tests.gateway.crash.players import NODES
 from tests.gateway.crash.recorder import Fault, Recorder, quiet
 from tests.gateway.crash.stories import RECORDS, Post
+from tests.gateway.journal.faulty import FAILING, FULL, READONLY, Disk
 from tests.gateway.journal.released.files import content_of
 
 ALL = len(NODES) * RECORDS
@@ -141,6 +143,51 @@ def test_a_disk_that_fails_under_it_leaves_no_file_of_that_name(post, tmp_path, 
         assert not (folder / "copy.sqlite").exists()
     make(post, folder / "copy.sqlite")
     assert content(folder / "copy.sqlite") == content(post / FILE_NAME)
+
+
+@pytest.mark.parametrize("kind", [FULL, READONLY, FAILING])
+def test_a_journal_on_a_disk_that_takes_nothing_can_be_copied(tmp_path, kind):
+    """Not even SQLite's own files are taken; the log was folded in when the gateway ended."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    connection = connect(folder / FILE_NAME)
+    records.save_floor(connection, "lane-1", b"01234567", 5)
+    connection.close()
+    wanted = content(folder / FILE_NAME)
+    with Disk() as disk:
+        disk.fault = kind
+        make(folder, tmp_path / "copy.sqlite")
+    assert content(tmp_path / "copy.sqlite") == wanted
+
+
+def test_there_a_log_that_cannot_be_read_is_not_left_out_silently(tmp_path):
+    connection = connect(tmp_path / FILE_NAME)
+    records.save_floor(connection, "lane-1", b"01234567", 5)
+    folder = tmp_path / "copied"
+    folder.mkdir()
+    for part in ("", "-wal"):
+        shutil.copy(f"{tmp_path / FILE_NAME}{part}", folder)
+    connection.close()
+    (folder / f"{FILE_NAME}-shm").symlink_to("nowhere")  # SQLite follows none: it cannot have one
+    with pytest.raises(JournalError, match=r"its disk takes nothing .* its log of \d+ bytes"):
+        make(folder, tmp_path / "copy.sqlite")
+    assert not (tmp_path / "copy.sqlite").exists()
+
+
+def test_who_locks_a_file_that_has_become_a_backup_leaves_it_alone(tmp_path, monkeypatch):
+    """Between the opening and the lock another command finishes, and gives the file its name."""
+    target = tmp_path / "copy.sqlite"
+
+    def finish_first(descriptor, way):
+        (tmp_path / "copy.sqlite.new").write_bytes(b"the other one's")
+        (tmp_path / "copy.sqlite.new").rename(target)
+        flock(descriptor, way)
+
+    flock = fcntl.flock
+    monkeypatch.setattr(fcntl, "flock", finish_first)
+    with pytest.raises(JournalError, match="written by another command"), backup.placed(target):
+        raise AssertionError
+    assert target.read_bytes() == b"the other one's"
 
 
 def test_an_older_journal_can_be_copied_before_the_gateway_is_exchanged(tmp_path):

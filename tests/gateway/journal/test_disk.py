@@ -6,8 +6,10 @@ no disk meets. Nothing waits: `look` is called where the gateway calls it every 
 
 import asyncio
 import contextlib
+import os
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import apsw
 import pytest
@@ -351,6 +353,39 @@ def test_errors_say_which_state_they_mean(tmp_path):
     assert disk.judge(apsw.ConstraintError("x"), path) is None
     assert disk.judge(None, path) is None
     assert records.is_damaged(b"", 5) is False
+
+
+def test_a_disk_without_room_for_another_file_is_said_to_be_that(tmp_path, monkeypatch):
+    disk = space.Space(tmp_path, 0)
+    path = tmp_path / "journal.sqlite"
+    real = os.statvfs(tmp_path)
+    fields = {name: getattr(real, name) for name in dir(real) if name.startswith("f_")}
+    used_up = SimpleNamespace(**fields | {"f_files": 200, "f_favail": 0})
+    monkeypatch.setattr(os, "statvfs", lambda _: used_up)
+    for error in (apsw.CantOpenError("x"), apsw.IOError("x")):
+        assert disk.judge(error, path) is DiskState.full
+    assert "its inodes are used up" in space.describe(DiskState.full, path, disk)
+    used_up.f_files = 0  # a file system that has no number of files
+    assert disk.judge(apsw.IOError("x"), path) is DiskState.failing
+    assert "inodes" not in space.describe(DiskState.full, path, disk)
+
+
+def test_a_link_to_nowhere_is_said_to_be_one_and_is_followed_once_it_leads_somewhere(tmp_path):
+    """As of a disk that is not mounted yet."""
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "journal.sqlite").symlink_to(elsewhere / "journal.sqlite")
+
+    async def story():
+        async with opened(tmp_path) as (journal, _):
+            assert journal.condition.state is DiskState.failing
+            assert "is a link to" in journal.condition.text
+            assert "replace it" not in journal.condition.text
+            elsewhere.mkdir()
+            await journal.look()
+            assert journal.condition.state is DiskState.well
+            await journal.write(keep(b"new"), essential=False)
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("fault", [FULL, FAILING, READONLY])

@@ -128,6 +128,23 @@ def test_the_least_valuable_goes_first_and_of_these_the_oldest(connection):
     assert row == (239, True, 0)
 
 
+def test_what_came_while_the_clock_was_ahead_hides_no_old_record(connection, monkeypatch):
+    """Step by step the whole rank is looked through; what is not old by its label stays."""
+    monkeypatch.setattr(retention, "LOOKED_AT_MAX", 5)
+    monkeypatch.setattr(retention, "STEP_RECORDS", 3)
+    now_ms = 1_000 * DAY_MS
+    old = {*range(20, 40), 61}
+    for seq in range(1, 70):
+        days = 5_000 if seq < 20 else 100 if seq in old else 999
+        put(connection, seq, "clear", received_ms=days * DAY_MS)
+    swept = {}
+    for _ in range(60):
+        with connection:
+            swept |= evict(connection, now_ms, ALL, swept=swept).swept
+    gone = connection.execute("SELECT seq FROM records WHERE frame = x''").fetchall()
+    assert {seq for (seq,) in gone} == old
+
+
 def test_of_one_rank_the_oldest_goes_first_and_no_more_than_has_to(connection):
     for seq in range(1, 401):
         put(connection, seq, "clear")

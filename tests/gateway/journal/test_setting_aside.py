@@ -16,17 +16,19 @@ import pytest
 
 from gateway import wire
 from gateway.errors import JournalError
-from gateway.journal import outbox, records, setting_aside
+from gateway.journal import export, outbox, records, setting_aside
 from gateway.journal.calibrations import Kept, insert_calibration
 from gateway.journal.condition import DiskState
 from gateway.journal.darks import save_dark
 from gateway.journal.postures import read_postures
 from gateway.journal.store import FILE_NAME, Journal, connect
 from gateway.journal.tallies import read_tallies
+from gateway.journal.telling import Wanted
 from protocol import messages
 from tests.gateway.journal.faulty import FAILING, FULL, Disk
 from tests.gateway.journal.older import to_version_5
 from tests.gateway.journal.pending import read_pending
+from tests.gateway.journal.released.files import NAMES, content_of
 from tests.gateway.journal.test_disk import opened
 from tests.gateway.journal.test_records import JOURNAL, birth, judge, reading
 
@@ -312,6 +314,94 @@ def test_a_row_that_its_index_has_lost_is_not_lost(tmp_path, sound, table):
                 "SELECT node, record_id FROM pending ORDER BY 1, 2",
             ):
                 assert await ask(journal, query) == readable(sound, query)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("with_log", [False, True])
+def test_a_page_of_the_schema_loses_nothing(tmp_path, sound, with_log):
+    """Any but the first, of which the bits are tried above."""
+    content = sound.read_bytes()
+    connection = apsw.Connection(str(sound), flags=apsw.SQLITE_OPEN_READONLY)
+    listed = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' AND pageno > 1"
+    pages = [page for (page,) in connection.execute(listed)]
+    connection.close()
+    assert len(pages) >= 2
+    for page in pages:
+        folder = tmp_path / str(page)
+        folder.mkdir()
+        path = folder / FILE_NAME
+        path.write_bytes(content[: (page - 1) * PAGE] + bytes(PAGE) + content[page * PAGE :])
+        if with_log:
+            leave_log(sound, folder)
+        else:
+            made = export.make(path, folder / "out.zip", Wanted(), reserve_bytes=0, now_ms=7)
+            assert (made.records, made.alerts) == (248, 6)
+        asyncio.run(nothing_is_lost(folder, sound, 9 if with_log else 8))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_of_the_schema_of_a_journal_that_an_older_edition_began(tmp_path, name):
+    """It has its tables elsewhere than a new one has."""
+    path = tmp_path / FILE_NAME
+    path.write_bytes(content_of(name))
+    connection = connect(path)
+    listed = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' AND pageno > 1"
+    pages = [page for (page,) in connection.execute(listed)]
+    alerts = "SELECT alert_id, record_id, body, receipt FROM alerts ORDER BY 1"
+    behind = "SELECT r.id, r.frame FROM records r JOIN alerts a ON a.record_id = r.id ORDER BY 1"
+    pending = "SELECT record_id FROM pending ORDER BY 1"
+    standards = "SELECT * FROM calibrations ORDER BY record_id"
+    counters = "SELECT * FROM counters ORDER BY 1, 2"
+    queries = (alerts, behind, pending, standards, counters)
+    known = [connection.execute(query).fetchall() for query in queries]
+    connection.close()
+    content = path.read_bytes()
+    assert len(pages) >= 2
+    assert len(known[0]) >= 4
+
+    async def story(folder):
+        async with opened(folder) as (journal, told):
+            assert [name for name, _ in told] == ["journal_damaged"]
+            assert [await ask(journal, query) for query in queries] == known
+            assert await ask(journal, "PRAGMA foreign_key_check") == []
+
+    for page in pages:
+        folder = tmp_path / str(page)
+        folder.mkdir()
+        damaged = content[: (page - 1) * PAGE] + bytes(PAGE) + content[page * PAGE :]
+        (folder / FILE_NAME).write_bytes(damaged)
+        asyncio.run(story(folder))
+
+
+@pytest.mark.parametrize("harm", ["index", "both indexes", "index and reading"])
+def test_a_page_of_an_index_of_the_alerts_loses_no_alert(tmp_path, sound, harm):
+    """A reading that is gone as well costs itself: its alert says which it was."""
+    content = bytearray(sound.read_bytes())
+    listed = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+    for number in (1, 2) if harm == "both indexes" else (2,):
+        ((page,),) = readable(sound, listed, f"sqlite_autoindex_alerts_{number}")
+        content[(page - 1) * PAGE : page * PAGE] = bytes(PAGE)
+    ids = [row[1] for row in readable(sound, "SELECT alert_id, record_id FROM alerts ORDER BY 2")]
+    if harm == "index and reading":
+        place = content.rfind(whole(42).pixels_u16le[:64]) // PAGE * PAGE
+        content[place : place + PAGE] = bytes(PAGE)
+        same = readable(sound, "SELECT id FROM records WHERE seq = 42 ORDER BY id")
+        ids.remove(same[-1][0])  # both nodes have it; the last is that of the second
+    (tmp_path / FILE_NAME).write_bytes(content)
+
+    async def story():
+        async with opened(tmp_path) as (journal, told):
+            assert [name for name, _ in told] == ["journal_damaged"]
+            query = "SELECT alert_id, record_id, body, receipt FROM alerts ORDER BY 1"
+            assert await ask(journal, query) == readable(sound, query)
+            for record_id in ids:
+                query = "SELECT frame FROM records WHERE id = ?"
+                assert await ask(journal, query, record_id) == readable(sound, query, record_id)
+            bare = "SELECT count(*) FROM alerts a JOIN records r ON r.id = a.record_id"
+            bare += " WHERE length(r.frame) = 0"
+            assert await ask(journal, bare) == [(6 - len(ids),)]
+            assert await ask(journal, "PRAGMA foreign_key_check") == []
 
     asyncio.run(story())
 
