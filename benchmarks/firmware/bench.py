@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import aiomqtt
 
+from gateway.ending import end
 from gateway.ingest import mosquitto
 from gateway.ingest.broker import find_program
 from gateway.settings import BrokerSettings, NodeListenerSettings
@@ -122,9 +123,7 @@ class Bench:
             try:
                 yield played
             finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                    await task
+                await end(task)
 
     async def cut(self) -> None:
         """End the node's connection: the broker gives its identifier to whoever comes last."""

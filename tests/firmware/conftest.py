@@ -28,7 +28,8 @@ BAUD = 460_800
 # On a board the firmware's folders lie at the root of the flash; here they are found like that too.
 sys.path.insert(0, str(REPOSITORY / "firmware"))
 
-from protocol import messages, topics  # noqa: E402 - as on the node: after the path is set
+from gateway.ending import end  # noqa: E402 - as on the node: after the path is set
+from protocol import messages, topics  # noqa: E402
 from simulators.board import POWER_ON, RESET_VARIABLE, reset_cause  # noqa: E402
 from simulators.faults import LINE_KINDS, FaultPlan, parse_fault  # noqa: E402
 from simulators.spectrometer.device import Spectrometer  # noqa: E402
@@ -194,9 +195,7 @@ class Gateway:
         return self
 
     async def __aexit__(self, *exception):
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
-            await self._task
+        await end(self._task)
         with contextlib.suppress(aiomqtt.MqttError):
             await self._client.__aexit__(*exception)
 

@@ -12,6 +12,7 @@ import aiomqtt
 from gateway import wire
 from gateway.doctor.rehearsal import spectra
 from gateway.doctor.rehearsal.heard import Heard
+from gateway.ending import end
 from protocol import messages, topics
 from protocol.errors import ProtocolError
 
@@ -99,9 +100,7 @@ class Node:
                 async for message in client.messages:
                     self._hear(message.payload)
             finally:
-                sending.cancel()
-                with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
-                    await sending
+                await end(sending)
 
     async def _send(self, client: aiomqtt.Client) -> None:
         """Send what is kept, and again what stays."""

@@ -29,6 +29,7 @@ from gateway.doctor.rehearsal.stage import (
     free_port,
     write_settings,
 )
+from gateway.ending import end
 from gateway.errors import GatewayError
 from gateway.journal.space import FREED_BYTES_MAX
 from gateway.journal.store import FILE_NAME
@@ -298,9 +299,7 @@ class _Scene:
     async def leave(self) -> None:
         """Take the node off."""
         if self._talking is not None:
-            self._talking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._talking
+            await end(self._talking)
 
     async def stop(self) -> str:
         status = await self._stage.stop()
