@@ -21,7 +21,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -29,8 +28,9 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from gateway.errors import DiskError, JournalError
-from gateway.journal import floors, integrity, log, place
-from gateway.journal.beginning import Begun, begin, fold_in
+from gateway.journal import batches, integrity, place
+from gateway.journal.batches import REFUSED, UNFOLDED, Operation, Tried
+from gateway.journal.beginning import Begun, begin
 from gateway.journal.condition import WRITABLE, Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
 from gateway.journal.opening import (
@@ -41,10 +41,8 @@ from gateway.journal.opening import (
     fault,
     is_damage,
     shut,
-    transaction,
 )
 from gateway.journal.postures import save_posture
-from gateway.journal.retention import SPARE_BYTES, spare_bytes
 from gateway.journal.space import Space, describe
 
 __all__ = [
@@ -62,38 +60,9 @@ LOOK_S: Final = 2.0  # between looks at a disk that nobody writes to
 REOPEN_S: Final = 15.0  # of a disk that fails, before the file is opened anew: it may be back
 MEND_S_MIN: Final = 60.0  # a file that is damaged sooner again lies on a disk that fails
 
-UNFOLDED_S_MAX: Final = 60.0  # then readings are taken all the same: who reads may have forgotten
-UNFOLDED: Final = (
-    "another program reads the journal that was not closed in order: readings stay on their nodes"
-    " until what it holds is surely on the disk, a minute at most; let that program end"
-)
-
-Operation = Callable[[apsw.Connection], Any]
 Tell = Callable[[str, str], None]  # a counter's name, a sentence for the technician
 Result = TypeVar("Result")
 _Job = tuple[Operation, bool, "asyncio.Future[Any]"]  # the flag: it is essential
-
-_REFUSED: Final = object()  # instead of the result of an operation that was not tried
-
-
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """What came of a batch.
-
-    Attributes:
-        is_folded: the log of a gateway that was killed is in the file, or was waited for enough.
-        is_tight: the disk is short of room.
-        is_written: something was put on the disk.
-        is_astray: the file is not at its path any more.
-        results: of the operations, in order; _REFUSED for what was not tried.
-    """
-
-    is_folded: bool
-    is_tight: bool
-    is_written: bool
-    is_astray: bool
-    results: list[Any]
-
 
 def _tell_nobody(name: str, text: str) -> None:
     """Leave what happens untold, where nobody listens."""
@@ -136,7 +105,7 @@ class Journal:
         self._is_open = False
         self._waiting: deque[_Job] = deque()
         self._room = asyncio.Semaphore(OPERATIONS_MAX)
-        self._flight: asyncio.Future[_Tried] | None = None
+        self._flight: asyncio.Future[Tried] | None = None
         self._alone = 0  # so many operations are to be done one at a time
         self._mending: asyncio.Future[None] | None = None
         self._mended_s = -MEND_S_MIN
@@ -149,7 +118,7 @@ class Journal:
         self._astray: str | None = None  # that it is not at its path, and what to do
 
     @property
-    def flight(self) -> "asyncio.Future[_Tried] | None":
+    def flight(self) -> "asyncio.Future[Tried] | None":
         """The transaction under way; None when there is none."""
         return self._flight
 
@@ -209,7 +178,7 @@ class Journal:
             lane.end()
         if writing is not None:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._writer, _end, writing, self.path, self._place)
+            await loop.run_in_executor(self._writer, batches.end, writing, self.path, self._place)
             self._place.close()
         self._writer.shutdown(wait=False)
 
@@ -350,11 +319,13 @@ class Journal:
         batch = [self._waiting.popleft() for _ in range(count)]
         loop = asyncio.get_running_loop()
         unfolded_s = None if self._unfolded_s is None else loop.time() - self._unfolded_s
-        work = partial(_try, self._writing, (self.path, self._place), self.space, batch, unfolded_s)
+        jobs = [(operation, essential) for operation, essential, _ in batch]
+        where = (self.path, self._place)
+        work = partial(batches.commit, self._writing, where, self.space, jobs, unfolded_s)
         self._flight = loop.run_in_executor(self._writer, work)
         self._flight.add_done_callback(partial(self._settle, batch))
 
-    def _settle(self, batch: list[_Job], flight: "asyncio.Future[_Tried]") -> None:
+    def _settle(self, batch: list[_Job], flight: "asyncio.Future[Tried]") -> None:
         """Answer for a batch that has ended, and begin the next."""
         self._flight = None
         error = flight.exception()
@@ -367,7 +338,7 @@ class Journal:
             self._fail(batch, error)
         self._go_on()
 
-    def _answer(self, batch: list[_Job], tried: _Tried) -> None:
+    def _answer(self, batch: list[_Job], tried: Tried) -> None:
         """Give the results of a batch that is on the disk."""
         if tried.is_folded:
             self._unfolded_s = None
@@ -377,7 +348,7 @@ class Journal:
             self._set(DiskState.tight if tried.is_tight else DiskState.well, None)
         refused = self.condition.text if tried.is_folded else UNFOLDED
         for (_, _, done), result in zip(batch, tried.results, strict=True):
-            if result is _REFUSED:
+            if result is REFUSED:
                 done.set_exception(DiskError(refused))
             else:
                 done.set_result(result)
@@ -525,67 +496,3 @@ class Journal:
         finally:
             self._mending = None
             mending.set_result(None)
-
-
-def _try(
-    connection: apsw.Connection,
-    where: tuple[Path, place.Place],
-    space: Space,
-    batch: list[_Job],
-    unfolded_s: float | None,
-) -> _Tried:
-    """Commit a batch, or what of it is essential when the disk is short of room.
-
-    Args:
-        connection: to write with.
-        where: its path, and what lay there when it was opened.
-        space: the disk.
-        batch: the operations.
-        unfolded_s: for how long the log of a killed gateway has waited to be folded in; None: not.
-    """
-    is_folded = unfolded_s is None or fold_in(connection) or unfolded_s > UNFOLDED_S_MAX
-    path, opened = where
-    is_astray = opened.is_left(path)
-    if not is_astray:
-        log.relieve(connection, path, space)
-        log.insist_on_room(space)
-    # Free pages of the file take readings without needing more of the disk, if they get there.
-    is_tight = space.is_tight() and (space.is_blocked or spare_bytes(connection) < SPARE_BYTES)
-    takes_all = is_folded and not is_tight and not is_astray
-    tried = [essential or takes_all for _, essential, _ in batch]
-    operations = [job[0] for job, is_tried in zip(batch, tried, strict=True) if is_tried]
-    before = _pages_written(connection)
-    results = iter(_commit(connection, operations) if operations else ())
-    is_written = _pages_written(connection) > before
-    answers = [next(results) if is_try else _REFUSED for is_try in tried]
-    if not is_astray and opened.is_left(path):  # since then: no reading of these is receipted
-        is_astray = True
-        answers = [
-            answer if essential else _REFUSED
-            for (_, essential, _), answer in zip(batch, answers, strict=True)
-        ]
-    return _Tried(is_folded, is_tight, is_written, is_astray, answers)
-
-
-def _pages_written(connection: apsw.Connection) -> int:
-    """Return how many pages have gone to the disk so far: a row with its old values sends none."""
-    written, _ = connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)
-    return written
-
-
-def _commit(connection: apsw.Connection, operations: list[Operation]) -> list[Any]:
-    """Run operations as one transaction; what any of them raises undoes them all."""
-    with transaction(connection):
-        return [operation(connection) for operation in operations]
-
-
-def _end(connection: apsw.Connection, path: Path, opened: place.Place) -> None:
-    """Close the writer's connection, having noted how far it is and that this is no crash."""
-    with contextlib.suppress(apsw.Error), transaction(connection):
-        floors.raise_all(connection)
-        integrity.note_closed(connection)
-    if opened.is_left(path):
-        with contextlib.suppress(apsw.Error, OSError):  # the last moment to save what is open
-            place.put_back(connection, path, opened)
-    with contextlib.suppress(apsw.Error):  # this folds the log in
-        connection.close(force=True)

@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from gateway.errors import DiskError, JournalError
-from gateway.journal import records, space, store
+from gateway.journal import batches, records, space
 from gateway.journal.condition import DiskState
 from gateway.journal.integrity import note_open
 from gateway.journal.opening import look_at, shut
@@ -472,7 +472,7 @@ def test_a_reader_that_stays_holds_readings_up_for_a_minute_only(tmp_path, monke
     async def story():
         async with opened(tmp_path) as (journal, _):
             assert not journal.takes_readings
-            monkeypatch.setattr(store, "UNFOLDED_S_MAX", -1.0)
+            monkeypatch.setattr(batches, "UNFOLDED_S_MAX", -1.0)
             await journal.look()
             assert journal.takes_readings
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from gateway import wire
 from gateway.errors import DiskError
-from gateway.journal import outbox, records, retention, store, worth
+from gateway.journal import batches, outbox, records, retention, worth
 from gateway.journal.calibrations import Kept, insert_calibration, read_around
 from gateway.journal.darks import read_dark, save_dark
 from gateway.journal.dating import read_moment, read_stamp
@@ -349,7 +349,7 @@ def test_the_gateway_evicts_counts_and_holds_readings_when_nothing_may_go(tmp_pa
 def test_on_a_disk_short_of_room_readings_go_into_pages_that_were_freed(tmp_path, monkeypatch):
     """A post whose disk is too small for its bytes_max goes on by itself."""
     monkeypatch.setattr(retention, "SPARE_BYTES", 200_000)
-    monkeypatch.setattr(store, "SPARE_BYTES", 200_000)
+    monkeypatch.setattr(batches, "SPARE_BYTES", 200_000)
 
     async def story():
         async with opened(tmp_path) as (journal, told):
