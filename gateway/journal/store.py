@@ -64,6 +64,7 @@ Tell = Callable[[str, str], None]  # a counter's name, a sentence for the techni
 Result = TypeVar("Result")
 _Job = tuple[Operation, bool, "asyncio.Future[Any]"]  # the flag: it is essential
 
+
 def _tell_nobody(name: str, text: str) -> None:
     """Leave what happens untold, where nobody listens."""
 
