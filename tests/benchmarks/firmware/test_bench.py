@@ -6,6 +6,7 @@ pixels; once with a heap that does, with a margin, once with one that cannot.
 """
 
 import asyncio
+import statistics
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_what_is_in_use_does_not_grow_with_the_readings(tmp_path, code):
     told = play(tmp_path, code, 4 << 20, 24, cuts=2, count=True)
     used = [each["used"] for each in told]
     assert len(used) == 24
-    assert sum(used[-8:]) / 8 - sum(used[4:12]) / 8 <= GROWTH_BYTES
+    # Of each eight the middle: one may be counted while a message is under way.
+    assert statistics.median(used[-8:]) - statistics.median(used[4:12]) <= GROWTH_BYTES
     assert told[-1]["taken"] > told[5]["taken"]
 
 
