@@ -151,8 +151,8 @@ async def join(ground: Ground) -> Parts:
     judge_wanted = asyncio.Event()
     fleet = _fleet(ground, judge_wanted)
     await fleet.roster.load()
-    intake = _intake(ground, fleet, judge_wanted)
     decision = _decision(ground, fleet, judge_wanted)
+    intake = _intake(ground, fleet, decision.judging, judge_wanted)
     running = {
         "revocation": fleet.revocation.run,
         "gate": fleet.gate.run,
@@ -217,7 +217,9 @@ async def _save_quarantine(journal: Journal, text: str | None) -> None:
     await journal.write(partial(save_posture, name="quarantine", text=text, now_ms=now_ms()))
 
 
-def _intake(ground: Ground, fleet: _Fleet, judge_wanted: asyncio.Event) -> _Intake:
+def _intake(
+    ground: Ground, fleet: _Fleet, judging: Judging, judge_wanted: asyncio.Event
+) -> _Intake:
     settings, counters, log = ground.settings, ground.counters, ground.log
     arrivals = Arrivals(settings.ingest)
     broker = None if settings.broker.external else _broker(ground, fleet)
@@ -243,6 +245,7 @@ def _intake(ground: Ground, fleet: _Fleet, judge_wanted: asyncio.Event) -> _Inta
         judge_wanted,
         counters=counters,
         log=log,
+        is_judging=lambda: judging.is_at_work,
         beat=ground.beat("committer"),
         now_ms=now_ms,
     )

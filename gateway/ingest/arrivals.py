@@ -6,12 +6,15 @@ Nothing of an honest node is dropped; one that fills its own queue gets no place
 
 Rules of the file
 - Whoever was served the longest time ago is served first, one message each in turn.
+- A node of which nothing was taken for RARE_S speaks rarely; what it says can be had before all
+  else, so that it waits neither for a large batch nor for a rest after one.
 - A record that comes again while it still waits is there already and takes no second place.
 - Of a node's healths the newest HEALTHS_MAX wait; another one takes the place of the oldest.
 - Bytes are bounded in all; a node that holds little always has room beyond that bound.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +34,8 @@ COPIES: Final = 2  # a message is held as it came and decoded
 BYTES_MAX: Final = 64 << 20  # of all that wait: 10,000 readings of 3 kB, seconds of the disk
 # A node that holds no more than this has room whatever the others hold.
 OWN_BYTES: Final = 2 * COPIES * limits.MESSAGE_BYTES_MAX
+# Under a load that a post cannot bear each of 50 nodes is served 10 to 20 times in a second.
+RARE_S: Final = 0.5
 BURST_S: Final = 4.0  # so many seconds of its rate a node may send at once
 
 
@@ -61,6 +66,7 @@ class _Lane:
     records: dict[tuple[bytes, int], Taken] = field(default_factory=dict)
     bytes: int = 0
     served: int = 0  # the number of the last message of all that was taken of this node
+    served_s: float = float("-inf")  # when that was
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ class Arrivals:
         self._bytes = 0
         self._served = 0
         self._filled = asyncio.Event()
+        self._rare_lanes: dict[str, _Lane] = {}  # those of the filled ones whose node speaks rarely
+        self._rare_filled = asyncio.Event()
 
     def __len__(self) -> int:
         return self._count
@@ -121,6 +129,9 @@ class Arrivals:
             return Offer.crowded
         if isinstance(record, wire.Reading | wire.Event):
             lane.records.setdefault((record.journal_id, record.seq), taken)
+        if not lane.waiting and self._is_rare(lane):
+            self._rare_lanes[taken.node] = lane
+            self._rare_filled.set()
         lane.waiting.append(taken)
         self._move(lane, 1, size)
         self._filled_lanes[taken.node] = lane
@@ -142,18 +153,38 @@ class Arrivals:
             return False
         return True
 
+    async def wait_rare(self, s_max: float) -> None:
+        """Return as soon as something waits of a node that speaks rarely, or after so long."""
+        if not self._rare_lanes:
+            self._rare_filled.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(s_max):
+                    await self._rare_filled.wait()
+
     def take(self, count_max: int) -> list[Taken]:
         """Return at most `count_max` messages, as far as the nodes' rates allow."""
+        return self._take(self._filled_lanes, count_max)
+
+    def take_rare(self, count_max: int) -> list[Taken]:
+        """Return as `take` does, but only of nodes that speak rarely."""
+        return self._take(self._rare_lanes, count_max)
+
+    def _is_rare(self, lane: _Lane) -> bool:
+        """Say whether a node speaks rarely, and may be served now."""
         now_s = self._now_s()
-        ready = [
-            node for node, lane in self._filled_lanes.items() if self._lack_s(lane, now_s) <= 0.0
-        ]
+        return now_s - lane.served_s >= RARE_S and self._lack_s(lane, now_s) <= 0.0
+
+    def _take(self, lanes: dict[str, _Lane], count_max: int) -> list[Taken]:
+        now_s = self._now_s()
+        ready = [node for node, lane in lanes.items() if self._lack_s(lane, now_s) <= 0.0]
         turn = deque(sorted(ready, key=lambda node: self._filled_lanes[node].served))
         found: list[Taken] = []
         while turn and len(found) < count_max:
             node = turn.popleft()
             lane = self._filled_lanes[node]
             found.append(self._pop(lane))
+            lane.served_s = now_s
+            self._rare_lanes.pop(node, None)
             if not lane.waiting:
                 del self._filled_lanes[node]
             elif lane.bucket.messages >= 1.0 and lane.bucket.bytes > 0.0:

@@ -3,6 +3,8 @@
 1. Take everything that has arrived; commit it in one operation.
 2. Only when it is on the disk: note it in the ledgers, send receipts, answer births and healths.
 3. Wake the judges.
+4. While they are at work, rest as long as the batch took: an alarm is not judged late because there
+   is too much to receipt. The nodes keep what waits. Only nodes that speak rarely are served then.
 On a disk that takes nothing records are refused: no receipt is sent, so the nodes keep them. Births
 and healths are answered all the same, by time, config and the receipts that hold, or nodes would
 think that nobody is here; the newest of each node is committed when that works again. Then all
@@ -35,9 +37,13 @@ from gateway.observe.log import Log
 from gateway.observe.pulse import BEAT_S_MAX
 from gateway.settings import NODES_MAX
 
-# 16 ms of work: a quiet node waits for the batch under way and its own. 256 gives a tenth more a
-# second, and 38 ms.
+# 16 ms of work, for which a quiet node waits. 256 gives a tenth more a second, and 38 ms; 64 a
+# quarter less, because each batch has a receipt for every node in it.
 BATCH_MESSAGES_MAX: Final = 128
+# While readings are judged: so much of the time that a batch took is left to the judge afterwards.
+# Both share one interpreter, and under a load that fills it a judgement takes 50 ms and not 10.
+REST_SHARE: Final = 1.0
+REST_S_MAX: Final = 0.05  # a slow disk takes time, and leaves the interpreter alone meanwhile
 # Between tries on a disk that took nothing; longer each time, so that one with hardly any room does
 # not have all nodes send again and again.
 RETRY_S_MIN: Final = 1.0
@@ -53,6 +59,7 @@ class Committer:
         roster: keeps the ledgers and speaks to the nodes.
         arrivals: messages taken in.
         judge_wanted: set when a reading awaits its verdict.
+        is_judging: says whether a reading is being judged.
         beat: called at every turn.
         now_s: a clock that never goes back, seconds.
         now_ms: the gateway's wall clock, Unix milliseconds.
@@ -67,6 +74,7 @@ class Committer:
         *,
         counters: Counters,
         log: Log,
+        is_judging: Callable[[], bool] = lambda: False,
         beat: Callable[[], None] = lambda: None,
         now_s: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -77,10 +85,12 @@ class Committer:
         self._judge_wanted = judge_wanted
         self._counters = counters
         self._log = log.bind(part="ingest")
+        self._is_judging = is_judging
         self._beat = beat
         self._now_s = now_s
         self._now_ms = now_ms
         self._batch: list[Taken] = []
+        self._rested_s = 0.0  # when the rest after a batch is over
         # What nodes said of themselves and the disk did not take, the newest of each kind.
         self._unwritten: dict[tuple[str, object], Taken] = {}
         self._is_refusing = False
@@ -98,15 +108,36 @@ class Committer:
         while True:
             self._beat()
             if not self._batch:
-                await self._arrivals.wait(RETRY_S_MIN if self._is_refusing else BEAT_S_MAX)
-            self._batch += self._arrivals.take(BATCH_MESSAGES_MAX - len(self._batch))
+                await self._gather()
             if self._is_refusing and self._now_s() < self._try_at_s:
                 self._refuse()
             elif self._batch or self._unwritten:
-                await self._commit_batch()
+                await self._commit_and_rest()
             elif self._is_refusing and self._journal.takes_readings:
                 await self._resume()  # somebody else has written since
             await self._tell_holes()
+
+    async def _gather(self) -> None:
+        """Take what is the next batch; nothing when nothing has come for long."""
+        while (rest_s := self._rested_s - self._now_s()) > 0.0:
+            await self._arrivals.wait_rare(rest_s)
+            self._batch = self._arrivals.take_rare(BATCH_MESSAGES_MAX)
+            if self._batch:
+                return
+        await self._arrivals.wait(RETRY_S_MIN if self._is_refusing else BEAT_S_MAX)
+        self._batch = self._arrivals.take(BATCH_MESSAGES_MAX)
+
+    async def _commit_and_rest(self) -> None:
+        """Commit what was taken; after what was not taken during a rest, rest again.
+
+        Raises:
+            JournalError: as `_commit_batch`.
+        """
+        begun_s = self._now_s()
+        await self._commit_batch()
+        if begun_s >= self._rested_s and self._is_judging():
+            now_s = self._now_s()
+            self._rested_s = now_s + min(REST_SHARE * (now_s - begun_s), REST_S_MAX)
 
     async def _commit_batch(self) -> None:
         """Commit what was taken, or refuse it; what cannot be kept alone is left out.

@@ -94,6 +94,9 @@ class Judging:
         attempt: gives None instead of what the evaluation raises, having logged it.
         now_ms: the gateway's wall clock, Unix milliseconds.
         beat: called at every turn.
+
+    Attributes:
+        is_at_work: a reading that nobody has judged yet is being judged.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins
@@ -122,6 +125,7 @@ class Judging:
         self._counters = counters
         self._log = log.bind(part="judging")
         self._beat = beat
+        self.is_at_work = False
         self._turns = Turns()
         self._judged_to: dict[str, int] = {}  # of each node, the newest record with a verdict
         # One thread: identification must not keep the loop from receipts, and has one core to use.
@@ -142,10 +146,17 @@ class Judging:
         Raises:
             JournalError: what is pending stays so.
         """
+        try:
+            await self._run()
+        finally:
+            self.is_at_work = False
+
+    async def _run(self) -> None:
         while True:
             self._beat()
             self._wanted.clear()
             pending = await self._journal.read(self._next)
+            self.is_at_work = pending is not None
             if pending is not None:
                 await self._judge(pending)
                 self._note(pending)

@@ -12,7 +12,7 @@ import aiomqtt
 
 from gateway import wire
 from gateway.errors import BrokerError
-from gateway.fleet.outgoing import Letter, Outgoing
+from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.watching import Watching
 from gateway.ingest import intake
 from gateway.ingest.arrivals import Arrivals, Offer
@@ -21,6 +21,7 @@ from gateway.ingest.door import way
 from gateway.ingest.gate import Gate
 from gateway.ingest.quarantine import CAUSES
 from gateway.ingest.secret import Secret
+from gateway.ingest.sending import IN_FLIGHT_MAX, Sending
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.observe.pulse import BEAT_S_MAX
@@ -30,10 +31,8 @@ from protocol import limits, topics
 from protocol.errors import ProtocolError
 
 CONNECT_S_MAX = 10.0
-PUBLISH_S_MAX = 10.0
 KEEP_ALIVE_S = 30
 SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1, SUBACK
-LETTERS_MAX = 128  # sent at once; a thousand nodes' worth would wait longer than PUBLISH_S_MAX
 
 REMEDIES = {
     Offer.overflow: "has too many messages waiting to be committed; it sends them again. If this"
@@ -166,7 +165,7 @@ class Link:
             keepalive=KEEP_ALIVE_S,
             timeout=CONNECT_S_MAX,
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Passage, self._take)),
-            max_inflight_messages=2 * limits.WINDOW_RECORDS_MAX,
+            max_inflight_messages=IN_FLIGHT_MAX,
             tls_context=tls_context(self._settings),
             socket_options=at_once,
         )
@@ -265,31 +264,14 @@ class Link:
             self._log.warning(name, node=node, text=text, unmentioned=quiet)
 
     async def _send(self, client: aiomqtt.Client) -> None:
-        """Send letters, all that wait at once; those that come meanwhile are the next round."""
-        task = asyncio.current_task()
-        # The client waits with `wait_for`, which on Python 3.11 can lose a cancellation that comes
-        # with the broker's acknowledgement; without this look the task would never end.
-        while task is not None and not task.cancelling():
-            self._beat()
-            async with asyncio.TaskGroup() as publishing:
-                for letter in await self._outgoing.take(LETTERS_MAX, BEAT_S_MAX):
-                    publishing.create_task(self._publish(client, letter), name="link-publish")
-
-    async def _publish(self, client: aiomqtt.Client, letter: Letter) -> None:
-        """Send one letter; it comes back to the others when the broker does not acknowledge it."""
-        is_sent = False
+        """Send letters until the connection breaks; what the broker did not take comes back."""
+        sending = Sending(client, self._outgoing)
         try:
-            await client.publish(
-                letter.topic,
-                wire.encode(letter.message),
-                qos=1,
-                retain=letter.retain,
-                timeout=PUBLISH_S_MAX,
-            )
-            is_sent = True
+            while True:
+                self._beat()
+                await sending.send(BEAT_S_MAX)
         finally:
-            if not is_sent:
-                self._outgoing.put_back(letter)
+            sending.give_back()
 
 
 def _is_its_own(taken: intake.Taken) -> bool:

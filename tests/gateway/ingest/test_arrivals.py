@@ -17,6 +17,7 @@ from gateway.ingest.arrivals import (
     HEALTHS_MAX,
     OWN_BYTES,
     PER_NODE_MAX,
+    RARE_S,
     Arrivals,
     Offer,
 )
@@ -56,14 +57,31 @@ def health(node, uptime_ms):
 
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(1, 90)) | st.integers(0, 90), max_size=30
+        st.tuples(st.sampled_from("abc"), st.integers(1, 90))
+        | st.integers(0, 90)
+        | st.sampled_from([0.1, RARE_S, None]),
+        max_size=30,
     )
 )
 def test_each_nodes_order_is_kept_within_its_own_bound_and_nodes_take_turns(steps):
-    arrivals = Arrivals(FAST, now_s=Clock())
+    clock = Clock()
+    arrivals = Arrivals(FAST, now_s=clock)
     model = {node: [] for node in "abc"}
+    served_s = dict.fromkeys(model, -1.0)
+    begun_s = dict.fromkeys(model, 0.0)  # when the first of what waits came
     number = 0
     for step in steps:
+        if isinstance(step, float):
+            clock.s += step
+            continue
+        if step is None:
+            rare = {n for n in model if model[n] and begun_s[n] - served_s[n] >= RARE_S}
+            found = arrivals.take_rare(90)
+            assert {taken.node for taken in found} == rare
+            for taken in found:
+                assert model[taken.node].pop(0) == taken
+                served_s[taken.node] = begun_s[taken.node] = clock.s
+            continue
         if isinstance(step, int):
             waiting = {node for node in model if model[node]}
             found = arrivals.take(step)
@@ -71,8 +89,11 @@ def test_each_nodes_order_is_kept_within_its_own_bound_and_nodes_take_turns(step
             assert {taken.node for taken in found[: len(waiting)]} == waiting or step < len(waiting)
             for taken in found:
                 assert model[taken.node].pop(0) == taken
+                served_s[taken.node] = begun_s[taken.node] = clock.s
             continue
         node, count = step
+        if not model[node]:
+            begun_s[node] = clock.s
         for _ in range(count):
             number += 1
             has_room = len(model[node]) < PER_NODE_MAX
@@ -90,6 +111,46 @@ def test_a_quiet_node_is_served_before_a_burst_goes_on():
     assert [taken.node for taken in arrivals.take(3)] == ["busy"] * 3
     arrivals.offer(message("quiet"))
     assert [taken.node for taken in arrivals.take(3)] == ["quiet", "busy", "busy"]
+
+
+def test_a_node_that_speaks_rarely_is_had_alone():
+    """Once of two nodes; it speaks rarely again after it was silent, not while it goes on."""
+    clock = Clock()
+    arrivals = Arrivals(FAST, now_s=clock)
+    for number in range(4):
+        arrivals.offer(message("busy", number))
+    assert len(arrivals.take(2)) == 2
+    clock.s = RARE_S - 0.01
+    arrivals.offer(message("quiet"))
+    assert [taken.node for taken in arrivals.take_rare(9)] == ["quiet"]
+    arrivals.offer(message("quiet"))
+    assert arrivals.take_rare(9) == []
+    assert [taken.node for taken in arrivals.take(9)] == ["busy", "quiet", "busy"]
+    clock.s += RARE_S
+    arrivals.offer(message("quiet"))
+    assert [taken.node for taken in arrivals.take(9)] == ["quiet"]
+    assert arrivals.take_rare(9) == []
+
+
+def test_a_node_beyond_its_rate_does_not_speak_rarely():
+    """Or whoever waits for such a node would be woken by what may not be taken."""
+
+    async def story():
+        clock = Clock()
+        arrivals = Arrivals(IngestSettings(node_bytes_per_s=10_000), now_s=clock)
+        arrivals.offer(message("a", frame=b"x" * 60_000))
+        assert len(arrivals.take_rare(9)) == 1
+        clock.s += RARE_S
+        arrivals.offer(message("a"))
+        assert arrivals.take_rare(9) == []
+        waiting = asyncio.create_task(arrivals.wait_rare(30.0))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        arrivals.offer(message("b"))
+        await waiting
+        assert [taken.node for taken in arrivals.take_rare(9)] == ["b"]
+
+    asyncio.run(story())
 
 
 @given(

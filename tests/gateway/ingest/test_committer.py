@@ -13,7 +13,7 @@ from gateway import wire
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.roster import LEDGERS_PER_NODE_MAX, Roster
 from gateway.ingest.arrivals import Arrivals, Offer
-from gateway.ingest.committer import Committer
+from gateway.ingest.committer import REST_S_MAX, Committer
 from gateway.ingest.holes import LASTING_S
 from gateway.ingest.intake import Taken
 from gateway.journal import records
@@ -40,6 +40,7 @@ class Desk:
         self.outgoing = Outgoing("post-1", lambda: 9_000)
         self.now_ms = 9_000
         self.now_s = 1_000.0
+        self.is_judging = False
         settings = Settings("post-1", nodes=(NodeSettings("lane-1"),))
         self.roster = Roster(settings, journal, self.outgoing, now_ms=lambda: self.now_ms)
         self.committer = Committer(
@@ -50,6 +51,7 @@ class Desk:
             counters=self.counters,
             log=recording(self.log),
             now_s=lambda: self.now_s,
+            is_judging=lambda: self.is_judging,
         )
 
     async def said(self, channel):
@@ -66,8 +68,8 @@ class Desk:
                 if text == (found[name].text if name in found else None):
                     return
 
-    def offer(self, message, *, retained=False):
-        taken = Taken("lane-1", message, wire.encode(message), retained, received_ms=1_000)
+    def offer(self, message, *, retained=False, node="lane-1"):
+        taken = Taken(node, message, wire.encode(message), retained, received_ms=1_000)
         assert self.arrivals.offer(taken) is Offer.taken
 
     def letters(self):
@@ -144,6 +146,35 @@ def test_no_word_before_the_commit(tmp_path):
                 await desk.log.event("record_committed", seq=1)
                 assert desk.letters()["receipt"] == wire.Receipt(JOURNAL, 1, ())
                 assert desk.letters()["time"].echo_uptime_ms == 5
+
+    asyncio.run(story())
+
+
+def test_while_readings_are_judged_it_rests_but_for_a_node_that_speaks_rarely(
+    tmp_path, monkeypatch
+):
+    insert = records.insert_record
+
+    async def story():
+        async with desk_in(tmp_path) as desk:
+
+            def take_long(connection, node, *rest):
+                desk.now_s += 10.0 if node == "lane-1" else 0.0
+                return insert(connection, node, *rest)
+
+            monkeypatch.setattr(records, "insert_record", take_long)
+            async with at_work(desk):
+                desk.offer(reading(1))
+                await desk.log.event("record_committed", node="lane-1", seq=1)
+                desk.is_judging = True
+                desk.offer(reading(2))  # no rest: nothing was judged
+                await desk.log.event("record_committed", node="lane-1", seq=2)
+                desk.offer(reading(3))
+                desk.offer(reading(1), node="lane-2")
+                await desk.log.event("record_committed", node="lane-2", seq=1)
+                assert len(desk.arrivals) == 1
+                desk.now_s += REST_S_MAX
+                await desk.log.event("record_committed", node="lane-1", seq=3)
 
     asyncio.run(story())
 

@@ -48,9 +48,8 @@ def test_a_letter_that_could_not_be_sent_waits_for_the_next_connection(free_port
         outgoing.put("lane-1", "command", wire.Command(b"command1", 2, None, b""))
         link = link_to(BrokerSettings(port=free_port), outgoing)
         client = aiomqtt.Client("127.0.0.1", free_port)
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(aiomqtt.MqttError):
             await asyncio.wait_for(link._send(client), DEADLINE_S)
-        assert caught.group_contains(aiomqtt.MqttError)
         (letter,) = await asyncio.wait_for(outgoing.take(), DEADLINE_S)
         assert letter.message.command_id == b"command1"
 
