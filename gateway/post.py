@@ -27,7 +27,7 @@ from gateway.observe.log import Lines, Log
 from gateway.observe.notify import Notify
 from gateway.observe.pulse import Pulse
 from gateway.observe.state import StateFile
-from gateway.observe.throttle import Throttle
+from gateway.observe.throttle import Flapping
 from gateway.parts import Ground, join, now_ms
 from gateway.settings import Settings
 from gateway.settings_faults import SettingError
@@ -38,6 +38,7 @@ from gateway.supervisor import end, supervise
 
 # Our own broker and the link to it cost nothing to try, and an officer may be waiting behind them.
 LOCAL_WAIT_S_MAX = {"broker": 2.0, "link": 2.0}
+DISK_STATES = frozenset({"disk_unwell", "disk_well"})  # what else the journal tells, happened once
 STOP_S_MAX = 4.25  # half a second is usual; a stop that hangs is cut short, as by a power cut
 LAST_LINES_S_MAX = 0.5  # then, for the log: a stop takes less than 5 s, whoever does not read it
 
@@ -110,12 +111,14 @@ async def run(
     if not settings.broker.external:
         find_program(settings.broker.program)  # better said now than every 30 s from a task
     check_standards(settings)
-    counters = Counters()
+    counters, journal_log = Counters(), log.bind(part="journal")
+    loop = asyncio.get_running_loop()
+    states = Flapping(partial(_show_journal, journal_log), loop.time, loop.call_later)
     journal = Journal(
         directory / FILE_NAME,
         reserve_bytes=settings.journal.reserve_bytes,
         now_ms=now_ms,
-        tell=partial(_tell_journal, counters, log.bind(part="journal"), Throttle()),
+        tell=partial(_tell_journal, counters, journal_log, states),
     )
     ground = Ground(
         settings,
@@ -138,19 +141,24 @@ async def run(
             await Counting(journal, counters, lines).save()
     finally:
         await journal.close()
+        states.flush()
         ground.file.remove()
         ground.notify.close()
     log.info("stopped", post=settings.post)
 
 
-def _tell_journal(counters: Counters, log: Log, throttle: Throttle, name: str, text: str) -> None:
-    """Count and log what the journal says of its disk and of its file; what repeats is counted."""
-    is_fault = name in NAMES
-    if is_fault:
+def _tell_journal(counters: Counters, log: Log, states: Flapping, name: str, text: str) -> None:
+    """Count and log what the journal says of its disk and of its file."""
+    if name in NAMES:
         counters.count(name)
-    quiet = throttle.tell(name, text, time.monotonic())
-    if quiet is not None:
-        (log.error if is_fault else log.info)(name, text=text, unmentioned=quiet)
+    if name in DISK_STATES:
+        states.tell(name, text)
+    else:
+        _show_journal(log, name, text)
+
+
+def _show_journal(log: Log, name: str, text: str, unmentioned: int = 0) -> None:
+    (log.error if name in NAMES else log.info)(name, text=text, unmentioned=unmentioned)
 
 
 async def _run_parts(ground: Ground, stop: asyncio.Event) -> None:

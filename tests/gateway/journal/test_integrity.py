@@ -56,6 +56,19 @@ async def ask(journal, query):
     return await journal.read(lambda connection: connection.execute(query).fetchall())
 
 
+@contextlib.asynccontextmanager
+async def found_damaged(folder, what):
+    """Give the fresh journal: the check, and not the start, found damage and named `what`."""
+    async with opened(folder) as (journal, told):
+        assert told == []
+        await checked(journal)
+        await ask(journal, "SELECT 1")  # waits for the fresh one
+        ((name, text),) = told
+        assert name == "journal_damaged"
+        assert what in text
+        yield journal
+
+
 def test_a_sound_journal_is_found_sound_and_not_checked_again_at_once(tmp_path):
     with harmed(tmp_path):
         pass
@@ -191,13 +204,7 @@ def test_an_index_that_says_other_than_its_table_is_found_and_nothing_comes_in_t
     record = put_only(seq)
 
     async def story():
-        async with opened(tmp_path) as (journal, told):
-            assert told == []
-            await checked(journal)
-            await ask(journal, "SELECT 1")  # waits for the fresh one
-            ((name, text),) = told
-            assert name == "journal_damaged"
-            assert "sqlite_autoindex_records_1" in text
+        async with found_damaged(tmp_path, "sqlite_autoindex_records_1") as journal:
             assert not await journal.write(lambda c: keep(c, record))
             if says == "another record":  # nobody sent that: the node's is a new one
                 assert await journal.write(lambda c: keep(c, put_only(false)))
@@ -297,13 +304,8 @@ def test_each_entry_of_a_large_tables_index_is_looked_at(tmp_path, table, index,
     )
 
     async def story():
-        async with opened(tmp_path) as (journal, told):
-            assert told == []
-            await checked(journal)
-            await ask(journal, "SELECT 1")  # waits for the fresh one
-            ((name, text),) = told
-            assert name == "journal_damaged"
-            assert index.name in text
+        async with found_damaged(tmp_path, index.name):
+            pass
 
     asyncio.run(story())
 

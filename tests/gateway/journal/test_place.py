@@ -156,14 +156,14 @@ def test_a_large_journal_goes_back_in_steps_and_takes_alerts_meanwhile(tmp_path,
             while journal._returning is not None:
                 await journal.write(keep(b"alert-%d" % written))
                 written += 1
-            assert written > 3  # how many is up to the machine
+            assert written > 10
             await calm(journal)
             names = {name for name, _ in await journal.read(floors)}
             assert names >= {b"alert-%d" % number for number in range(written)}
             assert len(names) == 2_001 + written
 
     asyncio.run(story())
-    assert len(kept(path)) > 2_004
+    assert len(kept(path)) > 2_010
 
 
 def test_without_its_folder_it_says_so_and_goes_back_when_that_is_there(tmp_path):
