@@ -7,6 +7,7 @@ Rules of the file
   where each takes longer than that, and a whole window within a few round trips of a fast link.
 - What is under way takes its time at the slowest rate served; only beyond that is silence a fault.
 - PUBACK says that the broker has a message. That paces; it frees nothing.
+- What is remembered of acknowledgements has its memory from the start: it grows with nothing.
 """
 
 from node import limits
@@ -14,7 +15,6 @@ from node import limits
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import TicksDiff
 
-_AT_MS, _BYTES = range(2)
 _ID, _SIZE = range(2)
 
 
@@ -31,7 +31,9 @@ class Pace:
     def __init__(self, ticks_diff: "TicksDiff", now_ms: int) -> None:
         self._diff = ticks_diff
         self._flight: list[tuple[int, int]] = []  # (packet identifier, bytes), in order
-        self._recent: list[tuple[int, int]] = []  # (ticks, bytes) of acknowledgements
+        self._acked_ms = [0] * limits.UNACKED_MAX  # a ring: ticks of the newest acknowledgements
+        self._acked_bytes = [0] * limits.UNACKED_MAX  # of each; 0: none, or long ago
+        self._next = 0  # the place in the ring that is written next
         self._progress_ms = now_ms
         self.unacked_bytes = 0
 
@@ -53,20 +55,19 @@ class Pace:
             if message[_ID] == packet_id:
                 self._flight.pop(index)
                 self.unacked_bytes -= message[_SIZE]
-                self._recent.append((now_ms, message[_SIZE]))
-                if len(self._recent) > limits.UNACKED_MAX:
-                    self._recent.pop(0)
+                self._acked_ms[self._next] = now_ms
+                self._acked_bytes[self._next] = message[_SIZE]
+                self._next = (self._next + 1) % limits.UNACKED_MAX
                 self._progress_ms = now_ms
                 return True
         return False
 
     def has_room(self, now_ms: int) -> bool:
         """Say whether another record may follow what is under way."""
-        while self._recent and (
-            self._diff(now_ms, self._recent[0][_AT_MS]) >= limits.PACE_RECENT_MS
-        ):
-            self._recent.pop(0)
-        return self.unacked_bytes <= sum([entry[_BYTES] for entry in self._recent])
+        for index, size in enumerate(self._acked_bytes):
+            if size and self._diff(now_ms, self._acked_ms[index]) >= limits.PACE_RECENT_MS:
+                self._acked_bytes[index] = 0
+        return self.unacked_bytes <= sum(self._acked_bytes)
 
     def silence_ms_max(self) -> int:
         """Return how long nothing may be heard, milliseconds."""

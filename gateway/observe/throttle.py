@@ -1,6 +1,6 @@
 """Keeps what repeats from filling the log; clock and timer are arguments.
 
-A fault is told at once, then counted; of a state that flaps the last is always told.
+A fault is told at once, then counted; of a state that changes often the last is always told.
 """
 
 from collections import deque
@@ -46,7 +46,7 @@ class Timer(Protocol):
 
 
 class Flapping:
-    """Tells the states of a thing that flaps: at once, but only so many a minute.
+    """Tells the states of a thing that changes often: at once, but only so many a minute.
 
     Beyond that the latest waits until there is room, so that what was told last is how it is.
 

@@ -13,7 +13,9 @@ from benchmarks import overload
 from simulators.lane import read_rows
 
 SECONDS = 4.0
-SUSTAINABLE = 1_500.0  # readings per second; ten times are sent, several times what a machine does
+# Readings per second. Ten times are measured: that costs the crowd little, for most are given up,
+# and is more than five times what two cores take, 1,000 to 3,500.
+SUSTAINABLE = 4_000.0
 KEPT_MAX = 80  # so that what is delivered afterwards takes seconds
 
 
@@ -28,7 +30,7 @@ def test_overloaded_tenfold_a_post_loses_nothing_and_keeps_the_order(tmp_path):
         loaded_s=(0.5, 1.0),
     )
     found = asyncio.run(run)
-    assert found["measured_per_s"] > 2 * found["receipted_per_s"], "there was no overload"
+    assert found["measured_per_s"] > 5 * found["receipted_per_s"], "there was no overload"
     assert found["given_up_by_nodes"] > 0
     assert found["held_by_nodes_afterwards"] == 0
     assert found["receipted_and_missing"] == 0

@@ -5,6 +5,8 @@ latency each way, a socket that takes everything at once. The model decides as t
 fault proxy of `tests/stories/test_links.py` then shows the same with the node itself.
 """
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,3 +143,19 @@ def test_what_was_acknowledged_long_ago_opens_nothing():
     pace.sent(2, 4_000, 1_000)
     assert pace.has_room(1_000 + limits.PACE_RECENT_MS - 1)
     assert not pace.has_room(1_000 + limits.PACE_RECENT_MS)
+
+
+def test_what_is_remembered_has_its_room_from_the_start():
+    pace = Pace(minus, 0)
+    ring = (pace._acked_ms, pace._acked_bytes)
+    before = [sys.getsizeof(each) for each in ring]
+    for now_ms in range(10 * limits.UNACKED_MAX):
+        pace.sent(now_ms + 1, 1, now_ms)
+        assert pace.acknowledged(now_ms + 1, now_ms)
+    assert ring == (pace._acked_ms, pace._acked_bytes)
+    assert [sys.getsizeof(each) for each in ring] == before
+    assert [len(each) for each in ring] == [limits.UNACKED_MAX] * 2
+    pace.sent(1, limits.UNACKED_MAX, now_ms)  # as much as the newest ones together
+    assert pace.has_room(now_ms)
+    pace.sent(2, 1, now_ms)
+    assert not pace.has_room(now_ms)
