@@ -63,6 +63,7 @@ LATENCY_TIMES_MAX = 5.0
 WARM_UP_SHARE = 0.2
 ALONE_S_MIN = 3.0  # of the time before the load
 PROBE_S = 5.0  # for each of the limits that are measured first
+FILL_S = 4.0  # of load that fills the page cache of the journal, where nothing is measured first
 
 
 # ---------------------------------------------------------------------------------- the quiet node
@@ -306,6 +307,8 @@ async def _phases(
         ingest, judging = await _limits(run)
         sustainable = min(ingest, judging / run.share)
         _tell(f"ingest {ingest:,.0f}/s, judging {judging:,.1f}/s: {sustainable:,.0f}/s sustainable")
+    else:
+        await _ingest(run, FILL_S)
     async with run.load(TIMES * sustainable, run.share, seconds) as crowd_:
         quiet.begin()
         watching = group.create_task(run.watch_memory())
@@ -349,14 +352,20 @@ async def _delivered(node: CrowdNode) -> None:
     await asyncio.sleep(2.0)
 
 
-async def _limits(run: Overload) -> tuple[float, float]:
-    """Return what ingest takes per second, and what judging does."""
-    async with run.load(0.0, 0.0, PROBE_S) as crowd_:
+async def _ingest(run: Overload, seconds: float) -> float:
+    """Return what ingest takes per second while nothing is judged."""
+    async with run.load(0.0, 0.0, seconds) as crowd_:
         found = await crowd_.figures()
-        ingest = found["receipted"] / found["taken_s"]
         await crowd_.figures()
         await crowd_.child.wait()
     await run.judged()
+    receipted_per_s: float = found["receipted"] / found["taken_s"]
+    return receipted_per_s
+
+
+async def _limits(run: Overload) -> tuple[float, float]:
+    """Return what ingest takes per second, and what judging does."""
+    ingest = await _ingest(run, PROBE_S)
     async with run.load(100.0 * PROBE_S, 1.0, 1.0) as crowd_:
         await crowd_.figures()
         await crowd_.figures()
