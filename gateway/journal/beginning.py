@@ -14,7 +14,7 @@ import apsw
 from gateway.errors import JournalError
 from gateway.journal import integrity, setting_aside
 from gateway.journal.condition import DiskState
-from gateway.journal.damaged import insist_on_own_log, top_without_log
+from gateway.journal.damaged import insist_on_own_log, newest_without_log
 from gateway.journal.opening import BUSY_MS, connect, is_damage, shut, transaction
 from gateway.journal.postures import save_posture
 from gateway.journal.space import Space
@@ -65,7 +65,7 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
                 damage = None
                 begun.told.append(told)
             setting_aside.finish(path)
-            without_log = top_without_log(path)  # before this process has locks on it
+            without_log = newest_without_log(path)  # before this process has locks on it
             begun.connection = connection = connect(path)
             _check(connection)  # first: a disk that is full takes nothing, and can be read
             insist_on_own_log(connection, without_log)

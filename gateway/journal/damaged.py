@@ -4,15 +4,16 @@ import contextlib
 import heapq
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
 
+from gateway import wire
 from gateway.journal.logged import log_of, misfit, size_of
 from gateway.journal.opening import BUSY_MS, shut
 from gateway.journal.overlay import is_cut, open_overlay
-from gateway.journal.records import is_damaged
+from gateway.journal.records import is_damaged, read_frame
 
 Row = tuple[Any, ...]
 
@@ -153,47 +154,69 @@ def _top(view: Damaged) -> int:
     return max((row[0] for row in rows if isinstance(row[0], int)), default=0)
 
 
-def top_without_log(path: Path) -> tuple[int, int]:
-    """Return the ids of the newest record and alert in a file whose log is not looked at.
+class Newest(NamedTuple):
+    """The newest record and alert in a file, each as surely one; 0 and empty: none was found."""
 
-    Of what is surely one, by its checksum and by its words: a file whose log is not all folded in
-    may have any page in the place of another. 0: none was found.
+    record_id: int = 0
+    journal_id: bytes = b""
+    seq: int = 0
+    alert_row: int = 0
+    alert_id: str = ""
+
+
+def newest_without_log(path: Path) -> Newest:
+    """Return the newest record and alert in a file whose log is not looked at.
+
+    A record that its checksum covers, an alert that says its own name: in a file whose log is not
+    all folded in any page may be of another time, and one that a power cut has torn is of two.
     """
+    found = Newest()
     if not size_of(path) or not size_of(log_of(path)):
-        return 0, 0
+        return found
     connection = _look_past(path, with_log=False)
     if connection is None:
-        return 0, 0
+        return found
     view = Damaged(connection)
-    newest = view.ask("SELECT id, frame, crc FROM records ORDER BY id DESC LIMIT 1")
-    alerts = view.ask("SELECT rowid, body FROM alerts NOT INDEXED ORDER BY rowid DESC LIMIT 1")
+    records = view.ask("SELECT id, frame, crc FROM records ORDER BY id DESC LIMIT 1")
+    columns = "rowid, alert_id, body"
+    alerts = view.ask(f"SELECT {columns} FROM alerts NOT INDEXED ORDER BY rowid DESC LIMIT 1")  # noqa: S608 - ours
     shut(connection)
-    record_id = alert_id = 0
-    for number, frame, crc in newest:
+    for number, frame, crc in records:
         if isinstance(frame, bytes) and frame and crc is not None and not is_damaged(frame, crc):
-            record_id = number
-    for number, body in alerts:
+            message = read_frame(frame)
+            if isinstance(message, wire.Reading | wire.Event):
+                found = found._replace(
+                    record_id=number, journal_id=message.journal_id, seq=message.seq
+                )
+    for number, name, body in alerts:
         with contextlib.suppress(msgspec.DecodeError, TypeError):
-            msgspec.json.decode(body, type=dict[str, Any])
-            alert_id = number
-    return record_id, alert_id
+            if msgspec.json.decode(body, type=dict[str, Any]).get("alert_id") == name:
+                found = found._replace(alert_row=number, alert_id=name)
+    return found
 
 
-def insist_on_own_log(connection: apsw.Connection, without_log: tuple[int, int]) -> None:
+def insist_on_own_log(connection: apsw.Connection, without_log: Newest) -> None:
     """Insist that a file has with its log what it has without: it has not with that of another.
+
+    By number and by name: the number of a row is not covered by its checksum, and a torn page may
+    give it any.
 
     Args:
         connection: with the log.
-        without_log: what `top_without_log` said.
+        without_log: what `newest_without_log` said.
 
     Raises:
         apsw.CorruptError: it has not.
     """
-    row: Row = connection.execute(
-        "SELECT ifnull((SELECT max(id) FROM records), 0),"
-        " ifnull((SELECT max(rowid) FROM alerts NOT INDEXED), 0)"
-    ).fetchall()[0]
-    if without_log[0] > row[0] or without_log[1] > row[1]:
+    # Cases, not OR: the search for a name is left out where the number says enough.
+    ((has_record, has_alert),) = connection.execute(
+        "SELECT CASE WHEN ?1 <= ifnull((SELECT max(id) FROM records), 0) THEN 1"
+        " ELSE EXISTS (SELECT 1 FROM records WHERE journal_id = ?2 AND seq = ?3) END,"
+        " CASE WHEN ?4 <= ifnull((SELECT max(rowid) FROM alerts NOT INDEXED), 0) THEN 1"
+        " ELSE EXISTS (SELECT 1 FROM alerts WHERE alert_id = ?5) END",
+        without_log,
+    ).fetchall()
+    if not has_record or not has_alert:
         raise apsw.CorruptError(
             "without the log beside it the file has newer records than with it: the log is of"
             " another file"

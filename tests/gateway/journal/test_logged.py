@@ -20,7 +20,7 @@ from gateway.doctor.look import Look
 from gateway.errors import JournalError
 from gateway.journal import backup, export, outbox, records, setting_aside
 from gateway.journal.condition import DiskState
-from gateway.journal.damaged import Damaged, look_at_damaged
+from gateway.journal.damaged import Damaged, look_at_damaged, newest_without_log
 from gateway.journal.opening import look_at, shut
 from gateway.journal.postures import read_postures
 from gateway.journal.store import FILE_NAME, connect
@@ -44,9 +44,8 @@ def live(connection, first, last):
             if seq % 5 == 3:
                 continue
             alert = f"{NODE}.{seq}" if seq % 5 == 2 else None
-            body = msgspec.json.encode(
-                {"node": NODE, "journal_id": JOURNAL.hex(), "seq": seq, "received_ms": seq}
-            )
+            said = {"alert_id": alert, "node": NODE, "journal_id": JOURNAL.hex(), "seq": seq}
+            body = msgspec.json.encode(said | {"received_ms": seq})
             kind = "alarm" if alert else "clear"
             verdict = records.Judgement(record_id, kind, "x", b"{}", 5, alert, body)
             records.insert_judgement(connection, verdict)
@@ -317,6 +316,38 @@ def test_the_log_of_a_new_journal_does_not_empty_an_older_one(killed, tmp_path):
             assert bytes_of(kept) == found
 
     asyncio.run(story())
+
+
+def renumber_last(content, root):
+    """Give the last row of a table another number, 127, as a torn page may."""
+    base = PAGE * (root - 1)
+    while content[base] == 5:  # not a leaf: follow the last pointer
+        base = PAGE * (int.from_bytes(content[base + 8 : base + 12], "big") - 1)
+    count = int.from_bytes(content[base + 3 : base + 5], "big")
+    pointer = base + 8 + 2 * (count - 1)
+    at = base + int.from_bytes(content[pointer : pointer + 2], "big")
+    while content[at] & 0x80:  # the size of what it holds
+        at += 1
+    assert content[at + 1] < 127
+    content[at + 1] = 127
+
+
+@pytest.mark.parametrize("table", ["records", "alerts"])
+def test_a_page_that_was_torn_while_the_log_was_folded_in_is_no_damage(killed, tmp_path, table):
+    """The log has it whole; what the file has without it may be of two times."""
+    path = laid(killed, tmp_path)
+    (tmp_path / "folded").mkdir()
+    laid(killed, tmp_path / "folded")
+    connection = connect(tmp_path / "folded" / FILE_NAME)
+    find = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+    ((root,),) = connection.execute(find, (table,)).fetchall()
+    connection.close()
+    content = bytearray((tmp_path / "folded" / FILE_NAME).read_bytes())
+    renumber_last(content, root)
+    path.write_bytes(content)
+    newest = newest_without_log(path)
+    assert (newest.record_id if table == "records" else newest.alert_row) == 127
+    asyncio.run(insist_whole(tmp_path, killed[1], set_aside=False))
 
 
 @pytest.mark.parametrize("is_running", [True, False])
