@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -62,7 +62,8 @@ class Outgoing:
     def _note_subject(self, topic: str, subject: bytes) -> None:
         """Remember that a topic has this subject waiting; the oldest of too many goes."""
         waiting = self._subjects.setdefault(topic, {})
-        waiting.setdefault(subject)
+        waiting.pop(subject, None)
+        waiting[subject] = None
         if len(waiting) > SUBJECTS_MAX:
             oldest = next(iter(waiting))
             del waiting[oldest], self._letters[topic, oldest]
@@ -101,12 +102,15 @@ class Outgoing:
         )
         return Letter(letter.topic, message, letter.retain, letter.subject)
 
-    def put_back(self, letter: Letter) -> None:
-        """Return a letter that could not be sent, unless a newer one has come."""
-        if letter.subject:
-            waiting = self._subjects.get(letter.topic, {})
-            if len(waiting) >= SUBJECTS_MAX and letter.subject not in waiting:
-                return  # those that wait are newer
-            self._note_subject(letter.topic, letter.subject)
-        self._letters.setdefault((letter.topic, letter.subject), letter)
+    def put_back(self, letters: Iterable[Letter]) -> None:
+        """Return letters that could not be sent; they go first, unless a newer word has come.
+
+        Args:
+            letters: in the order in which they were taken.
+        """
+        newer, self._letters, self._subjects = self._letters, {}, {}
+        for letter in (*letters, *newer.values()):
+            self._letters[letter.topic, letter.subject] = letter
+            if letter.subject:
+                self._note_subject(letter.topic, letter.subject)
         self._filled.set()

@@ -61,8 +61,7 @@ class Sending:
 
     def give_back(self) -> None:
         """Give back what the broker has not acknowledged."""
-        for letter, _ in self._letters.values():
-            self._outgoing.put_back(letter)
+        self._outgoing.put_back([letter for letter, _ in self._letters.values()])
         self._letters.clear()
 
     def _publish(self, letters: list[Letter]) -> None:
@@ -76,8 +75,8 @@ class Sending:
                 self._letters[sent.mid] = letter, self._now_s()
                 count += 1
         finally:
-            for letter in letters[count:]:
-                self._outgoing.put_back(letter)
+            if count < len(letters):
+                self._outgoing.put_back(letters[count:])
 
     def _look(self) -> None:
         """Look whether the broker still acknowledges."""

@@ -15,7 +15,7 @@ import apsw
 
 from gateway.journal import floors, integrity, log, place
 from gateway.journal.beginning import fold_in
-from gateway.journal.opening import transaction
+from gateway.journal.opening import shut, transaction
 from gateway.journal.retention import SPARE_BYTES, spare_bytes
 from gateway.journal.space import Space
 
@@ -108,5 +108,11 @@ def end(connection: apsw.Connection, path: Path, opened: place.Place) -> None:
     if opened.is_left(path):
         with contextlib.suppress(apsw.Error, OSError):  # the last moment to save what is open
             place.put_back(connection, path, opened)
-    with contextlib.suppress(apsw.Error):  # this folds the log in
-        connection.close(force=True)
+    try:
+        # A close would fold the log in as well, and hold the interpreter until that is on the disk:
+        # on a slow one no timer and no signal would come through.
+        if fold_in(connection, wait_ms=0):
+            connection.close(force=True)
+    except apsw.Error:
+        pass  # the next start folds it in
+    shut(connection)

@@ -42,10 +42,10 @@ def test_what_could_not_be_sent_comes_back_unless_there_is_a_newer_word():
         outgoing = Outgoing("post-1", lambda: 0)
         outgoing.put("lane-1", "receipt", receipt(1))
         (old,) = await take(outgoing)
-        outgoing.put_back(old)
+        outgoing.put_back([old])
         assert await take(outgoing) == [old]
         outgoing.put("lane-1", "receipt", receipt(2))
-        outgoing.put_back(old)
+        outgoing.put_back([old])
         (newer,) = await take(outgoing)
         assert newer.message == receipt(2)
 
@@ -60,7 +60,7 @@ def test_a_time_that_had_to_wait_is_that_of_its_sending():
         clock[0] += 61_000
         (letter,) = await take(outgoing)
         assert letter.message == wire.Time(NOW_MS + 61_000, 2, BOOT, 77)
-        outgoing.put_back(letter)
+        outgoing.put_back([letter])
         clock[0] = 61_000  # 1970: and with what such a clock is worth
         (letter,) = await take(outgoing)
         assert letter.message == wire.Time(61_000, 1, BOOT, 77)
@@ -100,8 +100,7 @@ def test_verdicts_wait_side_by_side_the_newest_of_each_inspection_and_not_too_ma
         ]
         assert not letters[0].retain
         outgoing.put("lane-1", "verdict", verdict(19, 0), b"00000019")
-        for letter in letters:
-            outgoing.put_back(letter)
+        outgoing.put_back(letters)
         again = [letter.message for letter in await take(outgoing)]
         assert verdict(19, 0) in again
         assert verdict(19, 2) not in again
@@ -133,7 +132,7 @@ def test_a_verdict_that_comes_back_takes_no_place_of_a_newer_one():
         (old,) = await take(outgoing)
         for number in range(1, SUBJECTS_MAX + 1):
             outgoing.put("lane-1", "verdict", verdict(number), b"%08d" % number)
-        outgoing.put_back(old)
+        outgoing.put_back([old])
         left = [letter.message for letter in await take(outgoing)]
         assert left == [verdict(number) for number in range(1, SUBJECTS_MAX + 1)]
 

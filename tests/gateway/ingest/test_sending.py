@@ -109,6 +109,25 @@ def test_what_was_not_acknowledged_comes_back_but_for_what_there_is_a_newer_word
     asyncio.run(story())
 
 
+def test_of_two_letters_on_one_subject_the_newer_comes_back():
+    def verdict(outcome):
+        return wire.Verdict(b"inspect1", outcome, drill=False, detail="")
+
+    async def story():
+        async with connected() as (broker, client, outgoing):
+            sending = Sending(client, outgoing)
+            for number, outcome in enumerate((0, 2), start=1):
+                outgoing.put("lane-1", "verdict", verdict(outcome), b"inspect1")
+                outgoing.put("lane-1", "receipt", receipt(number))
+                await send(sending)
+                await broker.has(2 * number)
+            sending.give_back()
+            left = [letter.message for letter in await outgoing.take()]
+            assert left == [verdict(2), receipt(2)]
+
+    asyncio.run(story())
+
+
 def test_a_broker_that_acknowledges_nothing_is_left():
     async def story():
         async with connected() as (broker, client, outgoing):

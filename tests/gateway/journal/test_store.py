@@ -12,9 +12,11 @@ import apsw
 import pytest
 
 from gateway.errors import JournalError
-from gateway.journal import store
+from gateway.journal import batches, place, store
+from gateway.journal.logged import log_of
+from gateway.journal.opening import transaction
 from gateway.journal.records import save_floor
-from gateway.journal.store import SCHEMA_VERSION, Journal, connect
+from gateway.journal.store import FILE_NAME, SCHEMA_VERSION, Journal, connect
 from tests.gateway.journal.older import to_version_5
 from tests.gateway.seen import DEADLINE_S
 
@@ -156,6 +158,42 @@ def test_closing_writes_what_waits_and_refuses_what_comes(tmp_path):
         connection.close()
 
     asyncio.run(story())
+
+
+def test_the_log_is_folded_in_before_the_connection_is_closed(tmp_path):
+    """A close that folds it in holds the interpreter meanwhile, and with it timers and signals."""
+    path = tmp_path / FILE_NAME
+    sizes = []
+
+    class Watched(apsw.Connection):
+        def close(self, force=False):  # noqa: FBT002 - as it is called
+            sizes.append(log_of(path).stat().st_size if log_of(path).exists() else -1)
+            super().close(force)
+
+    connect(path).close()
+    connection = Watched(str(path))
+    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+    with transaction(connection):
+        connection.execute("INSERT INTO counters VALUES ('a', 'b', 1)")
+    assert log_of(path).stat().st_size > 0
+    batches.end(connection, path, place.Place.of(path))
+    assert sizes[0] == 0
+    assert not log_of(path).exists()
+
+
+def test_a_log_that_somebody_reads_is_left_at_the_end(tmp_path):
+    path = tmp_path / FILE_NAME
+    connection = connect(path)
+    with contextlib.closing(apsw.Connection(str(path))) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM counters").fetchall()
+        with transaction(connection):
+            connection.execute("INSERT INTO counters VALUES ('a', 'b', 1)")
+        batches.end(connection, path, place.Place.of(path))
+        assert log_of(path).stat().st_size > 0
+    connection = connect(path)
+    assert connection.execute("SELECT count FROM counters WHERE name = 'a'").fetchall() == [(1,)]
+    connection.close()
 
 
 def test_a_full_queue_makes_writers_wait(tmp_path, monkeypatch):
