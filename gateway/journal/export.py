@@ -22,6 +22,7 @@ import msgspec
 
 from gateway import wire
 from gateway.errors import JournalError, OlderJournalError
+from gateway.files import shown
 from gateway.journal import older, telling
 from gateway.journal.backup import placed
 from gateway.journal.damaged import Damaged, look_at_damaged
@@ -101,7 +102,7 @@ def make(
     try:
         _check_nodes(connection, set(wanted.nodes) - set(nodes))
         with placed(target) as new:
-            made = Export(str(target), now_ms, int(connection.pragma("user_version")))
+            made = Export(shown(target), now_ms, int(connection.pragma("user_version")))
             is_own = target.parent.stat().st_dev == journal.parent.stat().st_dev
             floor = reserve_bytes if is_own else 0
             with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:

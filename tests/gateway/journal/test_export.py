@@ -7,6 +7,7 @@ changed and unreadable rows; while a writer commits.
 import base64
 import hashlib
 import json
+import os
 import random
 import shutil
 import stat
@@ -15,6 +16,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway import wire
@@ -335,6 +337,12 @@ def test_what_lies_behind_a_long_damage_is_found(journal, tmp_path):
     journal.write_bytes(content)
     made = make(journal, tmp_path / "out.zip")
     assert len(NODES) * RECORDS - 20 < made.records < len(NODES) * RECORDS
+
+
+def test_a_name_that_is_no_letters_is_told_as_it_is(journal, tmp_path):
+    made = make(journal, tmp_path / os.fsdecode(b"out-\xff.zip"))
+    assert made.file == f"{tmp_path}/out-\\xff.zip"
+    assert json.loads(msgspec.json.encode(made))["records"] == len(NODES) * RECORDS
 
 
 def test_a_file_that_is_there_and_a_disk_without_room_are_told(journal, tmp_path):
