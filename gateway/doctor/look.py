@@ -32,6 +32,7 @@ class Look:
     Attributes:
         fault: why it cannot be read, as SQLite says it; empty when it can.
         without_log: the log could not be read: the newest changes are not seen.
+        is_empty: no gateway could begin it yet.
         met: what a question met that is damaged in the file; empty: none did yet.
     """
 
@@ -39,12 +40,16 @@ class Look:
         self.path = path
         self.fault = ""
         self.without_log = False
+        self.is_empty = False
         self.met = ""
         self._is_immutable = False
         self._connection: apsw.Connection | None = None
         try:
             self._connection = self._open()
-            self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            tables = self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+            if not tables and not self.version and not self.without_log:
+                self.is_empty, self.fault = True, "there is nothing in it yet"
+                self.close()
         except FileNotFoundError:
             self.fault = "there is no such file"
         except apsw.Error as error:

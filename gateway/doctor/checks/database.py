@@ -25,6 +25,10 @@ KEPT_DAYS_LOOK: Final = 7  # fewer are not enough to look at what passed last we
 PENDING_S_LOOK: Final = 10 * MINUTE_S  # an inspection is over long before
 PENDING_S_BAD: Final = 6 * HOUR_S
 BACKUP_DAYS_LOOK: Final = 30
+UNBEGUN: Final = "The gateway could not begin it: mostly its disk is full."
+BEGIN: Final = (
+    "Free space on its disk (`disk.free`). A gateway that runs goes on by itself; else start it."
+)
 ANEW: Final = (
     "Start the gateway anew: at its start it sets the file aside, keeps what can be read and goes"
     " on. Then test the disk."
@@ -46,6 +50,8 @@ def opens(scene: Scene) -> Found:
             cause="`directory` in the settings names another folder, or its disk is not mounted.",
             remedy=f"Mend `directory` in {scene.settings_path.name}, or mount the disk.",
         )
+    if journal.is_empty:
+        return bad(f"{journal.path.name}: {journal.fault}", cause=UNBEGUN, remedy=BEGIN)
     if journal.fault:
         return bad(f"{journal.path.name}: {journal.fault}")
     if journal.without_log:

@@ -177,6 +177,7 @@ CASES = [
     C("database.opens", lambda p: shutil.rmtree(p.state), "bad", "is no folder"),
     C("disk.free", lambda p: shutil.rmtree(p.state), "unknown", "is no folder"),
     C("disk.latency", full_disk, "unknown", "No space left"),
+    C("database.opens", lambda p: (p.state / FILE_NAME).write_bytes(b""), "bad", "nothing in it"),
     C("database.opens", damage, "bad", "not a database"),
     C("database.opens", spoil_page("calibrations"), "bad", "malformed"),
     C("database.opens", spoil_page("tallies"), "bad", "malformed", running=False),
