@@ -6,6 +6,7 @@ Method: the real commands in processes of their own, beside a real gateway that 
 import asyncio
 import io
 import json
+import os
 import sys
 import zipfile
 
@@ -112,6 +113,9 @@ def test_a_journal_that_is_not_there_is_told_and_none_is_made(tmp_path):
     with pytest.raises(SettingsError, match="Not a directory"):
         export(tmp_path / "letter" / "nope")
     assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+    (tmp_path / os.fsdecode(b"odd-\xff")).touch()
+    with pytest.raises(SettingsError, match=r"odd-\\xff: SQLite opens no file .* copy it"):
+        export(tmp_path / os.fsdecode(b"odd-\xff"))
 
 
 def test_days_and_moments_are_understood_and_anything_else_is_refused():
