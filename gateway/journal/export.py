@@ -338,7 +338,11 @@ def _behind_alerts(connection: apsw.Connection, wanted: Wanted, top: int, made: 
     apart = msgspec.structs.replace(made)  # alerts that cannot be read are counted as they are told
     found: set[int] = set()
     unfound: set[Dark] = set()
-    for record_id, *_ in telling.alert_rows(connection, top, apart):
+    behind = {row[0] for row in telling.alert_rows(connection, top, apart)}
+    if apart.unreadable > made.unreadable:  # of an alert that cannot be read the index may tell
+        listed = "SELECT record_id FROM alerts WHERE record_id BETWEEN 1 AND ? ORDER BY 1"
+        behind |= {row[0] for row in Damaged(connection).ask(listed, (top,))}
+    for record_id in sorted(behind):
         page = _ids(connection, wanted, record_id - 1, record_id, 1)
         if page is None:
             made.unreadable += 1

@@ -259,7 +259,7 @@ def test_what_alerts_stand_on_is_exported_whichever_page_is_damaged(journal, tmp
         assert found <= readings
         if name != "alerts":
             assert alerts == expected_alerts(1), name
-        if name not in {"alerts", "records"}:
+        if name != "records":  # an alert that is lost is still listed by its index
             assert found == readings, name
         if name == "records":
             leaves += bool(found)
