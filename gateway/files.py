@@ -7,6 +7,11 @@ from pathlib import Path
 SECRET = 0o600  # mode of whatever opens a door: keys, password hashes
 
 
+def shown(path: Path) -> str:
+    r"""Return a path as text, also one whose bytes are no letters: those as `\xff`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by a new file with this content, which is on the disk when this returns.
 

@@ -8,7 +8,9 @@ import msgspec
 from rich.console import Console
 
 from gateway.errors import SettingsError
+from gateway.files import shown
 from gateway.journal import backup, export
+from gateway.journal.logged import misfit
 from gateway.journal.opening import FILE_NAME
 from gateway.journal.telling import Wanted, utc
 from gateway.settings import Settings
@@ -68,6 +70,8 @@ def run_export(
         reserve_bytes = settings.journal.reserve_bytes
     if path is None:
         raise SettingsError("give the settings of a post, or --journal FILE")
+    if settings is None:
+        _insist_on_file(path)
     since_ms, until_ms = wanted.since_ms, wanted.until_ms
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise SettingsError(
@@ -85,12 +89,36 @@ def run_export(
         console.file.write(msgspec.json.encode(made).decode() + "\n")
         return
     lost = f", {made.unreadable} could not be read" if made.unreadable else ""
+    if made.incomplete:
+        lost += f", of {made.incomplete} records not all that is known of them"
     console.print(
         f"{target.absolute()}: {made.records} records, {made.alerts} alerts{lost}. README.txt in it"
         " says what is where.",
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _insist_on_file(path: Path) -> None:
+    """Insist that there is something to be read; nothing is made under the name that was given.
+
+    Raises:
+        SettingsError: there is not.
+    """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"--journal {shown(path)}: SQLite opens no file whose name or folder is not UTF-8; copy"
+            " it, together with what lies beside it under the same name"
+        ) from error
+    if path.is_dir():
+        raise SettingsError(f"--journal {path}: it is a folder; name the file in it ({FILE_NAME})")
+    try:  # of a journal whose file is missing, the log beside it can be read
+        if not path.exists() and not misfit(path, is_alone=True):
+            raise SettingsError(f"--journal {path}: there is no such file")
+    except OSError as error:
+        raise SettingsError(f"--journal {path}: {error.strerror}") from error
 
 
 def moment_ms(text: str, *, is_end: bool = False) -> int | None:
@@ -112,7 +140,10 @@ def moment_ms(text: str, *, is_end: bool = False) -> int | None:
             f"{text!r} is no date: give one like 2026-11-22 or 2026-11-22T08:30+00:00"
         ) from None
     if len(text) <= len("2026-11-22") and is_end:
-        moment += dt.timedelta(days=1)
+        try:
+            moment += dt.timedelta(days=1)
+        except OverflowError:  # the last day that a calendar has
+            return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)
     return round(moment.timestamp() * 1_000)

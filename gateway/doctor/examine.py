@@ -16,6 +16,7 @@ from gateway.doctor.finding import (
     registered,
     unknown,
 )
+from gateway.doctor.look import OPENS, REMEDY
 from gateway.doctor.redaction import Redaction
 from gateway.doctor.scene import Scene
 from gateway.errors import GatewayError
@@ -35,8 +36,13 @@ def examine(scene: Scene, chosen: Iterable[Check] | None = None) -> list[Finding
     """Return what the checks find; a check that cannot tell says so and stops no other."""
     redact = Redaction(scene.settings)
     told: list[tuple[Finding, str]] = []
-    for each in every_check() if chosen is None else chosen:
-        found, see = _ask(each, scene)
+    every = tuple(every_check() if chosen is None else chosen)
+    # Whether the database is damaged is asked last: others may meet what a quick look does not see.
+    answers = {
+        each.id: _ask(each, scene) for each in sorted(every, key=lambda each: each.id == OPENS)
+    }
+    for each in every:
+        found, see = answers[each.id]
         told += [(_finding(each, one, redact), see) for one in found]
     unwell = {finding.id for finding, see in told if not see and finding.level != Level.ok}
     return [finding for finding, see in told if see not in unwell]
@@ -57,6 +63,10 @@ def _ask(each: Check, scene: Scene) -> tuple[list[Found], str]:
         SpectraError,
         WatchlistError,
     ) as error:
+        if isinstance(error, apsw.Error) and scene.journal.meet(error):
+            return [
+                unknown(f"the database cannot be read: {error}", cause=NEEDED, remedy=REMEDY)
+            ], OPENS
         return [unknown(f"{type(error).__name__}: {error}", cause=NEEDED)], ""
 
 

@@ -162,7 +162,9 @@ class Scene:
             found = read_start(self.journal.connection)
         except apsw.Error as error:
             raise UntoldError(
-                f"the database does not say when it started: {error}", REMEDY
+                f"the database does not say when it started: {error}",
+                REMEDY,
+                see=OPENS if self.journal.meet(error) else "",
             ) from error
         if found is None:
             raise UntoldError("no start is noted in this journal", "Start the gateway anew.")

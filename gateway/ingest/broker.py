@@ -21,11 +21,10 @@ from pathlib import Path
 import aiomqtt
 
 from gateway.errors import BrokerError
-from gateway.ingest import door, secret
+from gateway.ingest import door, secret, spare
 from gateway.ingest.flood import Flood
 from gateway.ingest.mosquitto import OPENED, Word, Words, access_list, configuration
 from gateway.ingest.program import check_port, find_leftovers, find_program, hint_of_root
-from gateway.ingest.written import write_if_changed
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.observe.throttle import Throttle
@@ -154,28 +153,30 @@ class Broker:
     async def _start(self, program: str) -> asyncio.subprocess.Process:
         # Started by root it becomes another user, who must be able to read what it is told.
         mode = 0o644 if os.geteuid() == 0 else 0o600
-        passwords = None
+        passwords = access = None
         try:
             self.own = await asyncio.to_thread(self._open_door)
             if self._settings.nodes.host:
-                self.secret = secret.make(self._configuration.parent, mode)
-                passwords = self._configuration.with_name(secret.HASHED_NAME)
-                write_if_changed(self._access, access_list(self._post), mode)
+                self.secret, passwords = secret.make(self._configuration.parent, mode)
+                access = spare.write(self._access, access_list(self._post), mode)
             self._lines = self._node_lines()
             text = configuration(
                 self._settings,
-                self._access,
+                access,
                 passwords=passwords,
                 nodes_count=self._nodes_count,
                 node_lines=self._lines,
                 own=self.own,
             )
-            write_if_changed(self._configuration, text, mode)
+            told = spare.write(self._configuration, text, mode)
+            if told != self._configuration:
+                away = f"the disk takes nothing: what the broker is told lies in {told.parent}"
+                self._log.warning("broker_log", text=away)
             door.widen()
             return await asyncio.create_subprocess_exec(
                 program,
                 "-c",
-                str(self._configuration),
+                str(told),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from gateway.errors import BrokerError
+from gateway.ingest import spare
 from gateway.settings import BrokerSettings
 
 _PROGRAM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # often not on PATH
@@ -67,8 +68,9 @@ def check_port(host: str, port: int, setting: str = "broker.port") -> None:
 
 
 def find_leftovers(configured: Path) -> list[int]:
-    """Return the ids of the processes that run with this configuration file."""
+    """Return the ids of the processes that run with this configuration, or its spare one."""
     found = []
+    named = {os.fsencode(configured), os.fsencode(spare.beside(configured))}
     if _PROCESSES.joinpath("self", "cmdline").exists():
         for folder in _PROCESSES.iterdir():
             if folder.name.isdigit():
@@ -76,7 +78,7 @@ def find_leftovers(configured: Path) -> list[int]:
                     arguments = folder.joinpath("cmdline").read_bytes().split(b"\0")[:-1]
                 except OSError:
                     continue  # it has ended, or is none of ours
-                if arguments[-2:] == [b"-c", os.fsencode(configured)]:
+                if arguments[-2:-1] == [b"-c"] and arguments[-1] in named:
                     found.append(int(folder.name))
         return found
     listing = subprocess.run(

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from gateway.errors import BrokerError
-from gateway.ingest.written import write_if_changed
+from gateway.ingest import spare
 from gateway.settings import Settings
 
 SECRET_NAME: Final = "broker.secret"  # noqa: S105 - a file in the post's folder; 0600
@@ -41,12 +41,15 @@ class Secret:
         return f"Secret({self.user!r}, ...)"
 
 
-def make(folder: Path, hashed_mode: int = 0o600) -> Secret:
-    """Draw a new secret and write both files; on a disk that takes nothing the old one stays.
+def make(folder: Path, hashed_mode: int = 0o600) -> tuple[Secret, Path]:
+    """Draw a new secret and write both files; where nothing takes them the old one stays.
 
     Args:
         folder: of the post.
         hashed_mode: of the broker's file, who may run as another user.
+
+    Returns:
+        The secret, and the broker's file.
 
     Raises:
         BrokerError: there is no old one either.
@@ -54,7 +57,7 @@ def make(folder: Path, hashed_mode: int = 0o600) -> Secret:
     secret = Secret(USER, secrets.token_urlsafe(SECRET_BYTES))
     hashed, plain = folder / HASHED_NAME, folder / SECRET_NAME
     try:
-        write_if_changed(hashed, f"{secret.user}:{_hash(secret.password)}\n", hashed_mode)
+        hashed = spare.write(hashed, f"{secret.user}:{_hash(secret.password)}\n", hashed_mode)
     except OSError as error:
         kept = read(folder)
         if kept is None or not hashed.exists():
@@ -62,20 +65,20 @@ def make(folder: Path, hashed_mode: int = 0o600) -> Secret:
                 f"broker password {hashed}: {error.strerror}; free space on its disk, or give this"
                 " user the right to write there"
             ) from error
-        return kept
+        return kept, hashed
     # Without it the gateway itself still knows; its commands say that they are refused.
     with contextlib.suppress(OSError):
-        write_if_changed(plain, msgspec.json.encode((secret.user, secret.password)).decode(), 0o600)
-    return secret
+        spare.write(plain, msgspec.json.encode((secret.user, secret.password)).decode(), 0o600)
+    return secret, hashed
 
 
 def read(folder: Path) -> Secret | None:
     """Return the secret in force, None when there is none or this user may not read it."""
-    try:
-        with (folder / SECRET_NAME).open("rb") as file:
+    plain = folder / SECRET_NAME
+    for path in (spare.beside(plain), plain) if spare.is_trusted(plain) else (plain,):
+        with contextlib.suppress(OSError, msgspec.DecodeError), path.open("rb") as file:
             return Secret(*msgspec.json.decode(file.read(SECRET_BYTES_MAX), type=tuple[str, str]))
-    except (OSError, msgspec.DecodeError):
-        return None
+    return None
 
 
 def of_post(settings: Settings) -> Secret | None:

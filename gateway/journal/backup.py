@@ -18,7 +18,7 @@ import apsw
 import msgspec
 
 from gateway.errors import JournalError
-from gateway.files import sync_folder
+from gateway.files import shown, sync_folder
 from gateway.journal.log import size_of_log
 from gateway.journal.opening import (
     BUSY_MS,
@@ -67,6 +67,13 @@ def make(directory: Path, target: Path, *, reserve_bytes: int, now_ms: int) -> B
             file of that name was made.
     """
     path, target = directory / FILE_NAME, target.absolute()
+    try:
+        str(target).encode()
+    except UnicodeEncodeError as error:
+        raise JournalError(
+            f"backup {shown(target)}: SQLite writes no file whose name or folder is not UTF-8;"
+            " choose another"
+        ) from error
     with placed(target) as new, _reading(path) as source:
         _check_room(source, path, target, reserve_bytes)
         schema = source.pragma("user_version")

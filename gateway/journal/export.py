@@ -22,6 +22,7 @@ import msgspec
 
 from gateway import wire
 from gateway.errors import JournalError, OlderJournalError
+from gateway.files import shown
 from gateway.journal import older, telling
 from gateway.journal.backup import placed
 from gateway.journal.damaged import Damaged, look_at_damaged
@@ -50,7 +51,8 @@ cm^-1 is 1e7 / excitation_nm - 1e7 / wavelength.
 
 A frame is MessagePack: a list, the kind first, then the fields in the order of `message`; the
 project's protocol/SPEC.md says what they mean. `frame` is null when the bytes were evicted to make
-room. `is_whole` is false when they are not those that came.
+room. `is_whole` is false when they are not those that came. `unreadable` names what else of a
+record a damaged journal did not give: no verdict there does not mean that there was none.
 """
 
 
@@ -100,13 +102,15 @@ def make(
     try:
         _check_nodes(connection, set(wanted.nodes) - set(nodes))
         with placed(target) as new:
-            made = Export(str(target), now_ms, int(connection.pragma("user_version")))
+            made = Export(shown(target), now_ms, int(connection.pragma("user_version")))
             is_own = target.parent.stat().st_dev == journal.parent.stat().st_dev
             floor = reserve_bytes if is_own else 0
             with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
                 archive = _Archive(file)
                 _write_all(connection, archive, wanted, made, floor)
     except apsw.Error as error:
+        if is_damage(error):  # a start would not help: the file may be one that was set aside
+            raise _lost(journal, str(error)) from error
         raise fault(journal, error) from error
     finally:
         shut(connection)
@@ -140,9 +144,13 @@ def _opened(journal: Path) -> apsw.Connection:
             shut(view)
     if best[1] is not None:
         return best[1]
-    raise JournalError(
-        f"journal {journal}: it is damaged so that no record of it can be read; the whole file is"
-        " the evidence: keep a copy, and try `sqlite3 FILE .recover` on that"
+    raise _lost(journal, "it is damaged so that no record of it can be read")
+
+
+def _lost(journal: Path, what: str) -> JournalError:
+    return JournalError(
+        f"journal {journal}: {what}; the whole file is the evidence: keep a copy, and try"
+        " `sqlite3 FILE .recover` on that"
     )
 
 
@@ -218,7 +226,7 @@ def _pages(
 ) -> Iterator[list[int]]:
     """Yield ids of wanted records, in their order, some at a time."""
     if wanted.only_alerts:
-        found = sorted(_behind_alerts(connection, wanted, top))
+        found = sorted(_behind_alerts(connection, wanted, top, made))
         for at in range(0, len(found), PAGE_IDS):
             yield found[at : at + PAGE_IDS]
         return
@@ -322,40 +330,77 @@ def _top(connection: apsw.Connection, made: Export) -> int:
     return top
 
 
-def _behind_alerts(connection: apsw.Connection, wanted: Wanted, top: int) -> set[int]:
+Dark = tuple[str, bytes, int]  # of which node and journal, and its number there
+
+
+def _behind_alerts(connection: apsw.Connection, wanted: Wanted, top: int, made: Export) -> set[int]:
     """Return the records that alerts stand on, and their dark frames."""
-    which, values = telling.where(wanted)
+    apart = msgspec.structs.replace(made)  # alerts that cannot be read are counted as they are told
     found: set[int] = set()
-    last = 0
-    while True:
-        rows: list[tuple[Any, ...]] = connection.execute(
-            f"SELECT r.id FROM alerts a JOIN records r ON r.id = a.record_id WHERE r.id > ?"  # noqa: S608 - our own words
-            f" AND r.id <= ? AND {which} ORDER BY r.id LIMIT ?",
-            (last, top, *values, PAGE_IDS),
+    unfound: set[Dark] = set()
+    behind = {row[0] for row in telling.alert_rows(connection, top, apart)}
+    if apart.unreadable > made.unreadable:  # of an alert that cannot be read the index may tell
+        listed = "SELECT record_id FROM alerts WHERE record_id BETWEEN 1 AND ? ORDER BY 1"
+        behind |= {row[0] for row in Damaged(connection).ask(listed, (top,))}
+    for record_id in sorted(behind):
+        page = _ids(connection, wanted, record_id - 1, record_id, 1)
+        if page is None:
+            made.unreadable += 1
+        elif page[0]:
+            found.add(record_id)
+            dark = _dark_of(connection, record_id)
+            if dark is not None:
+                try:
+                    found |= _by_index(connection, dark)
+                except apsw.Error as error:
+                    if not is_damage(error):
+                        raise
+                    unfound.add(dark)
+    if unfound:
+        there = _by_rows(connection, unfound, top, apart)
+        made.unreadable += len(unfound) - len(there)
+        found |= there
+    return found
+
+
+def _dark_of(connection: apsw.Connection, record_id: int) -> Dark | None:
+    """Return which dark frame a record names; None: none, or the record cannot be read."""
+    try:
+        rows: Rows = connection.execute(
+            "SELECT node, journal_id, frame FROM records WHERE id = ?", (record_id,)
         ).fetchall()
-        if not rows:
-            return found
-        for (record_id,) in rows:
-            last = int(record_id)
-            found.add(last)
-            found |= _dark_of(connection, last)
-
-
-def _dark_of(connection: apsw.Connection, record_id: int) -> set[int]:
-    rows: Rows = connection.execute(
-        "SELECT node, journal_id, frame FROM records WHERE id = ?", (record_id,)
-    ).fetchall()
+    except UnicodeDecodeError:
+        return None
+    except apsw.Error as error:  # who writes the record out counts it
+        if is_damage(error):
+            return None
+        raise
     for node, journal_id, frame in rows:
         reading = read_frame(frame)
         if isinstance(reading, wire.Reading) and reading.dark_seq is not None:
-            return {
-                int(row[0])
+            return node, journal_id, reading.dark_seq
+    return None
+
+
+def _by_index(connection: apsw.Connection, dark: Dark) -> set[int]:
+    rows: Rows = connection.execute(
+        "SELECT id FROM records WHERE node = ? AND journal_id = ? AND seq = ?", dark
+    ).fetchall()
+    return {int(record_id) for (record_id,) in rows}
+
+
+def _by_rows(connection: apsw.Connection, darks: set[Dark], top: int, apart: Export) -> set[int]:
+    """Return the ids of dark frames where the index is damaged: every row is looked at."""
+    found: dict[Dark, int] = {}
+    for ids in _pages(connection, Wanted(), top, apart):
+        for record_id in ids:
+            with contextlib.suppress(apsw.CorruptError, UnicodeDecodeError):
                 for row in connection.execute(
-                    "SELECT id FROM records WHERE node = ? AND journal_id = ? AND seq = ?",
-                    (node, journal_id, reading.dark_seq),
-                )
-            }
-    return set()
+                    "SELECT node, journal_id, seq FROM records WHERE id = ?", (record_id,)
+                ):
+                    if row in darks:
+                        found[row] = record_id
+    return set(found.values())
 
 
 # -------------------------------------------------------------------------------------------- rest
@@ -376,6 +421,7 @@ def _manifest(archive: _Archive, wanted: Wanted, made: Export) -> bytes:
         "evicted": made.evicted,
         "changed": made.changed,
         "unreadable": made.unreadable,
+        "incomplete": made.incomplete,
         "files": archive.files,
     }
     return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"

@@ -145,6 +145,11 @@ def _prepare(connection: apsw.Connection, path: Path, *, read_only: bool) -> Non
     (table_count,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0]
     is_new = version == 0 and table_count == 0 and not read_only
     is_older = SCHEMA_VERSION_MIN <= version < SCHEMA_VERSION
+    if read_only and version == 0 and table_count == 0:
+        raise JournalError(
+            f"journal {path} has nothing in it yet: the gateway could not begin it, mostly because"
+            " its disk is full; free space on it, and start the gateway once"
+        )
     if not is_new and version != SCHEMA_VERSION and (read_only or not is_older):
         raise _of_another_version(connection, path, version)
     if read_only:

@@ -17,6 +17,7 @@ import apsw
 import msgspec
 
 from gateway import wire
+from gateway.journal.damaged import Damaged
 from gateway.journal.dating import read_moment
 from gateway.journal.opening import is_damage
 from gateway.journal.records import read_frame
@@ -50,6 +51,7 @@ class Export(msgspec.Struct):
 
     Attributes:
         unreadable: rows that the file has and that cannot be read.
+        incomplete: records that are here, but of what else is known of them not all could be read.
         evicted: records whose bytes had been evicted.
         changed: records whose bytes are not those that came.
     """
@@ -63,6 +65,7 @@ class Export(msgspec.Struct):
     evicted: int = 0
     changed: int = 0
     unreadable: int = 0
+    incomplete: int = 0
 
 
 def where(wanted: Wanted) -> tuple[str, tuple[Any, ...]]:
@@ -95,7 +98,6 @@ def record(
         if not _is_row(rows[0]):
             made.unreadable += 1
             return None, b""
-        told, frame = _told(connection, record_id, rows[0], made)
     except UnicodeDecodeError:  # text that is none any more
         made.unreadable += 1
         return None, b""
@@ -104,15 +106,20 @@ def record(
             raise
         made.unreadable += 1
         return None, b""
-    try:
-        told |= _said(connection, record_id)
-    except UnicodeDecodeError:
-        made.unreadable += 1
-    except apsw.Error as error:  # the record is there, what was said of it is not
-        if not is_damage(error):
-            raise
-        made.unreadable += 1
-    return told, frame
+    told, message = _told(record_id, rows[0], made)
+    missing = []
+    for name, ask in _KNOWN.items():
+        try:
+            told |= ask(connection, told, message)
+        except (apsw.Error, UnicodeDecodeError, TypeError) as error:
+            # The record is there, this is not, or is of a kind that nobody wrote.
+            if isinstance(error, apsw.Error) and not is_damage(error):
+                raise
+            missing.append(name)
+    if missing:
+        made.incomplete += 1
+        told["unreadable"] = missing
+    return told, rows[0][5]
 
 
 def _is_row(row: tuple[Any, ...]) -> bool:
@@ -122,8 +129,9 @@ def _is_row(row: tuple[Any, ...]) -> bool:
 
 
 def _told(
-    connection: apsw.Connection, record_id: int, row: tuple[Any, ...], made: Export
-) -> tuple[dict[str, Any], bytes]:
+    record_id: int, row: tuple[Any, ...], made: Export
+) -> tuple[dict[str, Any], wire.Message | None]:
+    """Return what the row of a record says, and its message; None: no bytes, or not a message."""
     node, journal_id, seq, kind, received_ms, frame, crc = row
     is_whole = crc is None or zlib.crc32(frame) == crc or not frame
     made.evicted += not frame
@@ -144,59 +152,97 @@ def _told(
     message = read_frame(frame) if frame else None
     if isinstance(message, wire.Reading | wire.Event):
         told["message"] = _plain(message)
-        moment = read_moment(connection, node, message, received_ms)
-        told["measured"] = {
+    return told, message
+
+
+def _measured(
+    connection: apsw.Connection, told: dict[str, Any], message: wire.Message | None
+) -> dict[str, Any]:
+    """Return when a record was measured: its boot, the clock and its neighbours are asked, too."""
+    if not isinstance(message, wire.Reading | wire.Event):
+        return {}
+    moment = read_moment(connection, told["node"], message, told["received_ms"])
+    return {
+        "measured": {
             "time_ms": moment.time_ms,
             "time": None if moment.time_ms is None else utc(moment.time_ms),
             "uncertainty_ms": moment.uncertainty_ms,
             "source": moment.source,
         }
-    return told, frame
+    }
 
 
-def _said(connection: apsw.Connection, record_id: int) -> dict[str, Any]:
-    """Return what was said of a record: verdict, later ones, calibration, alert."""
-    said: dict[str, Any] = {}
-    verdicts = connection.execute(
+def _verdict(connection: apsw.Connection, told: dict[str, Any], _: object) -> dict[str, Any]:
+    rows = connection.execute(
         "SELECT verdict, reason_id, judged_ms, explanation FROM verdicts WHERE record_id = ?",
-        (record_id,),
+        (told["id"],),
     )
-    for verdict, reason_id, judged_ms, explanation in verdicts:
-        said["verdict"] = {
-            "verdict": verdict,
-            "reason_id": reason_id,
-            "judged_ms": judged_ms,
-            "judged": utc(judged_ms),
-            "explanation": _parsed(explanation),
+    for verdict, reason_id, judged_ms, explanation in rows:
+        return {
+            "verdict": {
+                "verdict": verdict,
+                "reason_id": reason_id,
+                "judged_ms": judged_ms,
+                "judged": utc(judged_ms),
+                "explanation": _parsed(explanation),
+            }
         }
-    rejudged = connection.execute(
+    return {}
+
+
+def _rejudged(connection: apsw.Connection, told: dict[str, Any], _: object) -> dict[str, Any]:
+    rows = connection.execute(
         "SELECT j.verdict_before, j.verdict_after, j.rejudged_ms, j.before, j.after,"
         " g.library_version FROM rejudged j JOIN rejudgings g ON g.id = j.run_id"
         " WHERE j.record_id = ? ORDER BY j.run_id",
-        (record_id,),
+        (told["id"],),
     )
     names = ("verdict_before", "verdict_after", "rejudged_ms", "before", "after", "library_version")
-    later = [dict(zip(names, row, strict=True)) for row in rejudged]
+    later = [dict(zip(names, row, strict=True)) for row in rows]
     for one in later:
         one |= {"before": _parsed(one["before"]), "after": _parsed(one["after"])}
-    if later:
-        said["rejudged"] = later
-    for table, name in (("calibrations", "calibration"), ("responses", "response")):
-        found = connection.execute(
-            f"SELECT standard_id, fault, text, body FROM {table} WHERE record_id = ?",  # noqa: S608 - one of two names of ours
-            (record_id,),
-        )
-        for standard_id, what, text, body in found:
-            said[name] = {
-                "standard_id": standard_id,
-                "fault": what,
-                "text": text,
-                "body": _parsed(body),
-            }
-    alerts = connection.execute("SELECT alert_id FROM alerts WHERE record_id = ?", (record_id,))
-    for (alert_id,) in alerts:
-        said["alert_id"] = alert_id
-    return said
+    return {"rejudged": later} if later else {}
+
+
+def _calibration(connection: apsw.Connection, told: dict[str, Any], _: object) -> dict[str, Any]:
+    return _evaluated(connection, "calibrations", "calibration", told["id"])
+
+
+def _response(connection: apsw.Connection, told: dict[str, Any], _: object) -> dict[str, Any]:
+    return _evaluated(connection, "responses", "response", told["id"])
+
+
+def _evaluated(
+    connection: apsw.Connection, table: str, name: str, record_id: int
+) -> dict[str, Any]:
+    """Return what came of a standard or a glass."""
+    rows = connection.execute(
+        f"SELECT standard_id, fault, text, body FROM {table} WHERE record_id = ?",  # noqa: S608 - one of two names of ours
+        (record_id,),
+    )
+    names = ("standard_id", "fault", "text", "body")
+    for row in rows:
+        found = dict(zip(names, row, strict=True))
+        return {name: found | {"body": _parsed(found["body"])}}
+    return {}
+
+
+def _alert_id(connection: apsw.Connection, told: dict[str, Any], _: object) -> dict[str, Any]:
+    rows = connection.execute("SELECT alert_id FROM alerts WHERE record_id = ?", (told["id"],))
+    for (alert_id,) in rows:
+        return {"alert_id": alert_id}
+    return {}
+
+
+# Each asked by itself: of a damaged file one may be lost, and the others are not.
+_KNOWN: Final = {
+    "measured": _measured,
+    "verdict": _verdict,
+    "rejudged": _rejudged,
+    "calibration": _calibration,
+    "response": _response,
+    "alert_id": _alert_id,
+}
 
 
 def _plain(message: wire.Message) -> dict[str, Any]:
@@ -222,9 +268,17 @@ def _plain(message: wire.Message) -> dict[str, Any]:
 def alerts(
     connection: apsw.Connection, wanted: Wanted, top: int, made: Export
 ) -> Iterator[dict[str, Any]]:
-    """Return the alerts of wanted records, with what was sent and what came back.
+    """Return the alerts of wanted records, with what was sent and what came back."""
+    for row in alert_rows(connection, top, made):
+        told = _alert(connection, wanted, row, made)
+        if told is not None:
+            yield told
 
-    Where the table is damaged it is read from both its ends.
+
+def alert_rows(connection: apsw.Connection, top: int, made: Export) -> Iterator[tuple[Any, ...]]:
+    """Return the rows of alerts, the record's id first and in its order.
+
+    Where they or their index are damaged they are read as they lie there, through no index.
     """
     last = 0
     while True:
@@ -235,23 +289,17 @@ def alerts(
             rows = None
             break
         last = rows[0][0]
-        told = _alert(connection, wanted, rows[0], made)
-        if told is not None:
-            yield told
-    if rows is None:
-        made.unreadable += 1
-        rest: list[tuple[Any, ...]] = []
-        below = top + 1
-        order = "record_id > ? AND record_id < ? ORDER BY 1 DESC"
-        while (rows := _alert_rows(connection, order, (last, below))) and _is_between(
-            rows[0][0], last, below
-        ):
-            rest += rows
-            below = rows[0][0]
-        for row in reversed(rest):
-            told = _alert(connection, wanted, row, made)
-            if told is not None:
-                yield told
+        yield rows[0]
+    if rows is not None:
+        return
+    view = Damaged(connection)
+    lying = view.table("main.alerts", "rowid", ("record_id", "rowid"))
+    made.unreadable += not view.is_whole
+    there = {record_id: row for record_id, row in lying if _is_between(record_id, last, top + 1)}
+    for _, row in sorted(there.items()):
+        rows = _alert_rows(connection, "rowid = ?", (row,), "main.alerts NOT INDEXED")
+        made.unreadable += rows is None
+        yield from rows or ()
 
 
 def _is_between(record_id: object, after: int, below: int) -> bool:
@@ -260,13 +308,13 @@ def _is_between(record_id: object, after: int, below: int) -> bool:
 
 
 def _alert_rows(
-    connection: apsw.Connection, which: str, values: tuple[int, int]
+    connection: apsw.Connection, which: str, values: tuple[int, ...], table: str = "alerts"
 ) -> list[tuple[Any, ...]] | None:
     """Return the next alert; None: the file is damaged there."""
     try:
         return connection.execute(
             "SELECT record_id, alert_id, created_ms, attempts, fault, body, receipt, receipt_ms"  # noqa: S608 - our own words
-            f" FROM alerts WHERE {which} LIMIT 1",
+            f" FROM {table} WHERE {which} LIMIT 1",
             values,
         ).fetchall()
     except UnicodeDecodeError:

@@ -7,7 +7,9 @@ log is not in it either: it names consignments; whoever asks for it gets it by h
 """
 
 import io
+import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from rich.console import Console
 from gateway import interpreter
 from gateway import settings as loading
 from gateway.errors import GatewayError, SettingsError
+from gateway.files import shown
 from gateway.journal.opening import look_at, shut
 from gateway.journal.store import FILE_NAME
 from gateway.lock import is_running
@@ -58,6 +61,7 @@ SETTINGS_SHOWN: Final = frozenset(
     """.split()
 )
 """Settings whose values are no secret; of files their names. Others are named without a value."""
+_NO_LETTERS: Final = re.compile("[\ud800-\udfff]")  # bytes of a path, as Python keeps them
 _TIME: Final = (1980, 1, 1, 0, 0, 0)  # of every entry; the bundle says itself when it was made
 
 ABOUT: Final = """\
@@ -113,7 +117,8 @@ def zipped(parts: dict[str, str]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts.items():
-            archive.writestr(zipfile.ZipInfo(name, _TIME), text, zipfile.ZIP_DEFLATED)
+            content = text.encode(errors="backslashreplace")  # of a path that is no letters
+            archive.writestr(zipfile.ZipInfo(name, _TIME), content, zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 
 
@@ -155,7 +160,10 @@ def _told(parts: dict[str, Callable[[], str]], url: str) -> dict[str, str]:
     for name, tell in parts.items():
         try:
             told[name] = mask_in(tell(), url)
-        except (GatewayError, OSError, apsw.Error, subprocess.SubprocessError) as error:
+        except (
+            *(GatewayError, OSError, UnicodeError),
+            *(apsw.Error, subprocess.SubprocessError),
+        ) as error:
             told[f"{name}.fault.txt"] = mask_in(f"{error}\n", url)
     return told
 
@@ -198,6 +206,7 @@ def _doctor(settings_path: Path) -> str:
         env=interpreter.environment(),
         capture_output=True,
         text=True,
+        errors="backslashreplace",
         timeout=DOCTOR_S_MAX,
         check=False,
     )
@@ -226,10 +235,13 @@ def _files(directory: Path) -> list[dict[str, Any]]:
     """Return the files of the post's folder by their outside."""
     found = []
     for path in sorted(directory.iterdir())[:FILES_MAX]:
-        outside = path.lstat()
+        try:
+            outside = path.lstat()
+        except FileNotFoundError:  # the post runs: a log that was folded in, say
+            continue
         found.append(
             {
-                "name": path.name,
+                "name": shown(Path(path.name)),
                 "bytes": outside.st_size,
                 "mode": stat.filemode(outside.st_mode),
                 "owner": outside.st_uid,
@@ -251,7 +263,12 @@ def _machine() -> str:
 
 
 def _json(found: object) -> str:
-    body = msgspec.json.encode(found, enc_hook=repr, order="sorted")
+    try:
+        body = msgspec.json.encode(found, enc_hook=repr, order="sorted")
+    except UnicodeEncodeError:  # the bytes of a path are no letters
+        plain = msgspec.to_builtins(found, enc_hook=repr)
+        text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
+        body = _NO_LETTERS.sub(lambda one: f"\\\\x{ord(one[0]) & 0xFF:02x}", text).encode()
     return msgspec.json.format(body, indent=1).decode() + "\n"
 
 

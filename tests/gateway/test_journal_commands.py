@@ -6,6 +6,7 @@ Method: the real commands in processes of their own, beside a real gateway that 
 import asyncio
 import io
 import json
+import os
 import sys
 import zipfile
 
@@ -99,11 +100,30 @@ def test_a_span_or_a_node_in_which_nothing_can_be_is_refused(tmp_path):
     assert (tmp_path / "out.zip").exists()
 
 
+def test_a_journal_that_is_not_there_is_told_and_none_is_made(tmp_path):
+    def export(journal):
+        console = Console(file=io.StringIO())
+        run_export(None, journal, tmp_path / "out.zip", Wanted(), as_json=True, console=console)
+
+    with pytest.raises(SettingsError, match=r"--journal .*nope: there is no such file$"):
+        export(tmp_path / "nope")
+    with pytest.raises(SettingsError, match=r"it is a folder; name the file .*journal.sqlite"):
+        export(tmp_path)
+    (tmp_path / "letter").write_text("a letter")
+    with pytest.raises(SettingsError, match="Not a directory"):
+        export(tmp_path / "letter" / "nope")
+    assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+    (tmp_path / os.fsdecode(b"odd-\xff")).touch()
+    with pytest.raises(SettingsError, match=r"odd-\\xff: SQLite opens no file .* copy it"):
+        export(tmp_path / os.fsdecode(b"odd-\xff"))
+
+
 def test_days_and_moments_are_understood_and_anything_else_is_refused():
     day = moment_ms("2026-11-22")
     assert moment_ms("2026-11-22", is_end=True) == day + DAY_MS
     assert moment_ms("2026-11-22T01:00", is_end=True) == day + DAY_MS // 24
     assert moment_ms("2026-11-22T01:00+01:00") == day
     assert moment_ms("") is None
+    assert moment_ms("9999-12-31", is_end=True) is None  # no later day: to the end
     with pytest.raises(SettingsError, match="'yesterday' is no date"):
         moment_ms("yesterday")

@@ -25,6 +25,14 @@ KEPT_DAYS_LOOK: Final = 7  # fewer are not enough to look at what passed last we
 PENDING_S_LOOK: Final = 10 * MINUTE_S  # an inspection is over long before
 PENDING_S_BAD: Final = 6 * HOUR_S
 BACKUP_DAYS_LOOK: Final = 30
+UNBEGUN: Final = "The gateway could not begin it: mostly its disk is full."
+BEGIN: Final = (
+    "Free space on its disk (`disk.free`). A gateway that runs goes on by itself; else start it."
+)
+ANEW: Final = (
+    "Start the gateway anew: at its start it sets the file aside, keeps what can be read and goes"
+    " on. Then test the disk."
+)
 
 
 @check(
@@ -34,7 +42,7 @@ BACKUP_DAYS_LOOK: Final = 30
     " sets the file aside, keeps what can be read and goes on.",
 )
 def opens(scene: Scene) -> Found:
-    """It can be read."""
+    """It can be read, and what every question needs of it is whole."""
     journal = scene.journal
     if not scene.directory.is_dir():
         return bad(
@@ -42,6 +50,8 @@ def opens(scene: Scene) -> Found:
             cause="`directory` in the settings names another folder, or its disk is not mounted.",
             remedy=f"Mend `directory` in {scene.settings_path.name}, or mount the disk.",
         )
+    if journal.is_empty:
+        return bad(f"{journal.path.name}: {journal.fault}", cause=UNBEGUN, remedy=BEGIN)
     if journal.fault:
         return bad(f"{journal.path.name}: {journal.fault}")
     if journal.without_log:
@@ -50,6 +60,8 @@ def opens(scene: Scene) -> Found:
             cause="The -shm beside it is missing: the file was copied, or another user's.",
             remedy="Run the doctor as the user of the gateway, or start the gateway.",
         )
+    if journal.damage:
+        return bad(f"{journal.path.name}: {journal.damage}", remedy=ANEW if scene.running else "")
     return ok(f"{journal.path.name}, {size(journal.path.stat().st_size)}")
 
 

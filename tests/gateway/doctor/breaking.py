@@ -25,6 +25,7 @@ from gateway.ingest.broker import find_program
 from gateway.journal.backup import LAST_NAME as NOTE
 from gateway.journal.calibrations import Kept, keep_outcome
 from gateway.journal.condition import Condition, DiskState
+from gateway.journal.opening import connect_immutable
 from gateway.journal.postures import save_posture
 from gateway.journal.records import save_counters
 from gateway.journal.starts import save_start
@@ -208,6 +209,23 @@ def damage(post):
     content = bytearray(path.read_bytes())
     content[:4_096] = os.urandom(4_096)
     path.write_bytes(content)
+
+
+def spoil_page(table, *, last=False):
+    """Put noise where the first or the last page of a table, or of an index, was."""
+
+    def breaks(post):
+        path = post.state / FILE_NAME
+        connection = connect_immutable(path)  # it leaves no file beside it
+        query = "SELECT min(pageno), max(pageno) FROM dbstat WHERE name = ?"
+        ((first, at_last),) = connection.execute(query, (table,)).fetchall()
+        connection.close()
+        content = bytearray(path.read_bytes())
+        page = at_last if last else first
+        content[(page - 1) * 4_096 : page * 4_096] = os.urandom(4_096)
+        path.write_bytes(content)
+
+    return breaks
 
 
 def evict(post):

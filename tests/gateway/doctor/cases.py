@@ -55,6 +55,7 @@ from tests.gateway.doctor.breaking import (
     said,
     set_machine,
     slow_disk,
+    spoil_page,
     start_nodes_often,
     start_often,
     stranger,
@@ -176,7 +177,10 @@ CASES = [
     C("database.opens", lambda p: shutil.rmtree(p.state), "bad", "is no folder"),
     C("disk.free", lambda p: shutil.rmtree(p.state), "unknown", "is no folder"),
     C("disk.latency", full_disk, "unknown", "No space left"),
+    C("database.opens", lambda p: (p.state / FILE_NAME).write_bytes(b""), "bad", "nothing in it"),
     C("database.opens", damage, "bad", "not a database"),
+    C("database.opens", spoil_page("calibrations"), "bad", "malformed"),
+    C("database.opens", spoil_page("tallies"), "bad", "malformed", running=False),
     C(
         "database.opens",
         lambda p: (p.state / f"{FILE_NAME}-wal").write_bytes(bytes(32)),

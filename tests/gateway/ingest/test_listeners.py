@@ -21,8 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from gateway.errors import BrokerError
-from gateway.ingest import door, secret
-from gateway.ingest.broker import Broker
+from gateway.ingest import door, secret, spare
+from gateway.ingest.broker import CONFIGURATION_NAME, Broker, find_leftovers
 from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings, NodeListenerSettings, Settings
 from hardware import keys
@@ -483,5 +483,62 @@ def test_files_are_written_only_when_they_change_and_a_full_disk_starts_no_fault
             file.unlink()
         with pytest.raises(BrokerError, match=r"mosquitto\.passwords: No space left.*free space"):
             await Post(folder, free_port).broker.run()
+        assert not spare.beside(files[0]).parent.exists()
 
     asyncio.run(story())
+
+
+def test_a_first_start_on_a_full_disk_has_a_broker(folder, free_port, monkeypatch):
+    """What it is told lies in memory, for nobody else, until the disk takes it; then no more."""
+    opened = os.open
+    configured = folder / CONFIGURATION_NAME
+    memory = spare.beside(configured).parent
+
+    def full(path, *rest, **more):
+        if str(path).startswith(str(folder)) and str(path).endswith(".part"):
+            raise OSError(28, "No space left on device")
+        return opened(path, *rest, **more)
+
+    async def story():
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", full)
+            async with Post(folder, free_port).running() as post:
+                assert not list(folder.glob("mosquitto.[acp][!i]*"))
+                assert stat.S_IMODE(memory.stat().st_mode) & 0o066 == 0
+                first = secret.read(folder)
+                assert first == post.broker.secret
+                async with post.local("gateway", first):
+                    pass
+                await refused(post.local("lane1"))
+                assert len(find_leftovers(configured)) == 1
+                told = await post.log.event("broker_log")
+                assert "disk takes nothing" in told["text"]
+            assert find_leftovers(configured) == []
+        async with Post(folder, free_port).running() as post:
+            assert secret.read(folder) == post.broker.secret != first
+            assert configured.exists()
+            assert not memory.exists()
+
+    asyncio.run(story())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to another user")
+def test_what_somebody_else_has_laid_into_memory_is_not_believed(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(spare, "MEMORY", tmp_path)
+    plain = folder / secret.SECRET_NAME
+    there = spare.beside(plain)
+    there.parent.mkdir()
+    there.write_text('["gateway", "planted"]')
+    assert secret.read(folder).password == "planted"
+    os.chown(there.parent, 65_534, 65_534)
+    assert secret.read(folder) is None
+
+    def full(path, *_):
+        if path.parent == folder:
+            raise OSError(28, "No space left on device")
+        path.write_text("written")
+
+    monkeypatch.setattr(spare, "write_if_changed", full)
+    with pytest.raises(OSError, match="No space left"):
+        spare.write(plain, "mine", 0o600)
+    assert "planted" in there.read_text()

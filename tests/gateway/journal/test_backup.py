@@ -64,6 +64,13 @@ def test_a_backup_has_everything_and_is_for_its_owner_only(post, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.sqlite", "state"]
 
 
+def test_a_name_that_is_no_letters_is_refused_in_a_sentence(post, tmp_path):
+    target = tmp_path / os.fsdecode(b"copy-\xff")
+    with pytest.raises(JournalError, match=r"copy-\\xff: .* not UTF-8; choose another"):
+        make(post, target)
+    assert not target.exists()
+
+
 def test_the_writer_goes_on_and_the_backup_is_of_one_moment(post, tmp_path):
     """Each commit writes two counts; a copy that had only one of them would be of two moments."""
     writer = connect(post / FILE_NAME)

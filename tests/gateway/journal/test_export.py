@@ -7,6 +7,7 @@ changed and unreadable rows; while a writer commits.
 import base64
 import hashlib
 import json
+import os
 import random
 import shutil
 import stat
@@ -15,6 +16,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway import wire
@@ -205,6 +207,66 @@ def test_a_damaged_journal_gives_what_can_be_read_of_it(journal, tmp_path):
             assert frame_in(file, record) == frame
 
 
+def pages_of(journal):
+    """Return of which table or index each page of a journal is."""
+    connection = connect(journal, read_only=True)
+    pages = dict(connection.execute("SELECT pageno, name FROM dbstat"))
+    connection.close()
+    return pages
+
+
+def spoil(journal, page):
+    content = bytearray(journal.read_bytes())
+    content[(page - 1) * 4_096 : page * 4_096] = random.Random(page).randbytes(4_096)
+    journal.write_bytes(content)
+
+
+@pytest.mark.parametrize("table", ["tallies", "boots", "verdicts", "calibrations"])
+def test_a_record_that_is_whole_is_there_whatever_else_cannot_be_read(journal, tmp_path, table):
+    """When it was measured, and what was said of it, stands in other tables."""
+    lost = {"tallies": "measured", "boots": "measured", "verdicts": "verdict"}
+    spoil(journal, min(page for page, name in pages_of(journal).items() if name == table))
+    made = make(journal, tmp_path / "out.zip")
+    assert (made.records, made.unreadable) == (len(NODES) * RECORDS, 0)
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        found = lines(file, "records/")
+        assert json.loads(file.read("manifest.json"))["incomplete"] == made.incomplete > 0
+    assert sum("unreadable" in record for record in found) == made.incomplete
+    for record in found:
+        assert record["is_whole"]
+        assert record["frame"]
+        for name in record.get("unreadable", ()):
+            assert name == lost.get(table, "calibration")
+            assert name not in record
+        if "verdict" in record and record["verdict"]["verdict"] == "alarm":
+            assert record["alert_id"]
+
+
+def test_what_alerts_stand_on_is_exported_whichever_page_is_damaged(journal, tmp_path):
+    """Alerts, their readings and the dark frames; without what lay on that page, and no more."""
+    whole = journal.read_bytes()
+    readings = {(node, seq) for node in NODES for seq in (1, 3, 6, 9, 10)}
+    pages = {page: name for page, name in pages_of(journal).items() if page > 1}
+    leaves = 0
+    for page, name in pages.items():
+        journal.write_bytes(whole)
+        spoil(journal, page)
+        target = tmp_path / f"{page}.zip"
+        made = make(journal, target, only_alerts=True)
+        with zipfile.ZipFile(target) as file:
+            found = {(record["node"], record["seq"]) for record in lines(file, "records/")}
+            alerts = {alert["alert_id"]: alert["body"].encode() for alert in lines(file, "alerts")}
+        assert found <= readings
+        if name != "alerts":
+            assert alerts == expected_alerts(1), name
+        if name != "records":  # an alert that is lost is still listed by its index
+            assert found == readings, name
+        if name == "records":
+            leaves += bool(found)
+            assert found == readings or made.unreadable
+    assert leaves > 1
+
+
 @pytest.mark.parametrize(
     "letter", [b"CREATE TRIGGER tally_verdict ", b"CREATE TABLE healths", None]
 )
@@ -275,6 +337,12 @@ def test_what_lies_behind_a_long_damage_is_found(journal, tmp_path):
     journal.write_bytes(content)
     made = make(journal, tmp_path / "out.zip")
     assert len(NODES) * RECORDS - 20 < made.records < len(NODES) * RECORDS
+
+
+def test_a_name_that_is_no_letters_is_told_as_it_is(journal, tmp_path):
+    made = make(journal, tmp_path / os.fsdecode(b"out-\xff.zip"))
+    assert made.file == f"{tmp_path}/out-\\xff.zip"
+    assert json.loads(msgspec.json.encode(made))["records"] == len(NODES) * RECORDS
 
 
 def test_a_file_that_is_there_and_a_disk_without_room_are_told(journal, tmp_path):

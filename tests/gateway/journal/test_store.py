@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import JournalError
 from gateway.journal import batches, place, store
 from gateway.journal.logged import log_of
-from gateway.journal.opening import transaction
+from gateway.journal.opening import connect_immutable, transaction
 from gateway.journal.records import save_floor
 from gateway.journal.store import FILE_NAME, SCHEMA_VERSION, Journal, connect
 from tests.gateway.journal.older import to_version_5
@@ -285,6 +285,18 @@ def test_a_folder_that_is_not_there_and_a_file_that_is_not_there(tmp_path):
         connect(tmp_path / "missing" / "journal.sqlite")
     with pytest.raises(JournalError, match="does not exist; `harmattan run` makes it"):
         connect(tmp_path / "journal.sqlite", read_only=True)
+
+
+def test_a_file_that_a_full_disk_left_empty_is_no_other_editions(tmp_path):
+    """It is the gateway's own: who looks is told that, and the next start begins it."""
+    path = tmp_path / "journal.sqlite"
+    path.touch()
+    for look in (lambda: connect(path, read_only=True), lambda: connect_immutable(path)):
+        with pytest.raises(JournalError, match=r"nothing in it yet.*free space.*start the gateway"):
+            look()
+    assert path.stat().st_size == 0
+    connect(path).close()
+    connect(path, read_only=True).close()
 
 
 def test_a_journal_of_an_older_version_gets_the_tables_it_lacks(tmp_path):
