@@ -372,6 +372,13 @@ def issued_to(folder: Path, name: str) -> list[x509.Certificate]:
     return list({certificate.serial_number: certificate for certificate in found}.values())
 
 
+def nodes_issued(folder: Path) -> frozenset[str]:
+    """Return the nodes that certificates are kept of in the authority's folder."""
+    kept = {path.name.split(".")[0] for path in (folder / ISSUED).glob("*.*.pem")}
+    own = {path.parent.name for path in (folder / "nodes").glob("*/node.der")}
+    return frozenset(kept | own)
+
+
 def write_node(place: Path, authority: Pair, node: Pair) -> None:
     """Write the three files of a node into the folder `place`."""
     write_new(place / "ca.der", authority.certificate_der())
