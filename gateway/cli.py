@@ -174,6 +174,18 @@ def keys(context: typer.Context) -> None:
 
 
 @app.command()
+def docs(
+    page: Annotated[
+        str, typer.Argument(metavar="[PAGE[#SECTION]]", help="Such as install#certificates.")
+    ] = "",
+) -> None:
+    """Write a page of the documentation, or a section of it; without a name, list the pages."""
+    from gateway import manual  # noqa: PLC0415 - see the rules of the file
+
+    manual.run_docs(page)
+
+
+@app.command()
 def bundle(
     target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")],
     settings_path: SettingsPath = Path("post.toml"),

@@ -32,8 +32,8 @@ def run_backup(settings: Settings, target: Path, *, as_json: bool, console: Cons
         return
     console.print(
         f"{made.file}: {made.records} records, {made.bytes / 1e6:.1f} MB, checked, in"
-        f" {time.monotonic() - begun_s:.1f} s. Keep it on another machine; `docs/gateway.md` says"
-        " how to go back to it.",
+        f" {time.monotonic() - begun_s:.1f} s. Keep it on another machine; `harmattan docs"
+        " gateway#backup` says how to go back to it.",
         soft_wrap=True,
         highlight=False,
     )
