@@ -459,11 +459,10 @@ def main() -> None:
     except OSError as error:
         streams.complain(f"harmattan: {streams.told(error)}")
         status = EXIT_FAULT
-    is_read = sys.stdout is stream  # typer puts another in its place once nobody reads it
-    fault = streams.finish()
+    fault = streams.finish(stream)
     if fault and status != EXIT_FAULT:
         streams.complain(f"harmattan: {fault}")
-    raise SystemExit(EXIT_FAULT if fault or not is_read else status)
+    raise SystemExit(EXIT_FAULT if fault else status)
 
 
 def _status() -> int | str | None:
