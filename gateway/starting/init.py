@@ -130,6 +130,30 @@ def make_post(folder: Path, answers: Answers, now: dt.datetime) -> Made:
     return Made(str(folder), answers.post, files, names, answers.administrator, password, left)
 
 
+def unmake(folder: Path, *, is_new: bool) -> None:
+    """Take away a post that was just made, of which nobody was told.
+
+    Args:
+        folder: of the post.
+        is_new: it was not there before, and goes too.
+
+    Raises:
+        SettingsError: it cannot be.
+    """
+    try:
+        (folder / SETTINGS_NAME).unlink()  # from now on it is none
+        for path in folder.iterdir():
+            if path.name != _DISKS_OWN:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if is_new:
+            folder.rmdir()
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: a post was made there and its password could not be shown; remove what is"
+            f" in it, which failed: {error.strerror}"
+        ) from error
+
+
 def _remedy(error: OSError) -> str:
     if error.errno in _FILLED:
         return "Another `harmattan init` was quicker: look at what it has made there"
