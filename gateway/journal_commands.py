@@ -8,6 +8,7 @@ import msgspec
 from rich.console import Console
 
 from gateway.errors import SettingsError
+from gateway.files import not_utf8
 from gateway.journal import backup, export
 from gateway.journal.opening import FILE_NAME
 from gateway.journal.telling import Wanted, utc
@@ -20,6 +21,7 @@ def run_backup(settings: Settings, target: Path, *, as_json: bool, console: Cons
     Raises:
         JournalError: there is no good copy, and no file of that name.
     """
+    _check_names(target)
     begun_s = time.monotonic()
     made = backup.make(
         Path(settings.directory),
@@ -61,6 +63,7 @@ def run_export(
     Raises:
         JournalError: it cannot be read, or the file not be written.
     """
+    _check_names(target, journal)
     path = journal
     reserve_bytes = 0
     if settings is not None:
@@ -91,6 +94,17 @@ def run_export(
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _check_names(*paths: Path | None) -> None:
+    """Insist on names that can be shown and given to the database, before anything is written.
+
+    Raises:
+        SettingsError: one is not UTF-8.
+    """
+    for path in paths:
+        if path is not None and (told := not_utf8(path.absolute())):
+            raise SettingsError(told)
 
 
 def moment_ms(text: str, *, is_end: bool = False) -> int | None:

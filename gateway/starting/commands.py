@@ -142,7 +142,9 @@ def _show_made(made: Made, console: Console) -> None:
 
 def _check(folder: Path, *, as_json: bool) -> None:
     from gateway.starting import check as checking  # noqa: PLC0415 - see gateway/cli.py
+    from gateway.starting.init import whole_path  # noqa: PLC0415
 
+    whole_path(folder)  # of a name that cannot be shown nothing is
     report = checking.check(folder, dt.datetime.now(dt.UTC))
     if as_json:
         told = {**msgspec.to_builtins(report), "is_well": report.is_well}
