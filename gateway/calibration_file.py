@@ -40,7 +40,7 @@ def save_calibration(found: Calibration, path: Path) -> None:
     """
     _check(found)
     lines = [
-        "# Calibration of an instrument, written by `harmattan calibrate`; docs/calibration.md.",
+        "# Calibration of an instrument, by `harmattan calibrate`; `harmattan docs calibration`.",
         f"standard_id = {_quoted(found.standard_id)}",
         f"instrument = {_quoted(found.instrument)}"
         + ("" if found.instrument else "  # not stated"),

@@ -104,6 +104,7 @@ def issue(
     hosts: tuple[str, ...] = (),
     days: int = CERTIFICATE_DAYS,
     since: dt.datetime | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Pair:
     """Return a certificate signed by `authority`.
 
@@ -114,8 +115,9 @@ def issue(
         hosts: names and addresses a server answers to; empty makes it a client's.
         days: it is valid after `now`.
         since: it is valid; None: the first day that any clock shows.
+        key: it is for; None: a new one.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     until = now + dt.timedelta(days=days)
     since = since or VALID_FROM
     builder = _builder(_name(name), authority.certificate.subject, key, since, until)
@@ -194,6 +196,16 @@ def common_name(certificate: x509.Certificate) -> str:
     """Return whose certificate it is; empty when it does not say."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else ""
+
+
+def hosts_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the names and addresses that a server's certificate is for."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = names.get_values_for_type(x509.IPAddress)
+    return (*names.get_values_for_type(x509.DNSName), *map(str, addresses))
 
 
 # ----------------------------------------------------------------------------- revoked ones
@@ -358,6 +370,13 @@ def issued_to(folder: Path, name: str) -> list[x509.Certificate]:
     own = folder / "nodes" / name / "node.der"
     found = [load_certificate(path) for path in (*kept, *([own] if own.exists() else []))]
     return list({certificate.serial_number: certificate for certificate in found}.values())
+
+
+def nodes_issued(folder: Path) -> frozenset[str]:
+    """Return the nodes that certificates are kept of in the authority's folder."""
+    kept = {path.name.split(".")[0] for path in (folder / ISSUED).glob("*.*.pem")}
+    own = {path.parent.name for path in (folder / "nodes").glob("*/node.der")}
+    return frozenset(kept | own)
 
 
 def write_node(place: Path, authority: Pair, node: Pair) -> None:

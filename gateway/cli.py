@@ -174,6 +174,18 @@ def keys(context: typer.Context) -> None:
 
 
 @app.command()
+def docs(
+    page: Annotated[
+        str, typer.Argument(metavar="[PAGE[#SECTION]]", help="Such as install#certificates.")
+    ] = "",
+) -> None:
+    """Write a page of the documentation, or a section of it; without a name, list the pages."""
+    from gateway import manual  # noqa: PLC0415 - see the rules of the file
+
+    manual.run_docs(page)
+
+
+@app.command()
 def bundle(
     target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")],
     settings_path: SettingsPath = Path("post.toml"),
@@ -447,11 +459,10 @@ def main() -> None:
     except OSError as error:
         streams.complain(f"harmattan: {streams.told(error)}")
         status = EXIT_FAULT
-    is_read = sys.stdout is stream  # typer puts another in its place once nobody reads it
-    fault = streams.finish()
+    fault = streams.finish(stream)
     if fault and status != EXIT_FAULT:
         streams.complain(f"harmattan: {fault}")
-    raise SystemExit(EXIT_FAULT if fault or not is_read else status)
+    raise SystemExit(EXIT_FAULT if fault else status)
 
 
 def _status() -> int | str | None:

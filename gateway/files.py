@@ -1,15 +1,36 @@
 """Write a file so that a kill or a power cut at any moment leaves the old content or the new."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 SECRET = 0o600  # mode of whatever opens a door: keys, password hashes
 
 
-def shown(path: Path) -> str:
+def shown(path: Path | str) -> str:
     r"""Return a path as text, also one whose bytes are no letters: those as `\xff`."""
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def not_utf8(path: Path | str) -> str:
+    """Say that a path has bytes in it that no JSON, TOML or database takes; empty: it has none."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return (
+            f"{shown(path)}: this name is not UTF-8; rename the file or folder, or choose another"
+        )
+    return ""
+
+
+def is_looped(path: Path) -> bool:
+    """Say whether symbolic links on the way lead in a circle."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 
 from gateway.errors import SettingsError
-from gateway.files import shown
+from gateway.files import not_utf8, shown
 from gateway.journal import backup, export
 from gateway.journal.logged import misfit
 from gateway.journal.opening import FILE_NAME
@@ -22,6 +22,7 @@ def run_backup(settings: Settings, target: Path, *, as_json: bool, console: Cons
     Raises:
         JournalError: there is no good copy, and no file of that name.
     """
+    _check_name(target)
     begun_s = time.monotonic()
     made = backup.make(
         Path(settings.directory),
@@ -34,8 +35,8 @@ def run_backup(settings: Settings, target: Path, *, as_json: bool, console: Cons
         return
     console.print(
         f"{made.file}: {made.records} records, {made.bytes / 1e6:.1f} MB, checked, in"
-        f" {time.monotonic() - begun_s:.1f} s. Keep it on another machine; `docs/gateway.md` says"
-        " how to go back to it.",
+        f" {time.monotonic() - begun_s:.1f} s. Keep it on another machine; `harmattan docs"
+        " gateway#backup` says how to go back to it.",
         soft_wrap=True,
         highlight=False,
     )
@@ -63,6 +64,7 @@ def run_export(
     Raises:
         JournalError: it cannot be read, or the file not be written.
     """
+    _check_name(target)
     path = journal
     reserve_bytes = 0
     if settings is not None:
@@ -119,6 +121,16 @@ def _insist_on_file(path: Path) -> None:
             raise SettingsError(f"--journal {path}: there is no such file")
     except OSError as error:
         raise SettingsError(f"--journal {path}: {error.strerror}") from error
+
+
+def _check_name(target: Path) -> None:
+    """Insist on a name that can be told afterwards, before anything is written.
+
+    Raises:
+        SettingsError: it is not UTF-8.
+    """
+    if told := not_utf8(target.absolute()):
+        raise SettingsError(told)
 
 
 def moment_ms(text: str, *, is_end: bool = False) -> int | None:

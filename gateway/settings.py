@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import SettingsError
+from gateway.files import is_looped, not_utf8
 from gateway.settings_checks import LANGUAGES, check, is_loopback
 from gateway.settings_faults import SettingError, explain, placed, syntax, unread
 from gateway.settings_keys import (
@@ -96,7 +97,10 @@ def parse(content: bytes, path: Path) -> Settings:
         raise placed(path, text, explain(str(error), table, Settings)) from error
     except SettingError as error:
         raise placed(path, text, error) from error
-    return _absolute(settings, path.parent)
+    try:
+        return _absolute(settings, path.parent)
+    except SettingError as error:
+        raise placed(path, text, error) from error
 
 
 def place(path: Path, error: SettingError) -> SettingsError:
@@ -121,35 +125,63 @@ def _read(path: Path) -> bytes:
     return content
 
 
+def _resolve(folder: Path, key: str, name: str) -> str:
+    """Return a path from the root.
+
+    Raises:
+        SettingError: links on the way lead in a circle, or to a name that is not UTF-8.
+    """
+    path = folder / name
+    if told := not_utf8(folder.absolute()):
+        raise SettingsError(told)
+    try:
+        if is_looped(path):
+            raise SettingError(key, f"{key} = {name!r}: links lead in a circle; name a real place")
+        found = str(path.resolve())
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "the folder that this terminal stands in has been removed; change to one that exists"
+        ) from error
+    if told := not_utf8(found):
+        raise SettingError(key, f"{key} = {name!r} leads to {told}")
+    return found
+
+
 def _absolute(settings: Settings, folder: Path) -> Settings:
     """Return the settings with every path seen from the settings file's folder."""
 
-    def resolve(name: str) -> str:
-        return str((folder / name).resolve()) if name else ""
+    def resolve(key: str, name: str) -> str:
+        return _resolve(folder, key, name) if name else ""
 
     broker, authority = settings.broker, settings.authority
     spectra, screening = settings.spectra, settings.screening
     return msgspec.structs.replace(
         settings,
-        directory=resolve(settings.directory or "."),
+        directory=resolve("directory", settings.directory or "."),
         broker=msgspec.structs.replace(
             broker,
-            ca_file=resolve(broker.ca_file),
-            certificate_file=resolve(broker.certificate_file),
-            key_file=resolve(broker.key_file),
+            ca_file=resolve("broker.ca_file", broker.ca_file),
+            certificate_file=resolve("broker.certificate_file", broker.certificate_file),
+            key_file=resolve("broker.key_file", broker.key_file),
             nodes=msgspec.structs.replace(
                 broker.nodes,
-                ca_file=resolve(broker.nodes.ca_file),
-                certificate_file=resolve(broker.nodes.certificate_file),
-                key_file=resolve(broker.nodes.key_file),
-                crl_file=resolve(broker.nodes.crl_file),
+                ca_file=resolve("broker.nodes.ca_file", broker.nodes.ca_file),
+                certificate_file=resolve(
+                    "broker.nodes.certificate_file", broker.nodes.certificate_file
+                ),
+                key_file=resolve("broker.nodes.key_file", broker.nodes.key_file),
+                crl_file=resolve("broker.nodes.crl_file", broker.nodes.crl_file),
             ),
         ),
-        authority=msgspec.structs.replace(authority, ca_file=resolve(authority.ca_file)),
+        authority=msgspec.structs.replace(
+            authority, ca_file=resolve("authority.ca_file", authority.ca_file)
+        ),
         spectra=msgspec.structs.replace(
-            spectra, library_directory=resolve(spectra.library_directory)
+            spectra,
+            library_directory=resolve("spectra.library_directory", spectra.library_directory),
         ),
         screening=msgspec.structs.replace(
-            screening, lists_directory=resolve(screening.lists_directory)
+            screening,
+            lists_directory=resolve("screening.lists_directory", screening.lists_directory),
         ),
     )

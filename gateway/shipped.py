@@ -1,4 +1,4 @@
-"""Files that come with the gateway beside its code: what systemd is given.
+"""Files that come with the gateway beside its code: what systemd is given, and the documentation.
 
 In a wheel they lie in `gateway/shipped/`; in a working tree where people look for them.
 """
@@ -28,3 +28,16 @@ def read_shipped(name: str) -> str:
         if path.is_file():
             return path.read_text(encoding="utf-8")
     raise SettingsError(f"this installation lacks {name}; install the package again")
+
+
+def pages() -> dict[str, Path]:
+    """Return the pages of the documentation by name, in alphabetical order.
+
+    Raises:
+        SettingsError: this installation is not whole.
+    """
+    for folder in (_HERE / "shipped" / "docs", _HERE.parent / "docs"):
+        found = {path.stem: path for path in sorted(folder.glob("*.md"))}
+        if found:
+            return found
+    raise SettingsError("this installation lacks its documentation; install the package again")

@@ -9,7 +9,9 @@ import errno
 import io
 import os
 import sys
-from typing import Final
+from typing import Final, TextIO
+
+from rich.console import Console
 
 ESCAPE: Final = "harmattan-escape"  # name of the error handler below
 OUTPUT_FAULTS: Final = frozenset(
@@ -21,19 +23,28 @@ STANDARD_FDS: Final = 3  # input, output, error
 def prepare() -> None:
     """Make both streams take whatever is written to them, before anything else is opened."""
     _fill_gaps()
+    # rich's own ends with 1.
+    Console.on_broken_pipe = _raise_again  # type: ignore[assignment, method-assign]
     codecs.register_error(ESCAPE, _escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ESCAPE)
 
 
-def finish() -> str:
-    """Write what still waits; return why that failed, empty when it did not."""
+def finish(stream: TextIO) -> str:
+    """Write what still waits; return why that failed, empty when it did not.
+
+    Args:
+        stream: standard output as it was at first: typer puts another in its place once nobody
+            reads it, and ends with 1.
+    """
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError as error:
         _give_up()
         return told(error)
+    if sys.stdout is not stream:
+        return told(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
     return ""
 
 
@@ -60,13 +71,27 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
     return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs), error.end
 
 
+def _raise_again(_: Console) -> None:
+    """Let a pipe that nobody reads be the fault it is; rich calls this while it stands."""
+    raise  # noqa: PLE0704
+
+
 def _fill_gaps() -> None:
-    """Take the places of streams that were closed: the next file opened would get them."""
+    """Take the places of streams that were closed: the next file opened would get them.
+
+    What is written to a standard output that was closed fails, as it does with any other program.
+    """
+    is_closed = False
     while True:
         descriptor = os.open(os.devnull, os.O_RDWR)
         if descriptor >= STANDARD_FDS:
             os.close(descriptor)
             break
+        is_closed |= descriptor == 1
+    if is_closed:
+        blind = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(blind, 1)
+        os.close(blind)
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:

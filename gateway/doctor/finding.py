@@ -10,7 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from gateway.doctor.scene import Scene
 
-PAGE: Final = "docs/doctor.md"
+PAGE: Final = "harmattan docs doctor"  # the command that shows docs/doctor.md
 NEEDED: Final = "What the check needs is not there."
 
 
@@ -101,7 +101,7 @@ class Check:
     """One thing that is looked at.
 
     Attributes:
-        id: `subject.name`; also the anchor of its section in PAGE.
+        id: `subject.name`; also the anchor of its section in docs/doctor.md.
         cause: what is usually behind it when it is not well.
         remedy: what to do then.
         look: does it.
@@ -119,7 +119,7 @@ class Check:
 
     @property
     def page(self) -> str:
-        """Where the documentation explains it."""
+        """The command that shows the documentation of it, also without a network."""
         return f"{PAGE}#{self.id.replace('.', '-')}"
 
 

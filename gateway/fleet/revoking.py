@@ -8,7 +8,7 @@ Rules of the file
 
 import datetime as dt
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ from gateway.fleet import nodes_file
 from gateway.fleet.nodes_file import Entry
 from gateway.fleet.revocation import crl_path
 from gateway.settings import Settings
+from protocol import topics
+from protocol.errors import TopicError
 
 NEAR_MAX: Final = 3  # names that are offered for a wrong one
 
@@ -72,14 +74,14 @@ class Done(msgspec.Struct, frozen=True):
     left: tuple[str, ...] = ()
 
 
-def find(settings: Settings, name: str) -> str:
-    """Return the id of a node of the settings, or of one that was revoked.
+def find(settings: Settings, name: str, others: Iterable[str] = ()) -> str:
+    """Return the id of a node of the settings, of one that was revoked, or of `others`.
 
     Raises:
         SettingsError: there is none; near ones are named.
     """
     entries = nodes_file.read(Path(settings.directory)).nodes
-    ids = dict.fromkeys((*(node.id for node in settings.nodes), *entries))
+    ids = dict.fromkeys((*(node.id for node in settings.nodes), *entries, *others))
     if name in ids:
         return name
     labelled = [node for node, entry in entries.items() if entry.label == name]
@@ -89,6 +91,37 @@ def find(settings: Settings, name: str) -> str:
     known = ", ".join(sorted(ids)[:20]) or "none"
     more = f" and {len(ids) - 20} more" if len(ids) > 20 else ""
     raise SettingsError(f"node {name[:40]!r} is not known; known are: {known}{more}")
+
+
+def _find_with_keys(settings: Settings, name: str, lost: Collection[Path]) -> str:
+    """Return the id of a node of `find`, or of one that has keys; its name alone will do then.
+
+    It may have been stolen before it was in the settings, or be in them no more.
+
+    Raises:
+        SettingsError: there is no such node and no certificate of it.
+    """
+    ca_file = settings.broker.nodes.ca_file
+    have_keys = certificates.nodes_issued(Path(ca_file).parent) if ca_file else frozenset[str]()
+    # Whether the files in `lost` are of this node is looked at later.
+    others = [each for each in (*sorted(have_keys), *([name] if lost else [])) if _is_name(each)]
+    try:
+        return find(settings, name, others)
+    except SettingsError as error:
+        if not ca_file:
+            raise
+        raise SettingsError(
+            f"{error}. A node whose certificate is not kept here: with --certificate FILE"
+        ) from error
+
+
+def _is_name(text: str) -> bool:
+    """Say whether a node may be called that; files in a folder may be called anything."""
+    try:
+        topics.check_name(text)
+    except TopicError:
+        return False
+    return True
 
 
 def rename(settings: Settings, name: str, label: str) -> Done:
@@ -114,13 +147,13 @@ def revoke(
     now: dt.datetime,
     *,
     authority_key: Path | None = None,
-    lost: Iterable[Path] = (),
+    lost: Collection[Path] = (),
 ) -> Done:
     """Refuse a node from now on, and its certificates for ever.
 
     Args:
         settings: of the post.
-        name: of the node.
+        name: of the node; it need not be in the settings when it has keys.
         now: when.
         authority_key: where the authority's key is; None: beside its certificate.
         lost: certificates of the node besides those that are known here.
@@ -129,7 +162,7 @@ def revoke(
         SettingsError: there is no such node, or it cannot be kept that it is revoked.
         KeysError: a file that was named is no certificate of this node.
     """
-    node = find(settings, name)
+    node = _find_with_keys(settings, name, lost)
     authority = _authority(settings, authority_key)
     serials = {f"{serial:x}" for serial in _serials(settings, node, lost)}
     with nodes_file.changing(Path(settings.directory)) as entries:

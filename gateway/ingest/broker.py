@@ -51,7 +51,7 @@ KICK_S_MAX = 5.0  # to end a connection
 _HELLO = b"\x10\x0c\x00\x04MQTT\x09\x02\x00\x3c\x00\x00"
 _FLOOD = (
     "{} opens connection after connection to the nodes' listener. Take that device off the network;"
-    " docs/install.md has a rule for the firewall that bounds it"
+    " `harmattan docs install#a-bound-for-each-address` has a rule for the firewall that bounds it"
 )
 LOG_PIECE_BYTES = 65_536  # what a pipe holds
 

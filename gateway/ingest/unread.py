@@ -19,14 +19,14 @@ _SETTINGS: Final = {
     "CA certificates": "ca_file",
 }
 _ANEW: Final = {
-    "key_file": "`harmattan keys` makes it and its certificate anew",
-    "certificate_file": "`harmattan keys` makes it and its key anew",
+    "key_file": "`harmattan keys DIR --post POST --renew` makes it and its certificate anew",
+    "certificate_file": "`harmattan keys DIR --post POST --renew` makes it anew",
     "crl_file": "`harmattan nodes crl` writes it anew",
     "ca_file": "a lost authority means new keys for every node",
 }
 _MISMATCH: Final = (
     "it is not the key of the certificate beside it; put back the pair that was made together, or"
-    " make both anew with `harmattan keys`"
+    " make both anew with `harmattan keys DIR --post POST --renew`"
 )
 _BARRED: Final = (
     "this user may not read it; give it to the gateway's user, who owns the post's folder"

@@ -6,7 +6,10 @@ whole disk could never be folded in again.
 """
 
 import contextlib
+import fcntl
 import os
+import struct
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -20,6 +23,8 @@ from gateway.journal.space import ROOM_BYTES, Space
 TIGHT_BYTES: Final = 8_388_608  # on a disk that is short of room: twice what it has by itself
 AGAIN_S: Final = 1.0  # between tries to fold it in: each goes through the whole log
 LOCKS: Final = Path("/proc/locks")
+DESCRIPTORS: Final = Path("/proc/self/fd")
+_FLOCK: Final = "@hhqqi0q"  # struct flock with 64 bits: type, whence, start, length, pid
 READ_LOCKS: Final = range(123, 128)  # of SQLite, in the -shm: one for each moment that is read
 READERS_MAX: Final = 3  # named
 
@@ -92,12 +97,20 @@ def _size(path: Path) -> int:
 
 
 def readers(path: Path) -> list[int]:
-    """Return the processes that read a journal now, but for this one; empty: nobody knows."""
+    """Return the processes that read a journal now, but for this one; empty: nobody knows.
+
+    As a service with few rights the gateway sees no /proc/locks. The system then tells one holder
+    of each lock, through the descriptor that SQLite has open. Never through one of our own: to
+    close it would drop every lock that this process has on the file.
+    """
     try:
         found = Path(f"{os.path.realpath(path)}-shm").stat()
-        lines = LOCKS.read_text().splitlines()
     except OSError:
         return []
+    try:
+        lines = LOCKS.read_text().splitlines()
+    except OSError:
+        return _holders(found)
     pids = set()
     for line in lines:
         words = line.split()
@@ -109,6 +122,34 @@ def readers(path: Path) -> list[int]:
     return sorted(pids - {0, os.getpid()})
 
 
+def _holders(shared: os.stat_result) -> list[int]:
+    """Return who holds a lock of readers on the file, one for each lock, by an open descriptor."""
+    if sys.platform != "linux":
+        return []  # the layout below is Linux's
+    descriptor = _open_descriptor(shared)
+    pids = set()
+    for byte in READ_LOCKS if descriptor is not None else ():
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+        try:
+            answer = fcntl.fcntl(descriptor or 0, fcntl.F_GETLK, asked)
+        except OSError:  # SQLite has just closed it
+            return []
+        kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
+        if kind == fcntl.F_RDLCK:
+            pids.add(pid)
+    return sorted(pids - {0, os.getpid()})  # 0: of another container
+
+
+def _open_descriptor(about: os.stat_result) -> int | None:
+    """Return a descriptor by which this process has a file open; None: there is none."""
+    with contextlib.suppress(OSError):
+        for each in DESCRIPTORS.iterdir():
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(int(each.name)), about):
+                    return int(each.name)
+    return None
+
+
 def _number(word: str) -> int:
     return int(word) if word.isdecimal() else 0
 
@@ -117,9 +158,9 @@ def named(pids: list[int]) -> str:
     """Return what these processes are called, for a sentence; empty when there are none."""
     names = []
     for pid in pids[:READERS_MAX]:
-        name = "unknown"
+        name = ""  # another user's, which a service with few rights does not see
         with contextlib.suppress(OSError):
-            name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
-        names.append(f"process {pid} ({name})")
+            name = f" ({Path(f'/proc/{pid}/comm').read_text(errors='replace').strip()})"
+        names.append(f"process {pid}{name}")
     more = f" and {len(pids) - READERS_MAX} more" if len(pids) > READERS_MAX else ""
     return ", ".join(names) + more

@@ -38,7 +38,10 @@ PREFIX: Final = "harmattan_"
 GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     # name: what it is; labels
     "up_since_seconds": ("Unix time when the gateway was started", ()),
-    "limit": ("A bound that holds here; docs/metrics.md names the figure it bounds", ("name",)),
+    "limit": (
+        "A bound that holds here; `harmattan docs metrics` names the figure it bounds",
+        ("name",),
+    ),
     # The disk and the journal.
     "disk_state": ("1 for the state that holds, 0 for the others", ("state",)),
     "disk_free_bytes": ("What this user may still fill of the journal's disk", ()),

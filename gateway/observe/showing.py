@@ -106,7 +106,7 @@ def _ending(days: float | None, *, is_clock_wrong: bool) -> str:
         told = f"ended {-days:.0f} days ago"
     if days is not None and is_clock_wrong:
         return f"{told} by this clock; set the clock first"
-    return f"{told}; docs/install.md says how to renew it"
+    return f"{told}; `harmattan docs install#certificates` says how to renew it"
 
 
 def _show_keeping(own: Own, keeping: Keeping, console: Console, now_ms: int) -> None:

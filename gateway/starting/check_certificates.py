@@ -36,12 +36,12 @@ def check_certificates(loaded: Settings, now: dt.datetime) -> Iterator[Found]:
     except KeysError as error:
         yield Found("certificates", str(error))
         return
-    yield from _check_chain(Path(nodes.certificate_file), pair.certificate, authority)
-    for path, certificate in (
-        (nodes.ca_file, authority),
-        (nodes.certificate_file, pair.certificate),
+    yield from _check_chain(loaded, pair.certificate, authority)
+    for path, certificate, renew in (
+        (nodes.ca_file, authority, "make a new folder of keys, with new keys for every node"),
+        (nodes.certificate_file, pair.certificate, f"`{_renewal(loaded)}` makes it anew"),
     ):
-        yield from _check_dates(Path(path), certificate, now)
+        yield from _check_dates(Path(path), certificate, now, renew)
     yield from _check_names(loaded, pair.certificate)
     yield from _check_authority_key(Path(nodes.ca_file))
     yield from _check_crl(loaded, authority, pair, now)
@@ -70,24 +70,28 @@ def _readable(setting: str, path: Path) -> Iterator[Found]:
         yield Found("certificates", f"{setting}: {error}")
 
 
+def _renewal(loaded: Settings) -> str:
+    """Return the command that makes the broker's certificate anew."""
+    folder = Path(loaded.broker.nodes.certificate_file).parent
+    return f"harmattan keys {folder} --post {loaded.post} --renew"
+
+
 def _check_chain(
-    path: Path, certificate: x509.Certificate, authority: x509.Certificate
+    loaded: Settings, certificate: x509.Certificate, authority: x509.Certificate
 ) -> Iterator[Found]:
+    path = loaded.broker.nodes.certificate_file
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
         yield Found(
             "certificates",
             f"{path} is not signed by the authority beside it; put the files of one post together,"
-            " or make it again with `harmattan keys`",
+            f" or make it again with `{_renewal(loaded)}`",
         )
 
 
 def _check_dates(
-    path: Path,
-    certificate: x509.Certificate,
-    now: dt.datetime,
-    renew: str = "move it and its key away and run `harmattan keys` on their folder",
+    path: Path, certificate: x509.Certificate, now: dt.datetime, renew: str
 ) -> Iterator[Found]:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < begins:
@@ -115,7 +119,7 @@ def _check_names(loaded: Settings, certificate: x509.Certificate) -> Iterator[Fo
         yield Found(
             "certificates",
             f"{loaded.broker.nodes.certificate_file} names no host, so no node accepts it; make it"
-            " again with `harmattan keys DIR --host ...`",
+            f" again with `{_renewal(loaded)} --host ...`",
         )
         return
     address = ipaddress.ip_address(host) if host else None
@@ -125,8 +129,8 @@ def _check_names(loaded: Settings, certificate: x509.Certificate) -> Iterator[Fo
         yield Found(
             "certificates",
             f"{loaded.broker.nodes.certificate_file} is not for {always}, so nodes that go by this"
-            " name (broker.name in node.json) refuse the broker; move it and its key away and make"
-            f" both again with `harmattan keys DIR --post {loaded.post} --host ...`",
+            " name (broker.name in node.json) refuse the broker; make it again"
+            f" with `{_renewal(loaded)}`",
         )
     if address is not None and not address.is_unspecified and address not in known:
         told = ", ".join(map(str, (*names.get_values_for_type(x509.DNSName), *known)))
@@ -134,7 +138,7 @@ def _check_names(loaded: Settings, certificate: x509.Certificate) -> Iterator[Fo
             "certificates",
             f"{loaded.broker.nodes.certificate_file} is not for broker.nodes.host = {host!r}; nodes"
             f" must name the broker {told} (broker.name in node.json), or make it again for this"
-            " address",
+            f" address: `{_renewal(loaded)} --host {host} ...`",
             is_fault=False,
         )
 
@@ -181,5 +185,6 @@ def _check_crl(
     if crl.get_revoked_certificate_by_serial_number(serial) is not None:
         yield Found(
             "certificates",
-            f"{path} revokes the broker's own certificate; make a new one with `harmattan keys`",
+            f"{path} revokes the broker's own certificate; move it and its key away and make new"
+            f" ones: `{_renewal(loaded)} --host ...`",
         )

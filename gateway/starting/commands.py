@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway import settings
+from gateway import settings, streams
 from gateway.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -83,11 +83,21 @@ def init(  # noqa: PLR0913, PLR0917 - the options of the command
         nodes_port=nodes_port,
     )
     os.umask(0o077)
+    is_new = not os.path.lexists(folder)
     made = making.make_post(folder, answers, dt.datetime.now(dt.UTC))
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
-    else:
-        _show_made(made, Console())
+    try:
+        if as_json:
+            sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
+        else:
+            _show_made(made, Console())
+        sys.stdout.flush()
+    except BaseException as error:  # its only password is lost with it
+        making.unmake(Path(made.folder), is_new=is_new)
+        if isinstance(error, OSError):
+            raise SettingsError(
+                f"{streams.told(error)}; nobody would know the password, so nothing is made"
+            ) from error
+        raise
 
 
 def _name_of(folder: Path) -> str:
@@ -132,7 +142,9 @@ def _show_made(made: Made, console: Console) -> None:
 
 def _check(folder: Path, *, as_json: bool) -> None:
     from gateway.starting import check as checking  # noqa: PLC0415 - see gateway/cli.py
+    from gateway.starting.init import whole_path  # noqa: PLC0415
 
+    whole_path(folder)  # of a name that cannot be shown nothing is
     report = checking.check(folder, dt.datetime.now(dt.UTC))
     if as_json:
         told = {**msgspec.to_builtins(report), "is_well": report.is_well}

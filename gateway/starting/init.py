@@ -26,7 +26,7 @@ import msgspec
 
 from gateway import certificates, people, settings
 from gateway.errors import JournalError, KeysError, SettingsError
-from gateway.files import SECRET, sync_folder, write_new
+from gateway.files import SECRET, is_looped, not_utf8, sync_folder, write_new
 from gateway.fleet.revocation import broker_lines
 from gateway.ingest import door, secret
 from gateway.ingest.mosquitto import access_list, configuration
@@ -130,6 +130,30 @@ def make_post(folder: Path, answers: Answers, now: dt.datetime) -> Made:
     return Made(str(folder), answers.post, files, names, answers.administrator, password, left)
 
 
+def unmake(folder: Path, *, is_new: bool) -> None:
+    """Take away a post that was just made, of which nobody was told.
+
+    Args:
+        folder: of the post.
+        is_new: it was not there before, and goes too.
+
+    Raises:
+        SettingsError: it cannot be.
+    """
+    try:
+        (folder / SETTINGS_NAME).unlink()  # from now on it is none
+        for path in folder.iterdir():
+            if path.name != _DISKS_OWN:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if is_new:
+            folder.rmdir()
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: a post was made there and its password could not be shown; remove what is"
+            f" in it, which failed: {error.strerror}"
+        ) from error
+
+
 def _remedy(error: OSError) -> str:
     if error.errno in _FILLED:
         return "Another `harmattan init` was quicker: look at what it has made there"
@@ -146,17 +170,23 @@ def whole_path(folder: Path) -> Path:
     """Return the path of a folder from the root.
 
     Raises:
-        SettingsError: it is seen from a folder that has been removed.
+        SettingsError: it is seen from a folder that has been removed, links lead in a circle, or
+            its name is not UTF-8.
     """
     try:
         found = folder.absolute()
-        return found.resolve() if found.is_symlink() or ".." in found.parts else found
+        if is_looped(found):
+            raise SettingsError(f"{folder}: links lead in a circle; choose another folder")
+        whole = found.resolve() if found.is_symlink() or ".." in found.parts else found
     except FileNotFoundError as error:
         raise SettingsError(
             "the folder that this terminal stands in has been removed; change to one that exists"
         ) from error
     except OSError as error:
         raise SettingsError(f"{folder}: {error.strerror}; choose another folder") from error
+    if told := not_utf8(whole):
+        raise SettingsError(told)
+    return whole
 
 
 def left_behind(folder: Path) -> list[Path]:

@@ -17,6 +17,8 @@ from tests.gateway.running import NODE, write_settings
 
 LABEL = "معبر é 😀"
 FULL = "harmattan: the output cannot be written: No space left on device\n"
+UNREAD = "harmattan: the output cannot be written: Broken pipe\n"
+CLOSED = "harmattan: the output cannot be written: Bad file descriptor\n"
 # Ctrl-C as soon as the command line begins to be loaded.
 INTERRUPTED = """
 import builtins, os, signal, sys
@@ -78,16 +80,60 @@ def test_letters_that_a_terminal_does_not_know(path):
     assert LABEL in json.dumps(json.loads(done.stdout), ensure_ascii=False)  # still JSON
 
 
-@pytest.mark.parametrize("closed", [">&-", "<&- >&-", "2>&-", "<&- >&- 2>&-"])
-def test_streams_that_are_closed(path, closed):
-    line = f'exec "$0" -m gateway nodes rename {NODE} north -s "$1" {closed}'
-    done = subprocess.run(
-        ["/bin/sh", "-c", line, sys.executable, str(path)],
+def through_a_shell(path, words, streams):
+    return subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -m gateway {words} -s "$1" {streams}', sys.executable, str(path)],
         capture_output=True,
         timeout=100,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "closed, status, said",
+    [
+        (">&-", 2, CLOSED),
+        ("<&- >&-", 2, CLOSED),
+        ("2>&-", 0, ""),
+        ("<&-", 0, ""),
+        ("<&- >&- 2>&-", 2, ""),
+    ],
+)
+def test_streams_that_are_closed(path, closed, status, said):
+    """What it was to do is done; that nobody was told is a fault, as with any other program."""
+    done = through_a_shell(path, f"nodes rename {NODE} north", closed)
+    assert (done.returncode, done.stderr.decode()) == (status, said)
+    label = json.loads(harmattan("nodes", "list", "--json", "-s", path).stdout)[0]["state"]["label"]
+    assert label == "north"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["status", "status --json", "doctor", "nodes list", f"nodes show {NODE}", "nodes list --json"],
+)
+def test_a_pipe_that_nobody_reads(path, words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = harmattan(
+            *words.split(), "-s", path, capture_output=False, stdout=writing, stderr=subprocess.PIPE
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr.decode()) == (2, UNREAD)
+
+
+def test_library_and_docs_into_a_pipe_that_nobody_reads():
+    for words in ("library list", "library show acetone", "docs", "--help", "library --help"):
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            done = harmattan(
+                *words.split(), capture_output=False, stdout=writing, stderr=subprocess.PIPE
+            )
+        finally:
+            os.close(writing)
+        assert (done.returncode, done.stderr.decode()) == (2, UNREAD), words
 
 
 def test_ctrl_c_while_it_loads():

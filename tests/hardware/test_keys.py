@@ -96,6 +96,64 @@ def test_a_renewed_certificate_is_still_for_the_name_that_nodes_go_by(tmp_path):
     assert [str(name.value) for name in names] == ["gateway.post1", "127.0.0.1"]
 
 
+def hosts(folder):
+    return certificates.hosts_of(certificates.load_certificate(folder / "gateway.pem"))
+
+
+def test_an_ending_certificate_of_the_broker_is_renewed(tmp_path, capsys):
+    """The key stays: one file changes, so no kill leaves a certificate without its key."""
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "10.0.0.1", "--host", "127.0.0.1", "lane1") == 0
+    path, key = folder / "gateway.pem", (folder / "gateway-key.pem").read_bytes()
+    authority = certificates.load_pair(folder / "ca.pem", folder / "ca-key.pem")
+    pair = certificates.load_pair(path, folder / "gateway-key.pem")
+    ending = certificates.issue(
+        authority, "gateway.post1", NOW, hosts=hosts(folder), days=20, key=pair.key
+    )
+    path.write_bytes(ending.certificate_pem())
+    capsys.readouterr()
+    assert make(folder) == 0  # as it was until it is asked for, and says so
+    assert path.read_bytes() == ending.certificate_pem()
+    assert "is as it was; --renew" in capsys.readouterr().out
+    assert make(folder, "--renew") == 0
+    assert "new; restart the gateway" in capsys.readouterr().out
+    renewed = certificates.load_certificate(path)
+    assert renewed.not_valid_after_utc - NOW > dt.timedelta(days=1_800)
+    assert hosts(folder) == ("gateway.post1", "10.0.0.1", "127.0.0.1")
+    assert (folder / "gateway-key.pem").read_bytes() == key
+    pem = as_pem(tmp_path, folder / "nodes" / "lane1")
+    assert shake_hands(folder, *pem, "127.0.0.1") == "lane1"
+
+
+def test_a_host_that_the_certificate_is_not_for_is_never_dropped_silently(tmp_path, capsys):
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "10.0.0.1") == 0
+    before = (folder / "gateway.pem").read_bytes()
+    assert make(folder, "--host", "10.0.0.2", "lane1") == 2
+    assert "is for gateway.post1, 10.0.0.1, not for 10.0.0.2; --renew" in capsys.readouterr().err
+    assert (folder / "gateway.pem").read_bytes() == before
+    assert not (folder / "nodes").exists()
+    assert make(folder, "--host", "10.0.0.1", "--host", "Gateway.post1", "lane1") == 0
+    assert make(folder, "--host", "fd00::2", "--renew") == 0
+    assert hosts(folder) == ("gateway.post1", "fd00::2")
+    assert make(folder, "--host", "fd00:0::2") == 0
+
+
+def test_a_damaged_pair_of_the_broker_is_renewed_with_a_new_key(tmp_path, capsys):
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "127.0.0.1", "lane1") == 0
+    pem = as_pem(tmp_path, folder / "nodes" / "lane1")
+    (folder / "gateway-key.pem").write_bytes(b"no key")
+    assert make(folder, "--renew") == 0
+    assert shake_hands(folder, *pem, "127.0.0.1") == "lane1"
+    assert (folder / "gateway-key.pem").stat().st_mode & 0o777 == 0o600
+    (folder / "gateway.pem").write_bytes(b"no certificate")
+    assert make(folder, "--renew") == 2
+    assert "give every --host" in capsys.readouterr().err
+    assert make(folder, "--renew", "--host", "127.0.0.1") == 0
+    assert shake_hands(folder, *pem, "127.0.0.1") == "lane1"
+
+
 def test_a_node_of_another_post_is_not_known(tmp_path):
     assert make(tmp_path / "a", "--host", "127.0.0.1", "lane1") == 0
     assert make(tmp_path / "b", "--host", "127.0.0.1", "lane1") == 0

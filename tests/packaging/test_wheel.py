@@ -47,6 +47,9 @@ def test_everything_that_is_not_code_is_in_it_too(wheel, repository_path):
     for name, place in FILES.items():
         shipped = zipfile.ZipFile(wheel).read(f"gateway/shipped/{name}")
         assert shipped == (repository_path / place).read_bytes()
+    for path in (repository_path / "docs").glob("*.md"):  # a post without a network reads them
+        shipped = zipfile.ZipFile(wheel).read(f"gateway/shipped/docs/{path.name}")
+        assert shipped == path.read_bytes()
     assert not [name for name in held if name.startswith(("tests/", "docs/", "packaging/"))]
 
 
@@ -62,6 +65,8 @@ def test_its_gateway_runs_from_it_alone(wheel, tmp_path):
         (("service", "show"), "Type=notify"),
         (("service", "show", "tmpfiles"), "d /var/lib/harmattan"),
         (("library", "show", "acetone"), "acetone"),
+        (("docs",), "installed/gateway/shipped/docs"),
+        (("docs", "doctor#disk-room"), "*Do.*"),
     ):
         done = subprocess.run(
             [sys.executable, "-P", "-c", code, str(folder), *arguments],

@@ -122,7 +122,8 @@ def nodes(scene: Scene) -> Found:
             " broken or hostile.",
             remedy="`connection_flood` and `connection_refused` in the log, or `ss -tn`, name its"
             " address: take it off the network. `harmattan service show firewall` is a rule that"
-            " bounds what one address may open; docs/install.md.",
+            " bounds what one address may open;"
+            " `harmattan docs install#a-bound-for-each-address`.",
         )
     return ok(f"{where} answers")
 

@@ -104,8 +104,11 @@ def _label(path: Path) -> str:
 @check(
     "certificates.expiry",
     cause="Its time has come, or the clock is wrong; no connection is made with it.",
-    remedy="Check the clock. Make new ones with `harmattan keys` (a node's: remove its"
-    " folder first) and carry them to where they are used before that day.",
+    remedy="Check the clock. Where ca-key.pem is: `harmattan keys DIR --post POST --renew` makes"
+    " gateway.pem anew; restart the gateway then. `harmattan keys DIR --post POST NODE` makes a"
+    " node's, once DIR/nodes/NODE is removed; carry them to it. A new authority is a new DIR and"
+    " new keys for every node. The authority's and an external broker's come from those who run"
+    " them.",
 )
 def expiry(scene: Scene) -> Found | list[Found]:
     """How long each is still valid."""
@@ -145,8 +148,9 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
             "holds no certificate",
             _label(path),
             cause="It was damaged, or another file was put in its place.",
-            remedy="Put it back from a copy. Without one: `harmattan keys` makes the broker's anew;"
-            " a lost authority means a new folder and new keys for every node.",
+            remedy="Put it back from a copy. Without one: `harmattan keys DIR --post POST --renew"
+            " --host ...` makes the broker's anew; a lost authority means a new folder and new"
+            " keys for every node.",
         )
         return
     for each in certificates:
@@ -168,7 +172,8 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
 @check(
     "certificates.key",
     cause="One of the two files is from another run of `harmattan keys`, or was replaced alone.",
-    remedy="Put the pair back that was made together, or make both anew.",
+    remedy="Put the pair back that was made together, or make both anew: `harmattan keys DIR --post"
+    " POST --renew`.",
 )
 def key(scene: Scene) -> Found | list[Found]:
     """Each key belongs to its certificate."""
@@ -233,8 +238,8 @@ def _chain(path: Path, authority_path: Path) -> Found:
 @check(
     "certificates.host",
     cause="The certificate was made for another name or address than the one nodes connect to.",
-    remedy="Make gateway.pem again: remove it and its key, then `harmattan keys` with a"
-    " --host for each name and address that stands in a node.json.",
+    remedy="Make gateway.pem again: `harmattan keys DIR --post POST --renew`, with a --host for"
+    " each name and address that stands in a node.json; then restart the gateway.",
 )
 def host(scene: Scene) -> Found:
     """The broker's certificate is for the post's name, and for the address nodes connect to."""

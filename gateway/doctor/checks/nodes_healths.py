@@ -25,7 +25,8 @@ RESET_WATCHDOG: Final = 3
 @check(
     "nodes.fault",
     cause="The node itself says what is wrong with it.",
-    remedy="`harmattan command NODE log` has the whole sentence; docs/node.md explains each.",
+    remedy="`harmattan command NODE log` has the whole sentence; `harmattan docs node`"
+    " explains each.",
 )
 def fault(scene: Scene) -> Found | list[Found]:
     """What each says is wrong with it."""

@@ -42,6 +42,7 @@ DARKS: Final = 8  # readings that need no verdict, a window full
 RESERVE_BYTES: Final = (
     1_000_000  # the least that the settings allow, where no full disk is practised
 )
+POST_BYTES: Final = 16_000_000  # its journal with ballast, log and reserve, and some to spare
 LOOK_AGAIN_S: Final = 0.05
 ROOM_S_MAX: Final = 20.0  # some file systems give room back only with their next commit
 
@@ -114,9 +115,13 @@ class Play:
     async def run(self) -> list[Step]:
         """Practise everything; return what came of it."""
         logging.getLogger("mqtt").setLevel(logging.CRITICAL)  # of lost connections; we lose some
+        disk = Path(self.settings.directory)
+        if free_bytes(disk) < POST_BYTES:
+            self._note_full(disk)
+            return self.steps
         with contextlib.ExitStack() as stack:
             try:
-                folder = stack.enter_context(folder_on(Path(self.settings.directory)))
+                folder = stack.enter_context(folder_on(disk))
             except OSError as error:
                 self._note(START, Outcome.failed, 0.0, f"no folder on the post's disk: {error}")
                 return self.steps
@@ -125,19 +130,26 @@ class Play:
                 await self._on_stage(folder, authority)
         return self.steps
 
+    def _note_full(self, disk: Path) -> None:
+        text = (
+            f"{size(free_bytes(disk))} free on the post's disk, and a post to practise with takes"
+            f" {size(POST_BYTES)}; free space there"
+        )
+        self._note(START, Outcome.left_out, 0.0, text)
+
     async def _on_stage(self, folder: Path, authority: StandIn) -> None:
         try:
             port = free_port()
+            path = write_settings(
+                folder,
+                port=port,
+                program=self.settings.broker.program,
+                url=authority.url,
+                reserve_bytes=self.reserve.reserve_bytes or RESERVE_BYTES,
+            )
         except OSError as error:
             self._note(START, Outcome.failed, 0.0, str(error))
             return
-        path = write_settings(
-            folder,
-            port=port,
-            program=self.settings.broker.program,
-            url=authority.url,
-            reserve_bytes=self.reserve.reserve_bytes or RESERVE_BYTES,
-        )
         scene = _Scene(folder, Stage(path), Node(POST, NODE, port), authority, self.reserve)
         try:
             if await self._step(START, scene.start):
@@ -169,6 +181,9 @@ class Play:
             text = f"did not come about within {STEP_S_MAX:g} s"
         except (RehearsalError, UntoldError, GatewayError, EOFError, OSError, apsw.Error) as error:
             text = str(error) or type(error).__name__
+        free = free_bytes(Path(self.settings.directory))
+        if outcome is Outcome.failed and free < POST_BYTES:
+            text += f"; only {size(free)} are free on the post's disk"
         self._note(name, outcome, time.monotonic() - began_s, text)
         return outcome is Outcome.ok
 

@@ -30,7 +30,7 @@ def test_what_is_wrong_is_found(well, case):
         assert each.id == case.name
         assert each.cause
         assert each.remedy
-        assert each.page == f"docs/doctor.md#{case.name.replace('.', '-')}"
+        assert each.page == f"harmattan docs doctor#{case.name.replace('.', '-')}"
     if case.level != Level.ok and case.name not in NEEDS_A_GATEWAY and case.running:
         assert before.isdisjoint({each.value for each in found if each.level == case.level})
 

@@ -133,7 +133,7 @@ def test_a_post_that_runs_well_is_told_to_be_well(tmp_path, free_port, make_mach
     assert code == EXIT_STATUS[Level(printed["level"])] > 0
     found = {each["id"]: each for each in printed["findings"]}
     assert found["gateway.running"]["level"] == found["broker.ours"]["level"] == "ok"
-    assert found["nodes.config"]["page"] == "docs/doctor.md#nodes-config"
+    assert found["nodes.config"]["page"] == "harmattan docs doctor#nodes-config"
     assert sum(printed["counts"].values()) == len(printed["findings"])
 
 
@@ -194,7 +194,7 @@ def test_the_command_tells_a_damaged_database_without_a_traceback(well):
     code, printed, said = call_here(well.path)
     assert (code, said) == (2, "")
     assert "database.opens: journal.sqlite: file is not a database" in printed
-    assert "docs/doctor.md#database-opens" in printed
+    assert "harmattan docs doctor#database-opens" in printed
     assert picture(well.folder) == before
 
 

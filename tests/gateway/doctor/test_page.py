@@ -34,7 +34,7 @@ def test_every_check_has_its_section_and_no_other_is_there(sections):
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_section_says_what_the_finding_says(sections, name):
     anchor, text = sections[name]
-    assert CHECKS[name].page == f"docs/doctor.md#{anchor}"
+    assert CHECKS[name].page == f"harmattan docs doctor#{anchor}"
     assert f"*Cause.* {CHECKS[name].cause}" in text
     assert f"*Do.* {CHECKS[name].remedy}" in text
     meaning = text.partition("*Cause.*")[0]

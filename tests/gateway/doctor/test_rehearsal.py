@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from gateway import settings
 from gateway.doctor.rehearsal import command, play
 from gateway.doctor.rehearsal.authority import StandIn
 from gateway.doctor.rehearsal.ballast import MARGIN_BYTES_MAX, Ballast, Plan, free_bytes, plan
@@ -156,6 +158,29 @@ def test_a_disk_that_is_nearly_full_is_not_practised_on():
         assert found.ballast_bytes <= 2 * MARGIN_BYTES_MAX
 
 
+@pytest.mark.parametrize("free", [0, 200_000])
+def test_a_disk_without_room_for_a_post_is_told_as_that(well, monkeypatch, capsys, free):
+    """It was a fault of the output, or thirty seconds without a word about the disk."""
+    monkeypatch.setattr(play, "free_bytes", lambda _: free)
+    loaded = settings.load(well.path)
+    before = without_times(picture(well.folder))
+    assert command.run(loaded, as_json=True, console=Console()) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["name"], each["outcome"]) for each in told["steps"]] == [(play.START, "left out")]
+    assert "free on the post's disk" in told["steps"][0]["text"]
+    assert without_times(picture(well.folder)) == before
+
+
+def test_settings_that_cannot_be_written_are_a_step_that_failed(well, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(play, "write_settings", fail)
+    assert command.run(settings.load(well.path), as_json=True, console=Console()) == 2
+    (step,) = json.loads(capsys.readouterr().out)["steps"]
+    assert step["text"] == "[Errno 28] No space left on device"
+
+
 def test_room_that_others_took_meanwhile_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(play, "ROOM_S_MAX", 0.0)
     (tmp_path / "state").mkdir()
@@ -191,8 +216,6 @@ def test_the_worst_step_is_the_outcome(monkeypatch, well, capsys):
 
     def step(outcome):
         return play.Step("one", play.Outcome(outcome), 1.0, "text")
-
-    from gateway import settings  # noqa: PLC0415 - this test's
 
     monkeypatch.setattr(play.Play, "run", run)
     assert command.run(settings.load(well.path), as_json=True, console=None) == 1

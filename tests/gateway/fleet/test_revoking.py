@@ -9,6 +9,7 @@ import fcntl
 import shutil
 import threading
 
+import msgspec
 import pytest
 
 from gateway import certificates, settings
@@ -106,6 +107,35 @@ def test_what_somebody_else_has_put_on_the_list_stays(folder, loaded):
     revoking.revoke(loaded, "lane-1", LATER)
     assert "abc" in listed(folder)
     assert len(listed(folder)) == 2
+
+
+def test_a_node_with_keys_is_revoked_though_the_settings_do_not_name_it(folder, loaded):
+    """Stolen on its way, before it was in them, or taken out of them before it was lost."""
+    assert keys.main([str(folder / "keys"), "--post", "p", "lane-3"]) == 0
+    done = revoking.revoke(loaded, "lane-3", NOW)
+    assert (done.crl, done.left) == (Crl.signed, ())
+    assert listed(folder) == set(done.serials) != set()
+    loaded = msgspec.structs.replace(loaded, nodes=loaded.nodes[1:])
+    done = revoking.revoke(loaded, "lane-1", NOW)
+    assert (done.crl, len(listed(folder))) == (Crl.signed, 2)
+    assert nodes_file.read(folder / "state").revoked == {"lane-1", "lane-3"}
+    with pytest.raises(SettingsError, match="did you mean lane-"):
+        revoking.revoke(loaded, "lane3", NOW)
+
+
+def test_a_node_that_is_known_by_its_certificate_alone_is_revoked(folder, loaded):
+    pair = certificates.load_pair(folder / "keys/ca.pem", folder / "keys/ca-key.pem")
+    lost = folder.parent / "node.der"
+    lost.write_bytes(certificates.issue(pair, "lane-7", NOW).certificate_der())
+    (folder / "keys/issued/A b.1f.pem").write_text("x")  # of somebody else
+    with pytest.raises(SettingsError, match=r"lane-7' is not known.*with --certificate FILE"):
+        revoking.revoke(loaded, "lane-7", NOW)
+    with pytest.raises(SettingsError, match="is not known"):
+        revoking.revoke(loaded, "A b", NOW, lost=[lost])
+    with pytest.raises(KeysError, match="is the certificate of 'lane-7', not of 'lane-8'"):
+        revoking.revoke(loaded, "lane-8", NOW, lost=[lost])
+    done = revoking.revoke(loaded, "lane-7", NOW, lost=[lost])
+    assert (done.crl, listed(folder)) == (Crl.signed, set(done.serials))
 
 
 def test_a_list_that_is_none_is_made_anew(folder, loaded):

@@ -185,6 +185,28 @@ def test_the_readers_of_a_journal_are_found_by_their_locks(tmp_path):
     journal.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="who holds a lock is told by Linux")
+def test_a_reader_is_found_where_the_service_sees_no_locks_of_others(tmp_path, monkeypatch):
+    """ProcSubset=pid of the unit hides /proc/locks; and looking must drop no lock of our own."""
+    monkeypatch.setattr(log, "LOCKS", tmp_path / "hidden")
+    path = tmp_path / "journal.sqlite"
+    journal = apsw.Connection(str(path))
+    journal.pragma("journal_mode", "wal")
+    journal.execute("CREATE TABLE records (id)")
+    assert log.readers(path) == []
+    journal.execute("BEGIN")
+    journal.execute("SELECT * FROM records").fetchall()  # holds a lock of its own
+    with reading(path) as program:
+        assert log.readers(path) == [program.pid]
+        monkeypatch.undo()
+        assert program.pid in log.readers(path)
+    ours = path.with_name("journal.sqlite-shm").stat().st_ino
+    held = [line for line in log.LOCKS.read_text().splitlines() if f":{ours} " in line]
+    assert any(f" {os.getpid()} " in line for line in held)
+    journal.execute("COMMIT")
+    journal.close()
+
+
 def test_many_readers_are_named_shortly():
     assert log.named([]) == ""
     assert log.named([os.getpid()]).startswith(f"process {os.getpid()} (")

@@ -190,6 +190,25 @@ def test_whatever_fails_nothing_is_left(place, monkeypatch):
     assert place.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_password_that_cannot_be_shown_leaves_no_post(place, arguments):
+    """Nobody could ever use it, and no second init would be taken there."""
+    existed = place.exists()
+    for words in ("> /dev/full", ">&-"):
+        line = f'exec "$0" -m gateway init "$@" --post p {words}'
+        done = subprocess.run(
+            ["/bin/sh", "-c", line, sys.executable, str(place), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "nobody would know the password, so nothing is made" in done.stderr
+        assert place.exists() == existed
+        assert not existed or [path.name for path in place.iterdir()] == ["lost+found"]
+
+
 def test_what_a_kill_has_left_is_named(call, tmp_path):
     (tmp_path / "p/.harmattan-init-x").mkdir(parents=True)
     assert "remove what an init that was cut short has left" in call("init", tmp_path / "p")[2]
