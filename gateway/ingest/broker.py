@@ -354,7 +354,7 @@ async def _end(child: asyncio.subprocess.Process) -> None:
     """Stop the broker, by force if it does not listen, or if we are hurried."""
     if child.returncode is not None:
         return
-    child.terminate()
+    (child.kill if is_stopped(child.pid) else child.terminate)()
     try:
         async with asyncio.timeout(STOP_S_MAX):
             await child.wait()
