@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from gateway.errors import BrokerError
 from gateway.fleet.outgoing import Outgoing
 from gateway.fleet.watching import Watching
 from gateway.ingest import intake
+from gateway.ingest.answering import TURN_S
 from gateway.ingest.arrivals import Arrivals, Offer
 from gateway.ingest.buffered import prepare, read_ahead
 from gateway.ingest.door import way
@@ -32,6 +34,9 @@ from protocol.errors import ProtocolError
 
 CONNECT_S_MAX = 10.0
 KEEP_ALIVE_S = 30
+ASK_S = 3.0  # between two words that we ask the broker for
+# With ASK_S less than the 10 s after which a node that was just heard, every 5 s, may be overdue.
+MUTE_TURNS_MAX = 5
 SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1, SUBACK
 
 REMEDIES = {
@@ -113,6 +118,7 @@ class Link:
         self._counters = counters
         self._log = log.bind(part="link")
         self._throttle = Throttle()
+        self._has_come = False  # a message, since that was looked at
 
     async def run(self) -> None:
         """Connect, subscribe, and carry messages both ways until the connection breaks.
@@ -140,6 +146,7 @@ class Link:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._send(client), name="link-send")
                     tasks.create_task(_last(client), name="link-receive")
+                    tasks.create_task(self._heed(client, tasks), name="link-heed")
         except* (aiomqtt.MqttError, OSError) as group:
             fault = str(group.exceptions[0])
         finally:
@@ -195,6 +202,7 @@ class Link:
 
         Whatever it makes us raise is its own refusal: the connection is that of all the nodes.
         """
+        self._has_come = True
         if not self._endure(partial(self._afford, message)):
             self._refuse_faulty("message_failed", message, FAILED)
 
@@ -272,6 +280,37 @@ class Link:
                 await sending.send(BEAT_S_MAX)
         finally:
             sending.give_back()
+
+    async def _heed(self, client: aiomqtt.Client, tasks: asyncio.TaskGroup) -> None:
+        """Notice within seconds that the broker says nothing at all, for which no node is silent.
+
+        The connection itself breaks much later, or not at all when the broker goes on. What is
+        asked for is the end of a subscription that there is not: it is confirmed, and changes
+        nothing. Turns of our own loop are counted, as in `answering`.
+        """
+        nothing = f"{topics.PREFIX}{self._settings.post}/+/nothing"
+        while True:
+            asking = tasks.create_task(client.unsubscribe(nothing, timeout=math.inf))
+            turns, is_mute, self._has_come = 0, False, False
+            while not (await asyncio.wait([asking], timeout=TURN_S))[0]:
+                turns = 0 if self._has_come else turns + 1
+                self._has_come = False
+                if turns == MUTE_TURNS_MAX and not is_mute:
+                    is_mute = True
+                    self._show_mute(is_mute=True)
+            if asking.cancelled() or asking.exception():
+                return  # the connection ends
+            if is_mute:
+                self._show_mute(is_mute=False)
+            await asyncio.sleep(ASK_S)
+
+    def _show_mute(self, *, is_mute: bool) -> None:
+        if self._watching is not None:
+            (self._watching.unlinked if is_mute else self._watching.linked)()
+        if is_mute:
+            self._log.warning("broker_mute", text="the broker says nothing: no node is heard")
+        else:
+            self._log.info("broker_heard")
 
 
 def _is_its_own(taken: intake.Taken) -> bool:

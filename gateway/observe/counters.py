@@ -67,6 +67,7 @@ NAMES: Final[Mapping[str, str]] = {
     # The gateway itself.
     "task_fault": "a part met a foreseen fault and was started again",
     "task_failed": "a part met an unforeseen fault and was started again",
+    "broker_hung": "our broker gave no answer and was killed; another was started",
     "watchdog_starved": "a part hung; the service supervisor is left to start the gateway again",
     "clock_behind": "the clock says a day before this edition was made",
     "clock_ahead": "the clock says a day by which this edition or the certificates have ended",

@@ -9,7 +9,10 @@ from typing import Final
 from gateway.doctor.finding import Found, UntoldError, bad, check, look, ok, unknown
 from gateway.doctor.scene import Scene
 from gateway.errors import BrokerError
+from gateway.ingest.answering import MUTE
 from gateway.ingest.broker import CONFIGURATION_NAME, find_leftovers, find_program
+from gateway.observe.state import is_stopped
+from gateway.units import age
 
 CONNECT_S_MAX: Final = 3.0  # on this machine, or in its network
 PROGRAM_S_MAX: Final = 5.0
@@ -45,7 +48,7 @@ def program(scene: Scene) -> Found:
 
 @check(
     "broker.port",
-    cause="The broker does not run, or does not get its port.",
+    cause="The broker does not run, does not get its port, or hangs.",
     remedy="Read `broker_log` and `task_fault` in the log; stop the program that has the port, or"
     " set another in the settings and in the nodes.",
 )
@@ -53,12 +56,37 @@ def port(scene: Scene) -> Found:
     """It answers at its port while the gateway runs."""
     broker = scene.settings.broker
     where = f"{broker.host}:{broker.port}"
-    fault = answers(broker.host, broker.port)
-    if not fault and scene.running:
+    if not scene.running and not broker.external:
+        return ok("the gateway does not run, nor does its broker")
+    fault = scene.broker_fault
+    if scene.running and (not fault or fault == MUTE):
         _check_ours(scene)
-    if scene.running or broker.external:
-        return bad(f"{where}: {fault}") if fault else ok(f"{where} answers")
-    return ok("the gateway does not run, nor does its broker")
+    if fault == MUTE:
+        return _hanging(scene, where)
+    if fault:
+        return bad(f"{where}: {fault}")
+    if scene.state is not None and scene.state.unlinked_ms:
+        quiet = age(scene.state.unlinked_ms, scene.now_ms)
+        return look(
+            f"{where} answers, but the gateway lost it {quiet}",
+            cause="It has only just come back, or it refuses the gateway.",
+            remedy="Look again in a minute; the last `task_fault` of `link` in the log says why.",
+        )
+    return ok(f"{where} answers")
+
+
+def _hanging(scene: Scene, where: str) -> Found:
+    """Tell of a broker that takes connections and says nothing."""
+    text = f"{where} {MUTE}"
+    if scene.settings.broker.external:
+        return bad(text, cause="It hangs, or its computer is far too busy.", remedy=EXTERNAL)
+    stopped = [str(pid) for pid in find_leftovers(_configured(scene)) if is_stopped(pid)]
+    return bad(
+        f"{text}; process {', '.join(stopped)} was stopped by a signal" if stopped else text,
+        cause="The broker's process hangs: a signal stopped it, or the computer is far too busy.",
+        remedy="The gateway kills it within half a minute and starts another; look again then. If"
+        " it stays: is the gateway itself well (`gateway.hangs`), what does `dmesg` say?",
+    )
 
 
 @check(
@@ -107,6 +135,9 @@ def nodes(scene: Scene) -> Found:
     fault = _listener_fault(scene)
     if not fault:
         _check_ours(scene)
+        # One process serves both; by this way it would count us as a client without certificate.
+        if scene.broker_fault == MUTE:
+            raise UntoldError("the broker hangs", "See `broker.port`.", see="broker.port")
     where = f"{listener.host}:{listener.port}"
     if fault:
         return bad(f"{where}: {fault}")
@@ -138,6 +169,14 @@ def restarts(scene: Scene) -> Found:
     """How often it had to be started again since the start."""
     if scene.settings.broker.external:
         return ok(EXTERNAL)
+    hung = sum(scene.since_start("broker_hung").values())
+    if hung:
+        return look(
+            f"killed {hung} times since the start, because it hung",
+            cause="Its process was stopped by a signal, or waited for something that did not come.",
+            remedy="Each is a `broker_hung` in the log, with its time: find what this computer did"
+            " then; update mosquitto.",
+        )
     count = sum(scene.since_start(name).get("broker", 0) for name in ("task_fault", "task_failed"))
     text = f"started again {count} times since the start"
     return look(text) if count >= RESTARTS_LOOK else ok(text)
@@ -168,7 +207,7 @@ def _configured(scene: Scene) -> Path:
 
 
 def answers(host: str, port: int) -> str:
-    """Say why nothing answers there; empty when something does."""
+    """Say why nothing takes connections there, a broker or not; empty when something does."""
     try:
         with socket.create_connection((host, port), timeout=CONNECT_S_MAX):
             return ""

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -504,10 +505,29 @@ def leftover(post):
     try:
         while answers("127.0.0.1", post.ports[0]):
             assert child.poll() is None
-        yield
+        yield child
     finally:
         child.terminate()
         child.wait(10)
+
+
+@contextlib.contextmanager
+def hanging(post):
+    """The gateway's broker hangs; its listener for nodes takes connections as the other does."""
+    with leftover(post) as child, other_program(post.ports[1]):
+        child.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            child.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def left_by_gateway(post):
+    """The gateway is not connected to a broker that is well."""
+    post.write_state(unlinked_ms=post.at_ms - HOUR_MS)
+    with leftover(post):
+        yield
 
 
 @contextlib.contextmanager

@@ -13,7 +13,13 @@ from gateway import settings
 from gateway.doctor.examine import every_check, examine
 from gateway.doctor.scene import look_at
 from gateway.journal.store import FILE_NAME
-from tests.gateway.doctor.breaking import nothing, other_program, spoil_page, take_key_away
+from tests.gateway.doctor.breaking import (
+    hanging,
+    nothing,
+    other_program,
+    spoil_page,
+    take_key_away,
+)
 from tests.gateway.doctor.building import CHECKS, DAY_MS
 
 ROW = re.compile(r"^\| `(?P<told>[a-z.]+)` \| (?P<why>[^|]*) \| (?P<out>[^|]*) \|$", re.MULTILINE)
@@ -43,6 +49,7 @@ BROKEN = {
     "certificates.modes": (take_key_away, 0, False),
     "clock.ahead": (nothing, 11 * 365 * DAY_MS, True),
     "broker.ours": (lambda post: other_program(post.ports[0]), 0, False),
+    "broker.port": (hanging, 0, True),
 }
 
 

@@ -5,6 +5,8 @@ the running gateway with a scripted node and a clock that the test moves.
 """
 
 import asyncio
+import os
+import signal
 
 import apsw
 import pytest
@@ -191,5 +193,43 @@ def test_the_status_gives_everybody_time_after_our_own_reconnection(tmp_path, fr
                     await asyncio.sleep(0.05)
             assert state() == "online"
             assert state(patience_ms(NODE, 300) + 60_000) == "silent"
+
+    asyncio.run(story())
+
+
+def test_no_node_is_silent_for_a_broker_that_hangs(tmp_path, free_port, clock, monkeypatch):
+    """The connection stands; nobody is heard by it until the broker goes on, or another does."""
+    monkeypatch.setattr("gateway.ingest.link.ASK_S", 0.1)
+    monkeypatch.setattr("gateway.ingest.link.TURN_S", 0.3)
+    path = write_settings(tmp_path, free_port)
+
+    async def told(*, is_linked):
+        async with asyncio.timeout(DEADLINE_S):
+            while (  # noqa: ASYNC110
+                bool(getattr(read_state(tmp_path / "state"), "linked_ms", 0)) is not is_linked
+            ):
+                await asyncio.sleep(0.01)
+
+    async def story():
+        async with running(path) as log:
+            pid = (await log.event("broker_started"))["pid"]
+            await told(is_linked=True)
+            for count in (1, 2):
+                os.kill(pid, signal.SIGSTOP)
+                try:
+                    await log.event("broker_mute", count)
+                    await told(is_linked=False)
+                    clock.now_ms += 1_000_000  # both would be late by now
+                finally:
+                    os.kill(pid, signal.SIGCONT)
+                await log.event("broker_heard", count)
+                await told(is_linked=True)
+            async with connected(free_port) as node:
+                await node.be_born()
+                await log.event("node_born")
+            assert not log.events("node_silent")
+            assert not log.events("task_fault")
+            clock.now_ms += 1_000_000
+            await log.event("node_silent", 2)
 
     asyncio.run(story())

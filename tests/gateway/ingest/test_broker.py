@@ -11,10 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
 from gateway.errors import BrokerError
+from gateway.ingest import answering
+from gateway.ingest.answering import MUTE, is_alive
 from gateway.ingest.broker import (
     Broker,
     check_port,
@@ -22,10 +25,11 @@ from gateway.ingest.broker import (
     find_leftovers,
     find_program,
 )
+from gateway.ingest.mosquitto import CONNECTIONS_OWN, CONNECTIONS_SPARE
 from gateway.ingest.program import _TREE
 from gateway.observe.counters import Counters
 from gateway.settings import BrokerSettings, NodeListenerSettings
-from tests.gateway.running import recording, running, starting, write_settings
+from tests.gateway.running import recording, rows, running, starting, write_settings
 from tests.gateway.scripted import connected
 from tests.gateway.seen import DEADLINE_S, Log
 
@@ -284,5 +288,118 @@ def test_a_port_for_nodes_that_is_taken_is_named(tmp_path, free_port):
             ) as broker,
         ):
             assert (await fault_of(broker)).startswith("broker.nodes.port ")
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_hangs_is_killed_told_and_started_again(tmp_path, free_port, monkeypatch):
+    """The kernel takes connections for it: only an answer shows that it turns."""
+    monkeypatch.setattr("gateway.ingest.broker.ASK_S", 0.1)
+    monkeypatch.setattr("gateway.ingest.broker.MUTE_TURNS_MAX", 2)
+
+    async def story():
+        async with running(write_settings(tmp_path, free_port)) as log:
+            for number in (1, 2):
+                pid = (await log.event("broker_started", number))["pid"]
+                await log.event("broker_connected", number)
+                os.kill(pid, signal.SIGSTOP)
+                told = await log.event("broker_hung", number)
+                assert told["pid"] == pid
+                assert "no answer for 2 s (a signal has stopped its process)" in told["text"]
+                fault = await log.event("task_fault", number, task="broker")
+                assert "ended with status -9: it hung, with no answer for 2 s" in fault["text"]
+            await log.event("broker_connected", 3)
+            async with connected(free_port) as node:
+                await node.be_born()
+                await node.receipt(0)
+        query = "SELECT subject, count FROM counters WHERE name = 'broker_hung'"
+        assert rows(tmp_path, query) == [("", 2)]
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_is_asked_is_let_alone(tmp_path, free_port, monkeypatch):
+    """So is one that has no place for who asks, and one whom the gateway was too busy to hear."""
+    monkeypatch.setattr("gateway.ingest.broker.ASK_S", 0.01)
+    asked = []
+
+    async def ask(*way, turns):
+        asked.append(await is_alive(*way, turns=turns))
+        return asked[-1]
+
+    monkeypatch.setattr("gateway.ingest.broker.is_alive", ask)
+
+    async def until_asked(count):
+        async with asyncio.timeout(DEADLINE_S):
+            while len(asked) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def story():
+        log = Log()
+        with broker_of(tmp_path, free_port, log) as broker:
+            task = asyncio.create_task(broker.run())
+            await log.event("broker_started")
+            await until_asked(5)
+            with contextlib.ExitStack() as full:
+                for _ in range(CONNECTIONS_OWN + CONNECTIONS_SPARE):
+                    full.enter_context(socket.create_connection(("127.0.0.1", free_port)))
+                await until_asked(len(asked) + 5)
+            assert all(asked)
+            assert not log.events("broker_hung")
+            assert not log.events("connection_flood")
+            task.cancel()
+            await asyncio.wait([task])
+
+    asyncio.run(story())
+
+
+def test_a_loop_that_was_held_blames_no_broker(monkeypatch):
+    """What it said meanwhile has come: by the clock its time is over, by turns it is not."""
+    monkeypatch.setattr("gateway.ingest.answering.TURN_S", 0.2)
+
+    async def story():
+        async def answer(reader, writer):
+            await reader.read(1)
+            time.sleep(1.0)  # noqa: ASYNC251 - holds the loop of who asks, five turns long
+            writer.write(b" ")
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            assert await is_alive(None, "127.0.0.1", port, turns=2)
+
+    asyncio.run(story())
+
+
+def test_what_is_mute_is_not_alive(monkeypatch):
+    monkeypatch.setattr("gateway.ingest.answering.TURN_S", 0.05)
+
+    async def story():
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            port = mute.getsockname()[1]
+            assert not await is_alive(None, "127.0.0.1", port, turns=2)
+            assert answering.fault_of("127.0.0.1", port, 0.1) == MUTE
+
+    asyncio.run(story())
+
+
+def test_a_socket_file_that_is_full_is_mute_and_one_that_is_gone_is_not(tmp_path, monkeypatch):
+    """So many wait there that the kernel takes no more; where there is none nobody can be asked."""
+    monkeypatch.setattr("gateway.ingest.answering.TURN_S", 0.05)
+    path = tmp_path / "own.sock"
+
+    async def story():
+        with contextlib.ExitStack() as waiting:
+            mute = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            mute.bind(str(path))
+            mute.listen(0)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(100):
+                    other = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                    other.settimeout(0.0)
+                    other.connect(str(path))
+            assert not await is_alive(path, "127.0.0.1", 1, turns=3)
+            path.unlink()
+            assert await is_alive(path, "127.0.0.1", 1, turns=3)
 
     asyncio.run(story())
