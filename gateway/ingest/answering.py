@@ -54,7 +54,7 @@ async def has_answered(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def is_alive(own: Path | None, host: str, port: int, *, turns: int) -> bool:
-    """Say whether a broker that takes connections does anything with them.
+    """Say whether a broker that should run takes connections and does anything with them.
 
     What cannot be tried, as with no file descriptor left, says nothing against it.
 
@@ -83,7 +83,8 @@ async def _ask(own: Path | None, host: str, port: int) -> None:
         try:
             reader, writer = await connect(own, host, port)
         except OSError as error:
-            if isinstance(error, BlockingIOError):  # so many wait that it takes no more
+            # So many wait that it takes no more, or it listens no longer and has not ended.
+            if isinstance(error, BlockingIOError | ConnectionRefusedError):
                 await asyncio.sleep(POLL_S)
                 continue
             if own is None or not isinstance(error, FileNotFoundError):

@@ -371,7 +371,7 @@ def test_a_loop_that_was_held_blames_no_broker(monkeypatch):
     asyncio.run(story())
 
 
-def test_what_is_mute_is_not_alive(monkeypatch):
+def test_what_is_mute_or_gone_is_not_alive(free_port, monkeypatch):
     monkeypatch.setattr("gateway.ingest.answering.TURN_S", 0.05)
 
     async def story():
@@ -379,12 +379,15 @@ def test_what_is_mute_is_not_alive(monkeypatch):
             port = mute.getsockname()[1]
             assert not await is_alive(None, "127.0.0.1", port, turns=2)
             assert answering.fault_of("127.0.0.1", port, 0.1) == MUTE
+        assert not await is_alive(None, "127.0.0.1", free_port, turns=2)
 
     asyncio.run(story())
 
 
-def test_a_socket_file_that_is_full_is_mute_and_one_that_is_gone_is_not(tmp_path, monkeypatch):
-    """So many wait there that the kernel takes no more; where there is none nobody can be asked."""
+def test_a_socket_file_that_is_full_is_mute_and_one_that_is_gone_is_not(
+    tmp_path, free_port, monkeypatch
+):
+    """So many wait there that the kernel takes no more; where there is none it is asked beside."""
     monkeypatch.setattr("gateway.ingest.answering.TURN_S", 0.05)
     path = tmp_path / "own.sock"
 
@@ -398,8 +401,15 @@ def test_a_socket_file_that_is_full_is_mute_and_one_that_is_gone_is_not(tmp_path
                     other = waiting.enter_context(socket.socket(socket.AF_UNIX))
                     other.settimeout(0.0)
                     other.connect(str(path))
-            assert not await is_alive(path, "127.0.0.1", 1, turns=3)
+            assert not await is_alive(path, "127.0.0.1", free_port, turns=3)
             path.unlink()
-            assert await is_alive(path, "127.0.0.1", 1, turns=3)
+            log = Log()
+            (tmp_path / "state").mkdir()
+            with broker_of(tmp_path / "state", free_port, log) as broker:
+                task = asyncio.create_task(broker.run())
+                await log.event("broker_started")
+                assert await is_alive(path, "127.0.0.1", free_port, turns=200)
+                task.cancel()
+                await asyncio.wait([task])
 
     asyncio.run(story())

@@ -7,6 +7,8 @@ of which is hostile.
 import asyncio
 import datetime as dt
 import io
+import os
+import signal
 import socket
 import ssl
 import tempfile
@@ -145,5 +147,36 @@ def test_a_node_that_is_revoked_is_out_and_stays_out(folder, free_port):
                 await other.say(other.event(1))
                 await other.receipt(1)
             assert len(log.events("broker_started")) == 2
+
+    asyncio.run(story())
+
+
+def test_a_revocation_counts_although_the_broker_hangs(folder, free_port, monkeypatch):
+    """It cannot read its list; the one that is started instead reads it at its start."""
+    monkeypatch.setattr("gateway.ingest.broker.ASK_S", 0.1)
+    monkeypatch.setattr("gateway.ingest.broker.MUTE_TURNS_MAX", 2)
+
+    async def story():
+        post = Secured(folder, free_port)
+        post.revoke("lane-9")
+        async with (
+            running(post.path) as log,
+            connected(post.port, tls=post.trust("lane-1")) as node,
+        ):
+            await node.be_born(next_seq=2)
+            await node.receipt(0)
+            os.kill((await log.event("broker_started"))["pid"], signal.SIGSTOP)
+            post.revoke("lane-1")
+            await log.event("node_revoked", node="lane-1")
+            await log.event("broker_hung")
+            await log.event("broker_connected", 2)
+            assert not log.events("node_disconnected", node="lane-1")  # the other never had it
+            with pytest.raises((aiomqtt.MqttError, OSError)):
+                async with connected(post.port, tls=post.trust("lane-1", anew=False), wait_s=1.0):
+                    pass
+            async with connected(post.port, "lane-2", tls=post.trust("lane-2")) as other:
+                await other.be_born(next_seq=2)
+                await other.say(other.event(1))
+                await other.receipt(1)
 
     asyncio.run(story())
