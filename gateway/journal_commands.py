@@ -1,6 +1,7 @@
 """`harmattan backup` and `harmattan export`: copy or read out a journal while the post runs."""
 
 import datetime as dt
+import os
 import time
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def run_export(
         JournalError: it cannot be read, or the file not be written.
     """
     _check_names(target, journal)
+    if journal is not None and not os.path.lexists(journal):
+        raise SettingsError(
+            f"--journal {journal}: there is no such file; name a backup, or a journal that was set"
+            " aside"
+        )
     path = journal
     reserve_bytes = 0
     if settings is not None:

@@ -99,6 +99,14 @@ def test_a_span_or_a_node_in_which_nothing_can_be_is_refused(tmp_path):
     assert (tmp_path / "out.zip").exists()
 
 
+def test_a_journal_that_is_named_and_not_there_is_told_as_that(tmp_path):
+    """It is no post's that has not started yet."""
+    given = tmp_path / "nope"
+    with pytest.raises(SettingsError, match=r"--journal .*/nope: there is no such file; name a"):
+        run_export(None, given, tmp_path / "x.zip", Wanted(), as_json=False, console=Console())
+    assert not (tmp_path / "x.zip").exists()
+
+
 def test_days_and_moments_are_understood_and_anything_else_is_refused():
     day = moment_ms("2026-11-22")
     assert moment_ms("2026-11-22", is_end=True) == day + DAY_MS
