@@ -1,6 +1,7 @@
 """`harmattan backup` and `harmattan export`: copy or read out a journal while the post runs."""
 
 import datetime as dt
+import os
 import time
 from pathlib import Path
 
@@ -118,7 +119,10 @@ def _insist_on_file(path: Path) -> None:
         raise SettingsError(f"--journal {path}: it is a folder; name the file in it ({FILE_NAME})")
     try:  # of a journal whose file is missing, the log beside it can be read
         if not path.exists() and not misfit(path, is_alone=True):
-            raise SettingsError(f"--journal {path}: there is no such file")
+            raise SettingsError(
+                f"--journal {path}: there is no such file; name a backup, or a journal that was set"
+                " aside"
+            )
     except OSError as error:
         raise SettingsError(f"--journal {path}: {error.strerror}") from error
 

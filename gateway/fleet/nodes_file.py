@@ -86,7 +86,10 @@ def read(directory: Path) -> NodesFile:
             f"{path} is gone or empty: put it back with `cp {copy} {path}`; if nobody is to be"
             f" revoked any more, remove {copy} too"
         )
-    return _read(path, f"or put the last whole one back: `cp {copy} {path}`")
+    remedy = f"or put the last whole one back: `cp {copy} {path}`"
+    if _is_lost(copy):
+        remedy = f"or remove it, and revoke again whoever was revoked: `rm {path}`"
+    return _read(path, remedy)
 
 
 def _is_lost(path: Path) -> bool:

@@ -136,6 +136,11 @@ def rename(settings: Settings, name: str, label: str) -> Done:
             f"label {label[:80]!r}: use at most {nodes_file.LABEL_CHARS_MAX} printable characters"
         )
     with nodes_file.changing(Path(settings.directory)) as entries:
+        if label != node and label in {*(each.id for each in settings.nodes), *entries}:
+            raise SettingsError(
+                f"label {label!r} is another node's id: one would be taken for the other; choose"
+                " another label"
+            )
         entry = msgspec.structs.replace(entries.get(node, Entry()), label=label)
         entries[node] = entry
     return Done(node, label, entry.revoked, entry.serials, Crl.none)

@@ -24,7 +24,14 @@ from gateway.errors import BrokerError
 from gateway.ingest import door, secret, spare
 from gateway.ingest.answering import TURN_S, connect, has_answered, is_alive
 from gateway.ingest.flood import Flood
-from gateway.ingest.mosquitto import OPENED, Word, Words, access_list, configuration
+from gateway.ingest.mosquitto import (
+    OPENED,
+    TAKEN_OVER,
+    Word,
+    Words,
+    access_list,
+    configuration,
+)
 from gateway.ingest.program import check_port, find_leftovers, find_program, hint_of_root
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
@@ -105,6 +112,7 @@ class Broker:
         self._node_lines = node_lines
         self._lines: tuple[str, ...] = ()  # as it was started with
         self._revoked = revoked
+        self._ended: set[str] = set()  # whose connection we end, where there is one
         self._misbehaved = misbehaved
         self._beat = beat
         self._clock_fault = clock_fault
@@ -254,6 +262,12 @@ class Broker:
         if word.event == "broker_log":
             self._log.warning("broker_log", text=word.text)
             return
+        if word.event == TAKEN_OVER:
+            if word.client in self._ended:  # else a node has connected anew before it was gone
+                self._ended.discard(word.client)
+                text = "its certificate is revoked"
+                self._log.info("node_disconnected", node=word.client, text=text)
+            return
         now_s = asyncio.get_running_loop().time()
         if word.event == OPENED:
             is_ours = word.text not in {"", str(self._settings.nodes.port)}
@@ -281,6 +295,7 @@ class Broker:
         while True:
             self._beat()
             now, revoked = self._signature(), self._revoked()
+            self._ended &= revoked
             if self._node_lines() != self._lines:  # only a new start reads these
                 self._log.info("broker_told", text="what its listener for nodes is told is new")
                 child.terminate()
@@ -308,6 +323,7 @@ class Broker:
     async def _end_session(self, node: str) -> bool:
         """End a node's connection by connecting in its name; False when that must be done again."""
         known = self.secret
+        self._ended.add(node)
         try:
             async with (
                 asyncio.timeout(KICK_S_MAX),
@@ -325,7 +341,6 @@ class Broker:
         except (aiomqtt.MqttError, OSError) as error:
             self._log.warning("broker_log", text=f"the connection of {node!r} stands: {error}")
             return False
-        self._log.info("node_disconnected", node=node, text="its certificate is revoked")
         return True
 
     async def _end_leftovers(self) -> None:

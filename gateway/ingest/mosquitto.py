@@ -44,6 +44,7 @@ _DENIED = re.compile(
     r"Denied PUBLISH from (?P<client>.*?) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*?)(?:',|$)"
 )
 _UNAUTHORISED = re.compile(r"Client (?P<client>.*) disconnected, not authorised")
+_TAKEN_OVER = re.compile(r"Client (?P<client>.*) already connected, closing old connection\.")
 _FULL = re.compile(
     r"Client connection from (?P<client>.*) denied: max_connections exceeded"
     r"|Unable to accept new connection"
@@ -153,6 +154,8 @@ def access_list(post: str) -> str:
 
 # By `client`, an address, at the port `text`; empty: one with TLS. Nobody is told of one.
 OPENED: Final = "connection_opened"
+# `client` has connected while it was connected. Nobody is told, unless it was we to end it.
+TAKEN_OVER: Final = "connection_taken_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class Word:
     """Something that the broker's log says and that somebody should know.
 
     Attributes:
-        event: `broker_log`, a counter's name, or OPENED.
+        event: `broker_log`, a counter's name, OPENED or TAKEN_OVER.
         text: a sentence; for `broker_log` the broker's own.
         client: whom it is about, as far as the broker tells; empty when it does not.
     """
@@ -194,6 +197,8 @@ class Words:
             line = found[0].decode(errors="replace").strip()
             if opened := _OPENED.match(line):
                 yield Word(OPENED, opened["port"] or "", opened["address"] or opened["failed"])
+            if taken := _TAKEN_OVER.match(line):
+                yield Word(TAKEN_OVER, "", taken["client"])
             word = self._own_word(line[:LOG_CHARS_MAX])
             if word is None:
                 word = self._word(line)

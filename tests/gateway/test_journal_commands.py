@@ -105,7 +105,9 @@ def test_a_journal_that_is_not_there_is_told_and_none_is_made(tmp_path):
         console = Console(file=io.StringIO())
         run_export(None, journal, tmp_path / "out.zip", Wanted(), as_json=True, console=console)
 
-    with pytest.raises(SettingsError, match=r"--journal .*nope: there is no such file$"):
+    with pytest.raises(
+        SettingsError, match=r"--journal .*nope: there is no such file; name a backup"
+    ):
         export(tmp_path / "nope")
     with pytest.raises(SettingsError, match=r"it is a folder; name the file .*journal.sqlite"):
         export(tmp_path)

@@ -124,10 +124,14 @@ def test_a_node_that_the_broker_still_lets_in_is_refused_by_the_gateway(call, fo
     async def story():
         async with Command(folder / "post.toml", *AS_NOBODY) as post:
             await post.log.event("broker_connected")
-            code, printed, _ = call("revoke", NODE)
-            assert code == 1
-            assert "left to do: the authority's key is kept elsewhere" in printed
-            await post.log.event("node_disconnected", node=NODE)
+            async with connected(folder, free_port + 1) as node:
+                await node.be_born()
+                await node.receipt(0)
+                code, printed, _ = call("revoke", NODE)
+                assert code == 1
+                assert "left to do: the authority's key is kept elsewhere" in printed
+                await post.log.event("node_disconnected", node=NODE)
+                await node.lost()
             async with connected(folder, free_port + 1) as node:
                 await node.say(node.event(1))
                 line = await post.log.event("node_revoked", node=NODE, count=2)

@@ -116,7 +116,12 @@ def test_an_error_while_it_is_changed_changes_nothing(tmp_path):
 )
 def test_a_file_that_is_none_of_ours_is_named(tmp_path, text):
     (tmp_path / "nodes.toml").write_bytes(text)
-    with pytest.raises(SettingsError, match=r"nodes\.toml: .*; mend that place, or put"):
+    path, copy = tmp_path / nodes_file.NAME, tmp_path / nodes_file.COPY_NAME
+    with pytest.raises(SettingsError, match=r"nodes\.toml: .*; mend that place, or remove it") as f:
+        nodes_file.read(tmp_path)
+    assert nodes_file.COPY_NAME not in str(f.value)  # there is none to put back
+    copy.write_text("[nodes.x]\n")
+    with pytest.raises(SettingsError, match=rf"mend that place, or put .*: `cp {copy} {path}`"):
         nodes_file.read(tmp_path)
 
 

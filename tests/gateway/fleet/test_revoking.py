@@ -263,6 +263,8 @@ def test_a_label_is_kept_beside_everything_else(folder, loaded):
     for wrong in ("x" * 65, "a\nb", "\x1b[31m"):
         with pytest.raises(SettingsError, match="use at most 64 printable characters"):
             revoking.rename(loaded, "lane-1", wrong)
+    with pytest.raises(SettingsError, match="'lane-2' is another node's id"):
+        revoking.rename(loaded, "lane-1", "lane-2")
     assert revoking.rename(loaded, "lane-2", "شمال").label == "شمال"
     assert revoking.rename(loaded, "lane-2", "").label == ""
     assert "lane-2" not in nodes_file.read(folder / "state").nodes

@@ -336,9 +336,10 @@ def test_a_revoked_node_is_disconnected_and_refused_from_then_on(folder, free_po
         async with post.running(), post.node(lane1) as out, post.node(lane2) as honest:
             lost = asyncio.create_task(gather(out, Seen()))
             revoke(folder, authority, lane1)
-            post.revoked = frozenset({"lane1"})
+            post.revoked = frozenset({"lane0", "lane1"})  # lane0 was never there
             await post.log.event("broker_told")
             await post.log.event("node_disconnected", node="lane1")
+            assert len(post.log.events("node_disconnected")) == 1
             async with asyncio.timeout(DEADLINE_S):
                 with pytest.raises(aiomqtt.MqttError):
                     await lost

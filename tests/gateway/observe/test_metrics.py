@@ -23,6 +23,7 @@ from gateway.observe.figures import NodeFigures, read_figures
 from gateway.observe.machine import Machine, look
 from gateway.observe.metrics import GAUGES, PREFIX, SERIES_MAX, Live, bounds, render
 from gateway.observe.state import State
+from gateway.observe.versions import versions
 from tests.gateway.ingest.test_judging import UREA
 from tests.gateway.running import NODE, rows, running, starting, write_settings
 from tests.gateway.scripted import connected
@@ -215,6 +216,32 @@ def test_every_count_and_gauge_is_explained(repository_path):
         assert f"`{PREFIX}{name}`" in manual, f"docs/metrics.md does not explain {PREFIX}{name}"
     for name in re.findall(rf"`{PREFIX}(\w+)`", manual):
         assert name.removesuffix("_total") in {*GAUGES, *NAMES, "NAME", "build_info"}, name
+
+
+def test_every_limit_and_every_label_is_explained(repository_path, tmp_path):
+    manual = (repository_path / "docs/metrics.md").read_text()
+    table = manual.partition("The limits, by `name`.")[2].partition("Of the gateway's process")[0]
+    rows_ = re.findall(r"^\| (`[^|]+) \| ([^|]+) \|$", table, re.MULTILINE)
+    explained = {name: said for names, said in rows_ for name in re.findall(r"`(\w+)`", names)}
+    assert explained.keys() == bounds(loaded(tmp_path)).keys()
+    for name, said in explained.items():  # each names the figure of that name, where there is one
+        assert name not in GAUGES or f"`{PREFIX}{name}`" in said
+    said = re.search(r"^\| `harmattan_build_info` \| ([^|]+) \|", manual, re.MULTILINE)[1]
+    assert re.sub(r" \([^)]*\)", "", said).split(", ") == [*versions(), "post"]
+    for name, (_, labels) in GAUGES.items():
+        row = next(line for line in manual.splitlines() if f"`{PREFIX}{name}`" in line[:200])
+        if row.startswith("|"):
+            assert row.split("|")[2].strip() == ", ".join(labels), row
+
+
+def test_a_node_that_was_never_heard_fires_a_rule(tmp_path):
+    """It has no time since which it is silent; that it has none is what the rule asks for."""
+    connection = connect(tmp_path / "journal.sqlite")
+    figures = read_figures(connection, tmp_path)
+    connection.close()
+    found = parse(render(loaded(tmp_path), Live(state(), {}), figures, NOTHING, {}, 0).decode())
+    assert value(found, "node_online", node=NODE) == 0
+    assert not [labels for name, labels in found if name == "node_heard_seconds"]
 
 
 def constants(path):
