@@ -16,6 +16,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import aiomqtt
@@ -25,6 +26,7 @@ from gateway.ingest import door, secret
 from gateway.ingest.flood import Flood
 from gateway.ingest.mosquitto import OPENED, Word, Words, access_list, configuration
 from gateway.ingest.program import check_port, find_leftovers, find_program, hint_of_root
+from gateway.ingest.shunning import Barred, Shunning
 from gateway.ingest.written import write_if_changed
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
@@ -67,6 +69,7 @@ class Broker:
         nodes_count: how many may speak, which sizes its queues.
         node_lines: returns what else the nodes' listener is told.
         revoked: returns the nodes whose certificates are revoked, as of now.
+        barred: who is in quarantine; what those nodes publish is dropped.
         misbehaved: told the name of a node that publishes on a foreign topic.
         beat: called while all is well.
         clock_fault: returns what is wrong with this computer's clock, by which certificates are
@@ -89,6 +92,7 @@ class Broker:
         nodes_count: int = 0,
         node_lines: Callable[[], tuple[str, ...]] = tuple,
         revoked: Callable[[], frozenset[str]] = frozenset,
+        barred: Barred | None = None,
         misbehaved: Callable[[str], None] = lambda _: None,
         beat: Callable[[], None] = lambda: None,
         clock_fault: Callable[[], str] = str,
@@ -112,6 +116,14 @@ class Broker:
         self._log = log.bind(part="broker")
         self._throttle = Throttle()
         self._flood = Flood(nodes_count)
+        self._shunning = Shunning(
+            self._access,
+            post,
+            barred=barred,
+            is_local=not settings.nodes.host,
+            end_session=self._end_session,
+            log=self._log,
+        )
 
     async def run(self) -> None:
         """Start the broker and stay until it ends or this is cancelled.
@@ -131,16 +143,22 @@ class Broker:
                 self._pid.write_text(str(child.pid))
             async with asyncio.TaskGroup() as tasks:
                 watching: asyncio.Task[None] | None = None
+                shunning: asyncio.Task[None] | None = None
                 folding = tasks.create_task(self._fold_log(child), name="broker-log")
                 if await self._listens(child):
                     self.ready.set()
                     self._log.info("broker_started", host=host, port=port, pid=child.pid)
                     watching = tasks.create_task(self._watch(child), name="broker-watch")
+                    if self._settings.nodes.host or self.own:
+                        shun = self._shunning.run(partial(_read_again, child))
+                        shunning = tasks.create_task(shun, name="broker-shun")
                 elif child.returncode is None:
                     child.kill()
                 status = await child.wait()
                 if watching is not None:
                     watching.cancel()
+                if shunning is not None:
+                    shunning.cancel()
         finally:
             self.ready.clear()
             await _end(child)
@@ -160,11 +178,14 @@ class Broker:
             if self._settings.nodes.host:
                 self.secret = secret.make(self._configuration.parent, mode)
                 passwords = self._configuration.with_name(secret.HASHED_NAME)
-                write_if_changed(self._access, access_list(self._post), mode)
+            # Where a broker of root's may not go, nobody on loopback is told apart.
+            access = self._access if self._settings.nodes.host or self.own else None
+            if access is not None:
+                self._shunning.write()
             self._lines = self._node_lines()
             text = configuration(
                 self._settings,
-                self._access,
+                access,
                 passwords=passwords,
                 nodes_count=self._nodes_count,
                 node_lines=self._lines,
@@ -236,7 +257,7 @@ class Broker:
 
     async def _fold_log(self, child: asyncio.subprocess.Process) -> str:
         """Take what the broker says into our log until it ends; return its last complaint."""
-        words = Words()
+        words = Words(self._post)
         if child.stderr is not None:
             while piece := await child.stderr.read(LOG_PIECE_BYTES):
                 for word in words.take(piece):
@@ -249,6 +270,10 @@ class Broker:
             self._log.warning("broker_log", text=word.text)
             return
         now_s = asyncio.get_running_loop().time()
+        if word.event == "message_barred":
+            self._counters.count(word.event, word.client, word.count)
+            self._shunning.dropped(word.client, word.count)
+            return
         if word.event == OPENED:
             is_ours = word.text not in {"", str(self._settings.nodes.port)}
             if is_ours or not self._flood.opened(word.client, now_s):
@@ -299,7 +324,7 @@ class Broker:
                 found.append((name, about.st_mtime_ns, about.st_ino))
         return found
 
-    async def _end_session(self, node: str) -> bool:
+    async def _end_session(self, node: str, why: str = "its certificate is revoked") -> bool:
         """End a node's connection by connecting in its name; False when that must be done again."""
         known = self.secret
         try:
@@ -319,7 +344,8 @@ class Broker:
         except (aiomqtt.MqttError, OSError) as error:
             self._log.warning("broker_log", text=f"the connection of {node!r} stands: {error}")
             return False
-        self._log.info("node_disconnected", node=node, text="its certificate is revoked")
+        if why:
+            self._log.info("node_disconnected", node=node, text=why)
         return True
 
     async def _end_leftovers(self) -> None:
@@ -343,6 +369,12 @@ class Broker:
                 return True
             await asyncio.sleep(POLL_S)
         return False
+
+
+def _read_again(child: asyncio.subprocess.Process) -> None:
+    """Have the broker read its files again; one that has just ended reads them when it starts."""
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(signal.SIGHUP)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
