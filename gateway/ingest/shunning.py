@@ -66,6 +66,8 @@ class Shunning:
         self._end_session = end_session
         self._log = log
         self._listed: frozenset[str] = frozenset()
+        self._ended: frozenset[str] = frozenset()  # of those that are barred
+        self._fault = ""  # why the list could not be written, as it was told
         self._dropped: Counter[str] = Counter()  # messages of barred nodes since the last look
 
     def dropped(self, node: str, count: int) -> None:
@@ -102,9 +104,12 @@ class Shunning:
             try:
                 self.write()
             except OSError as error:  # a full disk; tried again at the next look
-                text = f"{error}; what nodes in quarantine send keeps coming until they are ended"
-                self._log.warning("broker_log", text=text)
+                if self._fault != str(error):
+                    self._fault = str(error)
+                    text = f"{error}; what nodes in quarantine send comes as far as the gateway"
+                    self._log.warning("broker_log", text=text)
             else:
+                self._fault = ""
                 read_again()
                 told = ", ".join(sorted(now)[:NODES_TOLD_MAX]) or "none"
                 self._log.info("broker_told", text=f"nodes of which it passes nothing on: {told}")
@@ -112,9 +117,10 @@ class Shunning:
         self._dropped.clear()
         if self._is_local:
             return
-        for node in sorted(now - before):
+        ended, self._ended = self._ended, now
+        for node in sorted(now - ended):
             await self._end_session(node, "it is in quarantine")
-        for node in sorted(flooding & now & before):
+        for node in sorted(now & ended & (flooding | (now - self._listed))):
             await self._end_session(node, "")  # as told before
-        for node in sorted(before - now):
+        for node in sorted(ended - now):
             await self._end_session(node, "it is heard again, and begins anew")

@@ -11,13 +11,15 @@ import contextlib
 import aiomqtt
 import pytest
 
+from gateway.ingest.mosquitto import access_list
+from gateway.ingest.shunning import DROPPED_MAX, Barred, Shunning
 from protocol import topics
 from protocol.messages import Health
 from simulators.crowd import CONNECT, PUBLISH, packet, text
 from tests.gateway.ingest.test_secured_post import Secured, folder
-from tests.gateway.running import POST, rows, running, write_settings
+from tests.gateway.running import POST, recording, rows, running, write_settings
 from tests.gateway.scripted import TIME_NONE, connected
-from tests.gateway.seen import DEADLINE_S, Seen
+from tests.gateway.seen import DEADLINE_S, Log, Seen
 
 __all__ = ["folder"]
 
@@ -171,3 +173,43 @@ def test_what_loopback_says_in_a_barred_nodes_name_goes_no_further(folder, free_
 async def _collect(client, heard):
     async for message in client.messages:
         heard.append(topics.parse(message.topic.value)[1])
+
+
+def test_a_disk_that_takes_no_list_is_told_once_and_the_connection_ended_all_the_same(tmp_path):
+    """Without certificates' names on the list each look ends the connection; then it is written."""
+
+    async def story():
+        barred, ended, log, read = {FLOODER}, [], Log(), []
+
+        async def end(node, why):
+            ended.append((node, why))
+            return True
+
+        access = tmp_path / "missing" / "mosquitto.acl"
+        shunning = Shunning(
+            access,
+            POST,
+            barred=Barred(lambda: frozenset(barred), asyncio.Event()),
+            is_local=False,
+            end_session=end,
+            log=recording(log),
+        )
+        for _ in range(3):
+            await shunning._look(lambda: read.append(access.read_text()))
+        assert ended == [(FLOODER, "it is in quarantine"), (FLOODER, ""), (FLOODER, "")]
+        assert len(log.events("broker_log")) == 1
+        assert read == []
+        access.parent.mkdir()
+        await shunning._look(lambda: read.append(access.read_text()))
+        await shunning._look(lambda: read.append(access.read_text()))
+        assert read == [access_list(POST, {FLOODER})]
+        shunning.dropped(FLOODER, DROPPED_MAX + 1)
+        ended.clear()
+        await shunning._look(read.clear)
+        assert ended == [(FLOODER, "")]
+        barred.clear()
+        await shunning._look(lambda: read.append(access.read_text()))
+        assert read[1:] == [access_list(POST)]
+        assert ended[1:] == [(FLOODER, "it is heard again, and begins anew")]
+
+    asyncio.run(story())
