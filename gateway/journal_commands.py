@@ -1,7 +1,6 @@
 """`harmattan backup` and `harmattan export`: copy or read out a journal while the post runs."""
 
 import datetime as dt
-import os
 import time
 from pathlib import Path
 

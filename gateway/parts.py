@@ -33,6 +33,7 @@ from gateway.ingest.gate import Gate
 from gateway.ingest.judging import Judging
 from gateway.ingest.knowledge import Knowledge
 from gateway.ingest.link import Link
+from gateway.ingest.shunning import Barred
 from gateway.journal.postures import save_posture
 from gateway.journal.retention import Limits
 from gateway.journal.store import Journal
@@ -263,6 +264,7 @@ def _broker(ground: Ground, fleet: _Fleet) -> Broker:
         nodes_count=len(settings.nodes),
         node_lines=partial(broker_lines, settings.broker),
         revoked=fleet.revocation.current,
+        barred=Barred(fleet.gate.barred, fleet.gate.changed),
         misbehaved=partial(fleet.gate.note, cause="topic_foreign"),
         beat=ground.beat("broker"),
         clock_fault=lambda: fleet.ahead.text,

@@ -44,6 +44,7 @@ class Offer(StrEnum):
 
     taken = "taken"
     repeated = "repeated"  # the same record waits already
+    replaced = "replaced"  # taken, in the place of an older health
     overflow = "overflow"  # its node has too many waiting
     crowded = "crowded"  # all nodes together have too many bytes waiting
 
@@ -115,13 +116,13 @@ class Arrivals:
         lane = self._lanes.get(taken.node)
         if lane is None:
             lane = self._lanes[taken.node] = _Lane(self._full_bucket())
-        record = taken.message
+        record, became = taken.message, Offer.taken
         if isinstance(record, wire.Reading | wire.Event):
             held = lane.records.get((record.journal_id, record.seq))
             if held is not None and held.frame == taken.frame:
                 return Offer.repeated
         elif isinstance(record, wire.Health):
-            self._drop_health(lane)
+            became = self._drop_health(lane)
         if len(lane.waiting) >= PER_NODE_MAX:
             return Offer.overflow
         size = COPIES * len(taken.frame)
@@ -136,7 +137,7 @@ class Arrivals:
         self._move(lane, 1, size)
         self._filled_lanes[taken.node] = lane
         self._filled.set()
-        return Offer.taken
+        return became
 
     async def wait(self, s_max: float) -> bool:
         """Return True as soon as something may be taken, False when nothing may for so long."""
@@ -205,12 +206,14 @@ class Arrivals:
         lane.bucket.bytes -= len(taken.frame)
         return taken
 
-    def _drop_health(self, lane: _Lane) -> None:
+    def _drop_health(self, lane: _Lane) -> Offer:
         """Forget the oldest of too many healths that wait, because a newer one is here."""
         held = [taken for taken in lane.waiting if isinstance(taken.message, wire.Health)]
-        if len(held) >= HEALTHS_MAX:
-            lane.waiting.remove(held[0])
-            self._move(lane, -1, -COPIES * len(held[0].frame))
+        if len(held) < HEALTHS_MAX:
+            return Offer.taken
+        lane.waiting.remove(held[0])
+        self._move(lane, -1, -COPIES * len(held[0].frame))
+        return Offer.replaced
 
     def _move(self, lane: _Lane, count: int, size: int) -> None:
         lane.bytes += size

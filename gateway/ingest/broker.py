@@ -16,6 +16,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import aiomqtt
@@ -33,6 +34,7 @@ from gateway.ingest.mosquitto import (
     configuration,
 )
 from gateway.ingest.program import check_port, find_leftovers, find_program, hint_of_root
+from gateway.ingest.shunning import Barred, Shunning
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.observe.state import is_stopped
@@ -77,6 +79,7 @@ class Broker:
         nodes_count: how many may speak, which sizes its queues.
         node_lines: returns what else the nodes' listener is told.
         revoked: returns the nodes whose certificates are revoked, as of now.
+        barred: who is in quarantine; what those nodes publish is dropped.
         misbehaved: told the name of a node that publishes on a foreign topic.
         beat: called while all is well.
         clock_fault: returns what is wrong with this computer's clock, by which certificates are
@@ -99,6 +102,7 @@ class Broker:
         nodes_count: int = 0,
         node_lines: Callable[[], tuple[str, ...]] = tuple,
         revoked: Callable[[], frozenset[str]] = frozenset,
+        barred: Barred | None = None,
         misbehaved: Callable[[str], None] = lambda _: None,
         beat: Callable[[], None] = lambda: None,
         clock_fault: Callable[[], str] = str,
@@ -112,7 +116,8 @@ class Broker:
         self._node_lines = node_lines
         self._lines: tuple[str, ...] = ()  # as it was started with
         self._revoked = revoked
-        self._ended: set[str] = set()  # whose connection we end, where there is one
+        # Whose connection we end, where there is one: why, and since when.
+        self._ended: dict[str, tuple[str, float]] = {}
         self._misbehaved = misbehaved
         self._beat = beat
         self._clock_fault = clock_fault
@@ -124,6 +129,14 @@ class Broker:
         self._throttle = Throttle()
         self._flood = Flood(nodes_count)
         self._hung = ""  # why it was killed; empty: it was not
+        self._shunning = Shunning(
+            self._access,
+            post,
+            barred=barred,
+            is_local=not settings.nodes.host,
+            end_session=self._end_session,
+            log=self._log,
+        )
 
     async def run(self) -> None:
         """Start the broker and stay until it ends or this is cancelled.
@@ -151,6 +164,9 @@ class Broker:
                         tasks.create_task(self._watch(child), name="broker-watch"),
                         tasks.create_task(self._heed(child), name="broker-heed"),
                     ]
+                    if self._settings.nodes.host or self.own:
+                        shun = self._shunning.run(partial(_read_again, child))
+                        watching.append(tasks.create_task(shun, name="broker-shun"))
                 elif child.returncode is None:
                     child.kill()
                 status = await child.wait()
@@ -175,7 +191,9 @@ class Broker:
             self.own = await asyncio.to_thread(self._open_door)
             if self._settings.nodes.host:
                 self.secret, passwords = secret.make(self._configuration.parent, mode)
-                access = spare.write(self._access, access_list(self._post), mode)
+            # Where a broker of root's may not go, nobody on loopback is told apart.
+            if self._settings.nodes.host or self.own:
+                access = self._shunning.begin()
             self._lines = self._node_lines()
             text = configuration(
                 self._settings,
@@ -250,7 +268,7 @@ class Broker:
 
     async def _fold_log(self, child: asyncio.subprocess.Process) -> str:
         """Take what the broker says into our log until it ends; return its last complaint."""
-        words = Words()
+        words = Words(self._post)
         if child.stderr is not None:
             while piece := await child.stderr.read(LOG_PIECE_BYTES):
                 for word in words.take(piece):
@@ -263,12 +281,16 @@ class Broker:
             self._log.warning("broker_log", text=word.text)
             return
         if word.event == TAKEN_OVER:
-            if word.client in self._ended:  # else a node has connected anew before it was gone
-                self._ended.discard(word.client)
-                text = "its certificate is revoked"
+            # Else a node has connected anew before it was gone.
+            text, _ = self._ended.pop(word.client, ("", 0.0))
+            if text:
                 self._log.info("node_disconnected", node=word.client, text=text)
             return
         now_s = asyncio.get_running_loop().time()
+        if word.event == "message_barred":
+            self._counters.count(word.event, word.client, word.count)
+            self._shunning.dropped(word.client, word.count)
+            return
         if word.event == OPENED:
             is_ours = word.text not in {"", str(self._settings.nodes.port)}
             if is_ours or not self._flood.opened(word.client, now_s):
@@ -295,7 +317,8 @@ class Broker:
         while True:
             self._beat()
             now, revoked = self._signature(), self._revoked()
-            self._ended &= revoked
+            told_s = asyncio.get_running_loop().time() - KICK_S_MAX
+            self._ended = {node: kick for node, kick in self._ended.items() if kick[1] > told_s}
             if self._node_lines() != self._lines:  # only a new start reads these
                 self._log.info("broker_told", text="what its listener for nodes is told is new")
                 child.terminate()
@@ -320,10 +343,10 @@ class Broker:
                 found.append((name, about.st_mtime_ns, about.st_ino))
         return found
 
-    async def _end_session(self, node: str) -> bool:
+    async def _end_session(self, node: str, why: str = "its certificate is revoked") -> bool:
         """End a node's connection by connecting in its name; False when that must be done again."""
         known = self.secret
-        self._ended.add(node)
+        self._ended[node] = why, asyncio.get_running_loop().time()
         try:
             async with (
                 asyncio.timeout(KICK_S_MAX),
@@ -364,6 +387,12 @@ class Broker:
                 return True
             await asyncio.sleep(POLL_S)
         return False
+
+
+def _read_again(child: asyncio.subprocess.Process) -> None:
+    """Have the broker read its files again; one that has just ended reads them when it starts."""
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(signal.SIGHUP)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

@@ -29,6 +29,10 @@ class Gate:
         save: keeps what is to be said of the quarantine for other processes; None: nothing.
         beat: called at every turn of `run`.
         now_s: a clock that never goes back, seconds.
+
+    Attributes:
+        revoked: the nodes whose certificates are revoked.
+        changed: set when a node is barred, or heard again; whoever acts upon it clears it.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Gate:
         self._beat = beat
         self._now_s = now_s
         self._quarantine = Quarantine()
+        self.changed = asyncio.Event()
         self._saved: str | None = ""  # not what it can be: the last life's word is replaced first
         self.revoked: Container[str] = revoked()
 
@@ -63,12 +68,17 @@ class Gate:
             return
         barred = self._quarantine.note(node, cause, self._now_s())
         if barred is not None:
+            self.changed.set()
             self._counters.count("quarantined", node)
             self._log.warning("node_quarantined", **_label(barred), text=barred.text)
 
     def states(self) -> dict[str, Barred]:
         """Return the nodes in quarantine."""
         return self._quarantine.states()
+
+    def barred(self) -> frozenset[str]:
+        """Return the names of the nodes in quarantine."""
+        return frozenset(self._quarantine.states())
 
     async def run(self) -> None:
         """Let nodes speak again when it is time, and notice revocations, until cancelled."""
@@ -83,6 +93,7 @@ class Gate:
         for barred in self._quarantine.release(self._now_s()):
             text = f"node {barred.node!r} is heard again; {barred.cause} barred it"
             self._log.info("node_released", **_label(barred), text=text)
+            self.changed.set()
         text_now = self._posture()
         if text_now != self._saved:
             try:

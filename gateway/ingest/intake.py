@@ -82,6 +82,8 @@ def take(
     if isinstance(who, Refused):
         return who
     node, channel = who
+    if not payload:  # it clears a topic and says nothing (SPEC.md 5.5)
+        return Refused("message_empty", node, node, f"node {node!r}, {channel}: empty")
     where = f"node {node!r}, {channel}: {len(payload)} bytes refused"
     if len(payload) > limits.MESSAGE_BYTES_MAX:
         text = f"{where}: at most {limits.MESSAGE_BYTES_MAX} are allowed; check its firmware"

@@ -21,7 +21,7 @@ from gateway.ingest.arrivals import Arrivals, Offer
 from gateway.ingest.buffered import prepare, read_ahead
 from gateway.ingest.door import way
 from gateway.ingest.gate import Gate
-from gateway.ingest.quarantine import CAUSES
+from gateway.ingest.quarantine import CAUSES, EXCESSES
 from gateway.ingest.secret import Secret
 from gateway.ingest.sending import IN_FLIGHT_MAX, Sending
 from gateway.observe.counters import Counters
@@ -46,6 +46,9 @@ REMEDIES = {
     " computer holds; it sends them again. If this lasts: is the disk slow or full?",
 }
 """What to say of a node whose message found no place."""
+
+QUIET = frozenset({"message_barred", "message_empty"})
+"""What is counted only: `node_quarantined` tells of it, before or after."""
 
 UNAFFORDABLE = (
     "this computer has no memory left for it; its node sends it again. End other programs, or give"
@@ -213,12 +216,9 @@ class Link:
             self._refuse_faulty("message_unaffordable", message, UNAFFORDABLE)
 
     def _take_in(self, message: aiomqtt.Message) -> None:
-        payload = message.payload
-        if not payload:
-            return  # an empty retained message clears a topic: nothing is said (SPEC.md 5.5)
         taken = intake.take(
             message.topic.value,
-            payload,
+            message.payload or b"",
             post=self._settings.post,
             nodes=self._nodes,
             revoked=self._gate.revoked,
@@ -227,13 +227,17 @@ class Link:
             received_ms=self._now_ms(),
         )
         if isinstance(taken, intake.Refused):
-            self._refuse(taken, is_retained=bool(message.retain))
+            # Nobody is told of an empty message: whoever clears a topic publishes one.
+            if message.payload or taken.count in QUIET:
+                self._refuse(taken, is_retained=bool(message.retain))
             return
         if self._watching is not None and _is_its_own(taken):
             self._watching.heard(taken.node)
         match self._arrivals.offer(taken):
             case Offer.repeated:
-                self._counters.count("record_repeated", taken.node)
+                self._exceed("record_repeated", taken.node)
+            case Offer.replaced:
+                self._exceed("health_replaced", taken.node)
             case Offer.overflow | Offer.crowded as full:
                 text = f"node {taken.node!r} {REMEDIES[full]}"
                 self._tell("message_dropped", taken.node, taken.node, text)
@@ -244,13 +248,19 @@ class Link:
 
     def _refuse(self, refused: intake.Refused, *, is_retained: bool) -> None:
         """Count a message that is not acted on, and hold it against its node."""
-        if refused.count == "message_barred":
-            self._counters.count(refused.count, refused.node)  # `node_quarantined` has told it
+        if refused.count in QUIET:
+            self._exceed(refused.count, refused.node)
             return
         self._tell(refused.count, refused.node, refused.subject, refused.text)
         # What is retained comes again with each of our own connections, which is no fault of today.
         if refused.count in CAUSES and not is_retained:
             self._gate.note(refused.node, refused.count)
+
+    def _exceed(self, name: str, node: str) -> None:
+        """Count what says nothing new; without end it is held against its node."""
+        self._counters.count(name, node)
+        if name in EXCESSES:
+            self._gate.note(node, name)
 
     def _refuse_faulty(self, name: str, message: aiomqtt.Message, remedy: str) -> None:
         """Count a message that could not be looked at to its end, and hold a fault against it."""

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -76,7 +77,8 @@ def configuration(
 
     Args:
         settings: where it listens.
-        access: the file with what nodes may do; needed where nodes have a listener.
+        access: the file with what nodes may do; needed where nodes have a listener. Where they
+            have none it is for loopback.
         passwords: the file with who may speak on loopback; needed there too.
         nodes_count: of the post.
         node_lines: what else the nodes' listener is told, such as its list of revoked certificates.
@@ -86,19 +88,20 @@ def configuration(
     user = ("user nobody",) if os.geteuid() == 0 else ()
     count = CONNECTIONS_PER_NODE * nodes_count + CONNECTIONS_OWN + CONNECTIONS_SPARE
     connections = f"max_connections {count}"
-    local: tuple[str, ...] = ("allow_anonymous true",)
+    own_door: tuple[str, ...] = ("allow_anonymous true",)
+    local = (*own_door, f"acl_file {access}") if access and not settings.nodes.host else own_door
     listener: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     if settings.nodes.host:
         if passwords is not None:
-            local = ("allow_anonymous false", f"password_file {passwords}")
+            local = own_door = ("allow_anonymous false", f"password_file {passwords}")
         listener = _listener(settings.nodes, connections, node_lines, access)
         foreign = ("log_type debug",)  # the only type that tells of a publish on a foreign topic
     return "\n".join(
         (
             "# Written by the gateway; change the post's settings instead.",
             "per_listener_settings true",
-            *((f"listener 0 {own}", *local) if own else ()),
+            *((f"listener 0 {own}", *own_door) if own else ()),
             f"listener {settings.port} {settings.host}",
             connections,  # each listener has as many of its own
             *local,
@@ -144,11 +147,24 @@ def _listener(
     )
 
 
-def access_list(post: str) -> str:
-    """Return mosquitto's access list for nodes: each its own topics, by its certificate's name."""
+def access_list(post: str, barred: Iterable[str] = (), *, is_local: bool = False) -> str:
+    """Return mosquitto's access list for nodes: each its own topics, by its certificate's name.
+
+    Args:
+        post: whose topics they are.
+        barred: nodes of which nothing is passed on now.
+        is_local: for loopback, where nobody has a certificate: all topics but those of `barred`.
+    """
     rules = ["# Written by the gateway."]
+    if is_local:
+        rules += ["topic readwrite #", "topic read $SYS/#"]
     for right, channels in (("write", topics.UP), ("read", topics.DOWN)):
-        rules += [f"pattern {right} {topics.PREFIX}{post}/%u/{channel}" for channel in channels]
+        if not is_local:
+            rules += [f"pattern {right} {topics.PREFIX}{post}/%u/{channel}" for channel in channels]
+    for node in sorted(barred):
+        if not is_local:
+            rules.append(f"user {node}")
+        rules += [f"topic deny {topics.PREFIX}{post}/{node}/{channel}" for channel in topics.UP]
     return "\n".join([*rules, ""])
 
 
@@ -166,22 +182,37 @@ class Word:
         event: `broker_log`, a counter's name, OPENED or TAKEN_OVER.
         text: a sentence; for `broker_log` the broker's own.
         client: whom it is about, as far as the broker tells; empty when it does not.
+        count: how often it was said.
     """
 
     event: str
     text: str
     client: str = ""
+    count: int = 1
 
 
 class Words:
     """Finds what is worth telling in the broker's log, which comes in pieces.
 
+    Args:
+        post: whose topics the nodes use; empty: nobody is known to be barred.
+
     Attributes:
         last: what it complained of last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, post: str = "") -> None:
         self.last = ""
+        own = f"{topics.PREFIX}{post}/".encode()
+        # A node may always publish on its own topics, unless it is barred: there are as many of
+        # these lines as a flood has messages.
+        self._barred = re.compile(
+            rb"Denied PUBLISH from (?P<node>[a-z0-9-]+) \(d\d, q\d, r\d, m\d+, '"
+            + re.escape(own)
+            + rb"(?P=node)/(?:"
+            + "|".join(topics.UP).encode()
+            + rb")',"
+        )
         self._rest = b""
         self._unread = Unread()
 
@@ -193,7 +224,11 @@ class Words:
             return
         lines = self._rest + whole
         self._rest = rest[-LINE_BYTES_MAX:]
+        dropped: Counter[bytes] = Counter()
         for found in _LINES.finditer(lines):
+            if barred := self._barred.match(found[0]):
+                dropped[barred["node"]] += 1
+                continue
             line = found[0].decode(errors="replace").strip()
             if opened := _OPENED.match(line):
                 yield Word(OPENED, opened["port"] or "", opened["address"] or opened["failed"])
@@ -206,6 +241,8 @@ class Words:
                 continue
             if word is not None:
                 yield word
+        for node, count in dropped.items():
+            yield Word("message_barred", "", node.decode(), count)
 
     def _own_word(self, line: str) -> Word | None:
         """Return what a line says of the broker's own files; None where it is of something else."""

@@ -15,7 +15,10 @@ from gateway import wire
 from gateway.fleet.outgoing import Letter, Outgoing
 
 IN_FLIGHT_MAX: Final = 64  # what waits beyond that is replaced by what is newer
-ACKNOWLEDGED_S_MAX: Final = 10.0  # a broker that is silent for longer is as good as gone
+SILENT_S_MAX: Final = 10.0  # a broker of which nothing comes for longer is as good as gone
+# Where other messages come: acknowledgements wait behind a flood for a second or two, until its
+# node is barred. A broker that is full may drop one, and then it never comes.
+ACKNOWLEDGED_S_MAX: Final = 30.0
 
 
 class Sending:
@@ -24,7 +27,8 @@ class Sending:
     Args:
         client: connected; nobody else publishes by it.
         outgoing: gives the letters, and takes back what was not acknowledged.
-        acknowledged_s_max: how long the broker may take for it.
+        silent_s_max: how long the broker may say nothing while it has something to acknowledge.
+        acknowledged_s_max: how long it may take for that, whatever else it says.
     """
 
     def __init__(
@@ -32,11 +36,13 @@ class Sending:
         client: aiomqtt.Client,
         outgoing: Outgoing,
         *,
+        silent_s_max: float = SILENT_S_MAX,
         acknowledged_s_max: float = ACKNOWLEDGED_S_MAX,
     ) -> None:
         self._inner = client._client  # noqa: SLF001 - nothing public publishes without waiting
         self._inner.on_publish = self._acknowledged
         self._outgoing = outgoing
+        self._silent_s_max = silent_s_max
         self._acknowledged_s_max = acknowledged_s_max
         self._letters: dict[int, tuple[Letter, float]] = {}  # by packet, with when it was sent
         self._acknowledgement = asyncio.Event()
@@ -79,8 +85,15 @@ class Sending:
                 self._outgoing.put_back(letters[count:])
 
     def _look(self) -> None:
-        """Look whether the broker still acknowledges."""
+        """Look whether the broker still speaks, and still acknowledges.
+
+        Raises:
+            aiomqtt.MqttError: it does not.
+        """
         for _, sent_s in self._letters.values():  # the oldest comes first
+            heard_s = self._inner._last_bytes_received  # noqa: SLF001 - nothing public tells it
+            if self._now_s() - max(sent_s, heard_s) > self._silent_s_max:
+                raise aiomqtt.MqttError(f"the broker has said nothing for {self._silent_s_max:g} s")
             if self._now_s() - sent_s > self._acknowledged_s_max:
                 raise aiomqtt.MqttError(
                     f"the broker has not acknowledged a message for {self._acknowledged_s_max:g} s"

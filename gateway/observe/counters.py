@@ -16,6 +16,7 @@ NAMES: Final[Mapping[str, str]] = {
     "packet_oversize": "so long that the broker closed the sender's connection",
     "message_dropped": "from a node that has too many waiting; it sends them again",
     "message_barred": "from a node in quarantine",
+    "message_empty": "without content; it says nothing",
     "message_unaffordable": "this computer had no memory for it; its node sends it again",
     "message_failed": "the gateway itself failed over it; its node sends it again",
     "topic_foreign": "a node published on a topic that is not its own; nobody got it",
@@ -26,6 +27,7 @@ NAMES: Final[Mapping[str, str]] = {
     "quarantined": "a node misbehaved and was not listened to for a while",
     # Records.
     "record_repeated": "came again; committed once, receipted again",
+    "health_replaced": "waited, and a newer one of its node took its place",
     "record_changed": "came again with other bytes; the first ones are kept",
     "record_lost": "a node gave up before it was committed",
     "record_bygone": "freed by its node, and not in the journal that was renewed or put back",

@@ -380,17 +380,19 @@ def _write_broker(state: Path, loaded: Settings) -> None:
     """Write what the broker is told, as each start of the gateway does, for people to read."""
     final = Path(loaded.directory)
     is_open = bool(loaded.broker.nodes.host)
+    own = door.path_in(final)
     text = configuration(
         loaded.broker,
-        final / "mosquitto.acl",
+        final / "mosquitto.acl" if is_open or own else None,
         passwords=final / secret.HASHED_NAME if is_open else None,
         nodes_count=len(loaded.nodes),
         node_lines=broker_lines(loaded.broker),
-        own=door.path_in(final),
+        own=own,
     )
     mode = 0o644 if os.geteuid() == 0 else SECRET  # as Broker writes them
     write_new(state / "mosquitto.conf", text.encode(), mode=mode)
-    write_new(state / "mosquitto.acl", access_list(loaded.post).encode(), mode=mode)
+    access = access_list(loaded.post, is_local=not is_open)
+    write_new(state / "mosquitto.acl", access.encode(), mode=mode)
 
 
 def _sync(part: Path) -> None:

@@ -32,7 +32,7 @@ from protocol.messages import (
     unpack,
 )
 from tests.gateway.running import NODE, POST
-from tests.gateway.seen import Seen
+from tests.gateway.seen import DEADLINE_S, Seen
 
 PIXEL_COUNT = 1024
 FIRST_NM, LAST_NM = 800.71, 931.2  # 250 to 2000 cm^-1 at 785 nm
@@ -78,6 +78,20 @@ class Node:
         """Send any bytes on any channel."""
         topic = f"{topics.PREFIX}{post}/{self.name}/{channel}"
         await self.client.publish(topic, frame, qos=1, retain=channel in topics.RETAINED)
+
+    async def publish_until_ended(self, topic: str, frame: bytes) -> None:
+        """Send the same bytes on any topic again and again, until the connection is ended."""
+
+        async def publish() -> None:
+            with contextlib.suppress(aiomqtt.MqttError):
+                while True:
+                    await self.client.publish(topic, frame, qos=1)
+
+        publishing = asyncio.create_task(publish())
+        async with asyncio.timeout(DEADLINE_S):
+            await self.lost()
+        publishing.cancel()
+        await asyncio.wait([publishing])
 
     async def say(self, message: Message) -> None:
         """Send a message on its channel."""

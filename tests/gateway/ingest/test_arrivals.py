@@ -204,7 +204,8 @@ def test_only_the_newest_healths_wait():
     arrivals = Arrivals(FAST, now_s=Clock())
     count = 3 * PER_NODE_MAX
     for uptime_ms in range(count):
-        assert arrivals.offer(health("a", uptime_ms)) is Offer.taken
+        became = Offer.taken if uptime_ms < HEALTHS_MAX else Offer.replaced
+        assert arrivals.offer(health("a", uptime_ms)) is became
     found = [taken.message.uptime_ms for taken in arrivals.take(count)]
     assert found == list(range(count - HEALTHS_MAX, count))
     assert arrivals.sizes().bytes == 0

@@ -36,9 +36,13 @@ def test_a_node_is_barred_told_saved_and_heard_again():
         assert gate.bars("a")
         assert not gate.bars("stranger")
         assert list(gate.states()) == ["a"]
+        assert gate.barred() == {"a"}
+        assert gate.changed.is_set()
+        gate.changed.clear()
         assert counters.take() == {("quarantined", "a"): 1}
         await gate.look()
         assert saved == []
+        assert not gate.changed.is_set()
         is_full[0] = False
         await gate.look()
         await gate.look()
@@ -48,6 +52,8 @@ def test_a_node_is_barred_told_saved_and_heard_again():
         await gate.look()
         assert not gate.bars("a")
         assert saved[1:] == [None]
+        assert gate.changed.is_set()
+        assert not gate.barred()
         events = [(line["event"], line["cause"]) for line in log.items]
         assert events == [("node_quarantined", "frame_refused"), ("node_released", "frame_refused")]
 

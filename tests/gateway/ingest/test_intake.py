@@ -84,6 +84,9 @@ def test_revoked_and_barred_nodes_are_refused_before_a_byte_is_decoded():
         topic = f"{topics.PREFIX}post-1/{node}/status"
         return take(topic, payload, post="post-1", nodes=NODES, **who)
 
+    empty = heard(b"")
+    assert (empty.count, empty.node) == ("message_empty", "lane-1")
+    assert heard(b"", is_barred=lambda _: True).count == "message_barred"
     nonsense = bytes(2 * limits.MESSAGE_BYTES_MAX)
     assert heard(nonsense).count == "frame_overlong"
     revoked = heard(nonsense, revoked=frozenset({"lane-1"}))

@@ -4,6 +4,7 @@ Method: pure; the lines are those of mosquitto 2.0 as a run with `log_type debug
 """
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 from hypothesis import given
@@ -17,6 +18,7 @@ from gateway.ingest.mosquitto import (
     configuration,
 )
 from gateway.settings import BrokerSettings, NodeListenerSettings
+from protocol import topics
 
 LOG = b"""mosquitto version 2.0.11 starting
 New client connected from 10.0.0.9:41 as lane-2 (p2, c1, k60, u'lane-2').
@@ -134,3 +136,41 @@ def test_a_node_may_write_and_read_its_own_topics_and_no_shared_ones():
     assert "pattern write harmattan/v1/p/%u/reading" in rules
     assert "pattern read harmattan/v1/p/%u/command" in rules
     assert all("/%u/" in rule for rule in rules)
+
+
+def test_of_a_barred_node_nothing_is_passed_on_and_of_the_others_all():
+    """The rules of one with certificates, and of a post of this machine alone."""
+    told = access_list("p", {"lane-2", "lane-1"})
+    assert told.startswith(access_list("p"))
+    rules = told.splitlines()
+    begin = rules.index("user lane-1")
+    assert rules[begin + 1 : rules.index("user lane-2")] == [
+        f"topic deny harmattan/v1/p/lane-1/{channel}" for channel in topics.UP
+    ]
+    local = access_list("p", {"lane-1"}, is_local=True).splitlines()
+    assert "topic readwrite #" in local
+    assert "topic deny harmattan/v1/p/lane-1/reading" in local
+    assert not [rule for rule in local if "%u" in rule or rule.startswith("user")]
+
+
+@given(cuts=st.lists(st.integers(0, 400), max_size=5))
+def test_what_the_broker_drops_of_a_barred_node_is_counted_and_nothing_foreign(cuts):
+    line = "Denied PUBLISH from {} (d0, q0, r0, m0, 'harmattan/v1/p/{}/{}', ... (6 bytes))\n"
+    log = (
+        line.format("lane-1", "lane-1", "reading")
+        + line.format("lane-1", "lane-1", "health")
+        + line.format("lane-2", "lane-2", "status")
+        + line.format("lane-1", "lane-2", "reading")  # another's
+        + line.format("lane-1", "lane-1", "command")  # not a node's to publish
+    ).encode()
+    words, counted, foreign = Words("p"), Counter(), []
+    begin = 0
+    for cut in [*sorted(cuts), len(log)]:
+        for word in words.take(log[begin:cut]):
+            if word.event == "message_barred":
+                counted[word.client] += word.count
+            else:
+                foreign.append((word.event, word.client))
+        begin = max(begin, cut)
+    assert counted == {"lane-1": 2, "lane-2": 1}
+    assert foreign == [("topic_foreign", "lane-1")] * 2

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import wire
 from gateway.fleet.outgoing import Outgoing
-from gateway.ingest.sending import IN_FLIGHT_MAX, Sending
+from gateway.ingest.sending import ACKNOWLEDGED_S_MAX, IN_FLIGHT_MAX, SILENT_S_MAX, Sending
 from simulators.crowd import CONNACK, CONNECT, PUBACK, PUBLISH, packet, split
 from tests.gateway.seen import DEADLINE_S
 
@@ -131,14 +131,41 @@ def test_of_two_letters_on_one_subject_the_newer_comes_back():
 def test_a_broker_that_acknowledges_nothing_is_left():
     async def story():
         async with connected() as (broker, client, outgoing):
-            sending = Sending(client, outgoing, acknowledged_s_max=0.0)
+            sending = Sending(client, outgoing, silent_s_max=0.0)
             outgoing.put("lane-1", "receipt", receipt(1))
             await send(sending)
             await broker.has(1)
-            with pytest.raises(aiomqtt.MqttError, match="has not acknowledged a message for 0 s"):
+            with pytest.raises(aiomqtt.MqttError, match="has said nothing for 0 s"):
                 await send(sending)
             sending.give_back()
             assert len(outgoing) == 1
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_is_behind_with_its_acknowledgements_is_not_left_at_once():
+    """They wait behind a flood of other messages; one that never comes was dropped."""
+
+    async def story():
+        async with connected() as (broker, client, outgoing):
+            sending = Sending(client, outgoing)
+            now_s = sending._now_s
+            sending._now_s = lambda: now_s() - 2 * SILENT_S_MAX
+            outgoing.put("lane-1", "receipt", receipt(1))
+            await send(sending)  # long ago; what it said to our CONNECT has come just now
+            await broker.has(1)
+            sending._now_s = now_s
+            await sending.send(0.0)
+            sending._now_s = lambda: now_s() + 2 * SILENT_S_MAX
+            with pytest.raises(aiomqtt.MqttError, match="has said nothing for 10 s"):
+                await send(sending)
+            sending._now_s = lambda: now_s() - 2 * ACKNOWLEDGED_S_MAX
+            outgoing.put("lane-2", "receipt", receipt(1))
+            sending._letters.clear()
+            await send(sending)
+            sending._now_s = now_s
+            with pytest.raises(aiomqtt.MqttError, match="acknowledged a message for 30 s"):
+                await send(sending)
 
     asyncio.run(story())
 
