@@ -142,23 +142,20 @@ class Broker:
             with contextlib.suppress(OSError):  # a full disk is the journal's to tell
                 self._pid.write_text(str(child.pid))
             async with asyncio.TaskGroup() as tasks:
-                watching: asyncio.Task[None] | None = None
-                shunning: asyncio.Task[None] | None = None
+                watching: list[asyncio.Task[None]] = []
                 folding = tasks.create_task(self._fold_log(child), name="broker-log")
                 if await self._listens(child):
                     self.ready.set()
                     self._log.info("broker_started", host=host, port=port, pid=child.pid)
-                    watching = tasks.create_task(self._watch(child), name="broker-watch")
+                    watching = [tasks.create_task(self._watch(child), name="broker-watch")]
                     if self._settings.nodes.host or self.own:
                         shun = self._shunning.run(partial(_read_again, child))
-                        shunning = tasks.create_task(shun, name="broker-shun")
+                        watching.append(tasks.create_task(shun, name="broker-shun"))
                 elif child.returncode is None:
                     child.kill()
                 status = await child.wait()
-                if watching is not None:
-                    watching.cancel()
-                if shunning is not None:
-                    shunning.cancel()
+                for task in watching:
+                    task.cancel()
         finally:
             self.ready.clear()
             await _end(child)
