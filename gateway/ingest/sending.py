@@ -17,7 +17,8 @@ from gateway.fleet.outgoing import Letter, Outgoing
 IN_FLIGHT_MAX: Final = 64  # what waits beyond that is replaced by what is newer
 SILENT_S_MAX: Final = 10.0  # a broker of which nothing comes for longer is as good as gone
 # Where other messages come: acknowledgements wait behind a flood for a second or two, until its
-# node is barred. A broker that is full may drop one, and then it never comes.
+# node is barred. A broker that is full drops some, and those never come: that takes their places
+# from other letters, and a new connection gives them back. It must not wait when all are taken.
 ACKNOWLEDGED_S_MAX: Final = 30.0
 
 
@@ -94,9 +95,11 @@ class Sending:
             heard_s = self._inner._last_bytes_received  # noqa: SLF001 - nothing public tells it
             if self._now_s() - max(sent_s, heard_s) > self._silent_s_max:
                 raise aiomqtt.MqttError(f"the broker has said nothing for {self._silent_s_max:g} s")
-            if self._now_s() - sent_s > self._acknowledged_s_max:
+            is_full = len(self._letters) >= IN_FLIGHT_MAX
+            s_max = self._silent_s_max if is_full else self._acknowledged_s_max
+            if self._now_s() - sent_s > s_max:
                 raise aiomqtt.MqttError(
-                    f"the broker has not acknowledged a message for {self._acknowledged_s_max:g} s"
+                    f"the broker has not acknowledged a message for {s_max:g} s"
                 )
             return
 

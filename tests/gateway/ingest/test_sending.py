@@ -166,6 +166,14 @@ def test_a_broker_that_is_behind_with_its_acknowledgements_is_not_left_at_once()
             sending._now_s = now_s
             with pytest.raises(aiomqtt.MqttError, match="acknowledged a message for 30 s"):
                 await send(sending)
+            sending._letters.clear()
+            sending._now_s = lambda: now_s() - 2 * SILENT_S_MAX
+            for number in range(IN_FLIGHT_MAX):  # nothing else can be sent
+                outgoing.put(f"lane-{number}", "receipt", receipt(2))
+            await send(sending)
+            sending._now_s = now_s
+            with pytest.raises(aiomqtt.MqttError, match="acknowledged a message for 10 s"):
+                await send(sending)
 
     asyncio.run(story())
 
