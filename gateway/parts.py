@@ -176,14 +176,6 @@ def _fleet(ground: Ground, judge_wanted: asyncio.Event) -> _Fleet:
     revocation = Revocation(
         ground.directory, counters=counters, log=log, beat=ground.beat("revocation")
     )
-    gate = Gate(
-        frozenset(node.id for node in settings.nodes),
-        revoked=revocation.current,
-        counters=counters,
-        log=log,
-        save=partial(_save_quarantine, ground.journal),
-        beat=ground.beat("gate"),
-    )
     first_end_ms = min(link_ends(settings, only_own=True).values(), default=None)
     quality = partial(time_quality, ends_ms=first_end_ms)
     outgoing = Outgoing(settings.post, now_ms, quality)
@@ -198,6 +190,15 @@ def _fleet(ground: Ground, judge_wanted: asyncio.Event) -> _Fleet:
         beat=ground.beat("liveness"),
     )
     roster = Roster(settings, ground.journal, outgoing, now_ms=now_ms, quality=quality)
+    gate = Gate(
+        frozenset(node.id for node in settings.nodes),
+        revoked=revocation.current,
+        counters=counters,
+        log=log,
+        save=partial(_save_quarantine, ground.journal),
+        released=roster.resume_node,
+        beat=ground.beat("gate"),
+    )
     ahead = Ahead(
         settings,
         ground.journal,

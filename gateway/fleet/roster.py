@@ -137,6 +137,11 @@ class Roster:
             if node in self._boots:
                 self._send_time(node, self._boots[node], None)
 
+    def resume_node(self, node: str) -> None:
+        """Have one node send its window again at once, because it is heard again."""
+        if node in self._boots:
+            self._send_time(node, self._boots[node], None)
+
     async def resume(self) -> None:
         """Have every node send its window again at once, because the disk takes readings again.
 

@@ -27,6 +27,7 @@ class Gate:
         nodes: of the post; nobody else is remembered.
         revoked: the nodes whose certificates are revoked, as of now.
         save: keeps what is to be said of the quarantine for other processes; None: nothing.
+        released: told of a node that is heard again.
         beat: called at every turn of `run`.
         now_s: a clock that never goes back, seconds.
 
@@ -43,6 +44,7 @@ class Gate:
         log: Log,
         revoked: Callable[[], frozenset[str]] = frozenset,
         save: Save = _save_nothing,
+        released: Callable[[str], None] = lambda _: None,
         beat: Callable[[], None] = lambda: None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,6 +53,7 @@ class Gate:
         self._log = log.bind(part="gate")
         self._read_revoked = revoked
         self._save = save
+        self._released = released
         self._beat = beat
         self._now_s = now_s
         self._quarantine = Quarantine()
@@ -94,6 +97,7 @@ class Gate:
             text = f"node {barred.node!r} is heard again; {barred.cause} barred it"
             self._log.info("node_released", **_label(barred), text=text)
             self.changed.set()
+            self._released(barred.node)
         text_now = self._posture()
         if text_now != self._saved:
             try:

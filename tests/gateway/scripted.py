@@ -34,6 +34,7 @@ from protocol.messages import (
 from tests.gateway.running import NODE, POST
 from tests.gateway.seen import DEADLINE_S, Seen
 
+AGAIN_S = 1.0  # what no receipt covers by then may have been dropped by the broker
 PIXEL_COUNT = 1024
 FIRST_NM, LAST_NM = 800.71, 931.2  # 250 to 2000 cm^-1 at 785 nm
 COEFFICIENTS = struct.pack("<2f", FIRST_NM, (LAST_NM - FIRST_NM) / (PIXEL_COUNT - 1))
@@ -130,6 +131,15 @@ class Node:
                 65_535,
             )
         )
+
+    async def deliver(self, record: Reading | Event) -> None:
+        """Say a record again and again until a receipt covers it."""
+        async with asyncio.timeout(DEADLINE_S):
+            while record.seq not in self.covered():
+                await self.say(record)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(AGAIN_S):
+                        await self.heard.wait(lambda _: record.seq in self.covered())
 
     async def say_status(self, *, online: bool, boot_id: bytes | None = None) -> None:
         await self.say(Status(boot_id or self.boot_id, online, 1_000))

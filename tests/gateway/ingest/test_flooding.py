@@ -25,7 +25,6 @@ __all__ = ["folder"]
 
 FLOODER, NEIGHBOUR = "lane-1", "lane-2"
 PIECE = 64  # messages that are written at once
-AGAIN_S = 1.0  # what no receipt covers by then is sent again
 
 
 def flood_of(kind, node):
@@ -73,16 +72,6 @@ async def flooding(port, tls, channel, frame):
         await asyncio.wait([task])
 
 
-async def deliver(node, record):
-    """Say a record until a receipt covers it."""
-    async with asyncio.timeout(DEADLINE_S):
-        while record.seq not in node.covered():
-            await node.say(record)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN_S):
-                    await node.receipt(record.seq)
-
-
 @pytest.mark.parametrize("kind", ["dup", "empty", "health", "junk"])
 def test_a_node_that_floods_is_barred_and_its_neighbour_is_heard(folder, free_port, kind):
     async def story():
@@ -92,7 +81,7 @@ def test_a_node_that_floods_is_barred_and_its_neighbour_is_heard(folder, free_po
             connected(post.port, NEIGHBOUR, tls=post.trust(NEIGHBOUR)) as node,
         ):
             await node.be_born(next_seq=2)
-            await deliver(node, node.dark(1))
+            await node.deliver(node.dark(1))
             cause, channel, frame = flood_of(kind, node)
             async with flooding(post.port, post.trust(FLOODER), channel, frame) as connections:
                 barred = await log.event("node_quarantined", node=FLOODER)
@@ -100,7 +89,7 @@ def test_a_node_that_floods_is_barred_and_its_neighbour_is_heard(folder, free_po
                 await log.event("broker_told")
                 await connections.wait(lambda _: True, 3)  # it came back, and floods on
                 for seq in range(2, 7):
-                    await deliver(node, node.reading(seq, dark_seq=1))
+                    await node.deliver(node.reading(seq, dark_seq=1))
                     await log.event("verdict", node=NEIGHBOUR, seq=seq)
             assert not log.events("node_quarantined", node=NEIGHBOUR)
             assert not log.events("topic_foreign")
@@ -134,7 +123,7 @@ def test_a_node_that_was_barred_is_heard_again_at_once(folder, free_port, monkey
             assert access.read_text() == before
             async with connected(post.port, tls=trust) as node:
                 await node.be_born(next_seq=2)
-                await deliver(node, node.dark(1))
+                await node.deliver(node.dark(1))
 
     asyncio.run(story())
 
@@ -155,7 +144,7 @@ def test_what_loopback_says_in_a_barred_nodes_name_goes_no_further(folder, free_
             await log.event("node_quarantined", node=FLOODER)
             await log.event("broker_told")
             await other.be_born(next_seq=2)
-            await deliver(other, other.dark(1))
+            await other.deliver(other.dark(1))
             await listener.subscribe(f"{topics.PREFIX}{POST}/+/event", 1)
             heard = []
             listening = asyncio.create_task(_collect(listener, heard))

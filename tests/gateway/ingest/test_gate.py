@@ -16,7 +16,7 @@ from tests.gateway.seen import Log
 def test_a_node_is_barred_told_saved_and_heard_again():
     async def story():
         log, counters, saved, now = Log(), Counters(), [], [0.0]
-        is_full = [True]
+        is_full, heard = [True], []
 
         async def save(text):
             if is_full[0]:
@@ -28,6 +28,7 @@ def test_a_node_is_barred_told_saved_and_heard_again():
             counters=counters,
             log=recording(log),
             save=save,
+            released=heard.append,
             now_s=lambda: now[0],
         )
         for _ in range(SCORE_MAX + 1):
@@ -54,6 +55,7 @@ def test_a_node_is_barred_told_saved_and_heard_again():
         assert saved[1:] == [None]
         assert gate.changed.is_set()
         assert not gate.barred()
+        assert heard == ["a"]
         events = [(line["event"], line["cause"]) for line in log.items]
         assert events == [("node_quarantined", "frame_refused"), ("node_released", "frame_refused")]
 
