@@ -21,6 +21,7 @@ from tests.gateway.forward.test_https import put
 from tests.gateway.journal.faulty import FAILING, FULL, READONLY, Disk
 from tests.gateway.running import rows, running, write_settings
 from tests.gateway.scripted import connected
+from tests.gateway.seen import DEADLINE_S
 
 
 def is_answer(said):
@@ -33,6 +34,12 @@ def disk(monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
     with Disk() as disk:
         yield disk
+
+
+def looking(folder, vfs="unix"):
+    """Open the journal to look; while the post runs by the disk that it lies on."""
+    path = folder / "state" / FILE_NAME
+    return contextlib.closing(apsw.Connection(str(path), vfs=vfs))
 
 
 def fill(folder, count):
@@ -70,10 +77,13 @@ def test_alerts_go_out_nodes_are_answered_and_readings_wait(
                 await node.say(node.event(4))
                 await node.receipt(4)
                 assert not log.events("ended")
+                with looking(tmp_path, "faulty") as connection:  # it is noted at the next look
+                    async with asyncio.timeout(DEADLINE_S):
+                        while read_postures(connection):  # noqa: ASYNC110
+                            await asyncio.sleep(0.01)
             assert headquarters.counts["received"] == 3
             assert headquarters.counts.get("repeated", 0) == 0
-        path = tmp_path / "state" / FILE_NAME
-        with contextlib.closing(apsw.Connection(str(path), vfs="unix")) as connection:
+        with looking(tmp_path) as connection:
             found = connection.execute("SELECT count(receipt), count(*) FROM alerts").fetchall()
             assert found == [(3, 3)]
             assert read_postures(connection) == {}
