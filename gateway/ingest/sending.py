@@ -1,8 +1,8 @@
 """Letters on their way to the broker: published, and kept until it has acknowledged them.
 
 The MQTT client's own `publish` costs a task and two waits for each message, and looks through all
-those under way: 150 us for a receipt, of which a busy post sends thousands in a second. So the
-client under it is asked directly, and its acknowledgements are taken as they come.
+those under way. A receipt goes to every node at every batch, thousands in a second. So the client
+under it is asked directly, and its acknowledgements are taken as they come.
 """
 
 import asyncio
