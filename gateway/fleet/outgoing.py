@@ -30,7 +30,8 @@ class Outgoing:
 
     Receipts and configs are retained and cumulative, time is only good when fresh, and a command
     that asks for a birth may be asked once: for all of them the newest word is the right one.
-    Verdicts have their inspection as subject; of more than SUBJECTS_MAX the oldest goes.
+    Verdicts have their inspection as subject; of more than SUBJECTS_MAX the oldest goes. A time
+    that answers has one too: one without an echo asks for something, and must not replace it.
 
     Args:
         post: of the topics.

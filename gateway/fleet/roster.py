@@ -25,6 +25,7 @@ COMMAND_LIFE_MS = 60_000  # a node that was away longer announces itself anyway
 LEDGERS_PER_NODE_MAX = 4
 
 JournalKey = tuple[str, bytes]  # node, journal_id
+_ANSWER = b"answer"  # subject of a time that answers a birth or a health
 
 
 def wanted_config(node: NodeSettings) -> wire.Config:
@@ -266,10 +267,17 @@ class Roster:
         return None if kept is None else (sent, kept)
 
     def _send_time(self, node: str, boot_id: bytes, echo_uptime_ms: int | None) -> None:
-        """Tell a node the time; the echo lets it measure the round trip."""
+        """Tell a node the time.
+
+        With an echo it is an answer, by which the round trip is measured; without, it asks for what
+        the node keeps (SPEC.md 7.5). Neither takes the place of the other.
+        """
         now_ms = self._now_ms()
         quality = self._quality(now_ms)
-        self._outgoing.put(node, "time", wire.Time(now_ms, quality, boot_id, echo_uptime_ms))
+        subject = b"" if echo_uptime_ms is None else _ANSWER
+        self._outgoing.put(
+            node, "time", wire.Time(now_ms, quality, boot_id, echo_uptime_ms), subject
+        )
 
     def tell_verdict(self, node: str, inspection_id: bytes, outcome: int, detail: str) -> None:
         """Tell a node what was judged; one that is off is not told (SPEC.md 3.14)."""

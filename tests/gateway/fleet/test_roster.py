@@ -92,3 +92,18 @@ def test_receipts_concern_the_nodes_of_the_batch_only(tmp_path):
             ]
 
     asyncio.run(story())
+
+
+def test_a_birth_that_comes_while_the_gateway_announces_itself_is_answered_all_the_same(tmp_path):
+    """It is asked for what it keeps as well; neither word takes the place of the other."""
+
+    async def story():
+        async with roster_of(tmp_path, 1) as (roster, _, outgoing):
+            await roster.load()
+            roster.greet("n0", birth(), retained=False)
+            await roster.announce()
+            letters = await outgoing.take()
+            times = [each.message for each in letters if isinstance(each.message, wire.Time)]
+            assert [said.echo_uptime_ms for said in times] == [5, None]
+
+    asyncio.run(story())
