@@ -86,10 +86,22 @@ def finish(path: Path) -> Path | None:
     sync_folder(path.parent)  # or a cut could leave the old log beside the fresh file
     ready.rename(path)
     sync_folder(path.parent)
-    for older in damaged_folders(path.parent)[FOLDERS_MAX:]:
+    for older in _superfluous(path):
         if older != folder:
             shutil.rmtree(older, ignore_errors=True)
     return folder
+
+
+def _superfluous(path: Path) -> list[Path]:
+    """Return the folders beyond the newest FOLDERS_MAX, those without a file by themselves.
+
+    A log that a cut has left alone may get a folder of its own, and again after the next cut; none
+    of them takes the place of a damaged file.
+    """
+    folders = damaged_folders(path.parent)
+    with_file = [folder for folder in folders if (folder / path.name).exists()]
+    without = [folder for folder in folders if folder not in with_file]
+    return with_file[FOLDERS_MAX:] + without[FOLDERS_MAX:]
 
 
 def _folder(path: Path, ready: Path) -> Path:

@@ -560,9 +560,14 @@ def at_last(folder):
     return len(setting_aside.damaged_folders(folder)) == 1
 
 
+def set_aside_before(folder):
+    folder.mkdir()
+    (folder / FILE_NAME).write_bytes(b"damaged")
+
+
 def test_two_damaged_journals_are_kept(tmp_path):
     for number in range(4):
-        (tmp_path / f"damaged-2026010{number}T000000Z").mkdir()
+        set_aside_before(tmp_path / f"damaged-2026010{number}T000000Z")
     (tmp_path / FILE_NAME).write_bytes(b"no database " * 1_000)
 
     async def story():
@@ -579,7 +584,7 @@ def test_two_damaged_journals_are_kept(tmp_path):
 def test_no_clock_decides_which_damaged_journal_is_newer(tmp_path, monkeypatch, wrong_s):
     """Neither one that was ahead before nor one that stands still loses what is just set aside."""
     for day in (1, 2):
-        (tmp_path / f"damaged-2090010{day}T000000Z").mkdir()
+        set_aside_before(tmp_path / f"damaged-2090010{day}T000000Z")
     real = setting_aside.sync_folder
 
     def sync(folder):  # before the folder gets its name
@@ -646,3 +651,20 @@ def test_a_judgement_of_a_record_that_is_gone_is_refused(tmp_path, sound):
                 await journal.write(lambda connection: judge(connection, gone))
 
     asyncio.run(story())
+
+
+def test_logs_that_were_left_alone_push_no_damaged_file_out(tmp_path):
+    """After each of three cuts one gets a folder of its own, where a cut changes a file's time."""
+    path = tmp_path / FILE_NAME
+    first = tmp_path / "damaged-20261101T000000.000000Z-1"
+    set_aside_before(first)
+    for number in range(3):
+        path.with_name(f"{FILE_NAME}-wal").write_bytes(b"")
+        ready = path.with_name(FILE_NAME + ".ready")
+        ready.write_bytes(b"fresh")
+        os.utime(ready, (number, number))
+        kept = setting_aside.finish(path)
+        assert (kept / f"{FILE_NAME}-wal").exists()
+        path.unlink()
+    assert (first / FILE_NAME).read_bytes() == b"damaged"
+    assert len(setting_aside.damaged_folders(tmp_path)) == 1 + setting_aside.FOLDERS_MAX
