@@ -107,33 +107,28 @@ def test_streams_that_are_closed(path, closed, status, said):
     assert label == "north"
 
 
+def into_no_reader(*words):
+    """Run a command into a pipe that nobody reads; return its status and what it complains of."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = harmattan(*words, capture_output=False, stdout=writing, stderr=subprocess.PIPE)
+    finally:
+        os.close(writing)
+    return done.returncode, done.stderr.decode()
+
+
 @pytest.mark.parametrize(
     "words",
     ["status", "status --json", "doctor", "nodes list", f"nodes show {NODE}", "nodes list --json"],
 )
 def test_a_pipe_that_nobody_reads(path, words):
-    reading, writing = os.pipe()
-    os.close(reading)
-    try:
-        done = harmattan(
-            *words.split(), "-s", path, capture_output=False, stdout=writing, stderr=subprocess.PIPE
-        )
-    finally:
-        os.close(writing)
-    assert (done.returncode, done.stderr.decode()) == (2, UNREAD)
+    assert into_no_reader(*words.split(), "-s", path) == (2, UNREAD)
 
 
 def test_library_and_docs_into_a_pipe_that_nobody_reads():
     for words in ("library list", "library show acetone", "docs", "--help", "library --help"):
-        reading, writing = os.pipe()
-        os.close(reading)
-        try:
-            done = harmattan(
-                *words.split(), capture_output=False, stdout=writing, stderr=subprocess.PIPE
-            )
-        finally:
-            os.close(writing)
-        assert (done.returncode, done.stderr.decode()) == (2, UNREAD), words
+        assert into_no_reader(*words.split()) == (2, UNREAD), words
 
 
 def test_ctrl_c_while_it_loads():

@@ -123,6 +123,17 @@ def test_nodes_and_commands_reach_the_post_and_a_forger_is_barred(folder, free_p
     asyncio.run(story())
 
 
+async def insist_shut_out(post, node, *, heard):
+    """Insist that a node does not come in with the key it had, and that another is heard."""
+    with pytest.raises((aiomqtt.MqttError, OSError)):
+        async with connected(post.port, tls=post.trust(node, anew=False), wait_s=1.0):
+            pass
+    async with connected(post.port, heard, tls=post.trust(heard)) as other:
+        await other.be_born(next_seq=2)
+        await other.say(other.event(1))
+        await other.receipt(1)
+
+
 def test_a_node_that_is_revoked_is_out_and_stays_out(folder, free_port):
     """The first revocation of a post, and one after it; the others go on."""
 
@@ -144,13 +155,7 @@ def test_a_node_that_is_revoked_is_out_and_stays_out(folder, free_port):
                 await log.event("broker_told", 2)
                 await log.event("node_disconnected", node="lane-1")
             assert not log.events("node_disconnected", node="lane-9")  # it never was connected
-            with pytest.raises((aiomqtt.MqttError, OSError)):
-                async with connected(post.port, tls=post.trust("lane-1", anew=False), wait_s=1.0):
-                    pass
-            async with connected(post.port, "lane-2", tls=post.trust("lane-2")) as other:
-                await other.be_born(next_seq=2)
-                await other.say(other.event(1))
-                await other.receipt(1)
+            await insist_shut_out(post, "lane-1", heard="lane-2")
             assert len(log.events("broker_started")) == 2
 
     asyncio.run(story())
@@ -176,12 +181,6 @@ def test_a_revocation_counts_although_the_broker_hangs(folder, free_port, monkey
             await log.event("broker_hung")
             await log.event("broker_connected", 2)
             assert not log.events("node_disconnected", node="lane-1")  # the other never had it
-            with pytest.raises((aiomqtt.MqttError, OSError)):
-                async with connected(post.port, tls=post.trust("lane-1", anew=False), wait_s=1.0):
-                    pass
-            async with connected(post.port, "lane-2", tls=post.trust("lane-2")) as other:
-                await other.be_born(next_seq=2)
-                await other.say(other.event(1))
-                await other.receipt(1)
+            await insist_shut_out(post, "lane-1", heard="lane-2")
 
     asyncio.run(story())
