@@ -107,13 +107,11 @@ def _insist_on_file(path: Path) -> None:
     Raises:
         SettingsError: there is not.
     """
-    try:
-        str(path.absolute()).encode()
-    except UnicodeEncodeError as error:
+    if not_utf8(path.absolute()):
         raise SettingsError(
             f"--journal {shown(path)}: SQLite opens no file whose name or folder is not UTF-8; copy"
             " it, together with what lies beside it under the same name"
-        ) from error
+        )
     if path.is_dir():
         raise SettingsError(f"--journal {path}: it is a folder; name the file in it ({FILE_NAME})")
     try:  # of a journal whose file is missing, the log beside it can be read
