@@ -217,7 +217,9 @@ class Message:
         return hash((self.KIND, self.pack()))
 
     def __repr__(self) -> str:
-        fields = [f"{name_of(field)}={getattr(self, name_of(field))!r}" for field in self.FIELDS]
+        fields = [
+            f"{name_of(field)}={_shown(getattr(self, name_of(field)))}" for field in self.FIELDS
+        ]
         return f"{self.__class__.__name__}({', '.join(fields)})"
 
     def check(self) -> None:
@@ -290,3 +292,10 @@ def unpack_values(unpacker: Unpacker, kind: type[Message], given: int) -> list[o
         raise error.__class__(f"{kind.__name__}.{name}: {error}")
     unpacker.finish()
     return values
+
+
+def _shown(value: object) -> str:
+    """Return a value as `repr` does; of long bytes only how many: it may be a document."""
+    if isinstance(value, bytes) and len(value) > ID_BYTES:
+        return f"<{len(value)} bytes>"
+    return repr(value)

@@ -45,10 +45,12 @@ Message = fields.Message
 TIME_NONE, TIME_RTC, TIME_GATEWAY, TIME_GNSS = range(4)
 
 ROLE_SAMPLE, ROLE_DARK, ROLE_STANDARD = range(3)
-FLAG_SATURATED, FLAG_INTERRUPTED, FLAG_UNVERIFIED = 1, 2, 4
+FLAG_SATURATED, FLAG_INTERRUPTED, FLAG_UNVERIFIED, FLAG_EMPTY = 1, 2, 4, 8
+EXPOSURE_MANUAL, EXPOSURE_AUTOMATIC = 0, 1
 EVENT_CODE, EVENT_DOCUMENT, EVENT_WEIGHT = 1, 2, 3
 ACTION_CAPTURE, ACTION_BIRTH, ACTION_IDENTIFY, ACTION_REBOOT = 1, 2, 3, 4
 ACTION_LASER_OFF, ACTION_JOURNAL_REPORT, ACTION_LOG_TAIL = 5, 6, 7
+ACTION_TARE, ACTION_ZERO, ACTION_WEIGH = 8, 9, 10
 OUTCOME_DONE, OUTCOME_REFUSED, OUTCOME_FAILED, OUTCOME_EXPIRED = range(4)
 VERDICT_CLEAR, VERDICT_INCONCLUSIVE, VERDICT_ALARM = range(3)
 
@@ -402,7 +404,9 @@ class Config(Message):
         unsigned("health_s", U16_MAX, low=1),
         unsigned("window", WINDOW_RECORDS_MAX, low=1),
         unsigned("resend_ms", U32_MAX, low=RESEND_MS_MIN),
+        unsigned("exposure_mode", EXPOSURE_AUTOMATIC),
     )
+    DEFAULTS = (EXPOSURE_MANUAL,)
 
     version: int
     integration_us: int
@@ -411,6 +415,7 @@ class Config(Message):
     health_s: int
     window: int
     resend_ms: int
+    exposure_mode: int
 
 
 class Verdict(Message):

@@ -132,6 +132,7 @@ TYPICAL = {
         "health_s": 300,
         "window": 8,
         "resend_ms": 5_000,
+        "exposure_mode": 0,
     },
     "Verdict": {
         "inspection_id": INSPECTION,
@@ -142,7 +143,7 @@ TYPICAL = {
 }
 
 # Kinds that have grown, and the fields they had before: their first vectors stay as they are.
-GROWN = {"Health": 18, "Result": 3}
+GROWN = {"Health": 18, "Result": 3, "Config": 7}
 
 # Around every form of an integer (SPEC.md 2.2, 2.3).
 UNSIGNED = (
@@ -244,6 +245,7 @@ def grown() -> Iterator[tuple]:
     """Yield messages of the kinds in GROWN with all the fields they have now."""
     later = {"dark_counts": 1_012, "calibration_age_h": 23, "round_trip_ms": 640}
     yield "typical, grown", "Health", later
+    yield "typical, grown", "Config", {"exposure_mode": 1}
     yield "typical, grown", "Result", {"tail": "12.5 sensor at 24 °C\n".encode()}
     for kind in GROWN:
         for name, _, values in extremes(kind):

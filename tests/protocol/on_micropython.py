@@ -16,7 +16,7 @@ import frames  # noqa: E402 - beside this file, where MicroPython finds it
 import micropython  # noqa: E402
 import model  # noqa: E402
 
-from protocol import fields, messages, packing, topics  # noqa: E402
+from protocol import fields, messages, mrz, packing, topics  # noqa: E402
 from protocol.errors import ProtocolError  # noqa: E402
 
 
@@ -113,6 +113,15 @@ def pack_without_heap(request):
     return {"same": bytes(buffer[: packer.end]) == whole, "bytes": packer.end}
 
 
+def wrong_fields(request):
+    """Return the kind of each zone and its wrong fields."""
+    answers = []
+    for zone in request["zones"]:
+        kind = mrz.kind_of(zone.encode())
+        answers.append([kind, mrz.wrong_fields(kind, zone.encode()) if kind else None])
+    return answers
+
+
 TASKS = {
     "read_accepted": read_accepted,
     "read_refused": read_refused,
@@ -120,6 +129,7 @@ TASKS = {
     "story": story,
     "parse_topics": parse_topics,
     "pack_without_heap": pack_without_heap,
+    "wrong_fields": wrong_fields,
 }
 
 request = json.loads(sys.stdin.read())

@@ -177,5 +177,6 @@ VALUES_REFUSED = (
     ("3.13", "LimitError", "a window of 0", "Config", {"window": 0}),
     ("3.13", "LimitError", "a window of 33", "Config", {"window": 33}),
     ("3.13", "LimitError", "resend after 99 ms", "Config", {"resend_ms": 99}),
+    ("3.13", "LimitError", "exposure mode 2", "Config", {"exposure_mode": 2}),
     ("3.13", "LimitError", "health every 0 s", "Config", {"health_s": 0}),
 )

@@ -151,7 +151,7 @@ def test_units_are_in_the_names():
         "_counts",
     )
     plain = ("seq", "_count", "_quality", "role", "scans", "flags", "_type", "_cause", "action")
-    others = ("outcome", "version", "window")
+    others = ("outcome", "version", "window", "_mode")
     for kind in ALL_KINDS:
         for name, form, *_ in kind.FIELDS:
             assert form != INTEGER or name.endswith(units + plain + others), name
@@ -262,7 +262,12 @@ def test_a_message_is_taken_on_its_own_channel_only(kind):
 
 def test_flags_and_actions_without_a_meaning_are_read():
     """SPEC 4.6."""
-    known = messages.FLAG_SATURATED | messages.FLAG_INTERRUPTED | messages.FLAG_UNVERIFIED
+    known = (
+        messages.FLAG_SATURATED
+        | messages.FLAG_INTERRUPTED
+        | messages.FLAG_UNVERIFIED
+        | messages.FLAG_EMPTY
+    )
     frame = typical(messages.Reading, flags=0xFFFF).pack()
     assert messages.unpack(frame).flags & known == known
     assert messages.unpack(typical(messages.Command, action=200).pack()).action == 200
