@@ -72,8 +72,9 @@ def prepare(folder: str) -> "tuple[Given, Board]":
 
     given = settings.load(folder + "/node.json")
     board = load_board(given["board"], folder)
-    board.BUDGET = settings.fit(board.BUDGET, given["instrument"]["pixels_max"])
+    board.BUDGET = settings.fit(board.BUDGET, given)
     del sys.modules["node.settings"], sys.modules["node"].settings
+    del sys.modules["node.whole"], sys.modules["node"].whole
     return given, board
 
 

@@ -10,13 +10,10 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
 import shutil
 import sys
 import tempfile
-import tomllib
-from dataclasses import dataclass, replace
-from importlib import resources
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -25,55 +22,26 @@ from rich.table import Table
 from simulators.events import Event
 from simulators.lane import STANDARD, Lane, Stored, read_committed, read_judged
 from simulators.programs import ProgramError
-from simulators.world import Sample, Substance, WorldError, parse_sample
+from simulators.scenario import RAMAN_VARIABLE, SCENARIOS, Specimen, load_scenario
+from simulators.world import Substance, WorldError
 
-RAMAN_VARIABLE = "HARMATTAN_RAMAN"
 COLOURS = {"alarm": "bold red", "inconclusive": "yellow", "clear": "green"}
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One sample of the scenario and what its truth demands."""
-
-    title: str
-    sample: Sample
-    verdict: str
-    names: str
-    is_measured: bool
-
-
-def measured_folder() -> Path | None:
-    """Return the folder of measured spectra, or None where there is none."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "raman"
-    folder = Path(os.environ.get(RAMAN_VARIABLE, beside))
-    return folder if folder.is_dir() else None
-
-
-def load_acts(substances: dict[str, Substance]) -> list[Act]:
-    """Return the acts of the scenario.
+def load_acts(substances: dict[str, Substance]) -> list[Specimen]:
+    """Return what the demo presents, in order.
 
     Raises:
-        WorldError: a sample in it cannot be presented.
+        WorldError: a sample of it cannot be presented.
     """
-    text = resources.files("simulators").joinpath("scenarios/demo.toml").read_text()
-    acts = []
-    for seed, table in enumerate(tomllib.loads(text)["sample"], start=1):
-        folder = measured_folder()
-        file = folder / table["measured"] if folder and "measured" in table else None
-        is_measured = file is not None and file.is_file()
-        line = f"measured {file}" if is_measured else table["sample"]
-        sample = replace(parse_sample(line, substances), seed=seed)
-        acts.append(
-            Act(table["title"], sample, table["verdict"], table.get("names", ""), is_measured)
-        )
-    return acts
+    return list(load_scenario(SCENARIOS / "demo.toml", substances).specimens.values())
 
 
 @dataclass(slots=True)
 class Seen:
     """What became of one act."""
 
-    act: Act
+    act: Specimen
     reading: Stored
     verdict: str
     hits: list[str]
@@ -102,7 +70,7 @@ async def calibrate(lane: Lane, console: Console) -> None:
     )
 
 
-async def play(lane: Lane, act: Act, console: Console) -> Seen:
+async def play(lane: Lane, act: Specimen, console: Console) -> Seen:
     """Present one sample and follow it to its verdict."""
     note = " [dim](measured spectrum, replayed)[/dim]" if act.is_measured else ""
     console.print(f"\n[bold]{act.title}[/bold]{note}")

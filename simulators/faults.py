@@ -22,11 +22,12 @@ LINE_KINDS: Mapping[str, str] = {
     "garbage": "random bytes before the reply",
     "drop": "bytes missing from the reply",
     "flip": "one bit of the reply inverted",
-    "checksum": "checksum field of the reply wrong",
+    "checksum": "checksum or check digit of the reply wrong, where it has one",
     "stall": "a pause in the middle of the reply",
     "mute": "the reply never comes",
     "reset": "the instrument loses power for a moment instead of answering",
     "unplug": "the cable is pulled instead of the answer and put back later",
+    "baud": "the instrument speaks at another rate, from this reply on",
 }
 AUTHORITY_KINDS: Mapping[str, str] = {
     "unavailable": "answers 503, stores nothing",
@@ -50,7 +51,7 @@ class Fault:
         times: occasions in a row.
         every: repeats after so many occasions; 0 = never.
         bytes: how many are inserted or lost.
-        seconds: how long it lasts.
+        seconds: how long it lasts (stall, unplug, baud, delay).
         on: "spectrum" counts only replies with a payload.
     """
 
@@ -134,6 +135,7 @@ class FaultPlan:
         seed: of the randomness inside the faults.
 
     Attributes:
+        occasions: how many there were.
         struck: how often each kind has struck.
     """
 
@@ -141,18 +143,20 @@ class FaultPlan:
         if len(faults) > FAULTS_MAX:
             raise FaultError(f"{len(faults)} faults in one plan; at most {FAULTS_MAX}")
         self._faults = [check_fault(fault) for fault in faults]
-        self._occasions = [0] * len(faults)
+        self._counted = [0] * len(faults)
         self.rng = np.random.default_rng(seed)
+        self.occasions = 0
         self.struck: dict[str, int] = {}
 
     def next(self, *, is_spectrum: bool = False) -> list[Fault]:
         """Count one occasion and return what strikes on it."""
+        self.occasions += 1
         striking: list[Fault] = []
         for index, fault in enumerate(self._faults):
             if fault.on == "spectrum" and not is_spectrum:
                 continue
-            self._occasions[index] += 1
-            if fault.strikes(self._occasions[index]):
+            self._counted[index] += 1
+            if fault.strikes(self._counted[index]):
                 striking.append(fault)
                 self.struck[fault.kind] = self.struck.get(fault.kind, 0) + 1
         return striking
@@ -165,41 +169,63 @@ class Disturbed:
     pieces: tuple[tuple[float, bytes], ...]
     is_reset: bool = False
     unplug_s: float | None = None
+    other_baud_s: float | None = None
 
 
-def disturb(reply: bytes, plan: FaultPlan) -> Disturbed:
+def disturb(reply: bytes, plan: FaultPlan, check_at: int | None = None) -> Disturbed:
     """Apply a plan to one reply of an instrument.
 
     Args:
-        reply: one whole frame.
+        reply: one whole frame or line.
         plan: what goes wrong; counts this reply.
+        check_at: index of a byte of its checksum or check digit; None: it has none.
     """
     pieces: list[tuple[float, bytes]] = [(0.0, reply)]
-    is_reset, unplug_s = False, None
+    is_reset, unplug_s, other_baud_s = False, None, None
     for fault in plan.next(is_spectrum=len(reply) > SHORT_REPLY_BYTES):
-        data = b"".join(piece for _, piece in pieces)
         match fault.kind:
-            case "garbage":
-                pieces = [(0.0, plan.rng.bytes(fault.bytes)), *pieces]
-            case "drop":
-                start = int(plan.rng.integers(max(len(data) - fault.bytes, 0) + 1))
-                pieces = [(0.0, data[:start] + data[start + fault.bytes :])]
-            case "flip":
-                pieces = [(0.0, _invert_bit(data, int(plan.rng.integers(len(data) * 8 or 1))))]
-            case "checksum":
-                pieces = [(0.0, _invert_bit(data, (len(data) - 20) * 8))]
-            case "stall":
-                cut = int(plan.rng.integers(1, max(len(data), 2)))
-                pieces = [(0.0, data[:cut]), (fault.seconds, data[cut:])]
             case "mute":
                 pieces = []
             case "reset":
                 pieces, is_reset = [], True
             case "unplug":
                 pieces, unplug_s = [], fault.seconds
+            case "baud":
+                other_baud_s = fault.seconds
             case _:
-                raise FaultError(f"fault {fault.kind} is not one of a line")
-    return Disturbed(tuple(piece for piece in pieces if piece[1]), is_reset, unplug_s)
+                pieces = _spoil(b"".join(piece for _, piece in pieces), fault, plan.rng, check_at)
+    told = tuple(piece for piece in pieces if piece[1])
+    return Disturbed(told, is_reset, unplug_s, other_baud_s)
+
+
+def _spoil(
+    data: bytes, fault: Fault, rng: np.random.Generator, check_at: int | None
+) -> list[tuple[float, bytes]]:
+    """What a fault of the line makes of bytes: pieces with the pause before each."""
+    match fault.kind:
+        case "garbage":
+            return [(0.0, rng.bytes(fault.bytes)), (0.0, data)]
+        case "drop":
+            start = int(rng.integers(max(len(data) - fault.bytes, 0) + 1))
+            return [(0.0, data[:start] + data[start + fault.bytes :])]
+        case "flip":
+            return [(0.0, _invert_bit(data, int(rng.integers(len(data) * 8 or 1))))]
+        case "checksum":
+            return [(0.0, data if check_at is None else _invert_bit(data, check_at * 8))]
+        case "stall":
+            cut = int(rng.integers(1, max(len(data), 2)))
+            return [(0.0, data[:cut]), (fault.seconds, data[cut:])]
+    raise FaultError(f"fault {fault.kind} is not one of a line")
+
+
+def misread(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return what a receiver at another rate makes of bytes: others, and not as many.
+
+    Args:
+        data: as they were sent.
+        rng: of the garbage.
+    """
+    return rng.bytes(int(rng.integers(len(data) // 2, len(data) + 1)))
 
 
 def _invert_bit(data: bytes, bit: int) -> bytes:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -35,7 +36,7 @@ EXPOSURE = Exposure(integration_ms=100, scans=4)
 LASER_DRIFT_NM = 0.2
 STANDARD = "polystyrene"
 START_S_MAX = 60.0  # Python, numpy and scipy from a cold disk on a busy machine
-CALIBRATE_S_MAX = 150.0  # longer than the command itself waits
+COMMAND_S_MAX = 150.0  # longer than any command itself waits
 MEASURE_S_MAX = 60.0  # two frames at 115200 baud take a second; a reconnect may come between
 SHOWN_S_MAX = 3.0  # a message over a local broker; nobody repeats it
 PRESS_AGAIN_S = 15.0  # whoever waits longer for a reading presses again
@@ -90,6 +91,7 @@ class Lane:
         exposure: how readings are taken.
         laser_drift_nm: how far the spectrometer's laser has moved since its maker's calibration.
         others: names of further nodes that may speak at the post.
+        more: further sections of the node's node.json, such as `readers`.
 
     Attributes:
         events: what node and gateway say, in order.
@@ -106,12 +108,14 @@ class Lane:
         exposure: Exposure = EXPOSURE,
         laser_drift_nm: float = LASER_DRIFT_NM,
         others: tuple[str, ...] = (),
+        more: Mapping[str, object] | None = None,
     ) -> None:
         self.directory = directory
         self.events = Events()
         self.substances = load_substances()
         self._names = (post, node)
         self._others = others
+        self._more = dict(more or {})
         self._exposure = exposure
         self._device = Spectrometer(
             MODELS["ventana_785"],
@@ -136,7 +140,7 @@ class Lane:
                 Headquarters(self.directory / "headquarters")
             )
             self.line = await stack.enter_async_context(
-                SpectrometerLine(self._device, BAUD, link=self.directory / "spectrometer")
+                SpectrometerLine(self._device, link=self.directory / "spectrometer")
             )
             post, node = self._names
             broker_port = self.broker_port = free_port()
@@ -163,6 +167,7 @@ class Lane:
                 exposure=self._exposure,
                 baud=BAUD,
             )
+            self.node.settings |= self._more
             stack.push_async_callback(self.node.stop)
             await self.node.start()
             self._stack = stack.pop_all()
@@ -221,15 +226,30 @@ class Lane:
         """
         if present:
             self.line.present(parse_sample(STANDARD, self.substances))
+        return await self._harmattan("calibrate", "--standard", STANDARD, "--node", self.node.name)
+
+    async def command(self, action: str) -> dict[str, Any]:
+        """Have headquarters order something of the node.
+
+        Returns:
+            What `harmattan command --json` says, with its exit status at `status`.
+
+        Raises:
+            ProgramError: the command said nothing that can be read.
+        """
+        return await self._harmattan("command", self.node.name, action)
+
+    async def _harmattan(self, *words: str) -> dict[str, Any]:
+        """Run a command of the gateway and return its JSON, with its exit status at `status`."""
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "calibrate", "--standard", STANDARD),
-            *("--node", self.node.name, "--settings", str(self.post.settings_path), "--json"),
+            *(sys.executable, "-m", "gateway", *words),
+            *("--settings", str(self.post.settings_path), "--json"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(CALIBRATE_S_MAX):
+            async with asyncio.timeout(COMMAND_S_MAX):
                 output, complaint = await child.communicate()
         finally:
             if child.returncode is None:
@@ -238,7 +258,7 @@ class Lane:
         try:
             found: dict[str, Any] = msgspec.json.decode(output)
         except msgspec.DecodeError:
-            raise ProgramError(f"harmattan calibrate: {complaint.decode()}") from None
+            raise ProgramError(f"harmattan {words[0]}: {complaint.decode()}") from None
         return {**found, "status": child.returncode}
 
     async def hold_button(self) -> None:

@@ -158,10 +158,21 @@ class Node:
         Raises:
             NodeOffError: the node is off.
         """
+        await self._say("hold" if hold else "button")
+
+    async def step(self) -> None:
+        """Step on the foot switch.
+
+        Raises:
+            NodeOffError: the node is off.
+        """
+        await self._say("foot")
+
+    async def _say(self, line: str) -> None:
         try:
             if self._program is None:
                 raise NodeOffError(f"{self.name} is off")
-            await self._program.write("hold\n" if hold else "button\n")
+            await self._program.write(line + "\n")
         except ProgramError as error:
             raise NodeOffError(f"{self.name} is off: {error}") from error
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
-CountArray = npt.NDArray[np.uint16]
+CountArray = npt.NDArray[np.uint32]  # as wide as the widest converter needs
 
 # Width at which the heights of the band tables were measured, by the handheld-class
 # instruments behind them. Another slit keeps a band's area, not its height.

@@ -115,6 +115,7 @@ class Sample:
         fluorescence: height of the luminescent background in units of a strong scatterer's top
             band (22 500 counts in 100 ms at 100 mW on the Ventana class).
         measured: replaces the components' bands.
+        shade: part of the lane's stray light that it keeps from the probe, 0..1.
         seed: which individual sample of its kind this is.
     """
 
@@ -123,6 +124,7 @@ class Sample:
     fluorescence: float = 0.0
     measured: Measured | None = None
     seed: int = 0
+    shade: float = 0.0
 
     @property
     def label(self) -> str:
@@ -205,6 +207,8 @@ def check_sample(sample: Sample, substances: Mapping[str, Substance]) -> Sample:
         )
     if not 0.0 <= sample.fluorescence <= FLUORESCENCE_MAX:
         raise WorldError(f"fluorescence {sample.fluorescence:g} is outside 0..{FLUORESCENCE_MAX:g}")
+    if not 0.0 <= sample.shade <= 1.0:
+        raise WorldError(f"shade {sample.shade:g} is outside 0..1")
     return sample
 
 
@@ -227,14 +231,14 @@ def mix(parts: Sequence[tuple[str, float | None]]) -> tuple[Component, ...]:
 
 _PART = re.compile(r"([a-z0-9_]+)(?:\s*=\s*([0-9.eE+-]+))?")
 _WALL = re.compile(r"(.*?)\s+in\s+(\w+)")
-_OPTION = re.compile(r"\b(fluorescence|seed)\s*=\s*(\S+)")
+_OPTION = re.compile(r"\b(fluorescence|seed|shade)\s*=\s*(\S+)")
 
 
 def parse_sample(text: str, substances: Mapping[str, Substance]) -> Sample:
     """Read the one-line form of a sample.
 
     `empty`, `SUBSTANCE[=FRACTION] [+ ...] [in CONTAINER]` or `measured FILE [in CONTAINER]`,
-    each followed by `fluorescence=LEVEL` and `seed=NUMBER` if wanted.
+    each followed by `fluorescence=LEVEL`, `shade=PART` and `seed=NUMBER` if wanted.
 
     Raises:
         WorldError: the text is none of these, or names something unknown.
@@ -266,6 +270,7 @@ def parse_sample(text: str, substances: Mapping[str, Substance]) -> Sample:
         fluorescence=_number(options.get("fluorescence", str(clean)), "fluorescence"),
         measured=measured,
         seed=_seed(options.get("seed", "0")),
+        shade=_number(options.get("shade", "0"), "shade"),
     )
     return check_sample(sample, substances)
 
@@ -382,8 +387,9 @@ def compose_scene(sample: Sample, optics: Optics, substances: Mapping[str, Subst
         rate = rate + photons.UNIT_BAND_RATE * wall.strength * drawn
     hump = photons.gaussian_hump(axis_cm1, GLASS_HUMP_CM1, GLASS_HUMP_FWHM_CM1)
     rate = rate + photons.UNIT_BAND_RATE * wall.hump * hump
+    ambient = AMBIENT_RATE * (1.0 - sample.shade)
     rate = rate + OPTICS_RATE * photons.optics_background(axis_cm1)
-    return Scene(rate * throughput, AMBIENT_RATE * throughput, tuple(notes))
+    return Scene(rate * throughput, ambient * throughput, tuple(notes))
 
 
 def _rng(sample: Sample, purpose: str) -> np.random.Generator:

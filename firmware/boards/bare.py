@@ -12,8 +12,10 @@ import time
 import machine
 import network
 
+from boards.chain import Chain
 from boards.panel import Panel
-from node.errors import LinkLost, PortBusy, PortMissing
+from boards.switches import POLL_MS, Switch
+from node.errors import LinkLost, PortBusy, PortMissing, SettingsError
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Budget, Call, Callable, Report, Stream, Utc, Wifi
@@ -21,9 +23,6 @@ if False:  # for the type checker: nothing of it is compiled
 WATCHDOG_MS = 8_000  # rp2 allows at most 8388 ms; erasing a flash block takes below 400 ms
 HUNG_MS = 6_000  # unfed for so long: two seconds are left to say what hangs
 WIFI_MS_MAX = 20_000  # association and DHCP; then the link task waits and tries again
-BUTTON_POLL_MS = 20
-BUTTON_STEADY = 3  # equal readings in a row: 60 ms outlast the bouncing of a push button
-BUTTON_HOLD_MS = 3_000  # longer than anybody presses by accident
 RECEIVE_BUFFER_BYTES = 2_560  # a frame of 1024 pixels; the loop may be busy with flash meanwhile
 
 
@@ -56,19 +55,45 @@ class Board:
     BUDGET: "Budget"
     UARTS: "dict[str, tuple[int, int, int]]" = {}  # name: (number, tx pin, rx pin)
     BUTTON_PIN = 0  # to ground when pressed
+    FOOT_PIN: "int | None" = None  # the same, of a foot switch; left open where there is none
     TIMER = 0  # number of a free timer
+    INTERLOCK_PIN: "int | None" = None  # to ground while the chain is closed; None: not wired
+    KEY_PIN: "int | None" = None  # to ground while the key is on
+    LASER_PIN: "int | None" = None  # high closes the relay that feeds the laser; pulled down
+    LASER_TIMER = 1  # number of another free timer
     LAMP_PINS: "dict[str, int]" = {}  # ready, measuring, fault: pin; see boards/panel.py
     BUZZER_PIN: "int | None" = None
     DISPLAY: "tuple[int, int, int, int] | None" = None  # I2C number, clock, data pin, address
 
     def __init__(self, folder: str) -> None:
+        self._check_pins()
         self.folder = folder
         self.open_ports: list[str] = []
         self._watchdog: machine.WDT | None = None
         self._timer: machine.Timer  # since `start_watchdog`, as `_hung`
         self._hung: Callable[[object], None]
-        self._button = machine.Pin(self.BUTTON_PIN, machine.Pin.IN, machine.Pin.PULL_UP)
+        self._switches = [_switch(self.BUTTON_PIN, ("button", "hold"))]
+        if self.FOOT_PIN is not None:
+            self._switches.append(_switch(self.FOOT_PIN, ("foot", None)))
+        pins = (self.LASER_PIN, self.INTERLOCK_PIN, self.KEY_PIN)
+        self._chain = Chain(pins, self.LASER_TIMER, self.log)
         self._panel = Panel(self.LAMP_PINS, self.BUZZER_PIN, self.DISPLAY, self.log)
+
+    def _check_pins(self) -> None:
+        """Refuse a pin that has two uses: what one does the other would take for a person's doing.
+
+        Raises:
+            SettingsError: names the pin.
+        """
+        pins = [self.BUTTON_PIN, self.FOOT_PIN, self.BUZZER_PIN]
+        pins += [self.LASER_PIN, self.INTERLOCK_PIN, self.KEY_PIN]
+        pins += self.LAMP_PINS.values()
+        pins += (self.DISPLAY or ())[1:3]
+        for _, tx, rx in self.UARTS.values():
+            pins += (tx, rx)
+        for pin in pins:
+            if pin is not None and pins.count(pin) > 1:
+                raise SettingsError("boards/%s.py: pin %d has two uses" % (self.NAME, pin))
 
     def sync_folder(self, _path: str) -> None:
         """Do nothing: littlefs makes new names durable by itself."""
@@ -176,27 +201,27 @@ class Board:
         """Write a line to the console."""
         print(line)
 
-    async def button(self, report: "Report") -> bool:
-        """Return when the button was pressed and let go, or held for BUTTON_HOLD_MS.
+    async def pressed(self, report: "Report") -> str:
+        """Return what was pressed: `button`, `hold` (the button, for three seconds) or `foot`.
 
         Args:
             report: called while nobody presses.
-        Returns:
-            True when it was held, which announces a calibration standard.
         """
-        for level in (1, 0):
-            steady = 0
-            while steady < BUTTON_STEADY:
-                report()
-                steady = steady + 1 if self._button.value() == level else 0
-                await asyncio.sleep_ms(BUTTON_POLL_MS)
-        held_ms = BUTTON_STEADY * BUTTON_POLL_MS
-        while self._button.value() == 0:
-            if held_ms >= BUTTON_HOLD_MS:
-                return True
-            await asyncio.sleep_ms(BUTTON_POLL_MS)
-            held_ms += BUTTON_POLL_MS
-        return False
+        while True:
+            report()
+            for switch in self._switches:
+                press = switch.look()
+                if press:
+                    return press
+            await asyncio.sleep_ms(POLL_MS)
+
+    def laser_permit(self) -> str:
+        """Return why the laser may not be on, in plain words; empty: it may."""
+        return self._chain.permit()
+
+    def laser_line(self, on_ms: int) -> None:
+        """Close the relay that feeds the laser for at most `on_ms`; 0: open it."""
+        self._chain.line(on_ms)
 
     def hold_signals(self) -> None:
         """Do nothing: nobody sends signals to a board."""
@@ -204,3 +229,7 @@ class Board:
     async def stop_requested(self) -> None:
         """Never return: a board runs until its power goes."""
         await asyncio.Event().wait()
+
+
+def _switch(number: int, names: "tuple[str, str | None]") -> Switch:
+    return Switch(machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP).value, names)

@@ -3,7 +3,7 @@
 Flash layout: the partition table has, beside MicroPython's own, a data partition `journal` of 4 MiB
 and one `spare` of 512 KiB, both formatted once with littlefs when the board is provisioned and
 never by this firmware: an automatic format after a bad mount would erase unsent readings. The spare
-is what the node goes on with when `journal` is damaged.
+is what the node goes on with when `journal` is damaged. A ROMFS partition has 192 KiB.
 """
 
 import esp32
@@ -18,7 +18,7 @@ if False:  # for the type checker: nothing of it is compiled
 SIZES = {
     "architecture": "xtensawin",
     "module_bytes_max": 6_144,  # of .mpy; loaded in one piece where the board has no ROMFS
-    "total_bytes_max": 114_688,  # an eighth of a ROMFS partition of 128 KiB is left
+    "total_bytes_max": 172_032,  # an eighth of a ROMFS partition of 192 KiB is left
     "partition_bytes": {"journal": 4_194_304, "spare": 524_288},
 }
 
@@ -38,6 +38,7 @@ class Board(bare.Board):
     }
     UARTS = {"uart1": (1, 17, 18), "uart2": (2, 15, 16)}
     BUTTON_PIN = 4
+    FOOT_PIN = 11
     LAMP_PINS = {"ready": 5, "measuring": 6, "fault": 7}
     BUZZER_PIN = 10
     DISPLAY = (0, 9, 8, 0x3C)

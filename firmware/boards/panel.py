@@ -26,8 +26,15 @@ PATTERNS = {
     "inconclusive": ((), ("measuring",)),
     "alarm": ((), ("measuring", "fault")),
     "fault": (("fault",), ()),
+    "reread": ((), ("ready", "measuring")),
 }
-BEEPS = {"clear": 1, "inconclusive": 2, "alarm": 5, "fault": 1}  # one second each, and one between
+BEEPS = {
+    "clear": 1,
+    "inconclusive": 2,
+    "alarm": 5,
+    "fault": 1,
+    "reread": 3,
+}  # one second each, and one between
 VERDICTS = ("clear", "inconclusive", "alarm")
 
 LETTER_PIXELS = 8  # of framebuf's own letters, both ways

@@ -2,7 +2,8 @@
 
 Flash layout: MicroPython mounts one littlefs over its whole storage area, so the journal is a
 folder in it. MicroPython formats that file system by itself when it cannot be mounted; a partition
-of its own for the journal needs a build with another `_boot.py`.
+of its own for the journal needs a build with another `_boot.py`; a build with a ROMFS of 192 KiB
+takes it from that storage, and the journal still fits.
 """
 
 import machine
@@ -24,7 +25,7 @@ _SUPPLY_MV_PER_COUNT = 3 * 3_300 / 65_535
 SIZES = {
     "architecture": "armv7emsp",
     "module_bytes_max": 6_144,  # of .mpy; loaded in one piece where the board has no ROMFS
-    "total_bytes_max": 114_688,  # an eighth of a ROMFS partition of 128 KiB is left
+    "total_bytes_max": 172_032,  # an eighth of a ROMFS partition of 192 KiB is left
     "partition_bytes": {},
 }
 
@@ -44,8 +45,9 @@ class Board(bare.Board):
         "pixels_bytes_max": 4_136,
     }
     UARTS = {"uart0": (0, 0, 1), "uart1": (1, 4, 5)}
-    TIMER = -1  # a virtual one: rp2 has no others
+    TIMER = LASER_TIMER = -1  # virtual ones: rp2 has no others
     BUTTON_PIN = 15
+    FOOT_PIN = 14
     LAMP_PINS = {"ready": 16, "measuring": 17, "fault": 18}
     BUZZER_PIN = 19
     DISPLAY = (0, 21, 20, 0x3C)

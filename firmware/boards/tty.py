@@ -19,6 +19,23 @@ _O_RDWR = 0x2
 _O_NOCTTY = 0x100 if _ON_LINUX else 0x20000
 _O_NONBLOCK = 0x800 if _ON_LINUX else 0x4
 _LOCK_EX_NB = 2 | 4
+# Rates that MicroPython's termios has no name for: asm-generic/termbits.h; elsewhere a rate is its
+# own number.
+_LINUX_SPEEDS = {
+    300: 7,
+    600: 8,
+    1_200: 9,
+    2_400: 11,
+    4_800: 12,
+    9_600: 13,
+    19_200: 14,
+    38_400: 15,
+    57_600: 0x1001,
+    115_200: 0x1002,
+    230_400: 0x1003,
+    460_800: 0x1004,
+    921_600: 0x1007,
+}
 
 _libc = ffi.open(None)
 _open = _libc.func("i", "open", "sii")
@@ -51,10 +68,11 @@ def open_port(name: str, baud: int) -> Port:
     Raises:
         PortMissing, PortBusy, PortRefused: with the port and the remedy.
     """
-    speed = getattr(termios, "B%d" % baud, None)
+    speed = _LINUX_SPEEDS.get(baud) if _ON_LINUX else baud
     if speed is None:
         raise PortRefused(
-            "baud rate %d of port %s is not supported; use 9600 or 115200" % (baud, name)
+            "baud rate %d of port %s is not supported; use one of %s"
+            % (baud, name, ", ".join([str(rate) for rate in sorted(_LINUX_SPEEDS)]))
         )
     descriptor = _open(name, _O_RDWR | _O_NOCTTY | _O_NONBLOCK, 0)
     if descriptor < 0:
@@ -71,14 +89,14 @@ def open_port(name: str, baud: int) -> Port:
         termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
     except OSError:
         file.close()
-        raise PortRefused("%s is not a serial port; set instrument.port in node.json" % name)
+        raise PortRefused("%s is not a serial port; set its port in node.json" % name)
     return Port(name, baud, file)
 
 
 def _cannot_open(name: str, error: int) -> Exception:
     if error in (_ENOENT, _ENODEV, _ENXIO):
         return PortMissing(
-            "serial port %s does not exist; plug the instrument in or set instrument.port in "
+            "serial port %s does not exist; plug the instrument in or set its port in "
             "node.json" % name
         )
     if error == _EBUSY:

@@ -30,7 +30,7 @@ BUDGET: "Budget" = {
 SIZES = {
     "architecture": "x64",
     "module_bytes_max": 6_144,  # of .mpy; loaded in one piece where the board has no ROMFS
-    "total_bytes_max": 114_688,  # an eighth of a ROMFS partition of 128 KiB is left
+    "total_bytes_max": 172_032,  # an eighth of a ROMFS partition of 192 KiB is left
     "partition_bytes": {"journal": 4_194_304, "spare": 524_288},
 }
 
@@ -38,6 +38,7 @@ RESET_STATUS = 3  # exit status of a program that wants to be started again
 
 _ON_LINUX = sys.platform == "linux"
 _O_NONBLOCK = 0x800
+_ENOENT = 2
 _SIG_BLOCK, _SIG_UNBLOCK = 0, 1
 _SIGINT, _SIGTERM = 2, 15
 _SIGSET_BYTES = 128
@@ -64,6 +65,8 @@ class Board:
         self.folder = folder
         self._signals: File | None = None
         self._watchdog: Feeds | None = None
+        self._laser_path = folder + "/laser.on"
+        self.laser_line(0)  # a program that was killed may have left it
 
     def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return the partitions that are there: journal.img, spare.img; none: a plain folder."""
@@ -154,13 +157,13 @@ class Board:
         """Write a line to the log: standard error."""
         _tell(line, sys.stderr)
 
-    async def button(self, report: "Report") -> bool:
-        """Return when the button is pressed: any line on standard input.
+    async def pressed(self, report: "Report") -> str:
+        """Return what was pressed: a line on standard input.
 
         Args:
             report: called while nobody presses.
         Returns:
-            True when it was held, which announces a calibration standard: the line is `hold`.
+            `hold` or `foot` for these lines, `button` for any other.
         """
         reader = asyncio.StreamReader(sys.stdin.buffer)
         line = b""
@@ -174,8 +177,38 @@ class Board:
                 await asyncio.sleep_ms(limits.POLL_MS)
                 continue
             if character == b"\n" or len(line) >= limits.LINE_CHARS_MAX:
-                return line == b"hold"
+                return line.decode() if line in (b"hold", b"foot") else "button"
             line += character
+
+    def laser_permit(self) -> str:
+        """Return why the laser may not be on: what the file `interlock` says is open; "": it may.
+
+        Without that file the interlock is closed and the key on.
+        """
+        try:
+            with open(self.folder + "/interlock", "rb") as file:
+                what = file.read(limits.LINE_CHARS_MAX).decode().strip()
+        except OSError as error:
+            if error.errno == _ENOENT:
+                return ""
+            return "interlock cannot be read: %s; check the file" % error
+        except ValueError:
+            what = ""
+        return "interlock is open: %s; close it" % (what or "no word what")
+
+    def laser_line(self, on_ms: int) -> None:
+        """Close or open the line that feeds the laser: the file `laser.on` is there or not.
+
+        Args:
+            on_ms: longest time it may be closed; 0: open it.
+        """
+        try:
+            if on_ms:
+                open(self._laser_path, "wb").close()
+            elif exists(self._laser_path):
+                os.remove(self._laser_path)
+        except OSError as error:
+            self.log("file laser.on: %s" % error)
 
     def hold_signals(self) -> None:
         """Turn SIGTERM and SIGINT into something `stop_requested` can wait for."""

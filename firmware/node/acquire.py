@@ -1,7 +1,7 @@
-"""Acquisition: a trigger in, one or two records in the journal.
+"""Acquisition: triggers in, one after the other, and what became of each out.
 
-The task opens the port, identifies the instrument and waits for triggers (button, command, period).
-Each trigger gives a dark frame when none fits, then the sample frame; each is a `reading` record.
+The task opens the port, identifies the instrument and waits for triggers (button, command, period);
+`measure.py` serves each.
 An InstrumentError ends the task: the supervisor says what it was and starts it again.
 """
 
@@ -9,26 +9,17 @@ import asyncio
 
 from node import limits
 from node.bar import LaserBar
-from node.errors import FlashRefused, InstrumentError
-from node.spectrum import Dark, axis_id, is_saturated
+from node.errors import FlashRefused, InstrumentError, LaserStopped
+from node.laser import Laser
+from node.measure import Measure
+from node.spectrum import axis_id
 from node.upkeep import Upkeep
 from node.waiting import within_ms
-from protocol.limits import ID_BYTES
-from protocol.messages import (
-    FLAG_SATURATED,
-    FLAG_UNVERIFIED,
-    OUTCOME_DONE,
-    OUTCOME_FAILED,
-    ROLE_DARK,
-    ROLE_SAMPLE,
-    ROLE_STANDARD,
-    Reading,
-)
+from protocol.messages import OUTCOME_DONE, OUTCOME_FAILED, ROLE_DARK, ROLE_SAMPLE
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import Call, Driver, Finished, Instrument, Node, Report
+    from node.typed import Any, Call, Driver, Finished, Given, Instrument, Look, Node, Report
 
-ROLE_NAMES = {ROLE_SAMPLE: "sample", ROLE_DARK: "dark", ROLE_STANDARD: "standard"}
 IDENTIFY_MS = 5_000  # an idle instrument is asked who it is: an unplugged one is found before use
 _UNCONFIRMED = "laser is barred, but the instrument does not confirm: use its key switch"
 
@@ -38,34 +29,44 @@ class Acquire:
 
     Args:
         node: what the parts share.
-        driver: of the instrument.
-        excitation_pm: wavelength of the laser, picometre.
-        laser_mw: its power at the sample, milliwatt.
+        driver: of the instrument; None: there is none, or this is safe mode.
+        given: settings of node.json.
+        transfer_ms: what a spectrum takes on the line.
     Attributes:
         instrument: what `identify` told, None while there is none.
         axis_id: identity of its axis, None while there is none.
-        bar: keeps the laser off.
+        laser: has the laser on, and off.
+        bar: keeps it off.
+        measure: takes the frames.
         upkeep: laser hours and standards of the instruments.
-        dark: the newest dark frame.
         identified: called when another instrument answers than before.
         finished: called with (command_id, outcome, detail) when a commanded capture ended.
         report: called with the milliseconds that the next step may take beyond the usual.
     """
 
-    def __init__(self, node: "Node", driver: "Driver", excitation_pm: int, laser_mw: int) -> None:
+    def __init__(self, node: "Node", driver: "Any", given: "Given", transfer_ms: int) -> None:
         self._node = node
-        self._driver = driver
-        self._excitation_pm = excitation_pm
-        self._laser_mw = laser_mw
+        self._driver: Driver = driver
+        self._excitation_pm = given["instrument"]["excitation_pm"]
         self._triggers: list[tuple[bytes, bytes | None, int]] = []
         self._wake = asyncio.Event()
-        self.dark = Dark()
+        self._between: Look | None = None
         self.instrument: Instrument | None = None
         self.axis_id: bytes | None = None
-        self._exposure: asyncio.Task[None] | None = None  # the task that measures, while it does
         self._darkening: list[bytes] = []  # commands that wait for the laser to be off
-        self.bar = LaserBar(node.board.folder + "/laser.barred", node.board.log, node.signals)
         self.upkeep = Upkeep(node.board.folder + "/upkeep", node.board.log)
+        power_mw, laser_ms_max = given["instrument"]["laser_mw"], given["laser_s_max"] * 1000
+        self.laser = Laser(node, self.upkeep, power_mw, laser_ms_max, transfer_ms)
+        self.bar = self.laser.bar
+        measure_ms_max = min(given["measure_s_max"] * 1000, laser_ms_max)
+        self.measure = Measure(
+            node,
+            driver,
+            self.laser,
+            self.upkeep,
+            measure_ms_max,
+            lambda more_ms=0: self.report(more_ms),
+        )
         self.identified: Call = lambda: None
         self.finished: Finished = lambda _id, _outcome, _detail: None
         self.report: Report = lambda _more_ms=0: None
@@ -78,25 +79,40 @@ class Acquire:
             role: ROLE_SAMPLE; ROLE_STANDARD when a calibration standard is before the probe;
                 ROLE_DARK for a dark frame alone.
         """
-        if self._is_barred(role):
+        if self.bar.is_set and role != ROLE_DARK:
             return LaserBar.TEXT
         signals = self._node.signals
         if self.instrument is None:
             reason = signals.standing("instrument") or "instrument is not ready yet; wait"
+            if self._driver is None:
+                reason = "this node has no spectrometer; ask another one"
             signals.fault("instrument", reason, repeat=True)
+            return reason
+        reason = "" if role == ROLE_DARK else self.laser.refusal()
+        if reason:
+            signals.fault("laser", reason, repeat=True)
             return reason
         if len(self._triggers) >= limits.TRIGGERS_MAX:
             return "busy: %d measurements are waiting" % len(self._triggers)
-        inspection_id = command_id or self._node.board.random_bytes(ID_BYTES)
+        inspection = self._node.inspection
+        inspection_id = inspection.alone(command_id)
+        if role == ROLE_SAMPLE:
+            inspection_id = inspection.of_sample(self._node.clock.uptime_ms(), command_id)
         self._triggers.append((inspection_id, command_id, role))
         self._wake.set()
         return ""
 
-    def press(self, role: int) -> str:
-        """Do as `trigger` for somebody at the node, who may allow the laser again."""
-        if self.bar.lift():
-            self._node.board.log("the laser is allowed again: the button was pressed")
-        return self.trigger(None, role)
+    def between(self, look: "Look") -> bool:
+        """Have the idle instrument used for something that leaves no record; False: it is not idle.
+
+        Args:
+            look: coroutine function of the driver.
+        """
+        is_idle = self.instrument is not None and not self._triggers and self._between is None
+        if is_idle:
+            self._between = look
+            self._wake.set()
+        return is_idle
 
     def darken(self, command_id: bytes) -> str:
         """Bar the laser and end what uses it; return why that cannot be confirmed, or "".
@@ -107,8 +123,7 @@ class Acquire:
         if self.instrument is None:
             return _UNCONFIRMED
         self._darkening.append(command_id)
-        if self._exposure is not None and self._triggers[0][2] != ROLE_DARK:
-            self._exposure.cancel()  # its way out switches the laser off
+        self.laser.stop(LaserBar.TEXT)
         self._wake.set()
         return ""
 
@@ -119,7 +134,7 @@ class Acquire:
             InstrumentError: it does not.
             FlashRefused: a reading could not be stored.
         """
-        self.dark.forget()
+        self.measure.darks.forget()
         try:
             await self._driver.open()
             while True:
@@ -127,11 +142,15 @@ class Acquire:
                 while await self._wait_trigger():
                     if self._darkening:
                         await self._darken()
-                    else:
+                    elif self._triggers:
                         await self._inspect()
+                    elif self._between is not None:
+                        await self._between(self._driver)
+                        self._between = None
+                        break  # it was not idle, and is asked who it is all the same
         finally:
             # Reached when the instrument failed and when the node stops.
-            self.instrument = None
+            self.instrument = self._between = None
             await self._driver.close()
             while self._triggers:
                 self._finish(OUTCOME_FAILED, "measurement failed")
@@ -144,8 +163,15 @@ class Acquire:
         instrument = await self._driver.identify()
         is_new, self.instrument = self.instrument is None, instrument
         self.axis_id = axis_id(instrument, self._excitation_pm)
+        self.measure.use(instrument, self.axis_id)
         self.upkeep.use(instrument.serial)
+        self.laser.settle()
         self._node.signals.clear("instrument")
+        caution = getattr(self._driver, "caution", None)  # not every family has one
+        if caution is None:
+            self._node.signals.clear("detector")
+        else:
+            self._node.signals.fault("detector", str(caution))
         if is_new:
             self._node.signals.show("ready", ("instrument", instrument.serial))
         if is_new or self.axis_id != before:
@@ -153,7 +179,7 @@ class Acquire:
 
     async def _wait_trigger(self) -> bool:
         """Wait for a trigger; False when it is time to ask the instrument who it is."""
-        if not self._triggers and not self._darkening:
+        if not self._triggers and not self._darkening and self._between is None:
             self._wake.clear()
             try:
                 await within_ms(self._wake.wait(), IDENTIFY_MS)
@@ -164,25 +190,18 @@ class Acquire:
     async def _inspect(self) -> None:
         """Serve the oldest trigger."""
         inspection_id, _, role = self._triggers[0]
-        seq, settings = 0, self._node.settings
-        taken = (settings.integration_us, settings.scans, self.axis_id)
         try:
-            fits = role == ROLE_DARK or self.dark.fits(taken, self._node.clock.uptime_ms())
-            if not fits and not self.bar.is_set:
-                await self._take(ROLE_DARK, inspection_id)
-            if not self._is_barred(role):
-                seq = await self._take(role, inspection_id)
+            seq = await self.measure.serve(role, inspection_id)
+        except LaserStopped as stopped:  # the instrument is well: it goes on
+            self._finish(OUTCOME_FAILED, str(stopped))
+            if not self.bar.is_set:
+                self._node.signals.fault("laser", str(stopped))
+            self._node.signals.show("ready", ("instrument", self.instrument.serial))  # type: ignore[union-attr]  # identified
         except (InstrumentError, FlashRefused) as error:
             self._finish(OUTCOME_FAILED, str(error))
             raise
-        if seq:
-            self._finish(OUTCOME_DONE, "seq=%d" % seq)
         else:
-            self._finish(OUTCOME_FAILED, LaserBar.TEXT)
-            self._node.signals.show("ready", ("instrument", self.instrument.serial))  # type: ignore[union-attr]  # identified
-
-    def _is_barred(self, role: int) -> bool:
-        return self.bar.is_set and role != ROLE_DARK
+            self._finish(OUTCOME_DONE, "seq=%d" % seq)
 
     async def _darken(self) -> None:
         """Have the laser off, and answer who asked for it."""
@@ -191,60 +210,8 @@ class Acquire:
             self.finished(self._darkening.pop(0), OUTCOME_DONE, LaserBar.TEXT)
 
     def _finish(self, outcome: int, detail: str) -> None:
-        command_id = self._triggers.pop(0)[1]
+        inspection_id, command_id, _ = self._triggers.pop(0)
+        if outcome == OUTCOME_FAILED:
+            self._node.inspection.missed(inspection_id)
         if command_id is not None:
             self.finished(command_id, outcome, detail)
-
-    async def _take(self, role: int, inspection_id: bytes) -> int:
-        """Expose once and store the reading; return its number, 0 when the laser was barred."""
-        node, driver, settings = self._node, self._driver, self._node.settings
-        integration_us, scans, is_dark = settings.integration_us, settings.scans, role == ROLE_DARK
-        laser_mw = 0 if is_dark else self._laser_mw
-        node.signals.show("measuring", ("role", ROLE_NAMES[role]))
-        begun_ms = node.clock.uptime_ms()
-        # "Deferred" begins the exposure's deadline anew.
-        self.report((limits.DEFERRALS_MAX + 1) * (integration_us * scans // 1000))
-        # A task of its own, so that barring the laser ends the exposure and nothing else.
-        self._exposure = asyncio.create_task(driver.measure(integration_us, scans, laser_mw > 0))
-        try:
-            await self._exposure
-        except asyncio.CancelledError:
-            if not self._darkening:
-                raise
-            return 0
-        finally:
-            self._exposure = None
-            if laser_mw:
-                now_ms = node.clock.uptime_ms()
-                self.upkeep.laser(now_ms - begun_ms, now_ms)
-        self.report(0)
-        full_scale_counts = self.instrument.full_scale_counts  # type: ignore[union-attr]  # identified
-        flags = FLAG_UNVERIFIED if driver.unverified else 0
-        if is_saturated(driver.pixels, full_scale_counts):
-            flags |= FLAG_SATURATED
-        journal, clock, uptime_ms = node.journal, node.clock, node.clock.uptime_ms()
-        reading = Reading(
-            journal.journal_id,
-            journal.next_seq,
-            node.boot_id,
-            uptime_ms,
-            clock.time_ms(),
-            clock.quality,
-            inspection_id,
-            role,
-            self.axis_id,
-            integration_us,
-            scans,
-            laser_mw,
-            driver.temperature_mc,
-            full_scale_counts,
-            flags,
-            None if is_dark else self.dark.seq,
-            driver.pixels,
-        )
-        seq = node.store(reading)
-        if role == ROLE_STANDARD:
-            self.upkeep.standard(uptime_ms, clock.time_ms())
-        if is_dark:
-            self.dark.keep(seq, driver.pixels, (integration_us, scans, self.axis_id), uptime_ms)
-        return seq

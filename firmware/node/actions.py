@@ -16,6 +16,9 @@ from protocol.messages import (
     ACTION_LASER_OFF,
     ACTION_LOG_TAIL,
     ACTION_REBOOT,
+    ACTION_TARE,
+    ACTION_WEIGH,
+    ACTION_ZERO,
     OUTCOME_DONE,
     OUTCOME_FAILED,
     OUTCOME_REFUSED,
@@ -52,6 +55,9 @@ class Actions:
             ACTION_REBOOT: self._reboot,
             ACTION_JOURNAL_REPORT: self._report_journal,
             ACTION_LOG_TAIL: self._tail_log,
+            ACTION_TARE: self._order_scale,
+            ACTION_ZERO: self._order_scale,
+            ACTION_WEIGH: self._order_scale,
         }
         if with_instrument:
             actions[ACTION_CAPTURE] = self._capture
@@ -73,6 +79,13 @@ class Actions:
     def _laser_off(self, command: "Command") -> "Answer | None":
         reason = self._node.acquire.darken(command.command_id)
         return (OUTCOME_FAILED, reason) if reason else None
+
+    def _order_scale(self, command: "Command") -> "Answer | None":
+        for reader in self._node.readers.values():
+            if reader.takes_orders:
+                reason = reader.order(command.command_id, command.action)
+                return (OUTCOME_REFUSED, reason) if reason else None
+        return OUTCOME_REFUSED, "no scale hangs on this node; readers of node.json name none"
 
     def _identify(self, _command: "Command") -> "Answer":
         self._blinks = limits.IDENTIFY_BLINKS

@@ -25,6 +25,9 @@ from protocol.messages import (
     ACTION_LASER_OFF,
     ACTION_LOG_TAIL,
     ACTION_REBOOT,
+    ACTION_TARE,
+    ACTION_WEIGH,
+    ACTION_ZERO,
     OUTCOME_EXPIRED,
     OUTCOME_FAILED,
     OUTCOME_REFUSED,
@@ -37,7 +40,14 @@ from protocol.messages import (
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Action, Clock, Command, Known, Log, Reply
 
-LASTING = (ACTION_CAPTURE, ACTION_REBOOT, ACTION_LASER_OFF)
+LASTING = (
+    ACTION_CAPTURE,
+    ACTION_REBOOT,
+    ACTION_LASER_OFF,
+    ACTION_TARE,
+    ACTION_ZERO,
+    ACTION_WEIGH,
+)
 ASKING = (ACTION_JOURNAL_REPORT, ACTION_LOG_TAIL)
 TIMELESS = (ACTION_LASER_OFF, ACTION_BIRTH)
 

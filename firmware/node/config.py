@@ -14,8 +14,11 @@ from protocol.messages import Config, unpack
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Any, Sequence
 
+EXPOSURES = ("manual", "automatic")  # by the number of a Config's `exposure_mode`
 # The fields of a Config, in its order.
-NAMES = ("version", "integration_us", "scans", "period_s", "health_s", "window", "resend_ms")
+NAMES = ("version", "integration_us", "scans", "period_s", "health_s", "window", "resend_ms") + (
+    "exposure_mode",
+)
 
 
 class Settings:
@@ -23,10 +26,11 @@ class Settings:
 
     Args:
         path: of the saved config message.
-        integration_us, scans, window, resend_ms: of node.json; the others are those of `limits`.
+        integration_us, scans, window, resend_ms, exposure: of node.json; the others are those
+            of `limits`.
     Attributes:
         version: of the config in force, 0 for node.json.
-        integration_us, scans, period_s, health_s, window, resend_ms: as in
+        integration_us, scans, period_s, health_s, window, resend_ms, exposure_mode: as in
         protocol.messages.Config.
         refused_version: of the config that was taken back, 0 for none.
         notice: that one was taken back, one sentence, else empty.
@@ -39,13 +43,22 @@ class Settings:
     health_s: int
     window: int
     resend_ms: int
+    exposure_mode: int
 
     def __init__(
-        self, path: str, integration_us: int, scans: int, window: int, resend_ms: int
+        self,
+        path: str,
+        integration_us: int,
+        scans: int,
+        window: int,
+        resend_ms: int,
+        exposure: str = EXPOSURES[0],
     ) -> None:
         self._path = path
         self._trial = Trial(path)
-        self._given = (0, integration_us, scans, 0, limits.HEALTH_S, window, resend_ms)
+        self._given = (0, integration_us, scans, 0, limits.HEALTH_S, window, resend_ms) + (
+            EXPOSURES.index(exposure),
+        )
         self.refused_version = 0
         self.notice = ""
         self._put(self._given)

@@ -11,8 +11,14 @@ NodeError
 |   +-- InstrumentGarbled   bytes came, but no whole frame answers the request
 |   +-- InstrumentRefused   the instrument answered with an error number (attribute `number`)
 |   |   +-- ExposureRefused     it does not do the exposure that is set
+|   |   +-- InstrumentBusy      not now: it is doing something else
+|   |   +-- InstrumentFailed    something in it is broken, by its own word
+|   +-- Misread             what was read cannot be right: read it again; the port stays in use
+|   |   +-- ItemRefused         and again it will be so until a setting is changed
 |   +-- InstrumentUnsuited  it answers well, but this firmware cannot use it
+|   +-- DetectorWarm        its cooler has not reached the temperature that is set
 |   +-- LaserUncertain      "laser off" was not confirmed
++-- LaserStopped          it may not be on: barred, interlock open, key off, time over
 +-- JournalError
 |   +-- JournalUnusable     the folder holds something else: it is set aside, a new one begins
 |   +-- JournalOutdated     the gateway has newer records: the flash is a restored copy
@@ -79,12 +85,36 @@ class ExposureRefused(InstrumentRefused):
     """The instrument does not take an integration time or a number of scans."""
 
 
+class InstrumentBusy(InstrumentRefused):
+    """The instrument is doing something else."""
+
+
+class InstrumentFailed(InstrumentRefused):
+    """The instrument says that something in it is broken."""
+
+
+class Misread(InstrumentError):
+    """What was read cannot be right; it is neither stored nor in the text."""
+
+
+class ItemRefused(Misread):
+    """What was read cannot be taken as things are set; its text says what to change."""
+
+
 class InstrumentUnsuited(InstrumentError):
     """The instrument cannot be used by this firmware."""
 
 
+class DetectorWarm(InstrumentError):
+    """The cooler has not brought the detector to the temperature that is set."""
+
+
 class LaserUncertain(InstrumentError):
     """The instrument did not confirm that its laser is off."""
+
+
+class LaserStopped(NodeError):
+    """The laser may not be on, or had to be switched off before the end."""
 
 
 class JournalError(NodeError):
@@ -136,6 +166,7 @@ def part_of(error: Exception) -> str:
     for kind, name in (
         (LinkError, "broker"),
         (InstrumentError, "instrument"),
+        (LaserStopped, "laser"),
         (JournalError, "journal"),
     ):
         if isinstance(error, kind):

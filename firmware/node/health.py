@@ -106,7 +106,7 @@ class Reporter:
             self._acquire.upkeep.laser_on_s(),
             node.board.reset_cause(),
             node.signals.newest(),
-            self._acquire.dark.mean_counts,
+            self._acquire.measure.darks.mean_counts,
             _u16(self._acquire.upkeep.calibration_age_h(uptime_ms, time_ms)),
             _u16(clock.round_trip_ms),
         )

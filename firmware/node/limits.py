@@ -6,8 +6,18 @@ LINE_SLACK_MS = 200  # added to 2 x transfer time + exposure: the instrument's o
 LASER_OFF_ATTEMPTS = 3  # "off" is worth repeating; each attempt has its own deadline
 DEFERRALS_MAX = 8  # "response deferred" answers to one request before it is given up
 DARK_AGE_MS_MAX = 10 * 60 * 1000  # detector temperature drifts; ten minutes is usual practice
+COOLER_MS_MAX = 30_000  # for a detector to become cold: half of INSTRUMENT_SILENCE_MS
 INTEGRATION_US_MAX = 85_000_000  # the slowest listed instrument; a longer value is a slip
 EXPOSURE_MS_MAX = 10 * 60 * 1000  # integration x scans: longer than this nobody holds a sample
+MEASURE_S_MAX = 10  # integration x scans that the node chooses by itself: a probe is held by hand
+DARK_CHANGE_MC_MAX = 300  # dark current doubles in 7 K (silicon near room temperature): 3 % of it
+DARKS_MAX = 4  # dark frames remembered, by number: two instruments' worth of exposures in use
+LOOK_PIXELS = 256  # looked at between two turns of the loop: some milliseconds on a board
+LASER_POLL_MS = 50  # between looks at the interlock; wiring is faster, this only says why
+LASER_OFF_MS_MAX = 4_000  # three attempts at 9600 baud; whoever takes longer hangs
+LASER_SLACK_MS = 2_000  # beyond twice the exposure and the transfer: switching on, a repetition
+EVENT_HEAD_BYTES = 128  # of an event's frame all but its content: 83 at the most
+ITEM_MS_MIN = 500  # nobody reads two items in less; what comes sooner is of one burst
 
 # Tasks
 RESTART_MS_MIN = 500  # a task that fails at once does not fill the log
@@ -21,6 +31,7 @@ TASK_SILENCE_MS = 30_000  # without a report of a task that has nothing long to 
 LINK_SILENCE_MS = 180_000  # a record of 8 kB, each piece WRITE_MS_MAX; a handshake takes less
 INSTRUMENT_SILENCE_MS = 60_000  # beyond exposure and transfer: laser off three times, questions
 POLL_MS = 10_000  # a task that waits for a person reports this often
+ORDER_LOOK_MS = 500  # a scale that waits for a weight looks for orders this often
 CRASH_MS_MIN = 600_000  # between two writes of the file `crash`: 144 a day at the worst
 PROVEN_MS = 600_000  # a start that lasted this long ends a row of crashes
 SAFE_MS = 30 * 60 * 1000  # of safe mode, then one full start: the cause may have gone

@@ -6,21 +6,24 @@ import time
 from node import limits, safe
 from node.acquire import Acquire
 from node.actions import Actions
+from node.attend import Attend
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
-from node.errors import ExposureRefused, SettingsError, part_of
+from node.errors import ExposureRefused, part_of
 from node.health import Reporter
 from node.hearing import Hearing
+from node.inspection import Inspection
+from node.loading import load_driver
 from node.logring import LogRing
 from node.pulse import Pulse
 from node.signals import Signals
 from node.storage import Storage
 from node.supervisor import Supervisor
+from node.triggers import Triggers
 from node.tuning import Tuning
 from node.uplink import Uplink
 from protocol.limits import ID_BYTES
-from protocol.messages import ROLE_SAMPLE, ROLE_STANDARD
 
 if False:  # for the type checker: nothing of it is compiled
     from node import typed
@@ -38,6 +41,7 @@ class Node:
         boot: this start, and what those before it came to.
     Attributes:
         is_safe: nothing is measured, see `safe.py`.
+        readers: what hangs on it beside the spectrometer, by name.
     """
 
     def __init__(self, board: "typed.Board", given: "typed.Given", boot: "typed.Boot") -> None:
@@ -55,15 +59,31 @@ class Node:
         self.store = self.storage.store
         path = self.storage.flash.path + "/config.bin"
         self.settings = Settings(
-            path, given["integration_us"], given["scans"], given["window"], given["resend_ms"]
+            path,
+            given["integration_us"],
+            given["scans"],
+            given["window"],
+            given["resend_ms"],
+            given["exposure"],
         )
         self.tuning = Tuning(self)
         self.configure, self.heard = self.tuning.configure, self.tuning.heard
+        self.inspection = Inspection(board.random_bytes)
         instrument = given["instrument"]
         self._transfer_ms = 2 * board.BUDGET["pixels_bytes_max"] * _BAUD_BITS * 1000
         self._transfer_ms //= instrument["baud"]
-        driver = None if self.is_safe else self._load_driver(instrument)
-        self.acquire = Acquire(self, driver, instrument["excitation_pm"], instrument["laser_mw"])  # type: ignore[arg-type]  # unused when safe
+        self._has_instrument = instrument["driver"] != ""
+        self._looks = given["triggers"]
+        driver = None
+        if self._has_instrument and not self.is_safe:
+            driver = self._load_driver("spectrometer", instrument)
+        self.acquire = Acquire(self, driver, given, self._transfer_ms)
+        self.readers: dict[str, Attend] = {}
+        for reader in [] if self.is_safe else given["readers"]:
+            name = reader["driver"]
+            while name in self.readers:
+                name += "'"
+            self.readers[name] = Attend(self, name, self._load_driver("reader", reader))
         self.reporter = Reporter(self, self.acquire, self.supervisor, instrument, FIRMWARE)
         self.commands = Commands(self.clock, self._reply, board.folder + "/commands", board.log)
         self.actions = Actions(self, ring)
@@ -81,9 +101,9 @@ class Node:
         self._health: typed.Entry  # since `run`
         boot.running = self.supervisor.running
 
-    def _load_driver(self, instrument: "typed.InstrumentSettings") -> "typed.Driver":
+    def _load_driver(self, kind: str, settings: "typed.Any") -> "typed.Any":
         self.boot.begin("driver")
-        driver = load_driver(instrument["driver"])(self.board, instrument)
+        driver = load_driver(settings["driver"], kind)(self.board, settings)
         self.boot.begin("program")
         return driver
 
@@ -133,33 +153,12 @@ class Node:
             self.boot.note(name, told)
         if isinstance(error, ExposureRefused):
             self.tuning.refused(str(error))
-        name = part_of(error) or name
+        name = name if name in self.readers else part_of(error) or name
         text = str(error) or error.__class__.__name__
         if traced:
             text += "; started again, have the log and the file `crash` looked at"
         self.signals.fault(name, text)
         self.reporter.changed()
-
-    async def _press(self, report: "typed.Report") -> None:
-        while True:
-            is_standard = await self.board.button(report)
-            reason = self.acquire.press(ROLE_STANDARD if is_standard else ROLE_SAMPLE)
-            if reason:
-                self.board.log("button: %s" % reason)
-
-    async def _repeat(self, report: "typed.Report") -> None:
-        """Measure every `period_s`; 0 means only when triggered."""
-        last_ms = self.clock.uptime_ms()
-        while True:
-            report()
-            await asyncio.sleep_ms(1000)  # short, so that a new period counts at once
-            now_ms = self.clock.uptime_ms()
-            period_ms = self.settings.period_s * 1000
-            if not period_ms:
-                last_ms = now_ms
-            elif now_ms - last_ms >= period_ms:
-                last_ms = now_ms
-                self.acquire.trigger()
 
     async def run(self) -> bool:
         """Run until the board asks to stop, or `restart` was called; say whether it was that."""
@@ -203,14 +202,26 @@ class Node:
         await self.board.stop_requested()
         self._ending.set()
 
-    def _add(self, name: str, run: "typed.Run") -> None:
+    def _add(
+        self, name: str, run: "typed.Run", restart_ms_max: int = limits.RESTART_MS_MAX
+    ) -> None:
         """Supervise a task that is given the function by which it reports."""
-        entry = self.supervisor.add(name, lambda: run(entry.report))
+        restart_ms_min = limits.RESTART_MS_MIN
+        entry = self.supervisor.add(name, lambda: run(entry.report), restart_ms_min, restart_ms_max)
 
     def _measure(self) -> None:
         """Begin what needs a journal."""
-        self._add("button", self._press)
-        self._add("period", self._repeat)
+        for name, reader in self.readers.items():
+            self._add(name, reader.run, limits.INSTRUMENT_MS_MAX)
+        if not self._has_instrument:
+            return
+        triggers = Triggers(self)
+        self._add("button", triggers.press)
+        self._add("period", triggers.repeat)
+        if self._looks["sample"] != "off":
+            from node.looks import Looks  # noqa: PLC0415 - most nodes have none
+
+            self._add("looks", Looks(self, self._looks).run)
         self._laser = self.supervisor.add(
             "acquire",
             self.acquire.run,
@@ -228,17 +239,3 @@ class Node:
         self.tuning.load()
         self._measure()
         self._announce()
-
-
-def load_driver(name: str) -> "typed.MakeDriver":
-    """Return class Driver of the instrument family `name`.
-
-    Raises:
-        SettingsError: there is no such family.
-    """
-    try:
-        return __import__("drivers.%s.driver" % name, None, None, ("Driver",)).Driver  # type: ignore[no-any-return]  # by name
-    except ImportError as error:
-        if "drivers.%s" % name not in str(error):
-            raise  # the family is there, and something it needs is not
-        raise SettingsError("node.json: instrument.driver is %r; see drivers/" % name)

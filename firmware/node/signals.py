@@ -4,9 +4,9 @@ A signal is `signal NAME key=value ...`. A fault is shown when it appears or cha
 attempt, and stands until it is cleared; the newest standing one goes into the health message.
 
 Rules of the file
-- What is lit is the first of these that holds: an alarm, an exposure, a standing fault, what
-  became of the newest reading, whether the instrument is ready.
-- An alarm stays until the next exposure begins.
+- What is lit is the first of these that holds: an alarm, an exposure, something to be read again, a
+  standing fault, what became of the newest reading, whether the instrument is ready.
+- An alarm stays until the next exposure begins; that something is to be read again, until `forget`.
 - When the last fault goes, what else holds is shown again.
 """
 
@@ -17,7 +17,8 @@ from protocol.limits import FAULT_CHARS_MAX
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Board, Call
 
-LAMPS = ("ready", "measuring", "published", "sent", "clear", "inconclusive", "alarm", "fault")
+LAMPS = tuple("ready measuring published sent clear inconclusive alarm fault reread".split())
+_MILD = ("", "published", "sent", "clear", "inconclusive")  # moments that give way to newer ones
 _ON_INSTRUMENT = ("instrument", "acquire")  # parts whose fault ends an exposure, and readiness
 
 
@@ -60,6 +61,8 @@ class Signals:
             ": ".join([word(each, language) for each in words]),
             ": ".join([plain(each, language) for each in words]),
         )
+        if name == "reread" == self._moment:
+            self._board.signal("", "", "", "")  # so that it is seen and heard anew
         self._follow(name, words[-1], told[2])
         if name in ("ready", "measuring"):
             self._told[name] = told
@@ -73,13 +76,14 @@ class Signals:
             self._state = "ready"
         elif name in ("starting", "stopped"):
             self._state = ""
-        if name in ("measuring", "starting", "stopped"):
+        if name in ("starting", "stopped") or (name == "measuring" and self._moment != "reread"):
             self._moment = ""
         elif name == "verdict":
             self._moment, self._text = outcome, text
-        elif self._moment != "alarm" and name in ("published", "sent"):
-            self._moment, self._text = name, text
-        elif self._moment != "alarm" and name in ("ready", "stored"):
+        elif name in ("published", "sent", "reread"):
+            if self._moment in _MILD or self._moment == name:
+                self._moment, self._text = name, text
+        elif self._moment not in ("alarm", "reread") and name in ("ready", "stored"):
             self._moment = ""
         if name == "stopped":
             self._faults = []  # nobody is left to mend them for
@@ -88,7 +92,7 @@ class Signals:
         """Return which of LAMPS is lit, empty: none."""
         if self._moment == "alarm" or self._state == "measuring":
             return self._moment if self._moment == "alarm" else self._state
-        if self._faults:
+        if self._faults and self._moment != "reread":
             return "fault"
         return self._moment or self._state
 
@@ -109,6 +113,12 @@ class Signals:
         """
         line, shown, text = self._told.get(self._state, ("", "", ""))
         self._light("" if self._faults else line, shown, text)
+
+    def forget(self, moment: str) -> None:
+        """Show what else holds, if `moment` is what is shown of the newest reading."""
+        if self._moment == moment:
+            self._moment = ""
+            self.again()
 
     def fault(self, what: str, text: str, repeat: bool = False) -> None:
         """Note that part `what` is at fault.

@@ -11,15 +11,26 @@ Rules of the file
 import gc
 
 from node import boots, limits
-from node.acquire import ROLE_NAMES
 from node.errors import FlashRefused, JournalError
 from node.flash import Flash
 from node.identity import Identity
 from node.journal import Journal
+from node.measure import ROLE_NAMES
 from node.safe import Backlog
+from protocol.messages import EVENT_CODE, EVENT_DOCUMENT, EVENT_WEIGHT, Event
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import AnyJournal, Call, Node, Record
+
+
+_EVENT_NAMES = {EVENT_CODE: "code", EVENT_DOCUMENT: "document", EVENT_WEIGHT: "weight"}
+
+
+def _name(record: "Record") -> str:
+    """Return what a record is, for the signal `stored`."""
+    if isinstance(record, Event):
+        return _EVENT_NAMES[record.event_type]
+    return ROLE_NAMES.get(getattr(record, "role", -1), "sample")
 
 
 class Storage:
@@ -121,7 +132,7 @@ class Storage:
             ("seq", seq),
             ("journal", self.journal.journal_id),
             ("inspection", message.inspection_id),
-            ("role", ROLE_NAMES.get(getattr(message, "role", -1), "sample")),
+            ("role", _name(message)),
         )
         node.uplink.stored()
         gc.collect()

@@ -62,8 +62,11 @@ SetWallTime: TypeAlias = Callable[[Utc], None]
 # Outcome and detail, or outcome, detail and tail.
 Answer: TypeAlias = tuple[int, str] | tuple[int, str, bytes]
 Action: TypeAlias = Callable[[Command], Answer | None]
+Look: TypeAlias = Callable[[Driver], Coroutine[Any, Any, None]]
 # Integration in microseconds, scans, identity of the axis.
 Taken: TypeAlias = tuple[int, int, bytes | None]
+# Type of the event, symbology, content, mass in milligram and whether it is stable.
+Item: TypeAlias = tuple[int, str, bytes, int | None, bool | None]
 # A command's id, its result once there is one, and whether it lasts.
 Known: TypeAlias = list[Any]
 AnyJournal: TypeAlias = Journal | Backlog
@@ -95,6 +98,30 @@ class InstrumentSettings(TypedDict):
     excitation_pm: int
     resolution_mcm1: int
     laser_mw: int
+    laser_percent: int
+    corrected: bool
+    cooler: bool
+    cooler_c: int
+    baud_save: bool
+
+class ReaderSettings(TypedDict):
+    """Of node.json, one of `readers`."""
+
+    driver: str
+    port: str
+    baud: int
+    prefix: str
+    suffix: str
+    aim: bool
+    content_max: int
+    repeat_ms: int
+
+class TriggerSettings(TypedDict):
+    """Of node.json, `triggers`."""
+
+    sample: str
+    look_s: int
+    rise_counts: int
 
 class Given(TypedDict):
     """node.json, checked and with every default filled in."""
@@ -103,6 +130,9 @@ class Given(TypedDict):
     node: str
     integration_us: int
     scans: int
+    exposure: str
+    measure_s_max: int
+    laser_s_max: int
     window: int
     resend_ms: int
     watchdog_s: int
@@ -111,6 +141,8 @@ class Given(TypedDict):
     wifi: Wifi
     broker: Broker
     instrument: InstrumentSettings
+    readers: list[ReaderSettings]
+    triggers: TriggerSettings
 
 class Report(Protocol):
     """Tells the supervisor that a task lives."""
@@ -173,7 +205,7 @@ class Board(Protocol):
     def sync_folder(self, path: str, /) -> None: ...
     def open_serial(self, name: str, baud: int) -> Port: ...
     async def connect_network(self, wifi: Wifi, /) -> None: ...
-    async def button(self, report: Report) -> bool: ...
+    async def pressed(self, report: Report) -> str: ...
     def signal(self, lamp: str, line: str, word: str, text: str, /) -> None: ...
     def beat(self) -> None: ...
     def random_bytes(self, count: int) -> bytes: ...
@@ -188,6 +220,8 @@ class Board(Protocol):
     def reset(self) -> None: ...
     def log(self, line: str, /) -> None: ...
     def blink(self, on: bool) -> None: ...
+    def laser_permit(self) -> str: ...
+    def laser_line(self, on_ms: int, /) -> None: ...
     def hold_signals(self) -> None: ...
     async def stop_requested(self) -> None: ...
 
@@ -220,6 +254,19 @@ class Driver(Protocol):
     async def laser_off(self) -> None: ...
     async def close(self) -> None: ...
 
+class Reader(Protocol):
+    """A scanner, a document reader or a scale; see drivers/README.md."""
+
+    async def open(self) -> None: ...
+    async def identify(self) -> str: ...
+    async def next(self, wait_ms: int) -> Item | None: ...
+    async def close(self) -> None: ...
+
+class Scale(Reader, Protocol):
+    """A reader that can be asked for something."""
+
+    async def obey(self, action: int) -> tuple[bool, str, Item | None]: ...
+
 class Credentials(Protocol):
     def wrap(self, socket: Any, name: str) -> Any: ...
     def explain(self, error: Exception, name: str) -> LinkError | None: ...
@@ -240,4 +287,3 @@ class Feeds(Protocol):
     def feed(self) -> None: ...
 
 Run: TypeAlias = Callable[[Report], Coroutine[Any, Any, None]]
-MakeDriver: TypeAlias = Callable[[Board, InstrumentSettings], Driver]

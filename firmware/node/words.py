@@ -21,6 +21,7 @@ NAMES = (
     "alarm",
     "inconclusive",
     "clear",
+    "reread",
 )
 
 WORDS = {
@@ -40,6 +41,7 @@ WORDS = {
         "alarm",
         "inconclusive",
         "clear",
+        "read it again",
     ),
     "fr": (
         "démarrage",
@@ -57,6 +59,7 @@ WORDS = {
         "alarme",
         "non concluant",
         "rien à signaler",
+        "relisez",
     ),
     "ar": (
         "جارٍ بدء التشغيل",
@@ -74,6 +77,7 @@ WORDS = {
         "إنذار",
         "غير حاسم",
         "لا شيء",
+        "أعد القراءة",
     ),
     "es": (
         "iniciando",
@@ -91,6 +95,7 @@ WORDS = {
         "alarma",
         "no concluyente",
         "sin hallazgos",
+        "lea de nuevo",
     ),
 }
 

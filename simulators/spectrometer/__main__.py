@@ -1,25 +1,28 @@
 """`python -m simulators.spectrometer`: an instrument to connect to, from the command line.
 
 The first line on standard output is the device path. Standard input takes commands while it runs,
-one per line: `present SAMPLE`, `unplug [SECONDS]`, `reset`, `status`.
+one per line: `present SAMPLE`, `unplug [SECONDS]`, `reset`, `break`, `mend`, `status`; with
+OBP 2 also `laser on`, `laser off`.
 """
 
 import argparse
 import asyncio
-import json
-import os
-import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from gateway.spectra.errors import LibraryError
-from simulators.errors import FaultError, WorldError
-from simulators.faults import LINE_KINDS, FaultPlan, parse_fault
+from simulators import instrument
+from simulators.errors import WorldError
+from simulators.spectrometer.ascii_device import BAUD_CODES, AsciiSpectrometer
+from simulators.spectrometer.ascii_models import ASCII_MODELS
 from simulators.spectrometer.device import BAUDS, Spectrometer
-from simulators.spectrometer.line import SpectrometerLine
+from simulators.spectrometer.line import AsciiLine, SpectrometerLine
 from simulators.spectrometer.models import MODELS
+from simulators.spectrometer.obp2_device import LaterSpectrometer
+from simulators.spectrometer.obp2_models import OBP2_MODELS
 from simulators.world import (
     CONTAINERS,
     EMPTY,
@@ -34,18 +37,22 @@ from simulators.world import (
     read_measured,
 )
 
-COMMAND_BYTES_MAX = 4096  # of one line on standard input
-UNPLUG_S_DEFAULT = 2.0
-UNPLUG_S_MAX = 3600.0
+BAUD = 115_200
 LASER_DRIFT_NM_MAX = 5.0  # beyond, the filter would stop it
+
+AnyLine = SpectrometerLine | AsciiLine
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m simulators.spectrometer",
-        description="A Raman spectrometer speaking Ocean Binary Protocol on a pseudo-terminal.",
-        epilog="faults: " + "; ".join(f"{kind} = {text}" for kind, text in LINE_KINDS.items()),
+    parser = instrument.build_parser(
+        "python -m simulators.spectrometer",
+        "A Raman spectrometer on a pseudo-terminal, speaking Ocean Binary Protocol, as "
+        f"{', '.join(OBP2_MODELS)} version 2 of it or, as {' and '.join(ASCII_MODELS)}, the older "
+        "one-letter commands. While it runs, standard input takes: present SAMPLE, break (its "
+        "detector), mend, unplug [SECONDS], reset, status; with OBP 2 also laser on, laser off.",
+        BAUDS,
+        BAUD,
     )
     parser.add_argument(
         "--sample",
@@ -65,25 +72,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--replay", type=Path, metavar="FILE", help="two-column spectrum to replay as the sample"
     )
     parser.add_argument("--fluorescence", type=float, metavar="LEVEL", help="0 = none, 1 = strong")
-    parser.add_argument("--model", choices=MODELS, default="ventana_785")
-    parser.add_argument("--baud", type=int, choices=BAUDS, default=115200)
-    parser.add_argument("--seed", type=int, default=0, help="which instrument and which sample")
+    known = [*MODELS, *OBP2_MODELS, *ASCII_MODELS]
+    parser.add_argument("--model", choices=known, default="ventana_785")
+    parser.add_argument(
+        "--laser-line",
+        type=Path,
+        metavar="FILE",
+        help="OBP 2: the laser is on while this file exists, laser.on in the folder of a unix node",
+    )
     parser.add_argument(
         "--laser-drift",
         type=float,
         default=0.0,
         metavar="NM",
         help="how far the laser has moved since the maker's calibration; 0.1 moves bands by 1.6",
-    )
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="KIND[,at=N][,times=N][,every=N][,bytes=N][,seconds=S][,on=spectrum]",
-        help="what goes wrong with the replies, see below (repeatable)",
-    )
-    parser.add_argument(
-        "--link", type=Path, metavar="PATH", help="keep a symbolic link to the port"
     )
     parser.add_argument("--list-samples", action="store_true", help="show what there is, and stop")
     return parser
@@ -111,99 +113,6 @@ def choose_sample(options: argparse.Namespace, substances: Mapping[str, Substanc
     return check_sample(replace(sample, seed=sample.seed or options.seed), substances)
 
 
-class Console:
-    """Commands on standard input of a running simulator.
-
-    Args:
-        line: the running line.
-        substances: what can be presented.
-        tasks: where a command that takes time runs.
-    """
-
-    def __init__(
-        self,
-        line: SpectrometerLine,
-        substances: Mapping[str, Substance],
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        self._line = line
-        self._substances = substances
-        self._tasks = tasks
-        self._unfinished = b""
-
-    def listen(self) -> None:
-        """Follow standard input; a terminal only when this is its foreground program."""
-        if os.isatty(0) and os.tcgetpgrp(0) != os.getpgrp():
-            return
-        try:
-            asyncio.get_running_loop().add_reader(0, self._read)
-        except PermissionError:  # a plain file or /dev/null is always readable: read it to its end
-            while self._read():
-                pass
-
-    def close(self) -> None:
-        """Stop following standard input."""
-        asyncio.get_running_loop().remove_reader(0)
-
-    def _read(self) -> bool:
-        """Obey the lines that have come; False at the end of the input."""
-        data = os.read(0, COMMAND_BYTES_MAX)
-        if not data:
-            self.close()
-            return False
-        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
-        if len(self._unfinished) > COMMAND_BYTES_MAX:
-            print(
-                f"a command line longer than {COMMAND_BYTES_MAX} bytes is ignored", file=sys.stderr
-            )
-            self._unfinished = b""
-        for text in lines:
-            self.obey(text.decode(errors="replace").strip())
-        return True
-
-    def obey(self, text: str) -> None:
-        """Do one command; what is wrong with it goes to standard error."""
-        verb, _, rest = text.partition(" ")
-        try:
-            match verb:
-                case "":
-                    pass
-                case "present":
-                    self._line.present(parse_sample(rest, self._substances))
-                    print(f"presented: {self._line.device.probe.sample.label}", file=sys.stderr)
-                    print_notes(self._line)
-                case "unplug":
-                    seconds = _seconds(rest)
-                    self._tasks.create_task(self._line.unplug(seconds), name="unplug")
-                case "reset":
-                    self._line.reset_unexpectedly()
-                case "status":
-                    print(json.dumps(describe(self._line)), flush=True)
-                case _:
-                    print(
-                        f"unknown command '{verb[:40]}': known are present SAMPLE, "
-                        "unplug [SECONDS], reset, status",
-                        file=sys.stderr,
-                    )
-        except WorldError as error:
-            print(error, file=sys.stderr)
-
-
-def _seconds(text: str) -> float:
-    """The duration given to `unplug`.
-
-    Raises:
-        WorldError: it is no duration.
-    """
-    try:
-        seconds = float(text or UNPLUG_S_DEFAULT)
-    except ValueError:
-        seconds = -1.0
-    if not 0.0 <= seconds <= UNPLUG_S_MAX:
-        raise WorldError(f"unplug '{text}': give seconds between 0 and {UNPLUG_S_MAX:g}")
-    return seconds
-
-
 def _checked_drift(drift_nm: float) -> float:
     """The laser's drift, if a laser could still be on its line.
 
@@ -217,59 +126,123 @@ def _checked_drift(drift_nm: float) -> float:
     return drift_nm
 
 
-def describe(line: SpectrometerLine) -> dict[str, object]:
+def describe(line: AnyLine) -> dict[str, object]:
     """What the instrument has done so far, for people and scripts."""
     device = line.device
     return {
-        "path": line.path,
+        **instrument.counts(line),
         "model": device.model.name,
         "serial_number": device.serial_number,
-        "baud": device.baud,
         "sample": device.probe.sample.label,
         "laser_mw": device.probe.laser_mw,
+        "detector_c": round(device.probe.temperatures_c(asyncio.get_running_loop().time())[0], 2),
+        "is_broken": device.is_broken,
         "laser_on_s": round(device.probe.laser_on_s, 3),
-        "bytes_in": line.bytes_in,
-        "bytes_out": line.bytes_out,
-        "bytes_lost": line.bytes_lost,
-        "unplugs": line.unplug_count,
         **asdict(device.counts),
     }
 
 
-def print_notes(line: SpectrometerLine) -> None:
+def print_notes(line: AnyLine) -> None:
     """Tell the person at the terminal what to know about the sample."""
     for note in line.device.probe.notes:
         print(f"note: {note}", file=sys.stderr)
 
 
-async def serve(
-    device: Spectrometer,
-    substances: Mapping[str, Substance],
-    faults: FaultPlan,
-    options: argparse.Namespace,
-) -> None:
-    """Run until SIGINT or SIGTERM."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with (
-        SpectrometerLine(device, link=options.link, faults=faults) as line,
-        asyncio.TaskGroup() as tasks,
-    ):
-        print(options.link or line.path, flush=True)
-        print(
-            f"{device.model.title}, serial number {device.serial_number}, {device.baud} baud, "
-            f"presents: {device.probe.sample.label}. Open the path raw; Ctrl-C ends; "
-            "'present urea in ldpe' changes the sample.",
-            file=sys.stderr,
-            flush=True,
+def present(line: AnyLine, text: str, substances: Mapping[str, Substance]) -> None:
+    """Do the command `present SAMPLE`.
+
+    Raises:
+        WorldError: the sample cannot be presented.
+    """
+    line.present(parse_sample(text, substances))
+    print(f"presented: {line.device.probe.sample.label}", file=sys.stderr)
+    print_notes(line)
+
+
+def switch_laser(line: AnyLine, device: LaterSpectrometer, text: str) -> None:
+    """Do the command `laser on` or `laser off`: close or open the line that feeds it.
+
+    Raises:
+        WorldError: it is neither.
+    """
+    if text not in ("on", "off"):
+        raise WorldError(f"laser '{text}': say on or off")
+    device.is_lit = lambda: text == "on"
+    line.speak()
+
+
+def _make_line(options: argparse.Namespace, substances: Mapping[str, Substance]) -> AnyLine:
+    """Make the instrument of the model that is asked for, on its line.
+
+    Raises:
+        WorldError, FaultError: it cannot be as asked.
+    """
+    faults, name = instrument.plan_faults(options), options.model
+    drift_nm = _checked_drift(options.laser_drift)
+    if name in MODELS:
+        device = Spectrometer(
+            MODELS[name],
+            substances,
+            seed=options.seed,
+            baud=options.baud,
+            laser_drift_nm=drift_nm,
         )
-        print_notes(line)
-        console = Console(line, substances, tasks)
-        console.listen()
-        await stop.wait()
-        console.close()
+        return SpectrometerLine(device, link=options.link, faults=faults)
+    if name in OBP2_MODELS:
+        later = LaterSpectrometer(
+            OBP2_MODELS[name],
+            substances,
+            seed=options.seed,
+            baud=options.baud,
+            laser_drift_nm=drift_nm,
+        )
+        if options.laser_line is not None:
+            later.is_lit = options.laser_line.exists
+        return SpectrometerLine(later, link=options.link, faults=faults)
+    if options.baud not in BAUD_CODES.values():
+        known = ", ".join(map(str, BAUD_CODES.values()))
+        raise WorldError(f"{name} at {options.baud} baud: it has {known}")
+    old = AsciiSpectrometer(
+        ASCII_MODELS[name],
+        substances,
+        seed=options.seed,
+        baud=options.baud,
+        laser_drift_nm=drift_nm,
+    )
+    return AsciiLine(old, link=options.link, faults=faults)
+
+
+def start(
+    options: argparse.Namespace, substances: Mapping[str, Substance]
+) -> Coroutine[Any, Any, None]:
+    """Make the instrument and its line; return what serves them.
+
+    Raises:
+        WorldError, FaultError: it cannot be as asked.
+    """
+    sample = choose_sample(options, substances)
+    line = _make_line(options, substances)
+    device = line.device
+    device.present(sample)
+    told = (
+        f"{device.model.title}, serial number {device.serial_number}, {device.baud} baud, "
+        f"presents: {device.probe.sample.label}. Open the path raw; Ctrl-C ends; "
+        "'present urea in ldpe' changes the sample."
+    )
+    told = "\n".join([told, *(f"note: {note}" for note in device.probe.notes)])
+
+    def break_detector(is_broken: bool) -> None:  # noqa: FBT001
+        device.is_broken = is_broken
+
+    verbs: dict[str, instrument.Verb] = {
+        "present": lambda rest: present(line, rest, substances),
+        "break": lambda _: break_detector(True),  # noqa: FBT003
+        "mend": lambda _: break_detector(False),  # noqa: FBT003
+    }
+    if isinstance(device, LaterSpectrometer):
+        verbs["laser"] = lambda rest: switch_laser(line, device, rest)
+    verbs |= instrument.act_verbs(options, "spectrometer", line, line.present)
+    return instrument.serve(line, told, verbs, lambda: describe(line))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -277,27 +250,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         substances = load_substances()
-        if options.list_samples:
-            print_samples(substances)
-            return 0
-        faults = FaultPlan([parse_fault(text, LINE_KINDS) for text in options.fault], options.seed)
-        sample = choose_sample(options, substances)
-        device = Spectrometer(
-            MODELS[options.model],
-            substances,
-            seed=options.seed,
-            baud=options.baud,
-            laser_drift_nm=_checked_drift(options.laser_drift),
-        )
-        device.present(sample)
-        asyncio.run(serve(device, substances, faults, options))
-    except (WorldError, FaultError, LibraryError) as error:
+    except LibraryError as error:
         print(error, file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"cannot provide the port {options.link or ''}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if options.list_samples:
+        print_samples(substances)
+        return 0
+    return instrument.run(options, lambda: start(options, substances))
 
 
 def print_samples(substances: Mapping[str, Substance]) -> None:

@@ -16,6 +16,7 @@ from simulators.spectrometer.models import Model
 from simulators.spectrometer.probe import Probe
 
 BOXCAR_MAX = 15  # pixels to each side; chosen
+COOLER_STABLE_C = 0.2  # from the set point; chosen
 TEXT_BYTES_MAX = 16  # an alias travels as immediate data
 
 
@@ -52,6 +53,8 @@ class Settings:
     laser_on: bool = False
     laser_level: float = 1.0
     trigger: int = 0
+    cooler_on: bool = False
+    cooler_c: float = 0.0
 
 
 class Capabilities:
@@ -71,13 +74,14 @@ class Capabilities:
         self._model = model
         self._probe = probe
         self._alias = b""
-        acts = self._facts() | self._settings() | self._light()
+        acts = self._facts() | self._settings() | self._light() | self._cooler()
         self.acts = {number: act for number, act in acts.items() if has(model, number)}
 
     def restore(self, now_s: float) -> None:
         """Bring the defaults back and switch the light off."""
         self.settings = Settings(self._model.integration_us_default)
         self._apply_laser(now_s)
+        self._apply_cooler(now_s)
 
     def _facts(self) -> dict[int, Act]:
         """What can only be asked."""
@@ -136,6 +140,43 @@ class Capabilities:
             Type.LIGHT_LEVEL: self._get_light_level,
             Type.LIGHT_LEVEL_SET: self._set_light_level,
         }
+
+    def _cooler(self) -> dict[int, Act]:
+        """Thermo-electric cooler."""
+        probe = self._probe
+        return {
+            Type.COOLER_STABLE: lambda call: struct.pack("<B", self._is_stable(call.now_s)),
+            Type.COOLER_TEMPERATURE: lambda call: struct.pack(
+                "<f", probe.temperatures_c(call.now_s)[0]
+            ),
+            Type.COOLER_SET: self._set_cooler,
+            Type.SET_POINT_SET: self._set_set_point,
+        }
+
+    def _is_stable(self, now_s: float) -> bool:
+        away_c = self._probe.temperatures_c(now_s)[0] - self.settings.cooler_c
+        return self.settings.cooler_on and abs(away_c) <= COOLER_STABLE_C
+
+    def _set_cooler(self, call: Call) -> bytes:
+        (state,) = call.arguments
+        if state not in (0, 1):
+            raise RefusedError(Error.INVALID_PAYLOAD)
+        self.settings.cooler_on = bool(state)
+        self._apply_cooler(call.now_s)
+        return b""
+
+    def _set_set_point(self, call: Call) -> bytes:
+        (set_c,) = call.arguments
+        least_c, most_c = self._model.cooler_c or (0.0, 0.0)
+        if not least_c <= set_c <= most_c:  # NaN fails this too
+            raise RefusedError(Error.INVALID_PAYLOAD)
+        self.settings.cooler_c = set_c
+        self._apply_cooler(call.now_s)
+        return b""
+
+    def _apply_cooler(self, now_s: float) -> None:
+        """Give the probe's cooler the temperature that the settings ask for."""
+        self._probe.cool(self.settings.cooler_c if self.settings.cooler_on else None, now_s)
 
     def _setter(self, name: str, least: int, most: int) -> Act:
         """An act that stores one whole number within limits in the settings."""
@@ -208,8 +249,13 @@ class Capabilities:
 
 def has(model: Model, number: int) -> bool:
     """Whether a model has the part of the instrument that a message is about."""
-    feature = MESSAGES[Type(number)].feature
-    return {"": True, "laser": model.laser == "module", "binning": model.binning_max > 0}[feature]
+    return {
+        "": True,
+        "laser": model.laser == "module",
+        "binning": model.binning_max > 0,
+        "cooler": model.cooler_c is not None,
+        "buffer": model.has_buffer,
+    }[MESSAGES[Type(number)].feature]
 
 
 def unpack(layout: str, data: bytes) -> tuple[Any, ...]:

@@ -17,13 +17,13 @@ import struct
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from simulators.line import Reply
 from simulators.spectrometer.capabilities import Act, Call, Capabilities, RefusedError, unpack
 from simulators.spectrometer.frames import (
-    VERSIONS_KNOWN,
+    TRAILER_BYTES,
     Checksum,
     Error,
     Flag,
@@ -40,14 +40,8 @@ from simulators.world import Sample, Substance
 BOOT_S = 0.3  # s of deafness after a reset; chosen
 BAUD_DEFAULT = 9600
 BAUDS = (2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800)
+METADATA_BYTES = 32  # python-seabreeze, QE Pro
 REPLIES_MAX = 64  # replies waiting for the line; more are lost, as in a full transmit buffer
-
-
-class Reply(NamedTuple):
-    """Bytes for the line, and the baud rate to change to once they are out (None = keep)."""
-
-    data: bytes
-    baud_after: int | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +67,9 @@ class Spectrometer:
         baud: the rate stored in it.
         laser_drift_nm: by which the laser has moved since the maker's calibration.
 
+    Attributes:
+        is_broken: its detector has failed: every spectrum is answered with the hardware error flag.
+
     Raises:
         ValueError: a baud rate the instrument does not have.
     """
@@ -91,8 +88,11 @@ class Spectrometer:
         self.probe = Probe(model, substances, seed, now_s, laser_drift_nm)
         self.capabilities = Capabilities(model, self.probe)
         self.counts = Counts()
+        self.is_broken = False
         self.store_baud(baud)
         self._reader = FrameReader()
+        self._messages: Mapping[int, Message] = MESSAGES
+        self._with_metadata: frozenset[int] = frozenset({Type.SPECTRUM_BUFFERED})
         self._replies: deque[Reply] = deque()
         self._spectrum_request: Frame | None = None
         self._now_s = self._deaf_until_s = now_s
@@ -108,6 +108,13 @@ class Spectrometer:
             Type.SPECTRUM_CORRECTED: self._begin_exposure,
             Type.SPECTRUM_RAW: self._begin_exposure,
         }
+        if model.has_buffer:
+            self._acts |= {
+                # Nothing is exposed before it is asked for, so the buffer is always empty.
+                Type.BUFFER_CLEAR: lambda _: b"",
+                Type.BUFFER_COUNT: lambda _: struct.pack("<I", 0),
+                Type.SPECTRUM_BUFFERED: self._begin_exposure,
+            }
 
     @property
     def serial_number(self) -> str:
@@ -179,7 +186,7 @@ class Spectrometer:
             return
         self.counts.requests += 1
         known = request.message_type in self._acts
-        message = MESSAGES[Type(request.message_type)] if known else Message()
+        message = self._messages[request.message_type] if known else Message()
         is_silent = self._is_silent(request, message)
         try:
             answer = self._answer(item, message, now_s)
@@ -223,6 +230,7 @@ class Spectrometer:
         self, request: Frame, flags: int, data: bytes = b"", error: Error = Error.NONE
     ) -> None:
         """Queue the reply to a request, in its version and with its checksum type or ours."""
+        versions = self._reader.versions
         asked = request.checksum_type if request.checksum_type == Checksum.MD5 else Checksum.NONE
         frame = Frame(
             message_type=request.message_type,
@@ -231,9 +239,10 @@ class Spectrometer:
             error=error,
             regarding=request.regarding,
             checksum_type=asked or self.capabilities.settings.checksum_type,
-            version=request.version if request.version in VERSIONS_KNOWN else max(VERSIONS_KNOWN),
+            version=request.version if request.version in versions else max(versions),
         )
-        self._queue(Reply(encode(frame)))
+        data = encode(frame)
+        self._queue(Reply(data, check_at=len(data) - TRAILER_BYTES))
 
     def _queue(self, reply: Reply) -> None:
         if len(self._replies) >= REPLIES_MAX:
@@ -294,8 +303,23 @@ class Spectrometer:
         exposure, request = self.probe.exposure, self._spectrum_request
         if exposure is not None and request is not None and now_s >= exposure.ends_s:
             self._spectrum_request = None
+            if self.is_broken:
+                self.probe.abort()
+                self.counts.refusals += 1
+                failed = Flag.RESPONSE | Flag.NACK | Flag.HARDWARE_EXCEPTION
+                self._reply(request, failed, error=Error.INTERNAL)
+                return
             self.counts.spectra += 1
-            self._reply(request, Flag.RESPONSE, self.probe.finish().astype("<u2").tobytes())
+            pixels = self.probe.finish().astype(f"<u{self.model.pixel_bytes}").tobytes()
+            if request.message_type in self._with_metadata:
+                pixels = self._metadata(exposure) + pixels
+            self._reply(request, Flag.RESPONSE, pixels)
+
+    def _metadata(self, exposure: Exposure) -> bytes:
+        """What lies before a buffered spectrum; its layout is chosen, its length is not."""
+        ends_us = int(exposure.ends_s * 1e6)
+        told = struct.pack("<IQI", self.counts.spectra, ends_us, exposure.integration_us)
+        return told.ljust(METADATA_BYTES, b"\0")
 
     def _abort(self, _: Call) -> bytes:
         """End the exposure; whoever waits for it learns that there is no spectrum."""

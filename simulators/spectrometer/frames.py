@@ -32,7 +32,7 @@ IMMEDIATE_BYTES_MAX = 16
 REMAINING_MAX = 65556  # bytes; the largest "bytes remaining" any model of the family sends
 REQUEST_PAYLOAD_MAX = 256  # bytes; the longest request of these models is an alias of 16 characters
 FRAME_DEADLINE_S = 1.0  # s since the last byte; a whole request at 2400 baud takes 0.27 s
-VERSIONS_KNOWN = frozenset({0x1000, 0x1100})  # 0x2000 belongs to later instrument families
+VERSIONS_KNOWN = frozenset({0x1000, 0x1100})  # 0x2000 belongs to later families: `obp2_device.py`
 
 _HEADER = struct.Struct("<2sHHHII6sBB16sI")
 _RESERVED = bytes(6)
@@ -168,9 +168,15 @@ class FrameReader:
     Args:
         request_payload_max: longest payload believed, in bytes. It bounds the buffer and with it
             how long noise that looks like a header can hold up the frame behind it.
+        versions: of the protocol that the instrument speaks.
     """
 
-    def __init__(self, request_payload_max: int = REQUEST_PAYLOAD_MAX) -> None:
+    def __init__(
+        self,
+        request_payload_max: int = REQUEST_PAYLOAD_MAX,
+        versions: frozenset[int] = VERSIONS_KNOWN,
+    ) -> None:
+        self.versions = versions
         self._buffer = bytearray()
         self._remaining_max = request_payload_max + TRAILER_BYTES
         self._last_byte_s = 0.0
@@ -250,7 +256,7 @@ class FrameReader:
         """
         if header.reserved != _RESERVED or not TRAILER_BYTES <= header.remaining <= REMAINING_MAX:
             return Error.NONE
-        if header.version not in VERSIONS_KNOWN:
+        if header.version not in self.versions:
             return Error.BAD_PROTOCOL
         if header.remaining > self._remaining_max:
             return Error.TOO_LARGE

@@ -5,6 +5,7 @@ libseabreeze's exchange classes. A type that is not in the table of a model is a
 error 2, as the instrument answers what its firmware does not know.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -26,6 +27,9 @@ class Type(IntEnum):
     BAUD_SET = 0x0000_0810
     BAUD_SAVE = 0x0000_08F0
     ABORT = 0x0010_0000
+    BUFFER_CLEAR = 0x0010_0830
+    BUFFER_COUNT = 0x0010_0900
+    SPECTRUM_BUFFERED = 0x0010_0928
     SPECTRUM_CORRECTED = 0x0010_1000
     SPECTRUM_RAW = 0x0010_1100
     INTEGRATION = 0x0011_0000
@@ -51,6 +55,10 @@ class Type(IntEnum):
     TEMPERATURE_COUNT = 0x0040_0000
     TEMPERATURE = 0x0040_0001
     TEMPERATURES = 0x0040_0002
+    COOLER_STABLE = 0x0042_0003
+    COOLER_TEMPERATURE = 0x0042_0004
+    COOLER_SET = 0x0042_0010
+    SET_POINT_SET = 0x0042_0011
     LIGHT = 0x0081_0021
     LIGHT_SET = 0x0081_0031
     LIGHT_LEVEL = 0x0081_0041
@@ -66,7 +74,8 @@ class Message:
             ASCII characters.
         is_query: it is always answered; a setting or command only if an ACK is requested.
         alters_exposure: refused with error 7 while a spectrum is exposed.
-        feature: part of the instrument it needs: "" all models, "laser", "binning".
+        feature: part of the instrument it needs: "" all models, "laser", "binning",
+            "cooler", "buffer".
     """
 
     layout: str = ""
@@ -79,7 +88,7 @@ def _set(layout: str, feature: str = "", *, alters_exposure: bool = True) -> Mes
     return Message(layout, is_query=False, alters_exposure=alters_exposure, feature=feature)
 
 
-MESSAGES = {
+MESSAGES: Mapping[int, Message] = {
     Type.RESET: _set("", alters_exposure=False),
     Type.RESET_DEFAULTS: _set(""),
     Type.CHECKSUM_SET: _set("B", alters_exposure=False),
@@ -94,6 +103,9 @@ MESSAGES = {
     Type.BAUD_SET: _set("I"),
     Type.BAUD_SAVE: _set("", alters_exposure=False),
     Type.ABORT: _set("", alters_exposure=False),
+    Type.BUFFER_CLEAR: _set("", "buffer", alters_exposure=False),
+    Type.BUFFER_COUNT: Message(feature="buffer"),
+    Type.SPECTRUM_BUFFERED: Message(alters_exposure=True, feature="buffer"),
     Type.SPECTRUM_CORRECTED: Message(alters_exposure=True),
     Type.SPECTRUM_RAW: Message(alters_exposure=True),
     Type.INTEGRATION: Message(),
@@ -120,6 +132,10 @@ MESSAGES = {
     Type.TEMPERATURE_COUNT: Message(),
     Type.TEMPERATURE: Message("B"),
     Type.TEMPERATURES: Message(),
+    Type.COOLER_STABLE: Message(feature="cooler"),
+    Type.COOLER_TEMPERATURE: Message(feature="cooler"),
+    Type.COOLER_SET: _set("B", "cooler", alters_exposure=False),
+    Type.SET_POINT_SET: _set("f", "cooler", alters_exposure=False),
     Type.LIGHT: Message("BB", feature="laser"),
     Type.LIGHT_SET: _set("BBB", "laser", alters_exposure=False),
     Type.LIGHT_LEVEL: Message("BB", feature="laser"),

@@ -1,8 +1,9 @@
 """What an instrument is: one table per model; how it behaves is `device.py`.
 
 Add a model by adding a table. Pixel counts, integration limits and word sizes are from the
-data sheets (Ventana 891-00000-200-05, STS 030-00000-003-05); everything about noise, gain and
-temperature is chosen to be plausible for the class and marked so where it stands.
+data sheets (Ventana 891-00000-200-05, STS 030-00000-003-05) and, for QE Pro and HDX, those of
+python-seabreeze (pyseabreeze/devices.py); everything about noise, gain and temperature is chosen
+to be plausible for the class and marked so where it stands.
 """
 
 import zlib
@@ -25,7 +26,7 @@ class Model:
         name: key on command lines.
         title: what a person calls it.
         serial_prefix: how its serial numbers begin.
-        pixel_count: pixels of one spectrum, 2 bytes each.
+        pixel_count: pixels of one spectrum, `pixel_bytes` each.
         integration_us_min, integration_us_max, integration_us_step: what may be set.
         integration_us_default: after power-on.
         scans_max: most scans it averages.
@@ -39,6 +40,10 @@ class Model:
         binning_max: largest binning exponent; 0 = the model has no binning.
         hardware_revision, firmware_revision: what it reports.
         temperature_sensors: count; sensor 0 sits at the detector.
+        pixel_bytes: of one pixel on the line, 2 or 4.
+        cooler_c: lowest and highest set point of its thermo-electric cooler; None = it has none.
+        cooler_s: time constant of the detector's temperature.
+        has_buffer: its spectra can be had from a buffer, with metadata.
     """
 
     name: str
@@ -60,6 +65,10 @@ class Model:
     hardware_revision: int
     firmware_revision: int
     temperature_sensors: int
+    pixel_bytes: int = 2
+    cooler_c: tuple[float, float] | None = None
+    cooler_s: float = 8.0  # chosen: cold within half a minute
+    has_buffer: bool = False
 
 
 # Third order, 800.3..932 nm over 1024 pixels: 245..2008 cm^-1 at 785 nm.
@@ -127,6 +136,72 @@ MODELS = {
         hardware_revision=3,
         firmware_revision=0x0111,
         temperature_sensors=1,
+    ),
+    "hdx": Model(
+        name="hdx",
+        title="Ocean HDX class, laser on the strobe line",
+        serial_prefix="HDX",
+        pixel_count=2068,
+        integration_us_min=6_000,
+        integration_us_max=10_000_000,
+        integration_us_step=1,
+        integration_us_default=100_000,
+        scans_max=5000,
+        # The same range over twice the pixels.
+        coefficients_nm=(800.3, 0.0710, -3.0e-6, -1.2e-10),
+        slit_nm=0.55,
+        # Chosen: an uncooled back-thinned CCD behind a 16-bit converter.
+        detector=Detector(
+            full_scale_counts=65535,
+            electrons_per_count=4.0,
+            offset_counts=1500.0,
+            read_noise_e=25.0,
+            dark_rate_e_s=400.0,
+            dark_doubling_k=7.0,
+            cosmic_rate_hz=0.03,
+            nonlinearity=(1.0, -1.8e-7, -9.0e-13, 0.0, 0.0, 0.0, 0.0, 0.0),
+        ),
+        collection=0.8,
+        laser="strobe",
+        laser_mw_max=100.0,
+        binning_max=0,
+        hardware_revision=1,
+        firmware_revision=0x0100,
+        temperature_sensors=1,
+    ),
+    "qe_pro": Model(
+        name="qe_pro",
+        title="QE Pro class, cooled, laser on the strobe line",
+        serial_prefix="QEP",
+        pixel_count=1044,
+        integration_us_min=8_000,
+        integration_us_max=1_600_000_000,
+        integration_us_step=1,
+        integration_us_default=100_000,
+        scans_max=5000,
+        coefficients_nm=_RAMAN_785_NM,
+        slit_nm=0.59,
+        # Chosen: a cooled back-thinned CCD behind an 18-bit converter.
+        detector=Detector(
+            full_scale_counts=262_143,
+            electrons_per_count=0.8,
+            offset_counts=2500.0,
+            read_noise_e=8.0,
+            dark_rate_e_s=1500.0,
+            dark_doubling_k=7.0,
+            cosmic_rate_hz=0.05,
+            nonlinearity=(1.0, -6.0e-8, -7.0e-14, 0.0, 0.0, 0.0, 0.0, 0.0),
+        ),
+        collection=1.2,
+        laser="strobe",
+        laser_mw_max=100.0,
+        binning_max=0,
+        hardware_revision=2,
+        firmware_revision=0x0200,
+        temperature_sensors=2,
+        pixel_bytes=4,
+        cooler_c=(-30.0, 25.0),
+        has_buffer=True,
     ),
 }
 

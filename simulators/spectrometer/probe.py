@@ -19,6 +19,7 @@ from simulators.world import Sample, Scene, Substance, check_sample, compose_sce
 ROOM_C = 22.0
 WARMING_C = 6.0  # the housing above the room after an hour; chosen
 WARMING_S = 600.0  # time constant of it; chosen
+COOLING_C_MAX = 45.0  # below the housing: more a single stage does not pump; chosen
 BOARD_ABOVE_DETECTOR_C = 4.5  # what the second sensor of a model reads; chosen
 
 
@@ -63,6 +64,9 @@ class Probe:
         self.exposure: Exposure | None = None
         self.laser_on_s = 0.0
         self._laser_mw = 0.0
+        # A cooler pulls the detector towards its set point, or lets go of it, from where it was.
+        self._colder_c, self._aimed_s = 0.0, now_s
+        self._set_c: float | None = None
         self._substances = substances
         self._rng = np.random.default_rng([seed, zlib.crc32(b"noise")])
         self._powered_s = self._gathered_until_s = now_s
@@ -130,16 +134,35 @@ class Probe:
             above = photons.correct_nonlinearity(above, detector.nonlinearity)
             counts = _boxcar(above + detector.offset_counts, exposure.boxcar)
         counts = counts.reshape(-1, 1 << exposure.binning).mean(axis=1)
-        pixels: CountArray = np.clip(counts, 0, detector.full_scale_counts).astype(np.uint16)
+        pixels: CountArray = np.clip(counts, 0, detector.full_scale_counts).astype(np.uint32)
         return pixels
 
     def temperatures_c(self, now_s: float) -> list[float]:
         """Every sensor's reading: the detector's first; the housing warms up after power-on."""
-        warm_c = WARMING_C * (1.0 - float(np.exp(-(now_s - self._powered_s) / WARMING_S)))
-        return [
-            ROOM_C + warm_c + index * BOARD_ABOVE_DETECTOR_C
+        housing_c = self._housing_c(now_s)
+        told_c = [
+            housing_c + index * BOARD_ABOVE_DETECTOR_C
             for index in range(self.model.temperature_sensors)
         ]
+        told_c[0] -= self._now_colder_c(now_s)
+        return told_c
+
+    def cool(self, set_c: float | None, now_s: float) -> None:
+        """Have the detector cooled to a temperature; None = not at all."""
+        self._colder_c = self._now_colder_c(now_s)
+        self._set_c, self._aimed_s = set_c, now_s
+
+    def _housing_c(self, now_s: float) -> float:
+        warm_c = WARMING_C * (1.0 - float(np.exp(-(now_s - self._powered_s) / WARMING_S)))
+        return ROOM_C + warm_c
+
+    def _now_colder_c(self, now_s: float) -> float:
+        """By how much the detector is colder than the housing."""
+        aim_c = 0.0
+        if self._set_c is not None:
+            aim_c = min(max(self._housing_c(now_s) - self._set_c, 0.0), COOLING_C_MAX)
+        left = float(np.exp(-(now_s - self._aimed_s) / self.model.cooler_s))
+        return aim_c + (self._colder_c - aim_c) * left
 
     def _compose(self, sample: Sample) -> Scene:
         return compose_scene(sample, self.unit.optics, self._substances)

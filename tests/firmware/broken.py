@@ -10,6 +10,8 @@ import asyncio
 
 
 class Driver:
+    KIND = "spectrometer"
+
     def __init__(self, board, settings):
         pass
 

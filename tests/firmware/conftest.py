@@ -35,7 +35,7 @@ from simulators.faults import LINE_KINDS, FaultPlan, parse_fault  # noqa: E402
 from simulators.spectrometer.device import Spectrometer  # noqa: E402
 from simulators.spectrometer.line import SpectrometerLine  # noqa: E402
 from simulators.spectrometer.models import MODELS  # noqa: E402
-from simulators.world import load_substances  # noqa: E402
+from simulators.world import load_substances, parse_sample  # noqa: E402
 
 
 class Watched:
@@ -118,7 +118,11 @@ class NodeProgram:
         return found[1]
 
     async def press(self):
-        self.process.stdin.write(b"button\n")
+        await self.tell("button")
+
+    async def tell(self, line):
+        """Do at the node what a line on its standard input stands for."""
+        self.process.stdin.write(line.encode() + b"\n")
         await self.process.stdin.drain()
 
     async def end(self, number=signal.SIGKILL):
@@ -283,12 +287,16 @@ class Bench:
     async def plug(self, *, faults=(), model="ventana_785", seed=1):
         """Connect a spectrometer whose port is always found at `tty`."""
         now_s = asyncio.get_running_loop().time()
-        device = Spectrometer(MODELS[model], load_substances(), seed=seed, now_s=now_s)
+        device = Spectrometer(MODELS[model], load_substances(), seed=seed, now_s=now_s, baud=BAUD)
         plan = FaultPlan([parse_fault(text, LINE_KINDS) for text in faults])
         self.line = await self._stack.enter_async_context(
-            SpectrometerLine(device, BAUD, link=self.tty, faults=plan)
+            SpectrometerLine(device, link=self.tty, faults=plan)
         )
         return self.line
+
+    def sample(self, text):
+        """Return a sample by its one-line form."""
+        return parse_sample(text, load_substances())
 
     def settings(self, **changes):
         return {

@@ -79,33 +79,32 @@ def test_a_config_that_ends_two_starts_is_taken_back(bench):
 
 
 def test_a_config_the_instrument_cannot_do_is_refused_or_taken_back(bench):
-    """Its limits are known of the model; of an unknown one it is the first exposure that tells."""
+    """It tells the limits of its integration; those of its scans the first exposure does."""
 
-    async def story(model, words, version):
+    async def story(integration_us, scans, words, version):
         await bench.plug()
-        given = bench.settings()["instrument"] | {"model": model}
-        node = await bench.start_node(instrument=given)
+        node = await bench.start_node()
         await node.wait("ready")
         gateway = await bench.start_gateway()
-        await gateway.say(messages.Config(version, 1, 1, 0, 60, 4, 60_000))
-        if model:
+        await gateway.say(messages.Config(version, integration_us, scans, 0, 60, 4, 60_000))
+        if scans > 1:
             await gateway.wait("birth", lambda m: m.config_version == version)
             await node.press()
         fault = await node.wait("fault", what="config")
         assert words in fault["text"], fault
         assert not (bench.folder / "config.bin").exists()
         after = len(node.signals.items)
-        await node.wait("ready", after=after if model else 0)
+        await node.wait("ready", after=after if scans > 1 else 0)
         await bench.take()
         await gateway.wait("reading", lambda m: m.integration_us == INTEGRATION_US)
 
     async def both():
         async with bench:
             await bench.start_broker()
-            await story("", "config 8 is not used: integration_us is 1; instrument VEN", 8)
+            await story(1, 1, "config 8 is not used: integration_us is 1; instrument VEN", 8)
             await bench.node.end(signal.SIGKILL)
             (bench.folder / "tty").unlink()
-            words = "config 9 was taken back: the instrument refuses integration_us 1 with scans 1"
-            await story("other", words, 9)
+            words = "config 9 was taken back: the instrument refuses integration_us %d with scans"
+            await story(INTEGRATION_US, 5001, words % INTEGRATION_US, 9)
 
     asyncio.run(both())

@@ -230,7 +230,7 @@ def test_a_path_that_is_no_serial_port_is_named(bench):
             node = await bench.start_node()
             fault = await node.wait("fault", what="instrument")
             assert f"{bench.tty} is not a serial port" in fault["text"]
-            assert "instrument.port" in fault["text"]
+            assert "set its port in node.json" in fault["text"]
 
     asyncio.run(story())
 
@@ -555,7 +555,7 @@ def test_fifty_readings_fit_into_a_small_heap(bench):
             await bench.start_broker()
             gateway = await bench.start_gateway()
             await bench.plug()
-            node = await bench.start_node(heap="320k")
+            node = await bench.start_node(heap="336k")
             await node.wait("ready")
             for seq in range(2, 52):
                 assert await bench.take() == seq

@@ -80,8 +80,8 @@ def test_spectra_are_counted_by_themselves():
     assert muted == [False, False, False, False, True, False, False]
 
 
-def only(fault, reply=SPECTRUM, seed=1):
-    return disturb(reply, FaultPlan([check_fault(fault)], seed))
+def only(fault, reply=SPECTRUM, check_at=None, seed=1):
+    return disturb(reply, FaultPlan([check_fault(fault)], seed), check_at)
 
 
 def joined(disturbed):
@@ -115,7 +115,7 @@ def test_one_bit_is_flipped():
 
 @pytest.mark.parametrize("reply", [SHORT, SPECTRUM])
 def test_a_wrong_checksum_is_nothing_but_that(reply):
-    wire = joined(only(Fault("checksum"), reply))
+    wire = joined(only(Fault("checksum"), reply, len(reply) - 20))
     (item, *_) = FrameReader(request_payload_max=4096).feed(wire, 0.0)
     assert isinstance(item, Rejection)
     assert item.error is Error.BAD_CHECKSUM

@@ -1,4 +1,4 @@
-"""Driver for spectrometers that speak the Ocean Binary Protocol (STS, Ventana and their kin).
+"""Driver for spectrometers that speak the Ocean Binary Protocol (STS, Ventana, HDX, QE Pro).
 
 The life of a port: `open` -> `identify` -> `measure` ... -> `close`. After any InstrumentError the
 owner calls `close` and begins again with `open`.
@@ -8,40 +8,26 @@ off first thing after `open`, because a node that lost power in an exposure left
 interlock independent of this program is still required.
 
 References: STS data sheet 030-00000-003-05-2016; Ventana data sheet 891-00000-200-05; message
-numbers of libseabreeze's OBPMessageTypes.h.
+numbers of libseabreeze's OBPMessageTypes.h; the buffered spectra of a QE Pro as python-seabreeze
+reads them.
 """
 
-import struct
-
+from drivers.obp.cooler import Cooler
 from drivers.obp.exchange import Exchange
-from drivers.obp.models import Instrument, infer_model
-from node import limits
-from node.errors import (
-    ExposureRefused,
-    InstrumentError,
-    InstrumentRefused,
-    InstrumentUnsuited,
-    LaserUncertain,
-)
-from protocol.limits import COEFFICIENT_COUNT_MAX, NAME_CHARS_MAX, PIXELS_BYTES_MAX
+from drivers.obp.facts import Facts, payload_bytes
+from drivers.obp.laser import Laser
+from drivers.obp.models import Instrument
+from drivers.obp.pixels import narrow
+from drivers.obp.rate import SERIAL_NUMBER, Rate
+from drivers.obp.spectra import Spectra
+from node.errors import InstrumentError, InstrumentGarbled, InstrumentSilent
+from protocol.limits import NAME_CHARS_MAX, PIXELS_BYTES_MAX
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import Board, InstrumentSettings, Port
+    from node.typed import Board, InstrumentSettings
 
-SERIAL_NUMBER = 0x0000_0100
 ABORT = 0x0010_0000
-SPECTRUM_RAW = 0x0010_1100
-INTEGRATION_SET = 0x0011_0010
-PIXEL_COUNT = 0x0011_0220
-LAMP_SET = 0x0011_0410
-SCANS_SET = 0x0012_0010
-COEFFICIENT_COUNT = 0x0018_0100
-COEFFICIENT = 0x0018_0101
-TEMPERATURE = 0x0040_0001
-LIGHT = 0x0081_0021
-LIGHT_SET = 0x0081_0031
 _NO_PIXELS = memoryview(b"")
-MODULE_SOURCE = b"\x00\x00"  # Ventana: laser module 0, source 0
 
 
 class Driver:
@@ -49,7 +35,7 @@ class Driver:
 
     Args:
         board: opens the port (`open_serial`).
-        settings: `port`, `baud`, and `model` where inference must be overruled.
+        settings: section `instrument` of node.json.
     Attributes:
         pixels: the newest spectrum, little-endian u16 each; where the port's bytes came in, and
             valid until the next call.
@@ -57,17 +43,29 @@ class Driver:
         unverified: the newest spectrum came without a checksum.
     """
 
+    KIND = "spectrometer"
+
     def __init__(self, board: "Board", settings: "InstrumentSettings") -> None:
         self._board = board
         self._settings = settings
-        self._port: Port | None = None
         self._instrument: Instrument | None = None
-        self._has_thermometer = True
-        self._pixels_max = min(board.BUDGET["pixels_bytes_max"], PIXELS_BYTES_MAX) // 2
-        self._exchange = Exchange(2 * self._pixels_max)
+        pixels_max = min(board.BUDGET["pixels_bytes_max"], PIXELS_BYTES_MAX) // 2
+        self._exchange = Exchange(payload_bytes(pixels_max))
+        self._rate = Rate(board, settings, self._exchange)
+        self._facts = Facts(self._exchange, settings, pixels_max)
+        self._laser = Laser(self._exchange, settings["laser_percent"])
+        self._cooler = Cooler(self._exchange, settings)
+        self._spectra = Spectra(self._exchange, settings)
+        self._is_met = False
+        self._reset_count = 0
         self.pixels = _NO_PIXELS
         self.temperature_mc: int | None = None
         self.unverified = False
+
+    @property
+    def caution(self) -> "InstrumentError | None":
+        """What is not as it should be, although there are spectra; None: nothing."""
+        return self._cooler.caution
 
     async def open(self) -> None:
         """Open the port.
@@ -75,8 +73,7 @@ class Driver:
         Raises:
             PortMissing, PortBusy, PortRefused: with the port and the remedy.
         """
-        self._port = self._board.open_serial(self._settings["port"], self._settings["baud"])
-        self._exchange.open(self._port)
+        self._rate.open(self._settings["baud"])
 
     async def identify(self) -> Instrument:
         """Ask the instrument what it is; the first time after `open` also switch its laser off.
@@ -86,59 +83,38 @@ class Driver:
         Raises:
             InstrumentError: it does not answer, or this firmware cannot use it.
         """
-        ask = self._exchange.ask
         self._exchange.release()
-        known = self._instrument or await self._first_contact()
-        serial = _printable(await ask(SERIAL_NUMBER, answer_bytes=NAME_CHARS_MAX))
-        if known.serial == serial and known.pixel_count:
+        if not self._is_met:
+            await self._meet()
+        serial = _printable(await self._exchange.ask(SERIAL_NUMBER))
+        known = self._instrument
+        is_reset = self._exchange.reset_count != self._reset_count
+        if known is not None and known.serial == serial and not is_reset:
+            await self._cooler.look()
             return known
-        pixel_count = int.from_bytes(bytes(await ask(PIXEL_COUNT)), "little")
-        if not 0 < pixel_count <= self._pixels_max:
-            raise InstrumentUnsuited(
-                "instrument on %s has %d pixels; this node takes 1 to %d, see "
-                "instrument.pixels_max in docs/node.md"
-                % (self._settings["port"], pixel_count, self._pixels_max)
-            )
-        coefficients = await self._coefficients()
-        module = known.has_laser_module
-        model = self._settings["model"] or infer_model(pixel_count, module)
-        self._instrument = Instrument(model, serial, pixel_count, coefficients, module)
-        return self._instrument
+        self._reset_count = self._exchange.reset_count
+        self._cooler.forget()
+        found = await self._facts.learn(serial, self._laser.is_module)
+        await self._cooler.start()
+        self._spectra.use(found)
+        self._instrument = found
+        return found
 
-    async def _first_contact(self) -> Instrument:
-        """Learn how the laser is switched, switch it off and end whatever is being exposed.
+    async def _meet(self) -> None:
+        """Find the instrument, switch its laser off and end whatever is being exposed.
 
         A power cut may have left both under way, and an exposing instrument takes no settings.
         """
         try:
-            await self._exchange.ask(LIGHT, MODULE_SOURCE)
-            module = True
-        except InstrumentRefused:
-            module = False  # a model without the module does not know the message
-        found = self._instrument = Instrument("", "", 0, b"", module)
-        await self._laser_off()
+            await self._laser.find()
+        except (InstrumentSilent, InstrumentGarbled):
+            if not await self._rate.find():
+                raise
+            await self._laser.find()
+        await self._laser.off()
         await self._abort()
-        return found
-
-    async def _coefficients(self) -> bytes:
-        """Return the wavelength coefficients as the instrument stores them, 4 bytes each."""
-        ask = self._exchange.ask
-        count = int.from_bytes(bytes(await ask(COEFFICIENT_COUNT)), "little")
-        if not 0 < count <= COEFFICIENT_COUNT_MAX:
-            raise InstrumentUnsuited(
-                "instrument on %s has %d wavelength coefficients; 1 to %d are needed: have it "
-                "calibrated" % (self._settings["port"], count, COEFFICIENT_COUNT_MAX)
-            )
-        coefficients = b""
-        for index in range(count):
-            value = bytes(await ask(COEFFICIENT, bytes([index])))
-            if len(value) != 4:
-                raise InstrumentUnsuited(
-                    "instrument on %s: wavelength coefficient %d has %d bytes instead of 4"
-                    % (self._settings["port"], index, len(value))
-                )
-            coefficients += value
-        return coefficients
+        await self._rate.settle()
+        self._is_met = True
 
     async def measure(self, integration_us: int, scans: int, laser_on: bool) -> None:
         """Expose once; `pixels`, `temperature_mc` and `unverified` then describe the spectrum.
@@ -150,66 +126,29 @@ class Driver:
         Raises:
             ExposureRefused: the instrument does not do that.
             InstrumentError: no spectrum; the laser is off as far as the port allows.
-            LaserUncertain: there is a spectrum, but "laser off" was not confirmed.
+            LaserUncertain: "laser off" was not confirmed.
         """
-        ask = self._exchange.ask
         self.pixels = _NO_PIXELS
         self._exchange.release()
-        try:
-            await ask(INTEGRATION_SET, struct.pack("<I", integration_us), setting=True)
-            await ask(SCANS_SET, struct.pack("<H", scans), setting=True)
-        except InstrumentRefused as error:
-            told = "the instrument refuses integration_us %d with scans %d: %s"
-            raise ExposureRefused(told % (integration_us, scans, error), error.number)
+        await self._spectra.set(integration_us, scans)
         self._exchange.unverified = False
         complete = False
         try:
             if laser_on:
-                await self._laser(True)
-            await self._expose(integration_us * scans // 1000)
+                await self._laser.on()
+            pixels = await self._spectra.take(integration_us * scans // 1000)
             complete = True
         finally:
             # Reached (1) after a spectrum, (2) after an InstrumentError, (3) when the task is
             # cancelled. In 2 and 3 the instrument may still be exposing: that is ended as well.
             if laser_on:
-                await self._laser_off(complete)
+                await self._laser.off(complete)
             if not complete:
                 await self._abort()
+        shift = self._instrument.shift  # type: ignore[union-attr]  # after `identify`
+        self.pixels = await narrow(pixels, shift) if shift else pixels
         self.unverified = self._exchange.unverified
-        self.temperature_mc = await self._temperature()
-
-    async def _expose(self, exposure_ms: int) -> None:
-        size = 2 * self._instrument.pixel_count  # type: ignore[union-attr]  # after `identify`
-        data = await self._exchange.request(SPECTRUM_RAW, answer_bytes=size, busy_ms=exposure_ms)
-        if len(data) != size:
-            raise InstrumentUnsuited(
-                "instrument on %s sent %d bytes of pixels instead of %d; only 16-bit models are "
-                "supported" % (self._settings["port"], len(data), size)
-            )
-        self._exchange.hold()
-        self.pixels = data
-
-    async def _laser(self, on: bool) -> None:
-        if self._instrument.has_laser_module:  # type: ignore[union-attr]  # first contact was
-            await self._exchange.ask(LIGHT_SET, MODULE_SOURCE + bytes([on]), setting=True)
-        else:
-            await self._exchange.ask(LAMP_SET, bytes([on]), setting=True)
-
-    async def _laser_off(self, strict: bool = True) -> None:
-        """Switch the laser off, LASER_OFF_ATTEMPTS times if need be.
-
-        Args:
-            strict: False while another error is on its way: that one is reported then.
-        """
-        for _ in range(limits.LASER_OFF_ATTEMPTS):
-            try:
-                await self._laser(False)
-            except InstrumentError as error:
-                failure = error
-            else:
-                return
-        if strict:
-            raise LaserUncertain("laser may be on: %s; use the key switch" % failure)  # type: ignore[possibly-undefined]  # one attempt at least
+        self.temperature_mc = await self._cooler.temperature_mc()
 
     async def laser_off(self) -> None:
         """Switch the laser off, whatever it is.
@@ -217,7 +156,7 @@ class Driver:
         Raises:
             LaserUncertain: the instrument did not confirm.
         """
-        await self._laser_off()
+        await self._laser.off()
 
     async def _abort(self) -> None:
         """End an exposure nobody waits for; another error is on its way, so none is raised."""
@@ -226,22 +165,10 @@ class Driver:
         except InstrumentError:
             return
 
-    async def _temperature(self) -> "int | None":
-        if not self._has_thermometer:
-            return None
-        try:
-            data = await self._exchange.ask(TEMPERATURE, b"\x00")
-        except InstrumentRefused:
-            self._has_thermometer = False
-            return None
-        value_c = struct.unpack("<f", data)[0] if len(data) == 4 else 0.0
-        return int(value_c * 1000) if -100.0 < value_c < 150.0 and len(data) == 4 else None
-
     async def close(self) -> None:
         """Give the port back; nothing is raised."""
-        if self._port is not None:
-            self._port.close()
-        self._port = self._instrument = None
+        self._rate.close()
+        self._is_met, self._instrument = False, None
 
 
 def _printable(text: memoryview) -> str:

@@ -15,7 +15,9 @@ import time
 from drivers.obp import frames
 from node import limits
 from node.errors import (
+    InstrumentBusy,
     InstrumentError,
+    InstrumentFailed,
     InstrumentGarbled,
     InstrumentRefused,
     InstrumentSilent,
@@ -30,6 +32,7 @@ if False:  # for the type checker: nothing of it is compiled
 BAD_CHECKSUM, NOT_READY, RESET, DEFERRED = 3, 7, 9, 255
 # One text, because each of twenty would be an object on the heap.
 _ERRORS = """
+0 none
 1 bad protocol version
 2 unknown message type
 3 bad checksum
@@ -50,7 +53,8 @@ _ERRORS = """
 104 flash map incompatible
 255 answer deferred too often
 """
-_WORTH_REPEATING = (BAD_CHECKSUM, RESET)
+_REFUSED = frames.NACK | frames.HARDWARE_EXCEPTION
+_FAILED = (10, 11, 13, 100, 101, 102, 103, 104)  # of the instrument's own, whatever was asked
 
 
 class Exchange:
@@ -60,12 +64,15 @@ class Exchange:
 
     Args:
         payload_bytes_max: longest answer of the model, bytes.
+        version: of the protocol, in requests.
     Attributes:
         unverified: an answer since the last `measure` came without a checksum.
         stray_count: answers that belonged to no request of ours.
+        reset_count: how often the instrument told that it had lost its settings.
     """
 
-    def __init__(self, payload_bytes_max: int) -> None:
+    def __init__(self, payload_bytes_max: int, version: int = frames.VERSION) -> None:
+        self._version = version
         self._port: Port  # since `open`
         self._chunk = bytearray(limits.CHUNK_BYTES)
         self._large = frames.Parser(payload_bytes_max, limits.CHUNK_BYTES)
@@ -73,7 +80,7 @@ class Exchange:
         self._parser = self._large
         self._regarding = 0
         self.unverified = False
-        self.stray_count = 0
+        self.stray_count = self.reset_count = 0
 
     def open(self, port: "Port") -> None:
         """Use a port of the board: `name`, `baud`, `stream` (asyncio stream)."""
@@ -90,23 +97,28 @@ class Exchange:
         self._parser = self._large
 
     async def ask(
-        self, message_type: int, data: bytes = b"", answer_bytes: int = 0, setting: bool = False
+        self, message_type: int, data: bytes = b"", setting: bool = False, after_reset: bool = True
     ) -> memoryview:
         """Exchange a question or a setting; repeat it once when the line was at fault.
 
+        Args:
+            message_type: number of the message.
+            data: argument.
+            setting: ask for an acknowledgement.
+            after_reset: repeat it, too, when the instrument was reset before.
         Returns:
             The answer's data, valid until the next exchange or, held, until the next long one.
         Raises:
             InstrumentError: no usable answer.
         """
         try:
-            return await self.request(message_type, data, answer_bytes, setting=setting)
+            return await self.request(message_type, data, NAME_CHARS_MAX, setting=setting)
         except (InstrumentSilent, InstrumentGarbled):
             pass
         except InstrumentRefused as error:
-            if error.number not in _WORTH_REPEATING:
+            if error.number != BAD_CHECKSUM and not (error.number == RESET and after_reset):
                 raise
-        return await self.request(message_type, data, answer_bytes, setting=setting)
+        return await self.request(message_type, data, NAME_CHARS_MAX, setting=setting)
 
     async def request(
         self,
@@ -131,7 +143,7 @@ class Exchange:
         self._parser.reset()
         dropped_bytes = self._parser.dropped_bytes
         flags = frames.ACK_REQUESTED if setting else 0
-        frame = frames.build(message_type, self._regarding, data, flags)
+        frame = frames.build(message_type, self._regarding, data, flags, version=self._version)
         line_ms = (len(frame) + frames.FRAME_BYTES_MIN + answer_bytes) * 10_000 // self._port.baud
         wait_ms = 2 * line_ms + busy_ms + limits.LINE_SLACK_MS
         deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
@@ -141,20 +153,31 @@ class Exchange:
             if answer.error != DEFERRED:
                 break
             deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
-        if answer.error or answer.flags & frames.NACK:  # type: ignore[possibly-undefined]  # DEFERRALS_MAX > 0
-            raise InstrumentRefused(
-                "instrument on %s refuses message 0x%08x: error %d, %s"
-                % (
-                    self._port.name,
-                    message_type,
-                    answer.error,
-                    _meaning(answer.error),
-                ),
-                answer.error,
-            )
+        if answer.error or answer.flags & _REFUSED:  # type: ignore[possibly-undefined]  # DEFERRALS_MAX > 0
+            raise self._refusal(message_type, answer)
         if not answer.verified:
             self.unverified = True
         return answer.data
+
+    def _refusal(self, message_type: int, answer: frames.Frame) -> InstrumentRefused:
+        """Return the error that an answer means: busy, failed, or a plain no."""
+        number, is_failed = answer.error, answer.flags & frames.HARDWARE_EXCEPTION
+        if number == RESET:
+            self.reset_count += 1
+        text = "instrument on %s refuses message 0x%08x: error %d, %s" % (
+            self._port.name,
+            message_type,
+            number,
+            _meaning(number),
+        )
+        if is_failed:
+            text += ", and reports a failure of its hardware"
+        if is_failed or number in _FAILED:
+            told = "; switch it off and on, and have it repaired if that does not help"
+            return InstrumentFailed(text + told, number)
+        if number in (NOT_READY, DEFERRED):
+            return InstrumentBusy(text + "; wait a little and measure again", number)
+        return InstrumentRefused(text, number)
 
     async def _send(self, frame: bytes, deadline_ms: int) -> None:
         try:

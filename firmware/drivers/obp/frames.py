@@ -42,7 +42,12 @@ _HEADER = "<2sHHHII6sBB16sI"
 
 
 def build(
-    message_type: int, regarding: int, data: bytes = b"", flags: int = 0, checked: bool = True
+    message_type: int,
+    regarding: int,
+    data: bytes = b"",
+    flags: int = 0,
+    checked: bool = True,
+    version: int = VERSION,
 ) -> bytes:
     """Return one frame; up to 16 bytes of data travel in the header, more as payload.
 
@@ -52,13 +57,14 @@ def build(
         data: argument of the message.
         flags: ACK_REQUESTED or 0.
         checked: with a checksum.
+        version: of the protocol.
     """
     short = len(data) <= IMMEDIATE_BYTES_MAX
     payload = b"" if short else data
     head = struct.pack(
         _HEADER,
         START,
-        VERSION,
+        version,
         flags,
         0,
         message_type,

@@ -13,7 +13,8 @@ import pytest
 from node import settings
 from node.config import NAMES, Settings
 from node.errors import SettingsError
-from protocol.messages import Config, Time
+from node.limits import EVENT_HEAD_BYTES
+from protocol.messages import Config, Event, Time
 
 FIRMWARE = Path(settings.__file__).parents[1]
 GOOD = {
@@ -22,6 +23,8 @@ GOOD = {
     "broker": {"host": "127.0.0.1"},
     "instrument": {"port": "/dev/ttyUSB0"},
 }
+# An event's fields before its type, each as long as it can be.
+ITEM = (bytes(8), (1 << 53) - 1, bytes(8), (1 << 53) - 1, (1 << 53) - 1, 3, bytes(8), 3)
 CONFIG = Config(3, 100_000, 2, 60, 30, 4, 500)
 
 
@@ -48,6 +51,78 @@ def test_defaults_are_filled_in():
     assert checked["instrument"]["baud"] == 9600
     assert (checked["board"], checked["language"], checked["wifi"]["ssid"]) == ("unix", "en", "")
     assert (checked["window"], checked["resend_ms"]) == (8, 5000)
+    assert checked["triggers"] == {"sample": "off", "look_s": 5, "rise_counts": 0}
+
+
+@pytest.mark.parametrize(
+    "triggers, text",
+    [
+        ({"sample": "on"}, "triggers.sample is 'on'; use one of off, ambient, laser"),
+        ({"look_s": 0}, "triggers.look_s is 0; use 1 to 3600"),
+        ({"rise_counts": "5"}, "triggers.rise_counts is '5'; a whole number is needed"),
+        ({"looks": 3}, "triggers.looks is not a setting"),
+        ([], '"triggers" must be an object'),
+    ],
+)
+def test_a_wrong_trigger_is_named(triggers, text):
+    given = copy.deepcopy(GOOD) | {"triggers": triggers}
+    with pytest.raises(SettingsError) as told:
+        settings.check(given)
+    assert text in str(told.value)
+
+
+def with_readers(*readers, is_instrument=True):
+    given = copy.deepcopy(GOOD)
+    if not is_instrument:
+        del given["instrument"]
+    given["readers"] = copy.deepcopy(list(readers))
+    return given
+
+
+SCANNER = {"driver": "scanner", "port": "/dev/ttyUSB1"}
+SCALE = {"driver": "mt_sics", "port": "/dev/ttyUSB2", "baud": 4800}
+
+
+def test_readers_stand_beside_the_spectrometer_with_their_defaults():
+    checked = settings.check(with_readers(SCANNER, SCALE))
+    assert checked["instrument"]["driver"] == "obp"
+    assert [each["driver"] for each in checked["readers"]] == ["scanner", "mt_sics"]
+    assert [each["baud"] for each in checked["readers"]] == [9600, 4800]
+    assert settings.check(copy.deepcopy(GOOD))["readers"] == []
+
+
+def test_a_node_may_have_readers_and_no_spectrometer():
+    checked = settings.check(with_readers(SCANNER, is_instrument=False))
+    assert checked["instrument"]["driver"] == ""
+    assert checked["instrument"]["excitation_pm"] == 0  # which the birth tells the gateway
+
+
+def test_a_node_with_nothing_to_read_is_refused():
+    given = with_readers(is_instrument=False)
+    with pytest.raises(SettingsError, match=r'node\.json: "instrument" must be an object'):
+        settings.check(given)
+
+
+@pytest.mark.parametrize(
+    "readers, text",
+    [
+        ({"driver": "scanner"}, "readers must be a list of at most 3"),
+        ([SCANNER] * 4, "readers must be a list of at most 3"),
+        ([SCANNER, "scanner"], '"readers[1]" must be an object'),
+        ([{"port": "/dev/ttyUSB1"}], "readers[0].driver is missing"),
+        ([SCALE, {"driver": "scanner"}], "readers[1].port is missing"),
+        ([{**SCANNER, "suffx": ""}], "readers[0].suffx is not a setting"),
+        ([{**SCANNER, "baud": "9600"}], "readers[0].baud is '9600'; a whole number is needed"),
+        ([SCANNER, {**SCALE, "port": "/dev/ttyUSB1"}], "two instruments have the port"),
+        ([{**SCANNER, "port": "/dev/ttyUSB0"}], "two instruments have the port '/dev/ttyUSB0'"),
+    ],
+)
+def test_a_wrong_reader_is_named(readers, text):
+    given = copy.deepcopy(GOOD)
+    given["readers"] = copy.deepcopy(readers)
+    with pytest.raises(SettingsError, match=r"node\.json") as caught:
+        settings.check(given)
+    assert text in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -182,9 +257,26 @@ def test_a_damaged_saved_config_leaves_the_settings_of_node_json(tmp_path, conte
 
 def test_buffers_fit_the_instrument_and_never_exceed_the_board():
     budget = {"pixels_bytes_max": 4_136, "record_bytes_max": 4_448, "segment_bytes": 65_536}
-    fitted = settings.fit(budget, 1_024)
+    given = {"instrument": {"pixels_max": 1_024}, "readers": []}
+    fitted = settings.fit(budget, given)
     assert fitted == budget | {"pixels_bytes_max": 2_048, "record_bytes_max": 2_360}
-    assert settings.fit(budget, 4_096) == budget
+    assert settings.fit(budget, given | {"instrument": {"pixels_max": 4_096}}) == budget
+
+
+def test_buffers_take_the_longest_code_that_a_reader_may_give():
+    budget = {"pixels_bytes_max": 4_136, "record_bytes_max": 4_448, "segment_bytes": 65_536}
+    given = copy.deepcopy(GOOD)
+    del given["instrument"]
+    given["readers"] = [{"driver": "scanner", "port": "a"}, {"driver": "scanner", "port": "b"}]
+    given["readers"][1]["content_max"] = 7_168
+    checked = settings.check(copy.deepcopy(given))
+    assert [reader["content_max"] for reader in checked["readers"]] == [2_048, 7_168]
+    assert settings.fit(budget, checked)["record_bytes_max"] == 7_168 + EVENT_HEAD_BYTES
+    whole = Event(*ITEM, "]Q1-----", bytes(7_168), -(1 << 31), *[True])
+    assert len(whole.pack()) <= 7_168 + EVENT_HEAD_BYTES
+    given["readers"][1]["content_max"] = 7_169
+    with pytest.raises(SettingsError, match=r"readers\[1\]\.content_max is 7169; use 1 to 7168"):
+        settings.check(given)
 
 
 @pytest.mark.parametrize("name", ["tty", "bare", "nowhere"])

@@ -204,3 +204,30 @@ def test_a_display_of_ascii_letters_shows_every_word(language):
 
 def test_an_unknown_language_gets_english():
     assert word("ready", "xx") == "ready"
+
+
+def test_a_misread_is_shown_over_faults_until_something_is_read(console):
+    signals = Signals(console, "fr")
+    signals.fault("broker", "away")
+    signals.show("reread", ("what", "document"))
+    assert (console.lamps[-1], console.texts[-1]) == ("reread", "relisez")
+    signals.show("sent", ("seq", 1))  # of an earlier record
+    assert (console.lamps[-1], console.texts[-1]) == ("reread", "relisez")
+    signals.show("reread", ("what", "document"))
+    assert console.lamps[-2:] == ["", "reread"]  # a buzzer sounds anew
+    signals.show("measuring")  # meanwhile
+    assert console.lamps[-1] == "measuring"
+    signals.show("stored", ("seq", 2))
+    assert (console.lamps[-1], console.texts[-1]) == ("reread", "relisez")
+    signals.forget("published")
+    assert console.lamps[-1] == "reread"
+    signals.forget("reread")
+    assert console.lamps[-1] == "fault"
+
+
+def test_an_alarm_gives_way_to_no_misread(console):
+    signals = Signals(console, "en")
+    signals.show("verdict", words=("alarm",))
+    signals.show("reread", ("what", "document"))
+    assert (console.lamps[-1], console.texts[-1]) == ("alarm", "alarm")
+    assert console.lines[-1] == "signal reread what=document"

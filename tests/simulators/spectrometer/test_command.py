@@ -240,3 +240,17 @@ def test_micropython_reads_the_port(start, micropython_path, tmp_path, pack, unp
     assert ask(0x100).data.decode() in simulator.hint
     spectrum = ask(0x101100, regarding=12)
     assert (len(spectrum.data), spectrum.regarding, spectrum.checksum_type) == (2048, 12, 1)
+
+
+def test_a_laser_is_switched_where_the_instrument_switches_none(start):
+    simulator = start("--model", "sr6")
+    assert simulator.status()["laser_mw"] == 0
+    simulator.command("laser dim")
+    simulator.command("laser on")
+    while simulator.status()["laser_mw"] == 0:
+        pass
+    simulator.command("laser off")
+    while simulator.status()["laser_mw"] > 0:
+        pass
+    _, _, err = simulator.end()
+    assert err == "laser 'dim': say on or off\n"

@@ -462,7 +462,7 @@ def test_baud_rate_changes_after_the_acknowledgement(client, pack):
     client.device.receive(pack(0x810, u32(115_200), ack=True), client.now_s)
     acknowledgement, change = client.device.collect(client.now_s)
     assert (len(acknowledgement.data), acknowledgement.baud_after) == (64, None)
-    assert change == (b"", 115_200)
+    assert (change.data, change.baud_after) == (b"", 115_200)
     assert client.device.baud == 9600
 
 
@@ -485,6 +485,93 @@ def test_replies_that_find_no_room_are_counted(client, pack):
     client.device.receive(pack(0x100) * (REPLIES_MAX + 5), client.now_s)
     assert len(client.collect()) == REPLIES_MAX
     assert client.device.counts.replies_lost == 5
+
+
+# ------------------------------------------------------ 32-bit pixels, buffer, cooler, broken parts
+
+
+def spectrum_of(client, pack, message_type):
+    assert client.send(pack(message_type)) == []
+    client.now_s = client.device.next_event_s()
+    (answer,) = client.collect()
+    return answer
+
+
+@pytest.mark.parametrize("message_type, beside", [(0x101100, 0), (0x101000, 0), (0x100928, 32)])
+def test_a_qe_pro_sends_eighteen_bits_in_words_of_thirty_two(connect, pack, message_type, beside):
+    qe_pro = connect("qe_pro")
+    qe_pro.device.present(Sample(fluorescence=5.0))
+    qe_pro.ask(0x110410, b"\x01", ack=True)
+    qe_pro.ask(0x110010, u32(10_000_000), ack=True)
+    answer = spectrum_of(qe_pro, pack, message_type)
+    pixels = struct.unpack("<1044I", answer.data[beside:])
+    assert max(pixels) == 262_143
+    assert min(pixels) > 0
+
+
+def test_a_buffer_holds_nothing_that_was_not_asked_for(connect):
+    qe_pro = connect("qe_pro")
+    assert qe_pro.ask(0x100830, ack=True).error == 0
+    assert qe_pro.ask(0x100900).data == u32(0)
+    assert connect("hdx").ask(0x100830, ack=True).error == 2
+
+
+def test_an_hdx_has_2068_pixels_of_sixteen_bits(connect):
+    hdx = connect("hdx")
+    assert hdx.ask(0x110220).data == u32(2068)
+    assert len(hdx.pixels()) == 2068
+
+
+def test_a_cooler_takes_its_time_and_lets_go(connect):
+    qe_pro = connect("qe_pro")
+    told = lambda: struct.unpack("<f", qe_pro.ask(0x420004).data)[0]  # noqa: E731
+    warm = told()
+    assert qe_pro.ask(0x420011, struct.pack("<f", -10.0), ack=True).error == 0
+    assert told() == warm
+    assert qe_pro.ask(0x420010, b"\x01", ack=True).error == 0
+    assert qe_pro.ask(0x420003).data == b"\0"
+    seen = []
+    for _ in range(60):
+        qe_pro.now_s += 1.0
+        seen.append(told())
+    assert seen == sorted(seen, reverse=True)
+    assert seen[2] > 0.0
+    assert seen[-1] == pytest.approx(-10.0, abs=0.2)
+    assert qe_pro.ask(0x420003).data == b"\1"
+    assert struct.unpack("<f", qe_pro.ask(0x400001, b"\0").data)[0] == seen[-1]
+    qe_pro.device.reset_unexpectedly(qe_pro.now_s)
+    qe_pro.now_s += 60.0
+    assert qe_pro.ask(0x100).error == 9
+    assert told() > 15.0
+
+
+def test_a_cooler_cannot_do_everything(connect):
+    qe_pro = connect("qe_pro")
+    for set_c in (-31.0, 26.0, math.nan):
+        assert qe_pro.ask(0x420011, struct.pack("<f", set_c), ack=True).error == 6
+    assert qe_pro.ask(0x420010, b"\x02", ack=True).error == 6
+
+
+def test_a_cold_detector_is_a_dark_one(connect, pack):
+    qe_pro = connect("qe_pro")
+    qe_pro.ask(0x110010, u32(20_000_000), ack=True)
+    above = []
+    for _ in range(2):
+        answer = spectrum_of(qe_pro, pack, 0x101100)
+        above.append(np.median(np.frombuffer(answer.data, "<u4")) - 2500)
+        qe_pro.ask(0x420011, struct.pack("<f", -10.0), ack=True)
+        qe_pro.ask(0x420010, b"\x01", ack=True)
+        qe_pro.now_s += 100.0
+    # 20 s of 1,500 e-/s at 0.8 e- a count; what is left is the light of the lane.
+    assert above[0] - above[1] > 30_000
+
+
+def test_a_broken_detector_is_told_by_the_hardware_flag(client, pack):
+    client.device.is_broken = True
+    answer = spectrum_of(client, pack, 0x101100)
+    assert (answer.flags, answer.error, answer.data) == (RESPONSE | NACK | 16, 13, b"")
+    client.device.is_broken = False
+    assert len(client.pixels()) == 1024
 
 
 # ---------------------------------------------------------------------------------- anything at all

@@ -30,7 +30,8 @@ def with_line(build_device, steps, *, baud=460_800, **options):
     async def run():
         async with asyncio.timeout(DEADLINE_S):
             device = build_device(now_s=asyncio.get_running_loop().time())
-            async with SpectrometerLine(device, baud, **options) as line:
+            device.store_baud(baud)
+            async with SpectrometerLine(device, **options) as line:
                 await steps(line, asyncio.to_thread)
             return line
 
@@ -313,7 +314,7 @@ def test_a_failure_of_the_device_ends_the_body(build_device, open_port, pack):
 def test_a_client_that_never_reads_loses_bytes_and_nothing_stops(
     build_device, open_port, pack, monkeypatch
 ):
-    monkeypatch.setattr("simulators.spectrometer.line.STUCK_S", 0.05)
+    monkeypatch.setattr("simulators.line.STUCK_S", 0.05)
 
     async def steps(line, in_thread):
         port, sent = open_port(line.path), 0

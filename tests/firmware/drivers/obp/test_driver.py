@@ -1,134 +1,51 @@
 """Goal: the driver gets spectra out of an instrument that behaves, and out of trouble otherwise.
 
 Method: the driver in a real MicroPython on a real pseudo-terminal; the test plays the instrument
-and
-answers each request as the case wants it: well, late, refused, deferred, twice, garbled, not at
-all. What the driver sent is kept, so that the laser can be followed through every failure.
+and answers each request as the case wants it: well, late, refused, deferred, twice, garbled, not
+at all. What the driver sent is kept, so that the laser can be followed through every failure.
 """
 
 import fcntl
 import os
-import select
 import struct
-import threading
-import tty
-from hashlib import md5
+import termios
 from pathlib import Path
 
 import pytest
 
-BAUD = 115_200
-PIXELS = struct.pack("<8H", 1500, 1501, 1502, 65535, 1504, 0, 1, 2)
-COEFFICIENTS = (800.0, 0.25)
-UNKNOWN, NOT_READY, DEFERRED = 2, 7, 255
-SERIAL, ABORT, SPECTRUM, INTEGRATION, PIXEL_COUNT = 0x100, 0x100000, 0x101100, 0x110010, 0x110220
-LAMP, SCANS, COUNT, COEFFICIENT, TEMPERATURE = 0x110410, 0x120010, 0x180100, 0x180101, 0x400001
-LIGHT, LIGHT_SET = 0x810021, 0x810031
-LASER_ON, LASER_OFF = (LIGHT_SET, b"\0\0\1"), (LIGHT_SET, b"\0\0\0")
-
-
-def pack(kind, regarding, data=b"", *, flags=1, error=0, checked=True):
-    short = data if len(data) <= 16 else b""
-    payload = b"" if short else data
-    head = struct.pack("<2sHHHII", b"\xc1\xc0", 0x1100, flags, error, kind, regarding)
-    body = head + bytes(6) + bytes([checked, len(short)]) + short.ljust(16, b"\0")
-    body += struct.pack("<I", len(payload) + 20) + payload
-    return body + (md5(body).digest() if checked else bytes(16)) + b"\xc5\xc4\xc3\xc2"
-
-
-class Instrument:
-    """Plays a spectrometer with 8 pixels; `odd` maps a request's kind to another way to answer.
-
-    An odd answer is a function of (kind, tag, data, nth time) that returns bytes for the line, or
-    None for the usual answer.
-    """
-
-    def __init__(self, odd):
-        self._odd = odd
-        self._times = {}
-        self.requests = []
-        self._master, slave = os.openpty()
-        tty.setraw(slave)
-        self.path = os.ttyname(slave)
-        self._slave = slave  # held open, so that the line outlives the driver
-        self._stop_read, self._stop_write = os.pipe()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        held = b""
-        while True:
-            ready, _, _ = select.select([self._master, self._stop_read], [], [], 60)
-            if self._stop_read in ready or not ready:
-                return
-            held += os.read(self._master, 4096)
-            while len(held) >= 64:
-                self._serve(held[:64])
-                held = held[64:]
-
-    def _serve(self, frame):
-        flags, _, kind, tag = struct.unpack_from("<HHII", frame, 4)
-        assert frame[:2] == b"\xc1\xc0"
-        assert md5(frame[:44]).digest() == frame[44:60]
-        data = frame[24 : 24 + frame[23]]
-        self.requests.append((kind, data))
-        self._times[kind] = nth = self._times.get(kind, 0) + 1
-        odd = self._odd.get(kind)
-        answer = odd(kind, tag, data, nth) if odd else None
-        if answer is None:
-            answer = self._usual(kind, tag, data, flags)
-        os.write(self._master, answer)
-
-    @staticmethod
-    def _usual(kind, tag, data, flags):
-        answers = {
-            SERIAL: b"VEN00042",
-            PIXEL_COUNT: struct.pack("<I", 8),
-            COUNT: b"\x02",
-            TEMPERATURE: struct.pack("<f", -5.25),
-            SPECTRUM: PIXELS,
-            LIGHT: b"\0",
-        }
-        if kind == COEFFICIENT:
-            return pack(kind, tag, struct.pack("<f", COEFFICIENTS[data[0]]))
-        if kind in answers:
-            return pack(kind, tag, answers[kind])
-        assert flags & 4, "a setting must ask for an acknowledgement"
-        return pack(kind, tag, flags=3)
-
-    def end(self):
-        os.write(self._stop_write, b"x")
-        self._thread.join(timeout=20)
-        assert not self._thread.is_alive()
-        for descriptor in (self._master, self._slave, self._stop_read, self._stop_write):
-            os.close(descriptor)
-
-
-@pytest.fixture
-def drive(run_story):
-    """Let the driver take steps on an instrument; return its lines and the instrument."""
-
-    def drive(*steps, **odd):
-        instrument = Instrument({globals()[name]: answer for name, answer in odd.items()})
-        try:
-            return run_story("driver_story.py", instrument.path, str(BAUD), *steps), instrument
-        finally:
-            instrument.end()
-
-    return drive
-
-
-def nack(number):
-    return lambda kind, tag, _data, _nth: pack(kind, tag, flags=9, error=number)
-
-
-def nothing(_kind, _tag, _data, _nth):
-    return b""
-
-
-def laser_is_off(instrument):
-    switched = [request for request in instrument.requests if request in (LASER_ON, LASER_OFF)]
-    return switched[-1] == LASER_OFF
+from tests.firmware.drivers.obp.playing import (
+    ABORT,
+    BAUD,
+    COEFFICIENT,
+    COEFFICIENTS,
+    COOLER_TEMPERATURE,
+    COUNT,
+    DEFERRED,
+    INTEGRATION,
+    INTEGRATION_MAX,
+    INTEGRATION_MIN,
+    INTEGRATION_STEP,
+    LAMP,
+    LASER_OFF,
+    LASER_ON,
+    LIGHT,
+    LIGHT_SET,
+    NONLINEARITY,
+    NONLINEARITY_COUNT,
+    NOT_READY,
+    PIXEL_COUNT,
+    PIXELS,
+    SCANS,
+    SERIAL,
+    SPECTRUM,
+    TEMPERATURE,
+    UNKNOWN,
+    Instrument,
+    laser_is_off,
+    nack,
+    nothing,
+    pack,
+)
 
 
 def test_a_spectrum_from_opening_to_closing(drive):
@@ -152,9 +69,16 @@ def test_a_spectrum_from_opening_to_closing(drive):
         (COUNT, b""),
         (COEFFICIENT, b"\0"),
         (COEFFICIENT, b"\1"),
+        (NONLINEARITY_COUNT, b""),
+        (NONLINEARITY, b"\0"),
+        (NONLINEARITY, b"\1"),
+        (INTEGRATION_MIN, b""),
+        (INTEGRATION_MAX, b""),
+        (INTEGRATION_STEP, b""),
         (SERIAL, b""),  # the same instrument needs no second introduction
         *settings,
         spectrum,
+        (COOLER_TEMPERATURE, b""),  # asked once: this one has no cooler
         temperature,
         *settings,
         LASER_ON,
@@ -217,7 +141,7 @@ def test_a_deferred_answer_is_waited_for(drive):
 
     lines, instrument = drive("open", "identify", "sample", "sample", SPECTRUM=odd)
     assert lines[1].startswith("sample ")
-    assert lines[2].startswith("InstrumentRefused instrument on PORT refuses message 0x00101100")
+    assert lines[2].startswith("InstrumentBusy instrument on PORT refuses message 0x00101100")
     assert "deferred too often" in lines[2]
     assert laser_is_off(instrument)
 
@@ -226,7 +150,7 @@ def test_a_deferred_answer_is_waited_for(drive):
     "answer, error",
     [
         (nothing, "InstrumentSilent instrument on PORT does not answer at 115200 baud"),
-        (nack(NOT_READY), "InstrumentRefused instrument on PORT refuses message 0x00101100"),
+        (nack(NOT_READY), "InstrumentBusy instrument on PORT refuses message 0x00101100"),
         (
             lambda kind, tag, _data, _nth: pack(kind, tag, PIXELS)[:-1] + b"\0",
             "InstrumentGarbled instrument on PORT: 64 bytes at 115200 baud",
@@ -304,8 +228,8 @@ def test_answers_without_checksum_are_used_and_marked(drive):
         (
             {"PIXEL_COUNT": lambda k, tag, _d, _n: pack(k, tag, struct.pack("<I", 100_000))},
             (
-                "InstrumentUnsuited instrument on PORT has 100000 pixels; this node takes 1 to "
-                "4096, see instrument.pixels_max in docs/node.md"
+                "InstrumentUnsuited instrument on PORT has 100000 pixels of 2 bytes; this node "
+                "takes 1 to 2068, see instrument.pixels_max in docs/node.md"
             ),
         ),
         (
@@ -346,9 +270,20 @@ def test_ports_that_cannot_be_used_are_named(run_story, tmp_path):
     plain = tmp_path / "plain"
     plain.write_bytes(b"")
     assert tell(tmp_path / "none").startswith("PortMissing serial port PORT does not exist; plug")
-    assert tell(plain).startswith("PortRefused PORT is not a serial port; set instrument.port")
+    assert tell(plain).startswith("PortRefused PORT is not a serial port; set its port")
     assert tell(tmp_path).startswith("PortRefused serial port PORT cannot be opened")
     assert tell(plain, 1234).startswith("PortRefused baud rate 1234 of port PORT")
+
+
+@pytest.mark.parametrize("baud", [300, 2_400, 9_600, 19_200, 38_400, 115_200, 921_600])
+def test_a_port_is_opened_at_any_usual_rate(run_story, baud):
+    instrument = Instrument({})
+    try:
+        assert run_story("driver_story.py", instrument.path, str(baud), "open") == []
+        with Path(instrument.path).open("rb+", buffering=0) as port:
+            assert termios.tcgetattr(port)[4:6] == [getattr(termios, f"B{baud}")] * 2
+    finally:
+        instrument.end()
 
 
 def test_a_busy_port_is_named(run_story):

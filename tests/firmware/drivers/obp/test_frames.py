@@ -176,3 +176,14 @@ def test_both_interpreters_read_the_same(run_story):
     lines = run_story("frames_story.py", str(VECTORS_PATH), interpreter="cpython")
     assert len(lines) > len(VECTORS)
     assert lines == run_story("frames_story.py", str(VECTORS_PATH))
+    built = {
+        line[6:].rpartition(" ")[0]: line.endswith("True") for line in lines if "built" in line
+    }
+    # What nobody builds here: an older version, a refusal; and what is no frame at all.
+    other = {name for name in VECTORS if "0x1000" in name or "NACK" in name}
+    assert built == {name: name not in other for name in VECTORS if "corrupted" not in name}
+
+
+def test_ten_thousand_streams_harm_nothing(run_story):
+    lines = run_story("obp_streams_story.py", "10000", str(frames.VERSION), heap="512k")
+    assert lines == ["streams 10000 verified True unverified True"]

@@ -1,0 +1,173 @@
+"""Bytes of a document reader to zones, and back to lines; no port, no clock, nothing grows.
+
+Rules of the file
+- A line ends at CR, LF or ETX; empty lines are none. Two or three lines of one width, or one line
+  as long as all of them, are a zone. STX begins anew.
+- What came before within the same reading and fits nowhere is passed over: only whole lines count.
+- Text that became no zone when the reader stops speaking (ETX, the suffix, or a pause the driver
+  sees) is a misread. Bytes that no reader sends are skipped one by one and counted.
+- What was read is overwritten as soon as it has been given.
+"""
+
+from protocol.mrz import WIDTHS
+
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Bytes
+
+STX, ETX, CR, LF = 2, 3, 13, 10
+LINE_BYTES_MAX = 112  # a zone in one line, and a prefix and suffix of 8 characters each
+LINES_MAX = 3
+TEXT_BYTES_MIN = 7  # readers send no shorter lines; less is what stands beside a frame, or noise
+READING_BYTES_MAX = 1_024  # without a zone: whoever sends so much without a pause is no reader
+NOISE_BYTES_MIN = 16  # a plug that is put in gives fewer
+_BLANK = bytes(LINES_MAX * LINE_BYTES_MAX)
+_LINE_WIDTHS = (30, 36, 44) + tuple(WIDTHS)
+
+
+class Parser:
+    """Finds zones in what a reader sends.
+
+    Args:
+        prefix, suffix: what the reader is set to send around its lines; may be empty.
+    Attributes:
+        dropped_bytes: skipped so far, as noise or as parts of no zone.
+        line_count, character_count: of the newest misread.
+        is_noise: most of it were bytes that no reader sends.
+    """
+
+    def __init__(self, prefix: bytes, suffix: bytes) -> None:
+        self._prefix = prefix
+        self._suffix = suffix.strip(b"\r\n\x02\x03")
+        self._line = bytearray(LINE_BYTES_MAX)
+        self._zone = bytearray(LINES_MAX * LINE_BYTES_MAX)  # whole lines, at their places
+        self._chunk: Bytes = b""
+        self._end = self._at = 0
+        self.dropped_bytes = 0
+        self.line_count = self.character_count = 0
+        self.is_noise = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what has not become a zone, and overwrite it."""
+        self._clear()
+        self._end = self._at = 0
+
+    def _clear(self) -> None:
+        self._line[:] = _BLANK[:LINE_BYTES_MAX]
+        self._zone[:] = _BLANK
+        self._count = 0  # of the line under way; beyond LINE_BYTES_MAX it is only counted
+        self._widths: list[int] = []  # of the newest whole lines
+        self._lines = self._characters = self._noise = 0  # of this reading
+
+    @property
+    def is_pending(self) -> bool:
+        """Say whether something came that is no zone yet."""
+        return bool(self._characters or self._noise)
+
+    def feed(self, chunk: "Bytes", count: int) -> None:
+        """Take `count` bytes; `next` reads them where they are, so call it until it gives None."""
+        self._chunk, self._end, self._at = chunk, count, 0
+
+    def next(self) -> "bytes | None":
+        """Return the next zone, b"" for a misread; None when more bytes are needed."""
+        while self._at < self._end:
+            code = self._chunk[self._at]
+            self._at += 1
+            found: bytes | None = None
+            if code == STX:
+                self._drop()
+            elif code == ETX:
+                found = self.finish()
+            elif code in (CR, LF):
+                found = self._end_line()
+            elif 0x20 <= code < 0x7F:
+                if self._count < LINE_BYTES_MAX:
+                    self._line[self._count] = code
+                self._count += 1
+                self._characters += 1
+                if self._ends_with_suffix():
+                    found = self.finish()
+            else:
+                self._noise += 1
+                self.dropped_bytes += 1
+            if self._characters + self._noise >= READING_BYTES_MAX:
+                found = self.finish()
+            if found is not None:
+                return found
+        return None
+
+    def finish(self) -> "bytes | None":
+        """Take what is there as all that comes: a zone, b"" for a misread, None for nothing."""
+        zone = self._end_line()
+        if zone is not None:
+            return zone
+        text = self._characters >= TEXT_BYTES_MIN
+        is_misread = text or self._noise >= NOISE_BYTES_MIN
+        self.line_count, self.character_count = self._lines, self._characters
+        self.is_noise = self._noise > self._characters
+        self._drop()
+        return b"" if is_misread else None
+
+    def _drop(self) -> None:
+        if self.is_pending:
+            self.dropped_bytes += self._characters
+            self._clear()
+
+    def _ends_with_suffix(self) -> bool:
+        size, end = len(self._suffix), self._count
+        if not size or not size <= end <= LINE_BYTES_MAX or self._line[end - 1] != self._suffix[-1]:
+            return False
+        return self._line[end - size : end] == self._suffix
+
+    def _end_line(self) -> "bytes | None":
+        """Take the line under way as whole; return the zone if it is the last of one."""
+        begin, end = 0, min(self._count, LINE_BYTES_MAX)
+        if not end:
+            return None
+        is_whole = self._count == end
+        self._count = 0
+        self._lines += 1
+        if end not in _LINE_WIDTHS:  # others have something around them
+            if self._prefix and self._line[: len(self._prefix)] == self._prefix:
+                begin = len(self._prefix)
+            if self._suffix and self._line[end - len(self._suffix) : end] == self._suffix:
+                end -= len(self._suffix)
+        width = end - begin
+        if not is_whole or width <= 0:
+            self._widths = []
+            return None
+        if width in WIDTHS:
+            return self._give(bytes(self._line[begin:end]))
+        self._keep(begin, end)
+        widths = self._widths
+        needed = 3 if width == 30 else 2 if width in (36, 44) else 0
+        if not needed or len(widths) < needed or widths[-needed:] != [width] * needed:
+            return None
+        first = len(widths) - needed
+        parts = [self._kept(first + i, width) for i in range(needed)]
+        return self._give(b"".join(parts))
+
+    def _keep(self, begin: int, end: int) -> None:
+        """Put a line behind the others; the oldest of LINES_MAX makes room."""
+        size = LINE_BYTES_MAX
+        if len(self._widths) == LINES_MAX:
+            self._zone[: 2 * size] = self._zone[size:]
+            self._widths.pop(0)
+        at = len(self._widths) * size
+        self._zone[at : at + end - begin] = self._line[begin:end]
+        self._widths.append(end - begin)
+
+    def _kept(self, index: int, width: int) -> bytes:
+        at = index * LINE_BYTES_MAX
+        return bytes(self._zone[at : at + width])
+
+    def _give(self, zone: bytes) -> bytes:
+        self.dropped_bytes += max(self._characters - len(zone), 0)
+        self._clear()
+        return zone
+
+
+def lines_of(zone: bytes) -> bytes:
+    """Return a zone as its lines with one LF between."""
+    width = WIDTHS[len(zone)]
+    return b"\n".join([zone[at : at + width] for at in range(0, len(zone), width)])

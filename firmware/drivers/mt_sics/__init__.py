@@ -1,0 +1,1 @@
+"""Scales that speak MT-SICS, the Standard Interface Command Set of Mettler Toledo."""

@@ -1,0 +1,1 @@
+"""Spectrometers that speak version 2 of the Ocean Binary Protocol over a serial port."""

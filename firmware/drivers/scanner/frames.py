@@ -1,0 +1,250 @@
+"""Lines of a barcode scanner: bytes in, codes out. No port, no clock.
+
+Rules of the file
+- A code is given whole or refused with a reason, never cut. What is refused is not kept.
+- Where no suffix is set, CR LF, CR, LF and Tab end a code; where one is set only that does, and CR,
+  LF and Tab are content (2D codes hold lines). GS, RS and EOT are content always; another control
+  byte spoils the line. Bytes from 0x80 on are content as they are.
+- A scanner either sends a suffix or does not, and AIM identifiers or not: what it did once it is
+  held to, until `reset`.
+- Where a symbology cannot hold a `]`, one that begins an AIM identifier begins another code.
+- Fed whole or byte by byte, the same bytes give the same codes.
+
+References: AIM identifiers ISO/IEC 15424; check digit of EAN, GS1 General Specifications 7.9.
+"""
+
+if False:  # for the type checker: nothing of it is compiled
+    from node.typed import Bytes
+
+AIM_BYTES = 3
+_BRACKET = 0x5D
+_SEPARATORS = b"\x1d\x1e\x04"  # GS, RS, EOT
+_ENDS = b"\r\n\t"
+# Digits, or GS1's invariant set 82: no `]` among them.
+_NO_BRACKETS = b"]E0 ]E3 ]E4 ]e0 ]C1 ]d2 ]Q3 ]J1 ]I0 ]I1 ]I3 ]F0"
+_EAN_DIGITS = {b"]E0": 13, b"]E4": 8}  # a scanner tests their check digit itself before it sends
+
+TOO_LONG, CONTROL, BROKEN, CUT, NO_AIM, NO_PREFIX, DIGITS = range(1, 8)
+
+
+class Code:
+    """One code, or the `fault` for which there is none, with the `number` that it is about.
+
+    Attributes:
+        symbology: AIM identifier, empty when the scanner sends none.
+        content: the bytes of the code.
+    """
+
+    def __init__(self, fault: int, number: int, symbology: str = "", content: bytes = b"") -> None:
+        self.fault = fault
+        self.number = number
+        self.symbology = symbology
+        self.content = content
+
+
+class Parser:
+    """Cuts a stream of bytes into codes.
+
+    Args:
+        content_max: longest content of a code, bytes.
+        chunk_bytes: longest piece given to `feed` at once, bytes.
+        prefix, suffix: what the scanner sends before and after a code; empty: see above.
+        has_aim: every code has an AIM identifier.
+    Attributes:
+        ends: whether the scanner sends a suffix; None: it has not sent a code yet.
+        dropped_bytes: bytes that belonged to no code.
+        refused_count: codes that were refused.
+    """
+
+    def __init__(
+        self,
+        content_max: int,
+        chunk_bytes: int,
+        prefix: bytes = b"",
+        suffix: bytes = b"",
+        has_aim: bool = False,
+    ) -> None:
+        self.content_max = content_max
+        self._prefix, self._suffix = prefix, suffix
+        self._kept = _SEPARATORS + prefix + suffix + (_ENDS if suffix else b"")
+        self._restart = prefix[0] if prefix and prefix[0] < 0x20 else -1
+        self._last = suffix[-1] if suffix else -1
+        self._wants_aim = has_aim
+        self._line_max = len(prefix) + AIM_BYTES + content_max + len(suffix)
+        self._buffer = bytearray(self._line_max + chunk_bytes)
+        self._view = memoryview(self._buffer)
+        self.dropped_bytes = 0
+        self.refused_count = 0
+        self.reset()
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of a line that has begun and not ended."""
+        return self._end - self._start + self._passed_bytes
+
+    def reset(self) -> None:
+        """Forget what is held, and what was learnt of the scanner: the port was opened."""
+        self._start = self._end = 0
+        self._seen = 0  # looked at up to here
+        self._stop = self._resume = -1  # of a line that is being cut: its end, and the next line
+        self._passed_bytes = 0  # of a line that is too long
+        self._spoilt = -1  # control byte in the line
+        self.ends: bool | None = True if self._suffix else None
+        self.has_aim = self._wants_aim
+
+    def feed(self, piece: "Bytes", count: int) -> None:
+        """Take the first `count` bytes of `piece`; call `next` until None before feeding again.
+
+        Raises:
+            ValueError: more than `chunk_bytes`, or codes were not taken out.
+        """
+        if self._start:
+            held = self._end - self._start
+            self._view[:held] = self._view[self._start : self._end]
+            self._seen -= self._start
+            self._start, self._end = 0, held
+        if self._end + count > len(self._buffer):
+            raise ValueError("%d bytes do not fit" % count)
+        self._view[self._end : self._end + count] = memoryview(piece)[:count]
+        self._end += count
+
+    def next(self) -> "Code | None":
+        """Return the next code, or None when more bytes are needed."""
+        if self._stop >= 0 or self._find_end():
+            return self._cut()
+        if self._end - self._start > self._line_max:
+            self._pass_over()
+        return None
+
+    def end(self) -> "Code | None":
+        """Return what a line comes to that nothing followed for long; call it after `next`."""
+        if not self.pending_bytes:
+            return None
+        if self.ends:
+            return self._refuse(BROKEN, self.pending_bytes)
+        self.ends = False
+        self._stop = self._resume = self._end
+        return self._cut()
+
+    def _find_end(self) -> bool:
+        """Look for the end of the line in what has not been looked at."""
+        buffer, suffix, last, kept = self._buffer, self._suffix, self._last, self._kept
+        for at in range(self._seen, self._end):
+            code = buffer[at]
+            is_text = code >= 0x20 and code != 0x7F
+            if is_text and code != last:
+                continue
+            if code == last and buffer[max(at + 1 - len(suffix), self._start) : at + 1] == suffix:
+                stop = at + 1 - len(suffix)
+            elif not suffix and code in _ENDS:
+                stop = at
+            else:
+                if code == self._restart:  # what stands before it has lost its end
+                    self.refused_count += at > self._start
+                    self._drop(at - self._start)
+                elif not is_text and code not in kept and self._spoilt < 0:
+                    self._spoilt = code
+                continue
+            if stop > self._start or self._passed_bytes:
+                self._stop, self._resume = stop, at + 1
+                return True
+            self._start = at + 1  # LF after CR
+        self._seen = self._end
+        return False
+
+    def _drop(self, count: int) -> None:
+        """Let go of `count` bytes at the beginning of the line."""
+        self.dropped_bytes += count + self._passed_bytes
+        self._start += count
+        self._passed_bytes, self._spoilt = 0, -1
+
+    def _pass_over(self) -> None:
+        """Let go of a line that is too long already, but for what its suffix may begin in."""
+        kept = len(self._suffix)
+        self._passed_bytes += self._end - kept - self._start
+        self._start = self._end - kept
+
+    def _leave(self) -> None:
+        """Go on behind the line that was cut."""
+        self._start = self._seen = self._resume
+        self._stop = self._resume = -1
+        self._spoilt = -1
+
+    def _cut(self) -> "Code":
+        """Return the first code of the line that ended; what is left of it comes next."""
+        if self._resume > self._stop:
+            self.ends = True
+        line_bytes = self._passed_bytes + self._stop - self._start
+        if line_bytes > self._line_max - len(self._suffix):
+            return self._refuse(TOO_LONG, line_bytes)
+        if self._spoilt >= 0:
+            return self._refuse(CONTROL, self._spoilt)
+        if self._prefix:
+            at = self._buffer.find(self._prefix, self._start, self._stop)
+            if at < 0:
+                return self._refuse(NO_PREFIX, line_bytes)
+            self._drop(at - self._start)
+            self._start += len(self._prefix)
+        begin = self._start
+        if self._is_aim(begin):
+            self.has_aim = True
+            begin += AIM_BYTES
+        elif self.has_aim:
+            return self._refuse(NO_AIM, line_bytes)
+        if begin == self._stop:
+            return self._refuse(BROKEN, line_bytes)
+        return self._piece(bytes(self._view[self._start : begin]), begin)
+
+    def _piece(self, symbology: bytes, begin: int) -> "Code":
+        """Return the code whose content begins there; others may follow it in the same line."""
+        after = self._next_aim(begin) if symbology and symbology in _NO_BRACKETS else self._stop
+        if after - begin > self.content_max:
+            return self._refuse(TOO_LONG, after - begin)
+        content = bytes(self._view[begin:after])
+        count = _EAN_DIGITS.get(symbology, 0)
+        is_sure = count > 0 and is_ean(content, count)
+        if after == self._stop:
+            if count and not is_sure:
+                return self._refuse(DIGITS, count)
+            self._leave()
+        elif self._prefix:
+            return self._refuse(CUT, after - begin)  # the other's prefix is in it
+        else:
+            self._start = after
+            if not is_sure and (self.ends or count):
+                self.refused_count += 1
+                self.dropped_bytes += AIM_BYTES + after - begin
+                return Code(CUT, after - begin)
+        return Code(0, 0, symbology.decode(), content)
+
+    def _refuse(self, fault: int, number: int) -> "Code":
+        """Let go of the line and return why."""
+        stop = self._stop if self._stop >= 0 else self._end
+        self.refused_count += 1
+        self._drop(stop - self._start)
+        if self._stop < 0:
+            self._resume = self._end
+        self._leave()
+        return Code(fault, number)
+
+    def _is_aim(self, at: int) -> bool:
+        """Say whether an AIM identifier stands there."""
+        if at + AIM_BYTES > self._stop or self._buffer[at] != _BRACKET:
+            return False
+        letter, more = self._buffer[at + 1] | 0x20, self._buffer[at + 2]
+        return 0x61 <= letter <= 0x7A and (0x30 <= more <= 0x39 or 0x61 <= more | 0x20 <= 0x7A)
+
+    def _next_aim(self, begin: int) -> int:
+        """Return where the next AIM identifier of the line stands, or the line's end."""
+        at = self._buffer.find(b"]", begin, self._stop)
+        while at >= 0 and not self._is_aim(at):
+            at = self._buffer.find(b"]", at + 1, self._stop)
+        return at if at >= 0 else self._stop
+
+
+def is_ean(content: bytes, count: int) -> bool:
+    """Say whether `content` is `count` digits, the last of which agrees with the others."""
+    if len(content) != count or not content.isdigit():
+        return False
+    weighed = [(content[-1 - at] - 0x30) * (3 if at % 2 else 1) for at in range(count)]
+    return sum(weighed) % 10 == 0

@@ -1,0 +1,282 @@
+"""`python -m simulators.play SCENARIO`: a scenario at a lane, from its first act to its last.
+
+Instruments are simulated, each on a pseudo-terminal whose link lies in the lane's folder; node,
+broker and gateway are the real ones. What is done, what the node says and what the post makes of it
+is told for a person; the last line is one JSON object for a program. Exit status 0 only if the
+journal of the post holds what the world demands; 1 if not; 2 if something needed is missing.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from simulators.audit import Done, audit
+from simulators.errors import ScenarioError, WorldError
+from simulators.events import Event
+from simulators.faults import FaultPlan
+from simulators.lane import FILE_LOOK_S, Lane, Stored, stored
+from simulators.line import Line
+from simulators.node import NodeOffError
+from simulators.programs import ProgramError
+from simulators.readers import Readers
+from simulators.scenario import Act, Scenario, Step, load_scenario
+from simulators.sides import Shown, shown
+from simulators.world import Sample, load_substances
+
+ROLES: Final = {"scan": "code", "read": "document", "weigh": "weight", "measure": "sample"}
+TRIES_MAX: Final = 8  # an officer who has tried so often calls the technician
+ITEM_S_MAX: Final = 4.0  # a scale settles within two seconds; a code takes none
+SAMPLE_S_MAX: Final = 60.0  # looks, dark frame and sample, or an instrument to be found again
+READY_S_MAX: Final = 30.0  # a port that was pulled is tried again at least every 5 s
+TRIGGERS: Final = {"sample": "laser", "look_s": 2}
+LOOKS: Final = 3  # at an empty holder: two that count, and one that may have begun before
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What was played, and what the journal holds otherwise than the world demands."""
+
+    scenario: Scenario
+    act_count: int
+    done: tuple[Done, ...]
+    wrong: tuple[str, ...]
+
+
+class Play:
+    """Plays acts on a lane that is up.
+
+    Args:
+        lane: with the readers on its node.
+        readers: the same, in the hand of the officer.
+        tell: called with each line of the account.
+        seed: of the randomness inside the faults.
+    """
+
+    def __init__(
+        self, lane: Lane, readers: Readers, tell: Callable[[str], None], seed: int = 0
+    ) -> None:
+        self._lane = lane
+        self._readers = readers
+        self._tell = tell
+        self._seed = seed
+        self._said: asyncio.Queue[Event] = asyncio.Queue()
+        lane.events.listen(self._hear)
+
+    def _hear(self, event: Event) -> None:
+        if event.source == self._lane.node.name:
+            self._said.put_nowait(event)
+
+    async def act(self, act: Act) -> list[Done]:
+        """Play one act and return what became of each step.
+
+        Raises:
+            TimeoutError: a step came to nothing, however often it was tried.
+        """
+        self._tell(f"\n[bold]{act.title}[/bold] [dim](declared: {act.consignment.declared})[/dim]")
+        return [await self._step(act, step) for step in act.steps]
+
+    async def _step(self, act: Act, step: Step) -> Done:
+        thing = shown(act, step)
+        told = thing.label if isinstance(thing, Sample) else str(thing)
+        kinds = ", ".join(fault.kind for fault in step.faults)
+        by = f" by {step.what}" if step.verb == "measure" else ""
+        self._tell(
+            f"  {step.verb:8} {told}{by}" + (f" [yellow]with {kinds}[/yellow]" if kinds else "")
+        )
+        self._line(step).trouble(FaultPlan(step.faults, self._seed + step.number))
+        faults: list[str] = []
+        for attempt in range(1, TRIES_MAX + 1):
+            while not self._said.empty():
+                self._said.get_nowait()
+            with contextlib.suppress(NodeOffError):
+                await self._do(step, thing)
+            found = await self._outcome(step, faults)
+            self._undo(step)
+            if found is not None:
+                again = f", at try {attempt}" if attempt > 1 else ""
+                self._tell(f"  node     record {found.seq}, inspection {found.inspection}{again}")
+                return Done(act, step, found, attempt, tuple(faults))
+        raise TimeoutError(
+            f"act {act.name}, step {step.number}: nothing was stored in {TRIES_MAX} tries; "
+            f"the node said: {'; '.join(faults) or 'nothing'}"
+        )
+
+    def _line(self, step: Step) -> Line[Any]:
+        return self._lane.line if step.verb == "measure" else self._readers.line(step.verb)
+
+    async def _do(self, step: Step, thing: Shown) -> None:
+        """Do what the officer does."""
+        lane = self._lane
+        if not isinstance(thing, Sample):
+            self._readers.show(thing)
+            return
+        if step.what == "present":
+            await self._looked()
+        lane.line.present(thing)
+        if step.what == "button":
+            await lane.node.press()
+        elif step.what == "foot":
+            await lane.node.step()
+        elif step.what == "command":
+            await lane.command("capture")
+
+    async def _looked(self) -> None:
+        """Wait until the node has seen the holder empty."""
+        counts = self._lane.line.device.counts
+        enough = counts.spectra + 2 * LOOKS
+        async with asyncio.timeout(SAMPLE_S_MAX):
+            while True:
+                if counts.spectra >= enough:
+                    return
+                await asyncio.sleep(FILE_LOOK_S)
+
+    def _undo(self, step: Step) -> None:
+        """Take away what was shown."""
+        if step.verb == "measure":
+            self._lane.line.present(Sample())
+        elif step.verb == "weigh":
+            self._readers.clear()
+
+    async def _outcome(self, step: Step, faults: list[str]) -> Stored | None:
+        """Return the record that came of a step; None: none came, and one may try again."""
+        role = ROLES[step.verb]
+        deadline_s = SAMPLE_S_MAX if role == "sample" else ITEM_S_MAX
+        try:
+            async with asyncio.timeout(deadline_s):
+                while True:
+                    event = await self._said.get()
+                    if event.name == "stored" and event.fields["role"] == role:
+                        return stored(event)
+                    if event.name == "reread":
+                        self._tell("  [dim]node     asks to read it again[/dim]")
+                        return None
+                    if event.name == "fault":
+                        faults.append(f"{event.fields['what']}: {event.fields['text']}")
+                        self._tell(f"  [dim]node     fault {faults[-1]}[/dim]")
+                        if event.fields["what"] == "instrument":
+                            await self._ready()
+                            return None
+        except TimeoutError:
+            return None
+
+    async def _ready(self) -> None:
+        """Wait until the spectrometer is found again."""
+        async with asyncio.timeout(READY_S_MAX):
+            while (await self._said.get()).name != "ready":
+                pass
+
+
+async def verdicts(lane: Lane, done: list[Done], tell: Callable[[str], None]) -> None:
+    """Wait until the post has judged what was measured, and tell it."""
+    for each in done:
+        await lane.receipted(each.stored)
+        if each.step.verb == "measure":
+            judged = await lane.judged(each.stored)
+            tell(f"  verdict  {judged.verdict}: {judged.text}")
+            if judged.verdict == "alarm":
+                await lane.delivered(lane.alert_id(each.stored))
+
+
+async def run(
+    scenario: Scenario, names: list[str], directory: Path, console: Console, seed: int
+) -> Played:
+    """Play acts of a scenario and hold the journal against the world.
+
+    Args:
+        scenario: to be played.
+        names: of acts, in order; empty: all of them.
+        directory: where everything is written.
+        console: for the account.
+        seed: of the instruments and of the randomness inside the faults.
+    """
+    acts = [scenario.act(name) for name in names] or list(scenario.acts.values())
+    if not acts:
+        raise ScenarioError(f"{scenario.path} has no [[act]] to play")
+    console.print(f"[bold]{scenario.title}[/bold]\n{scenario.teaches}")
+    looks = any(step.what == "present" for act in acts for step in act.steps)
+    done: list[Done] = []
+    async with Readers(directory, seed=seed) as readers:
+        lane = Lane(directory, seed=seed, more={"readers": readers.settings})
+        async with lane:
+            await lane.ready()
+            found = await lane.calibrate()
+            if found["status"] != 0:
+                raise ProgramError(f"the calibration failed: {found['error']}")
+            lane.line.present(Sample())
+            if looks:  # not before: the standard would have been taken for a sample
+                await lane.node.stop()
+                lane.node.settings["triggers"] = TRIGGERS
+                await lane.node.start()
+                await lane.events.wait(lane.node.name, "ready", deadline_s=READY_S_MAX, count=2)
+            play = Play(lane, readers, console.print, seed)
+            for act in acts:
+                played = await play.act(act)
+                await verdicts(lane, played, console.print)
+                done += played
+            wrong = audit(lane.post.journal_path, lane.node.name, done)
+    for text in wrong:
+        console.print(f"[bold red]wrong[/bold red] {text}")
+    return Played(scenario, len(acts), tuple(done), tuple(wrong))
+
+
+def summarise(played: Played) -> dict[str, object]:
+    """Return the closing JSON object."""
+    done, wrong = played.done, played.wrong
+    return {
+        "scenario": str(played.scenario.path),
+        "acts": played.act_count,
+        "steps": len(done),
+        "tries": sum(each.tries for each in done),
+        "faults": [text for each in done for text in each.faults],
+        "wrong": wrong,
+        "ok": not wrong,
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m simulators.play", description=__doc__)
+    parser.add_argument(
+        "scenario", type=Path, help="a file, or one of the project's by name: good_morning"
+    )
+    parser.add_argument("--act", action="append", default=[], metavar="NAME", help="(repeatable)")
+    parser.add_argument("--directory", type=Path, help="where to keep everything that is written")
+    parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    directory = options.directory or Path(tempfile.mkdtemp(prefix="harmattan-play-"))
+    is_right = False
+    try:
+        scenario = load_scenario(options.scenario, load_substances())
+        playing = run(scenario, options.act, directory, console, options.seed)
+        played = asyncio.run(playing)
+        is_right = not played.wrong
+        sys.stdout.flush()
+        print(json.dumps(summarise(played)), flush=True)
+    except (ProgramError, WorldError, TimeoutError, OSError) as error:
+        sys.stderr.write(f"play: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        console.print("stopped")
+        is_right = True
+    finally:
+        if is_right and options.directory is None:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(directory)
+        elif options.directory is None:
+            sys.stderr.write(f"play: logs and databases are kept in {directory}\n")
+    return 0 if is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The contract that every driver keeps, whatever its instrument does."""

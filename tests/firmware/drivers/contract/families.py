@@ -1,0 +1,265 @@
+"""The families of drivers, each with its simulator: one entry makes a driver keep the contract."""
+
+import asyncio
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from simulators.document.device import DocumentReader
+from simulators.document.specimen import draw
+from simulators.faults import FaultPlan
+from simulators.line import Line
+from simulators.scale.device import Scale
+from simulators.scale.pan import Build
+from simulators.scanner.codes import parse_code
+from simulators.scanner.device import Scanner, ScannerLine
+from simulators.spectrometer.ascii_device import AsciiSpectrometer
+from simulators.spectrometer.ascii_models import ASCII_MODELS
+from simulators.spectrometer.device import Spectrometer
+from simulators.spectrometer.line import AsciiLine, SpectrometerLine
+from simulators.spectrometer.models import MODELS
+from simulators.spectrometer.obp2_device import LaterSpectrometer
+from simulators.spectrometer.obp2_models import OBP2_MODELS
+from simulators.world import load_substances, parse_sample
+
+BAUD = 460_800
+ASCII_BAUD = 115_200  # the fastest it has
+SUBSTANCES = cache(load_substances)  # loaded anew it would hold up the runs side by side
+
+
+@dataclass(frozen=True)
+class Family:
+    """A driver and what it is tried on.
+
+    Attributes:
+        name: folder of drivers/, and what to call a variant behind a colon.
+        kind: "spectrometer" or "reader".
+        settings: of node.json, without the port.
+        make: from a plan of faults, an instrument on its line, not yet entered.
+        act: what happens at the lane once a reader is ready; a spectrometer needs nothing.
+        is_right: whether what the driver gave (the words after `data`) is what the instrument sent;
+            gets the line, the replies before any fault, and the words.
+        unseen: faults that no receiver of this protocol can tell from the truth, with the reason:
+            only the next turn is looked at.
+    """
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any]
+    make: Callable[[FaultPlan], Line[Any]]
+    is_right: Callable[[Line[Any], list[bytes], list[str]], bool]
+    act: Callable[[Line[Any]], None] = lambda _: None
+    unseen: Mapping[str, str] = field(default_factory=dict)
+
+
+def spectrometer(model: str) -> Callable[[FaultPlan], Line[Any]]:
+    """Return what makes a spectrometer of this model with urea before its probe."""
+
+    def make(plan: FaultPlan) -> Line[Any]:
+        substances = SUBSTANCES()
+        now_s = asyncio.get_running_loop().time()
+        device = Spectrometer(MODELS[model], substances, seed=1, now_s=now_s, baud=BAUD)
+        device.present(parse_sample("urea", substances))
+        return SpectrometerLine(device, faults=plan)
+
+    return make
+
+
+def ascii_spectrometer(plan: FaultPlan) -> AsciiLine:
+    """Return a spectrometer with one-letter commands, with urea before its probe."""
+    substances = SUBSTANCES()
+    now_s = asyncio.get_running_loop().time()
+    model = ASCII_MODELS["flame_s"]
+    device = AsciiSpectrometer(model, substances, seed=1, now_s=now_s, baud=ASCII_BAUD)
+    device.present(parse_sample("urea", substances))
+    device.constants[14] = b"0"  # one coefficient of nonlinearity: the others are asked for alike
+    return AsciiLine(device, faults=plan)
+
+
+def later_spectrometer(model: str) -> Callable[[FaultPlan], Line[Any]]:
+    """Return what makes a spectrometer of version 2 with urea before its probe."""
+
+    def make(plan: FaultPlan) -> Line[Any]:
+        substances = SUBSTANCES()
+        now_s = asyncio.get_running_loop().time()
+        device = LaterSpectrometer(OBP2_MODELS[model], substances, seed=1, now_s=now_s, baud=BAUD)
+        device.present(parse_sample("urea", substances))
+        return SpectrometerLine(device, faults=plan)
+
+    return make
+
+
+def sent_the_other_way_round(line: Line[Any], replies: list[bytes], words: list[str]) -> bool:
+    """Say the same where the instrument sends the most significant byte of a pixel first."""
+    pixels = [array("H", bytes.fromhex(word)) for word in words]
+    for counts in pixels:
+        counts.byteswap()
+    return sent_as_they_are(line, replies, [counts.tobytes().hex() for counts in pixels])
+
+
+def sent_as_they_are(_: Line[Any], replies: list[bytes], words: list[str]) -> bool:
+    """Say whether dark and sample are the pixels of two spectra, in order, as they were sent."""
+    sent = [reply for reply in replies if len(reply) > 1_000]  # nothing else is as long
+    at = [
+        next((i for i, reply in enumerate(sent) if bytes.fromhex(pixels) in reply), -1)
+        for pixels in words
+    ]
+    return len(words) == 2 and 0 <= at[0] < at[1]
+
+
+OBP = {
+    "baud": BAUD,
+    "model": "",
+    "laser_percent": 0,
+    "corrected": False,
+    "cooler": False,
+    "cooler_c": -10,
+    "baud_save": False,
+}
+
+
+def scanner(plan: FaultPlan) -> Line[Any]:
+    """Return a scanner."""
+    return ScannerLine(Scanner(baud=BAUD), faults=plan)
+
+
+def scan(*codes: str) -> Callable[[Line[Any]], None]:
+    """Return what scans one of these codes, another one each time."""
+
+    def act(line: Line[Any]) -> None:
+        at = line.device.counts.scans + line.device.counts.unread
+        line.scan(parse_code(codes[at % len(codes)]))  # type: ignore[attr-defined]  # a ScannerLine
+
+    return act
+
+
+def read_as_it_is(_: Line[Any], replies: list[bytes], words: list[str]) -> bool:
+    """Say whether the code is the line that was sent last, all of it."""
+    event_type, symbology, content, mass_mg, stable = words
+    line = symbology.encode() + bytes.fromhex(content) + b"\r\n"
+    return (event_type, mass_mg, stable) == ("1", "None", "None") and [line] == replies[-1:]
+
+
+SCANNER = {
+    "baud": BAUD,
+    "prefix": "",
+    "suffix": "\r\n",
+    "aim": True,
+    "content_max": 2_048,
+    "repeat_ms": 1_000,
+}
+UNCHECKED = "a scanner's line has no checksum, and this code's content none that is always right"
+
+
+def documents(framing: str) -> Callable[[FaultPlan], Line[Any]]:
+    """Return what makes a document reader that frames its lines so."""
+
+    def make(plan: FaultPlan) -> Line[Any]:
+        return Line(DocumentReader(framing=framing, baud=BAUD), faults=plan)
+
+    return make
+
+
+def read_document(line: Line[DocumentReader]) -> None:
+    """Lay a document on the reader: another one each time."""
+    count = line.device.counts.read
+    line.device.present(draw(("TD3", "TD1", "TD2")[count % 3], np.random.default_rng(count)))
+    line.speak()
+
+
+def as_printed(line: Line[DocumentReader], _: list[bytes], words: list[str]) -> bool:
+    """Say whether a document is as it was printed, but for what no check digit guards."""
+    document = line.device.document
+    assert document is not None
+    event_type, symbology, content, mass_mg, stable = words
+    given = bytes.fromhex(content).decode().split("\n")
+    printed = list(document.lines)
+    names = len(printed) - 1 if document.kind == "TD1" else 0
+    given[names] = printed[names] = ""
+    told = (event_type, symbology, mass_mg, stable)
+    return told == ("2", document.kind, "None", "None") and given == printed
+
+
+# A look is taken every 250 ms. This one swings for 370 ms: how many looks a turn has is certain.
+SCALE = Build(settle_s=0.06)
+SCALE_BAUD = 57_600
+BAG_G = Decimal(500)
+
+
+def scale(plan: FaultPlan) -> Line[Any]:
+    """Return an empty scale."""
+    now_s = asyncio.get_running_loop().time()
+    return Line(Scale(SCALE, seed=1, now_s=now_s, baud=SCALE_BAUD), faults=plan)
+
+
+def place_bag(line: Line[Any]) -> None:
+    """Put one more bag on: a weight is told when it is another than before."""
+    line.device.place(BAG_G, asyncio.get_running_loop().time())
+
+
+def lies_there(line: Line[Any], replies: list[bytes], words: list[str]) -> bool:
+    """Say whether it is the weight of what lies there, in the words of the scale."""
+    _, _, content, mass_mg, stable = words
+    truth_mg = int(line.device.pan.load_g * 1000)
+    off_mg = abs(int(mass_mg) - truth_mg)
+    sent = bytes.fromhex(content) + b"\r\n"
+    return stable == "True" and off_mg <= 2 * SCALE.readability_g * 1000 and sent in replies
+
+
+FAMILIES = (
+    Family(
+        "obp",
+        "spectrometer",
+        OBP,
+        spectrometer("ventana_785"),
+        sent_as_they_are,
+    ),
+    Family(
+        "obp2",
+        "spectrometer",
+        {"baud": BAUD, "model": "", "laser_mw": 0},
+        later_spectrometer("sr2"),
+        sent_as_they_are,
+    ),
+    Family(
+        "ocean_ascii",
+        "spectrometer",
+        {"baud": ASCII_BAUD, "model": ""},
+        ascii_spectrometer,
+        sent_the_other_way_round,
+    ),
+    Family(
+        "scanner",
+        "reader",
+        SCANNER,
+        scanner,
+        read_as_it_is,
+        scan("]E0 4006381333931", "]E0 9780201379624"),
+    ),
+    Family(
+        "scanner:any code",
+        "reader",
+        SCANNER,
+        scanner,
+        read_as_it_is,
+        scan("]C1 01095011015300031725123110A1", "]Q1 two words"),
+        unseen={"drop": UNCHECKED, "flip": UNCHECKED, "checksum": UNCHECKED},
+    ),
+    *(
+        Family(
+            f"document:{framing}",
+            "reader",
+            {"baud": BAUD, "prefix": "", "suffix": "", "repeat_ms": 1_000},
+            documents(framing),
+            as_printed,
+            read_document,
+        )
+        for framing in ("cr", "stx")
+    ),
+    Family("mt_sics", "reader", {"baud": SCALE_BAUD}, scale, lies_there, place_bag),
+)

@@ -1,0 +1,179 @@
+"""Goal: whatever befalls a measurement, and wherever, the laser is off at its end.
+
+Method: the spectrometer's task in a real MicroPython (acquisition, measuring, guard, driver) on a
+spectrometer that is played, in time that is played as well. A program counts every suspension of
+every task and strikes at each one: the interlock opens, the node stops, the port goes, the
+instrument falls silent or refuses with each of its error numbers, each class of error is raised.
+Then the whole node on the simulated instrument, with the interlock's file.
+"""
+
+import asyncio
+import inspect
+import signal
+import struct
+
+import pytest
+
+from node import errors
+from protocol import messages
+from tests.firmware.conftest import DEADLINE_S
+
+OTHERS = {"FlashRefused", "OSError", "ValueError", "MemoryError"}
+
+
+def told(lines):
+    """Return {(mode, strike): (cases, complaints)}."""
+    found = {}
+    for line in lines:
+        mode, rest = line.split(" ", 1)
+        if not rest.startswith("suspensions"):
+            head, _, wrong = rest.partition(" {")
+            name, cases = head.rsplit(" ", 1)
+            found[mode, name] = (int(cases), "{" + wrong)
+    return found
+
+
+def test_the_laser_is_off_at_the_end_of_whatever_happens_wherever(run_story):
+    found = told(run_story("laser_story.py", heap="4m"))
+    assert {key: wrong for key, (_, wrong) in found.items() if wrong != "{}"} == {}
+    classes = {
+        name
+        for name, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.InstrumentError)
+    }
+    raised = {name[7:] for mode, name in found if mode == "manual" and name.startswith("raises ")}
+    assert raised == classes | OTHERS
+    ways = {name for mode, name in found if mode == "automatic" and not name.startswith("raises ")}
+    assert {"interlock opened", "node stopped", "task hangs", "port lost", "line cut"} < ways
+    assert sum(cases for cases, _ in found.values()) > 3_000
+
+
+@pytest.mark.parametrize(
+    "broken, complaint",
+    [
+        ("nobody looks", "with the interlock open"),
+        ("the driver forgets", "the instrument has its laser on"),
+        ("the line stays", "the line is closed"),
+    ],
+)
+def test_a_broken_guard_is_noticed(run_story, broken, complaint):
+    ((_, wrong),) = told(run_story("laser_story.py", broken, heap="4m")).values()
+    assert complaint in wrong
+
+
+def test_an_open_interlock_is_told_and_ends_an_exposure(bench):
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            line = await bench.plug()
+            interlock = bench.folder / "interlock"
+            interlock.write_text("cover of the probe")
+            node = await bench.start_node(integration_us=4_000_000)
+            await node.wait("ready")
+            words = "interlock is open: cover of the probe; close it"
+            await node.press()
+            assert (await node.wait("fault", what="laser"))["text"] == words
+            await gateway.wait("health", lambda m: m.fault.startswith("laser: interlock is open"))
+            await gateway.say(messages.Command(b"command1", messages.ACTION_CAPTURE, None, b""))
+            result = await gateway.wait("result", lambda m: m.command_id == b"command1")
+            assert (result.outcome, result.detail) == (messages.OUTCOME_REFUSED, words)
+            assert line.device.probe.laser_on_s == 0
+
+            interlock.unlink()
+            await gateway.wait("health", lambda m: not m.fault)
+            await gateway.say(messages.Command(b"command2", messages.ACTION_CAPTURE, None, b""))
+            await node.wait("measuring", role="sample", integration_us=4_000_000, scans=1)
+            interlock.write_text("door")
+            result = await gateway.wait("result", lambda m: m.command_id == b"command2")
+            assert result.outcome == messages.OUTCOME_FAILED
+            assert result.detail == "interlock is open: door; close it"
+            assert line.device.probe.laser_mw == 0
+            assert line.device.probe.laser_on_s < 4
+            assert not (bench.folder / "laser.on").exists()
+            assert gateway.count("reading", lambda m: m.role == messages.ROLE_SAMPLE) == 0
+            interlock.unlink()
+            await gateway.wait("health", lambda m: not m.fault, after=len(gateway.heard.items))
+            await bench.take()  # the instrument was not lost meanwhile
+
+    asyncio.run(story())
+
+
+def test_a_limit_of_the_post_is_kept(bench):
+    async def story():
+        async with bench:
+            line = await bench.plug()
+            node = await bench.start_node(integration_us=1_100_000, scans=2, laser_s_max=2)
+            await node.wait("ready")
+            await node.press()
+            fault = await node.wait("fault", what="laser")
+            assert fault["text"].startswith("exposure of 2200 ms is longer than laser_s_max")
+            assert line.device.probe.laser_on_s == 0
+
+    asyncio.run(story())
+
+
+def test_the_node_chooses_the_exposure(bench):
+    """A strong scatterer, then nothing: four shots at most, and the reading says what was used."""
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            line = await bench.plug()
+            line.present(bench.sample("sucrose"))
+            node = await bench.start_node(exposure="automatic", measure_s_max=2)
+            await node.wait("ready")
+            await bench.take()
+            sample = await gateway.wait("reading", lambda m: m.role == messages.ROLE_SAMPLE)
+            dark = await gateway.wait("reading", lambda m: m.seq == sample.dark_seq)
+            assert (dark.integration_us, dark.role) == (sample.integration_us, messages.ROLE_DARK)
+            assert dark.scans >= sample.scans
+            assert sample.flags == 0
+            level = max(struct.unpack("<1024H", sample.pixels_u16le)) / 65_535
+            assert 0.5 < level < 0.9
+            shots = [fields for name, fields in node.signals.items if name == "measuring"]
+            assert sum(fields["role"] == "sample" for fields in shots) <= 4
+
+            line.present(bench.sample("empty"))
+            await bench.take()
+            empty = await gateway.wait("reading", lambda m: m.flags & messages.FLAG_EMPTY)
+            assert empty.integration_us > 700_000
+            assert line.device.probe.laser_mw == 0
+
+            await gateway.say(messages.Config(5, 30_000, 2, 0, 60, 8, 5_000))
+            await gateway.wait("birth", lambda m: m.config_version == 5)
+            seq = await bench.take()
+            fixed = await gateway.wait("reading", lambda m: m.seq == seq)
+            assert (fixed.integration_us, fixed.scans, fixed.flags) == (30_000, 2, 0)
+
+    asyncio.run(story())
+
+
+def test_a_node_that_was_cut_off_in_an_exposure_begins_with_the_laser_off(bench):
+    async def story():
+        async with bench:
+            line = await bench.plug()
+            lit, set_laser = asyncio.Event(), line.device.probe.set_laser
+
+            def note(power_mw, now_s):
+                set_laser(power_mw, now_s)
+                if power_mw:
+                    lit.set()
+
+            line.device.probe.set_laser = note
+            node = await bench.start_node(integration_us=6_000_000)
+            await node.wait("ready")
+            await node.press()
+            await node.wait("measuring", role="sample")
+            async with asyncio.timeout(DEADLINE_S):
+                await lit.wait()
+            await node.end(signal.SIGKILL)
+            assert (bench.folder / "laser.on").exists()  # a file is no relay, which falls
+            assert line.device.probe.laser_mw > 0  # nobody tells the instrument either
+            node = await bench.start_node()
+            await node.wait("ready")
+            assert not (bench.folder / "laser.on").exists()
+            assert line.device.probe.laser_mw == 0
+
+    asyncio.run(story())
