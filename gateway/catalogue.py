@@ -20,6 +20,7 @@ DOMAIN = "harmattan"
 SIGNALS = (
     *("starting", "ready", "measuring", "stored", "published", "sent", "verdict", "fault"),
     *("identify", "safe", "stopped", "drill", "alarm", "inconclusive", "clear"),
+    "reread",
 )
 """Words a node says about itself; their msgids are these words."""
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.errors import KeysError
-from gateway.files import SECRET, sync_folder, write_new, write_whole
+from gateway.files import SECRET, make_folder, sync_folder, write_new, write_whole
 
 AUTHORITY_DAYS = 3_650  # ten years: the life of a post's equipment
 CERTIFICATE_DAYS = 1_825  # five years: renewed with the node's battery; expiry ends a lost key too
@@ -350,7 +350,8 @@ def write_gateway(folder: Path, gateway: Pair) -> None:
 def note_issued(folder: Path, name: str, certificate: x509.Certificate) -> None:
     """Keep a node's certificate, so that it can be revoked when nothing else is left of it."""
     place = folder / ISSUED
-    place.mkdir(exist_ok=True)
+    if not place.exists():
+        make_folder(place)
     write_whole(
         place / f"{name}.{certificate.serial_number:x}.pem",
         certificate.public_bytes(serialization.Encoding.PEM),
@@ -358,18 +359,26 @@ def note_issued(folder: Path, name: str, certificate: x509.Certificate) -> None:
     sync_folder(folder)
 
 
-def issued_to(folder: Path, name: str) -> list[x509.Certificate]:
-    """Return the certificates of a node that are kept in the authority's folder.
+def issued_to(folder: Path, name: str) -> tuple[list[x509.Certificate], list[str]]:
+    """Return a node's certificates that are kept in the authority's folder, and what is unreadable.
 
-    Those made before any were kept are taken from the node's own folder, if it is still there.
-
-    Raises:
-        KeysError: a file there is no certificate.
+    Those made before any were kept are taken from the node's own folder, if it is still there. What
+    is unreadable is one sentence a file, with the remedy.
     """
+    found: dict[int, x509.Certificate] = {}
+    faults = []
     kept = sorted((folder / ISSUED).glob(f"{name}.*.pem"))
     own = folder / "nodes" / name / "node.der"
-    found = [load_certificate(path) for path in (*kept, *([own] if own.exists() else []))]
-    return list({certificate.serial_number: certificate for certificate in found}.values())
+    for path in (*kept, own):
+        try:
+            certificate = load_certificate(path)
+        except KeysError as error:
+            is_needed = not isinstance(error.__cause__, FileNotFoundError) and not found
+            if path in kept or is_needed:
+                faults.append(str(error))
+        else:
+            found[certificate.serial_number] = certificate
+    return list(found.values()), faults
 
 
 def nodes_issued(folder: Path) -> frozenset[str]:
@@ -389,7 +398,9 @@ def write_node(place: Path, authority: Pair, node: Pair) -> None:
 def add_node(folder: Path, authority: Pair, name: str, now: dt.datetime) -> Path:
     """Make the keys of a node in the authority's folder; return where they lie."""
     place = folder / "nodes" / name
-    place.mkdir(parents=True, mode=0o700)
+    if not place.parent.exists():
+        make_folder(place.parent)
+    make_folder(place, mode=0o700)
     node = issue(authority, name, now)
     note_issued(folder, name, node.certificate)  # first: no key leaves that cannot be revoked
     write_node(place, authority, node)

@@ -186,6 +186,19 @@ def docs(
 
 
 @app.command()
+def instruments(
+    name: Annotated[
+        str, typer.Argument(metavar="[DRIVER]", help="Such as obp: its wiring and settings.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002
+) -> None:
+    """List the instruments that a node can read, with wiring and settings."""
+    from gateway import instruments as known  # noqa: PLC0415 - see the rules of the file
+
+    known.run_instruments(name, Console(), as_json=as_json)
+
+
+@app.command()
 def bundle(
     target: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")],
     settings_path: SettingsPath = Path("post.toml"),
@@ -348,7 +361,8 @@ def command(
     action: Annotated[
         str,
         typer.Argument(
-            help="capture, dark, birth, identify, reboot, laser-off, journal or log.",
+            help="capture, dark, birth, identify, reboot, laser-off, journal, log, tare, zero or "
+            "weigh.",
         ),
     ],
     settings_path: SettingsPath = Path("post.toml"),
@@ -417,13 +431,14 @@ def backup(
 
 
 @app.command()
-def export(
+def export(  # noqa: PLR0913, PLR0917 - the options of the command
     file: Annotated[Path, typer.Argument(help="The new ZIP file.")],
     settings_path: SettingsPath = Path("post.toml"),
     since: Annotated[str, typer.Option(help="Received on this day (UTC) or later.")] = "",
     until: Annotated[str, typer.Option(help="Received on this day or before.")] = "",
     node: Annotated[list[str] | None, typer.Option(help="Only of this node; repeatable.")] = None,
     alerts: Annotated[bool, typer.Option("--alerts", help="Only what alerts stand on.")] = False,  # noqa: FBT002
+    documents: Annotated[bool, typer.Option("--documents", help="Travel documents whole.")] = False,  # noqa: FBT002
     journal: Annotated[
         Path | None, typer.Option(help="A backup, or a journal that was set aside.")
     ] = None,
@@ -438,11 +453,26 @@ def export(
         commands.moment_ms(until, is_end=True),
         tuple(node or ()),
         alerts,
+        documents,
     )
     loaded = settings.load(settings_path) if journal is None else None
     if loaded is not None:
         check_folder(Path(loaded.directory))
     commands.run_export(loaded, journal, file, wanted, as_json=as_json, console=Console())
+
+
+@app.command()
+def scans(
+    settings_path: SettingsPath = Path("post.toml"),
+    count: Annotated[int, typer.Option(min=1, max=1_000, help="How many.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,  # noqa: FBT002
+) -> None:
+    """Show the newest codes that were scanned, and what is wrong with them."""
+    from gateway import scans_commands  # noqa: PLC0415 - see the rules of the file
+
+    loaded = settings.load(settings_path)
+    check_folder(Path(loaded.directory))
+    scans_commands.run_scans(loaded, count, as_json=as_json, console=Console())
 
 
 def main() -> None:

@@ -67,6 +67,21 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         os.fsync(file.fileno())
 
 
+def make_folder(path: Path, *, mode: int = 0o755) -> None:
+    """Make a folder that must not exist yet, for the owner of the one that it lies in.
+
+    Raises:
+        FileExistsError: it exists.
+        OSError: it cannot be made.
+    """
+    path.mkdir(mode=mode)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        give_to_owner(descriptor, path.parent)
+    finally:
+        os.close(descriptor)
+
+
 def give_to_owner(descriptor: int, folder: Path) -> None:
     """Give a file that root has made to the owner of its folder, who is to use it."""
     if os.geteuid() == 0:

@@ -93,6 +93,8 @@ def run_export(
     lost = f", {made.unreadable} could not be read" if made.unreadable else ""
     if made.incomplete:
         lost += f", of {made.incomplete} records not all that is known of them"
+    if made.withheld:
+        lost += f", {made.withheld} documents without what is in them (--documents gives it)"
     console.print(
         f"{target.absolute()}: {made.records} records, {made.alerts} alerts{lost}. README.txt in it"
         " says what is where.",

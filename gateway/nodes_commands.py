@@ -153,9 +153,10 @@ def _show(one: Detail, loaded: Settings, console: Console) -> None:
     if one.revoked:
         lines["revoked"] = one.revoked
     if wanted is not None:
-        lines["measures"] = (
-            f"{wanted.integration_ms} ms x {wanted.scans}, health every {wanted.health_s} s"
-        )
+        exposure = f"{wanted.integration_ms} ms x {wanted.scans}"
+        if wanted.exposure == "automatic":
+            exposure = "as the signal asks for"
+        lines["measures"] = f"{exposure}, health every {wanted.health_s} s"
     for serial, until in one.certificates.items():
         lines[f"certificate {serial[:12]}"] = until if until == "revoked" else f"until {until}"
     console.print(Text(f"{state.node}  {state.label}".rstrip(), style="bold"))

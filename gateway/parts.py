@@ -180,15 +180,6 @@ def _fleet(ground: Ground, judge_wanted: asyncio.Event) -> _Fleet:
     quality = partial(time_quality, ends_ms=first_end_ms)
     outgoing = Outgoing(settings.post, now_ms, quality)
     liveness = Liveness({node.id: node.health_s for node in settings.nodes})
-    watching = Watching(
-        liveness,
-        revoked=revocation.current,
-        now_ms=monotonic_ms,
-        wall_ms=now_ms,
-        counters=counters,
-        log=log,
-        beat=ground.beat("liveness"),
-    )
     roster = Roster(settings, ground.journal, outgoing, now_ms=now_ms, quality=quality)
     gate = Gate(
         frozenset(node.id for node in settings.nodes),
@@ -198,6 +189,16 @@ def _fleet(ground: Ground, judge_wanted: asyncio.Event) -> _Fleet:
         save=partial(_save_quarantine, ground.journal),
         released=roster.resume_node,
         beat=ground.beat("gate"),
+    )
+    watching = Watching(
+        liveness,
+        revoked=revocation.current,
+        barred=gate.barred,
+        now_ms=monotonic_ms,
+        wall_ms=now_ms,
+        counters=counters,
+        log=log,
+        beat=ground.beat("liveness"),
     )
     ahead = Ahead(
         settings,
@@ -262,11 +263,11 @@ def _broker(ground: Ground, fleet: _Fleet) -> Broker:
         counters=ground.counters,
         log=ground.log,
         post=settings.post,
-        nodes_count=len(settings.nodes),
+        nodes=[node.id for node in settings.nodes],
         node_lines=partial(broker_lines, settings.broker),
         revoked=fleet.revocation.current,
         barred=Barred(fleet.gate.barred, fleet.gate.changed),
-        misbehaved=partial(fleet.gate.note, cause="topic_foreign"),
+        misbehaved=lambda node, count: fleet.gate.note(node, "topic_foreign", count),
         beat=ground.beat("broker"),
         clock_fault=lambda: fleet.ahead.text,
     )

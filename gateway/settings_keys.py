@@ -1,6 +1,6 @@
 """Every key of a post's settings, with its range and what holds without it; see settings.py."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -41,6 +41,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.TOPIC_NAME_CHARS_MAX)]
     integration_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 400
     scans: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
+    # Whether the two above are used, or the node goes by the signal.
+    exposure: Literal["manual", "automatic"] = "manual"
     period_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
     health_s: Annotated[int, msgspec.Meta(ge=5, le=3_600)] = 300
     window: Annotated[int, msgspec.Meta(ge=1, le=limits.WINDOW_RECORDS_MAX)] = limits.WINDOW_RECORDS

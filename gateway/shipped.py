@@ -1,4 +1,4 @@
-"""Files that come with the gateway beside its code: what systemd is given, and the documentation.
+"""Files that come with the gateway beside its code: for systemd, documentation, the node's drivers.
 
 In a wheel they lie in `gateway/shipped/`; in a working tree where people look for them.
 """
@@ -41,3 +41,16 @@ def pages() -> dict[str, Path]:
         if found:
             return found
     raise SettingsError("this installation lacks its documentation; install the package again")
+
+
+def drivers() -> dict[str, Path]:
+    """Return what each driver of the firmware says of its instruments: family -> about.toml.
+
+    Raises:
+        SettingsError: this installation is not whole.
+    """
+    for folder in (_HERE / "shipped" / "drivers", _HERE.parent / "firmware" / "drivers"):
+        found = {path.parent.name: path for path in sorted(folder.glob("*/about.toml"))}
+        if found:
+            return found
+    raise SettingsError("this installation lacks its drivers; install the package again")

@@ -30,6 +30,9 @@ Role = Annotated[int, msgspec.Meta(ge=messages.ROLE_SAMPLE, le=messages.ROLE_STA
 EventType = Annotated[int, msgspec.Meta(ge=messages.EVENT_CODE, le=messages.EVENT_WEIGHT)]
 VerdictOutcome = Annotated[int, msgspec.Meta(ge=messages.VERDICT_CLEAR, le=messages.VERDICT_ALARM)]
 Outcome = Annotated[int, msgspec.Meta(ge=messages.OUTCOME_DONE, le=messages.OUTCOME_EXPIRED)]
+ExposureMode = Annotated[
+    int, msgspec.Meta(ge=messages.EXPOSURE_MANUAL, le=messages.EXPOSURE_AUTOMATIC)
+]
 Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 BytePositive = Annotated[int, msgspec.Meta(ge=1, le=255)]
 
@@ -117,6 +120,9 @@ class Event(msgspec.Struct, array_like=True, tag=4, frozen=True):
     mass_mg: Signed | None
     stable: bool | None
 
+    def __repr__(self) -> str:  # `content` may be a document: it shows only where it is asked for
+        return f"<Event {self.journal_id.hex()} {self.seq}, {len(self.content)} bytes>"
+
 
 class Health(msgspec.Struct, array_like=True, tag=5, frozen=True):
     """How the node is; see `protocol.messages.Health`."""
@@ -189,6 +195,7 @@ class Config(msgspec.Struct, array_like=True, tag=10, frozen=True):
     health_s: U16Positive
     window: Window
     resend_ms: Resend
+    exposure_mode: ExposureMode = messages.EXPOSURE_MANUAL
 
 
 class Verdict(msgspec.Struct, array_like=True, tag=11, frozen=True):

@@ -90,6 +90,8 @@ class Liveness:
         self._patience_ms = {node: patience_ms(node, each_s) for node, each_s in health_s.items()}
         self._heard_ms: dict[str, int] = {}  # since our connection stands
         self._last_ms: dict[str, int] = {}  # ever
+        self._shut_out: set[str] = set()
+        self._admitted_ms: dict[str, int] = {}  # when a node was last let in again
         self._silent: set[str] = set()
         self._linked_ms: int | None = None
 
@@ -107,6 +109,13 @@ class Liveness:
         if node in self._patience_ms:
             self._heard_ms[node] = self._last_ms[node] = now_ms
 
+    def shut_out(self, nodes: Iterable[str], now_ms: int) -> None:
+        """Note which nodes nobody listens to; who is let in again has its whole time again."""
+        now = set(nodes)
+        for node in self._shut_out - now:
+            self._admitted_ms[node] = now_ms
+        self._shut_out = now
+
     def check(self, now_ms: int, *, besides: Iterable[str] = ()) -> list[Change]:
         """Return which nodes fell silent and which are back since the last time, in order.
 
@@ -117,7 +126,7 @@ class Liveness:
         if self._linked_ms is None:
             return []
         changes = []
-        left_out = set(besides)
+        left_out = self._shut_out | set(besides)
         for node in sorted(self._patience_ms):
             is_silent = self._state(node, now_ms).heard is Heard.silent
             if node in left_out:
@@ -132,14 +141,19 @@ class Liveness:
         return changes
 
     def states(self, now_ms: int) -> dict[str, State]:
-        """Return how each node is heard."""
-        return {node: self._state(node, now_ms) for node in self._patience_ms}
+        """Return how each node is heard that anybody listens to."""
+        return {
+            node: self._state(node, now_ms)
+            for node in self._patience_ms
+            if node not in self._shut_out
+        }
 
     def _state(self, node: str, now_ms: int) -> State:
         if self._linked_ms is None:
             return State(Heard.unknown, None, None)
         heard_ms = self._heard_ms.get(node)
         since_ms = self._linked_ms if heard_ms is None else heard_ms
+        since_ms = max(since_ms, self._admitted_ms.get(node, since_ms))
         due_ms = since_ms + self._patience_ms[node]
         if now_ms > due_ms:
             return State(Heard.silent, since_ms, due_ms)

@@ -36,6 +36,9 @@ ACTIONS = {
     "laser-off": (messages.ACTION_LASER_OFF, b""),
     "journal": (messages.ACTION_JOURNAL_REPORT, b""),
     "log": (messages.ACTION_LOG_TAIL, b""),
+    "tare": (messages.ACTION_TARE, b""),
+    "zero": (messages.ACTION_ZERO, b""),
+    "weigh": (messages.ACTION_WEIGH, b""),
 }
 """What `harmattan command` can ask for. A standard is `harmattan calibrate`: it must be named."""
 

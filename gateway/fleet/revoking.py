@@ -169,7 +169,8 @@ def revoke(
     """
     node = _find_with_keys(settings, name, lost)
     authority = _authority(settings, authority_key)
-    serials = {f"{serial:x}" for serial in _serials(settings, node, lost)}
+    known, unread = _serials(settings, node, lost)
+    serials = {f"{serial:x}" for serial in known}
     with nodes_file.changing(Path(settings.directory)) as entries:
         before = entries.get(node, Entry())
         kept = tuple(dict.fromkeys((*before.serials, *sorted(serials))))
@@ -183,6 +184,7 @@ def revoke(
         entries[node] = entry
     with nodes_file.locked(Path(settings.directory)):  # or another command's list would be lost
         crl, left = _sign(settings, authority, entry.serials, now)
+    left += tuple(f"{text}, and give the command again" for text in unread)
     return Done(node, entry.label, since, entry.serials, crl, left)
 
 
@@ -263,7 +265,7 @@ def renew(settings: Settings, now: dt.datetime, *, authority_key: Path | None = 
         for node, entry in nodes_file.read(Path(settings.directory)).nodes.items():
             wanted |= {int(serial, 16) for serial in entry.serials}
             if entry.revoked is not None:
-                wanted |= _serials(settings, node, ())
+                wanted |= _serials(settings, node, ())[0]
         listed = dict.fromkeys(wanted, now) | listed
         certificates.write_crl(path, authority, listed, now)
     return len(listed)
@@ -292,21 +294,21 @@ def _authority(settings: Settings, key: Path | None) -> Pair | None:
     return certificates.load_pair(Path(nodes.ca_file), path)
 
 
-def _serials(settings: Settings, node: str, lost: Iterable[Path]) -> set[int]:
-    """Return the serial numbers of a node's certificates, those that are known here and `lost`.
+def _serials(settings: Settings, node: str, lost: Iterable[Path]) -> tuple[set[int], list[str]]:
+    """Return the serial numbers of a node's certificates, known here or `lost`, and what is unread.
 
     Raises:
         KeysError: one of `lost` is no certificate of this node.
     """
     ca_file = settings.broker.nodes.ca_file
-    found = certificates.issued_to(Path(ca_file).parent, node) if ca_file else []
+    found, unread = certificates.issued_to(Path(ca_file).parent, node) if ca_file else ([], [])
     for path in lost:
         certificate = certificates.load_certificate(path)
         named = certificates.common_name(certificate)
         if named != node:
             raise KeysError(f"{path} is the certificate of {named!r}, not of {node!r}")
         found.append(certificate)
-    return {certificate.serial_number for certificate in found}
+    return {certificate.serial_number for certificate in found}, unread
 
 
 def _listed(path: Path | None) -> dict[int, dt.datetime]:

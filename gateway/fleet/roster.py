@@ -25,6 +25,7 @@ COMMAND_LIFE_MS = 60_000  # a node that was away longer announces itself anyway
 LEDGERS_PER_NODE_MAX = 4
 
 JournalKey = tuple[str, bytes]  # node, journal_id
+EXPOSURES = {"manual": messages.EXPOSURE_MANUAL, "automatic": messages.EXPOSURE_AUTOMATIC}
 _ANSWER = b"answer"  # subject of a time that answers a birth or a health
 
 
@@ -38,6 +39,7 @@ def wanted_config(node: NodeSettings) -> wire.Config:
         health_s=node.health_s,
         window=node.window,
         resend_ms=node.resend_ms,
+        exposure_mode=EXPOSURES[node.exposure],
     )
 
 

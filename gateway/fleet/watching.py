@@ -17,6 +17,7 @@ class Watching:
     Args:
         liveness: of the post's nodes.
         revoked: returns the nodes that nobody waits for.
+        barred: returns the nodes in quarantine, of which nothing is heard meanwhile.
         now_ms: a clock that nobody sets, milliseconds.
         wall_ms: the wall clock, Unix milliseconds.
         beat: called at every turn of `run`.
@@ -32,6 +33,7 @@ class Watching:
         liveness: Liveness,
         *,
         revoked: Callable[[], frozenset[str]],
+        barred: Callable[[], frozenset[str]] = frozenset,
         now_ms: Callable[[], int],
         wall_ms: Callable[[], int],
         counters: Counters,
@@ -43,6 +45,7 @@ class Watching:
         self.changed = asyncio.Event()
         self._liveness = liveness
         self._revoked = revoked
+        self._barred = barred
         self._now_ms = now_ms
         self._wall_ms = wall_ms
         self._counters = counters
@@ -75,6 +78,7 @@ class Watching:
 
     def check(self) -> None:
         """Tell what has changed."""
+        self._liveness.shut_out(self._barred(), self._now_ms())
         for change in self._liveness.check(self._now_ms(), besides=self._revoked()):
             if change.is_silent:
                 self._counters.count("node_silent", change.node)

@@ -20,7 +20,6 @@ from gateway.alerts.retry import Schedule
 from gateway.errors import DeliveryError, JournalError, LinkError, ReceiptError, RefusedError
 from gateway.forward.unsaved import Unsaved
 from gateway.journal import outbox
-from gateway.journal.condition import WRITABLE
 from gateway.journal.store import Journal
 from gateway.masking import mask_said, mask_url
 from gateway.observe.counters import Counters
@@ -159,7 +158,7 @@ class Forwarder:
         self._log.warning("outbox_fault", text=f"{error}; alerts still go out where they can")
 
     def _is_disk_well(self) -> bool:
-        return self._journal.condition.state in WRITABLE
+        return self._journal.condition.is_writable
 
     async def _wait(self, until_s: float | None) -> None:
         """Sleep until a new alert comes, until `until_s` of the loop's clock, or to beat."""

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -24,21 +24,13 @@ import aiomqtt
 from gateway.errors import BrokerError
 from gateway.ingest import door, secret, spare
 from gateway.ingest.answering import TURN_S, connect, has_answered, is_alive
-from gateway.ingest.flood import Flood
-from gateway.ingest.mosquitto import (
-    OPENED,
-    TAKEN_OVER,
-    Word,
-    Words,
-    access_list,
-    configuration,
-)
+from gateway.ingest.mosquitto import access_list, configuration
+from gateway.ingest.overheard import Overheard
 from gateway.ingest.program import check_port, find_leftovers, find_program, hint_of_root
 from gateway.ingest.shunning import Barred, Shunning
 from gateway.observe.counters import Counters
 from gateway.observe.log import Log
 from gateway.observe.state import is_stopped
-from gateway.observe.throttle import Throttle
 from gateway.settings import BrokerSettings
 
 __all__ = [
@@ -62,11 +54,6 @@ ASK_S = 5.0  # between two looks whether it still answers
 # On two cores it answered within 0.2 s under floods of messages, with ten other programs at work,
 # and within 0.9 s under a thousand TLS handshakes at once; a small computer is five times slower.
 MUTE_TURNS_MAX = 15
-_FLOOD = (
-    "{} opens connection after connection to the nodes' listener. Take that device off the network;"
-    " `harmattan docs install#a-bound-for-each-address` has a rule for the firewall that bounds it"
-)
-LOG_PIECE_BYTES = 65_536  # what a pipe holds
 
 
 class Broker:
@@ -76,11 +63,11 @@ class Broker:
         settings: where it listens.
         directory: where its configuration and process id are kept.
         post: whose topics the nodes may use.
-        nodes_count: how many may speak, which sizes its queues.
+        nodes: who may speak, and how many, which sizes its queues.
         node_lines: returns what else the nodes' listener is told.
         revoked: returns the nodes whose certificates are revoked, as of now.
         barred: who is in quarantine; what those nodes publish is dropped.
-        misbehaved: told the name of a node that publishes on a foreign topic.
+        misbehaved: told the name of a node that publishes on foreign topics, and how often.
         beat: called while all is well.
         clock_fault: returns what is wrong with this computer's clock, by which certificates are
             judged; empty: nothing.
@@ -99,11 +86,11 @@ class Broker:
         counters: Counters,
         log: Log,
         post: str = "",
-        nodes_count: int = 0,
+        nodes: Iterable[str] = (),
         node_lines: Callable[[], tuple[str, ...]] = tuple,
         revoked: Callable[[], frozenset[str]] = frozenset,
         barred: Barred | None = None,
-        misbehaved: Callable[[str], None] = lambda _: None,
+        misbehaved: Callable[[str, int], None] = lambda *_: None,
         beat: Callable[[], None] = lambda: None,
         clock_fault: Callable[[], str] = str,
     ) -> None:
@@ -111,30 +98,38 @@ class Broker:
         self.secret: secret.Secret | None = None
         self.own: Path | None = None
         self._settings = settings
-        self._post = post
-        self._nodes_count = nodes_count
+        self._nodes = frozenset(nodes)
         self._node_lines = node_lines
         self._lines: tuple[str, ...] = ()  # as it was started with
         self._revoked = revoked
         # Whose connection we end, where there is one: why, and since when.
         self._ended: dict[str, tuple[str, float]] = {}
-        self._misbehaved = misbehaved
         self._beat = beat
-        self._clock_fault = clock_fault
         self._configuration = directory / CONFIGURATION_NAME
-        self._access = directory / "mosquitto.acl"
         self._pid = directory / "mosquitto.pid"  # for people; nothing depends on it
         self._counters = counters
         self._log = log.bind(part="broker")
-        self._throttle = Throttle()
-        self._flood = Flood(nodes_count)
         self._hung = ""  # why it was killed; empty: it was not
         self._shunning = Shunning(
-            self._access,
+            directory / "mosquitto.acl",
             post,
+            self._nodes,
             barred=barred,
+            revoked=revoked,
             is_local=not settings.nodes.host,
             end_session=self._end_session,
+            log=self._log,
+        )
+        self._overheard = Overheard(
+            post,
+            self._nodes,
+            settings.nodes.port,
+            revoked=revoked,
+            dropped=self._shunning.dropped,
+            why_ended=self._why_ended,
+            misbehaved=misbehaved,
+            clock_fault=clock_fault,
+            counters=counters,
             log=self._log,
         )
 
@@ -156,7 +151,7 @@ class Broker:
                 self._pid.write_text(str(child.pid))
             async with asyncio.TaskGroup() as tasks:
                 watching: list[asyncio.Task[None]] = []
-                folding = tasks.create_task(self._fold_log(child), name="broker-log")
+                folding = tasks.create_task(self._overheard.fold(child.stderr), name="broker-log")
                 if await self._listens(child):
                     self.ready.set()
                     self._log.info("broker_started", host=host, port=port, pid=child.pid)
@@ -165,7 +160,10 @@ class Broker:
                         tasks.create_task(self._heed(child), name="broker-heed"),
                     ]
                     if self._settings.nodes.host or self.own:
-                        shun = self._shunning.run(partial(_read_again, child))
+                        shun = self._shunning.run(
+                            partial(_send, child, signal.SIGHUP),
+                            partial(_send, child, signal.SIGTERM),
+                        )
                         watching.append(tasks.create_task(shun, name="broker-shun"))
                 elif child.returncode is None:
                     child.kill()
@@ -199,7 +197,7 @@ class Broker:
                 self._settings,
                 access,
                 passwords=passwords,
-                nodes_count=self._nodes_count,
+                nodes_count=len(self._nodes),
                 node_lines=self._lines,
                 own=self.own,
             )
@@ -266,46 +264,9 @@ class Broker:
         if child.returncode is None:
             child.kill()
 
-    async def _fold_log(self, child: asyncio.subprocess.Process) -> str:
-        """Take what the broker says into our log until it ends; return its last complaint."""
-        words = Words(self._post)
-        if child.stderr is not None:
-            while piece := await child.stderr.read(LOG_PIECE_BYTES):
-                for word in words.take(piece):
-                    self._tell(word)
-        return words.last
-
-    def _tell(self, word: Word) -> None:
-        """Take one word of the broker's log into ours; what repeats is counted."""
-        if word.event == "broker_log":
-            self._log.warning("broker_log", text=word.text)
-            return
-        if word.event == TAKEN_OVER:
-            # Else a node has connected anew before it was gone.
-            text, _ = self._ended.pop(word.client, ("", 0.0))
-            if text:
-                self._log.info("node_disconnected", node=word.client, text=text)
-            return
-        now_s = asyncio.get_running_loop().time()
-        if word.event == "message_barred":
-            self._counters.count(word.event, word.client, word.count)
-            self._shunning.dropped(word.client, word.count)
-            return
-        if word.event == OPENED:
-            is_ours = word.text not in {"", str(self._settings.nodes.port)}
-            if is_ours or not self._flood.opened(word.client, now_s):
-                return
-            word = Word("connection_flood", _FLOOD.format(word.client), word.client)
-        is_foreign = word.event == "topic_foreign"
-        self._counters.count(word.event, word.client if is_foreign else "")
-        quiet = self._throttle.tell(word.event, word.client, now_s)
-        if quiet is not None:
-            text, fault = word.text, self._clock_fault()
-            if word.event == "certificate_refused" and fault:
-                text = f"a client was refused for its certificate: {fault}"
-            self._log.warning(word.event, text=text, client=word.client, unmentioned=quiet)
-        if is_foreign:
-            self._misbehaved(word.client)
+    def _why_ended(self, node: str) -> str:
+        """Return why we have just ended a node's connection; empty: we did not, or it is told."""
+        return self._ended.pop(node, ("", 0.0))[0]
 
     async def _watch(self, child: asyncio.subprocess.Process) -> None:
         """Have the broker read its list of revoked certificates again whenever it changes.
@@ -389,10 +350,10 @@ class Broker:
         return False
 
 
-def _read_again(child: asyncio.subprocess.Process) -> None:
-    """Have the broker read its files again; one that has just ended reads them when it starts."""
+def _send(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send the broker a signal; one that has just ended is started anew as it is."""
     with contextlib.suppress(ProcessLookupError):
-        child.send_signal(signal.SIGHUP)
+        child.send_signal(number)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

@@ -65,11 +65,14 @@ class Gate:
         """Say whether a node is in quarantine."""
         return self._quarantine.bars(node)
 
-    def note(self, node: str, cause: str) -> None:
-        """Note what a node did wrong; it may be barred for it."""
-        if node not in self._nodes:
+    def note(self, node: str, cause: str, count: int = 1) -> None:
+        """Note what a node did wrong, and how often; it may be barred for it.
+
+        Who is not of the post, or is revoked, is shut out as it is.
+        """
+        if node not in self._nodes or node in self.revoked:
             return
-        barred = self._quarantine.note(node, cause, self._now_s())
+        barred = self._quarantine.note(node, cause, self._now_s(), count)
         if barred is not None:
             self.changed.set()
             self._counters.count("quarantined", node)

@@ -55,6 +55,19 @@ def _heard(_: str) -> bool:
     return False
 
 
+def text_of_revoked(node: str) -> str:
+    """Say what it means that a revoked node speaks, and what to do."""
+    return (
+        f"node {node!r} is revoked and not listened to; take it off the network, or give it a new"
+        " certificate"
+    )
+
+
+def text_of_unknown(node: str) -> str:
+    """Say what it means that a node speaks which is not in the settings, and what to do."""
+    return f"node {node!r} is not in the settings; add [[nodes]] with id = {node!r}, or stop it"
+
+
 def take(
     topic: str,
     payload: bytes,
@@ -117,14 +130,9 @@ def _sender(
         text = f"topic {named!r} is not one this gateway reads; check the sender's post and channel"
         return Refused("topic_refused", "", named, text)
     if node in revoked:
-        text = (
-            f"node {node!r} is revoked and not listened to; take it off the network, or give it a"
-            " new certificate"
-        )
-        return Refused("node_revoked", node, node, text)
+        return Refused("node_revoked", node, node, text_of_revoked(node))
     if node not in nodes:
-        text = f"node {node!r} is not in the settings; add [[nodes]] with id = {node!r}, or stop it"
-        return Refused("node_unknown", "", node, text)
+        return Refused("node_unknown", "", node, text_of_unknown(node))
     if is_barred(node):
         return Refused("message_barred", node, node, f"node {node!r} is in quarantine")
     return node, channel

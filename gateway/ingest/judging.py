@@ -218,7 +218,7 @@ class Judging:
         judged = await self._judged(pending)
         verdict, text = judged.verdict, self._text(judged)
         judgement = self._judgement(pending, judged)
-        is_new = await self._journal.write(partial(records.insert_judgement, judgement=judgement))
+        is_new = await self._journal.write(partial(_keep, judgement, pending, judged.moment))
         self._tell_node(pending, verdict)
         self._counters.count(f"verdict_{verdict.verdict}", pending.node)
         self._log.info(
@@ -381,6 +381,18 @@ class Judging:
             )
         )
         return dataclasses.replace(kept, alert_id=identity, alert_body=body)
+
+
+def _keep(
+    judgement: records.Judgement,
+    pending: records.Pending,
+    moment: Moment | None,
+    connection: apsw.Connection,
+) -> bool:
+    """Keep a verdict and its alert, in the writer's transaction; say whether the alert is new."""
+    is_new = records.insert_judgement(connection, judgement)
+    calibrations.want_if_moved(connection, judgement, pending, moment)
+    return is_new
 
 
 def _evaluate(case: Case, known: Known, spectra: SpectraSettings) -> Judged:

@@ -3,8 +3,8 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,7 @@ _LINES: Final = re.compile(
 )
 _OVERSIZE = re.compile(r"Client (?P<client>.*) disconnected due to oversize packet")
 # A topic can be so long that mosquitto cuts the line within it, or look like a line's beginning.
+_DENIED_BY: Final = re.compile(rb"Denied PUBLISH from (?P<client>.*?) \(d\d, q\d, r\d, m\d+, '")
 _DENIED = re.compile(
     r"Denied PUBLISH from (?P<client>.*?) \(d\d, q\d, r\d, m\d+, '(?P<topic>.*?)(?:',|$)"
 )
@@ -147,24 +148,41 @@ def _listener(
     )
 
 
-def access_list(post: str, barred: Iterable[str] = (), *, is_local: bool = False) -> str:
+def access_list(
+    post: str,
+    nodes: Iterable[str],
+    *,
+    barred: Container[str] = frozenset(),
+    revoked: Container[str] = frozenset(),
+    is_local: bool = False,
+) -> str:
     """Return mosquitto's access list for nodes: each its own topics, by its certificate's name.
+
+    Who may write is named: a certificate of the post's authority alone gives nobody a voice.
 
     Args:
         post: whose topics they are.
-        barred: nodes of which nothing is passed on now.
-        is_local: for loopback, where nobody has a certificate: all topics but those of `barred`.
+        nodes: of the post.
+        barred: those of which nothing is passed on now.
+        revoked: those of which nothing is passed on, and to whom nothing is.
+        is_local: for loopback, where nobody has a certificate: all topics but those of `barred`
+            and `revoked`.
     """
+    own = f"{topics.PREFIX}{post}"
     rules = ["# Written by the gateway."]
     if is_local:
         rules += ["topic readwrite #", "topic read $SYS/#"]
-    for right, channels in (("write", topics.UP), ("read", topics.DOWN)):
-        if not is_local:
-            rules += [f"pattern {right} {topics.PREFIX}{post}/%u/{channel}" for channel in channels]
-    for node in sorted(barred):
-        if not is_local:
+    else:
+        rules += [f"pattern read {own}/%u/{channel}" for channel in topics.DOWN]
+    for node in sorted(nodes):
+        is_shut = node in barred or node in revoked
+        if is_local:
+            rules += [f"topic deny {own}/{node}/{channel}" for channel in topics.UP if is_shut]
+        elif node in revoked:
+            rules += [f"user {node}", f"topic deny {own}/{node}/#"]
+        elif not is_shut:
             rules.append(f"user {node}")
-        rules += [f"topic deny {topics.PREFIX}{post}/{node}/{channel}" for channel in topics.UP]
+            rules += [f"topic write {own}/{node}/{channel}" for channel in topics.UP]
     return "\n".join([*rules, ""])
 
 
@@ -195,7 +213,7 @@ class Words:
     """Finds what is worth telling in the broker's log, which comes in pieces.
 
     Args:
-        post: whose topics the nodes use; empty: nobody is known to be barred.
+        post: whose topics the nodes use; empty: no topic is known to be anybody's own.
 
     Attributes:
         last: what it complained of last.
@@ -204,9 +222,8 @@ class Words:
     def __init__(self, post: str = "") -> None:
         self.last = ""
         own = f"{topics.PREFIX}{post}/".encode()
-        # A node may always publish on its own topics, unless it is barred: there are as many of
-        # these lines as a flood has messages.
-        self._barred = re.compile(
+        # A node may always publish on its own topics, unless it is shut out.
+        self._own = re.compile(
             rb"Denied PUBLISH from (?P<node>[a-z0-9-]+) \(d\d, q\d, r\d, m\d+, '"
             + re.escape(own)
             + rb"(?P=node)/(?:"
@@ -216,33 +233,46 @@ class Words:
         self._rest = b""
         self._unread = Unread()
 
-    def take(self, piece: bytes) -> Iterator[Word]:
-        """Yield what another piece of the log says."""
+    def take(self, piece: bytes) -> list[Word]:
+        """Return what another piece of the log says.
+
+        What is denied is one word for each client and event, which says how often: there are as
+        many of these lines as a flood has messages.
+        """
         whole, newline, rest = piece.rpartition(b"\n")
         if not newline:
             self._rest = (self._rest + rest)[-LINE_BYTES_MAX:]
-            return
+            return []
         lines = self._rest + whole
         self._rest = rest[-LINE_BYTES_MAX:]
-        dropped: Counter[bytes] = Counter()
+        told: list[Word] = []
+        denied: Counter[tuple[bytes, bool]] = Counter()
+        places: dict[tuple[bytes, bool], int] = {}
         for found in _LINES.finditer(lines):
-            if barred := self._barred.match(found[0]):
-                dropped[barred["node"]] += 1
+            if by := _DENIED_BY.match(found[0]):
+                key = by["client"], self._own.match(found[0]) is None
+                denied[key] += 1
+                if key not in places:
+                    places[key] = len(told)
+                    told.append(_denied(found[0].decode(errors="replace"), is_foreign=key[1]))
                 continue
-            line = found[0].decode(errors="replace").strip()
-            if opened := _OPENED.match(line):
-                yield Word(OPENED, opened["port"] or "", opened["address"] or opened["failed"])
-            if taken := _TAKEN_OVER.match(line):
-                yield Word(TAKEN_OVER, "", taken["client"])
-            word = self._own_word(line[:LOG_CHARS_MAX])
-            if word is None:
-                word = self._word(line)
-            elif not word.text:
-                continue
-            if word is not None:
-                yield word
-        for node, count in dropped.items():
-            yield Word("message_barred", "", node.decode(), count)
+            told += self._take_line(found[0].decode(errors="replace").strip())
+        for key, place in places.items():
+            told[place] = replace(told[place], count=denied[key])
+        return told
+
+    def _take_line(self, line: str) -> Iterator[Word]:
+        if opened := _OPENED.match(line):
+            yield Word(OPENED, opened["port"] or "", opened["address"] or opened["failed"])
+        if taken := _TAKEN_OVER.match(line):
+            yield Word(TAKEN_OVER, "", taken["client"])
+        word = self._own_word(line[:LOG_CHARS_MAX])
+        if word is None:
+            word = _word(line[:LOG_CHARS_MAX])
+            if word is not None and word.event == "broker_log":
+                self.last = word.text
+        if word is not None and word.text:
+            yield word
 
     def _own_word(self, line: str) -> Word | None:
         """Return what a line says of the broker's own files; None where it is of something else."""
@@ -252,50 +282,55 @@ class Words:
         self.last = told or line
         return Word("broker_log", told)
 
-    def _word(self, whole: str) -> Word | None:
-        if denied := _DENIED.match(whole):  # before it is cut: whoever publishes chooses its length
-            topic = denied["topic"]
-            shown = topic[:TOPIC_SHOWN_CHARS_MAX] + "..." * (len(topic) > TOPIC_SHOWN_CHARS_MAX)
-            client = denied["client"][:LOG_CHARS_MAX]
-            return Word(
-                "topic_foreign",
-                f"client {client!r} published on {shown!r}, which is not its own; nobody got it."
-                " Look at that node: no firmware of ours does this",
-                client,
-            )
-        line = whole[:LOG_CHARS_MAX]
-        if oversize := _OVERSIZE.match(line):
-            return Word(
-                "packet_oversize",
-                f"client {oversize['client']!r} sent more than {PACKET_BYTES_MAX} bytes in one"
-                " message and was disconnected; check its firmware",
-                oversize["client"],
-            )
-        if unauthorised := _UNAUTHORISED.match(line):
-            return Word(
-                "client_refused",
-                f"client {unauthorised['client']!r} gave no password on loopback, or a wrong one,"
-                " and was refused: only the gateway and its commands speak there",
-                unauthorised["client"],
-            )
-        if full := _FULL.match(line):
-            client = full["client"] or "an address that is not told"
-            return Word(
-                "connection_refused",
-                f"the broker has no place for a connection from {client}: too many are open. Those"
-                " that stand go on, and so does the gateway's own; find who opens them, with `ss"
-                " -tn`, and take that device off the network",
-                full["client"] or "",
-            )
-        if _CERTIFICATE.match(line):
-            return Word(
-                "certificate_refused",
-                f"a client was refused for its certificate, or refused ours: {line}; if a node is"
-                " silent, look at its certificate's dates, authority and revocation",
-            )
-        if line == _NO_DELAY:
-            return None
-        if line.startswith(("Error", "Warning")):
-            self.last = line
-            return Word("broker_log", line)
+
+def _denied(line: str, *, is_foreign: bool) -> Word:
+    """Return the word of one publish that the broker has denied."""
+    found = _DENIED.match(line)
+    client, topic = (found["client"][:LOG_CHARS_MAX], found["topic"]) if found else ("", "")
+    if not is_foreign:
+        return Word("message_barred", "", client)
+    shown = topic[:TOPIC_SHOWN_CHARS_MAX] + "..." * (len(topic) > TOPIC_SHOWN_CHARS_MAX)
+    return Word(
+        "topic_foreign",
+        f"client {client!r} published on {shown!r}, which is not its own; nobody got it. Look at"
+        " that node: no firmware of ours does this",
+        client,
+    )
+
+
+def _word(line: str) -> Word | None:
+    """Return what a line says of a client, or what the broker complains of."""
+    if oversize := _OVERSIZE.match(line):
+        return Word(
+            "packet_oversize",
+            f"client {oversize['client']!r} sent more than {PACKET_BYTES_MAX} bytes in one"
+            " message and was disconnected; check its firmware",
+            oversize["client"],
+        )
+    if unauthorised := _UNAUTHORISED.match(line):
+        return Word(
+            "client_refused",
+            f"client {unauthorised['client']!r} gave no password on loopback, or a wrong one,"
+            " and was refused: only the gateway and its commands speak there",
+            unauthorised["client"],
+        )
+    if full := _FULL.match(line):
+        client = full["client"] or "an address that is not told"
+        return Word(
+            "connection_refused",
+            f"the broker has no place for a connection from {client}: too many are open. Those"
+            " that stand go on, and so does the gateway's own; find who opens them, with `ss"
+            " -tn`, and take that device off the network",
+            full["client"] or "",
+        )
+    if _CERTIFICATE.match(line):
+        return Word(
+            "certificate_refused",
+            f"a client was refused for its certificate, or refused ours: {line}; if a node is"
+            " silent, look at its certificate's dates, authority and revocation",
+        )
+    if line == _NO_DELAY:
         return None
+    if line.startswith(("Error", "Warning")):
+        return Word("broker_log", line)
+    return None

@@ -137,8 +137,14 @@ class Quarantine:
         self._records: dict[str, _Record] = {}
         self._barred: dict[str, Barred] = {}
 
-    def note(self, node: str, cause: str, now_s: float) -> Barred | None:
-        """Note a fault of a node, or an excess; return its sentence when that bars it now.
+    def note(self, node: str, cause: str, now_s: float, count: int = 1) -> Barred | None:
+        """Note faults of a node, or an excess; return its sentence when that bars it now.
+
+        Args:
+            node: who.
+            cause: of CAUSES or EXCESSES.
+            now_s: by the caller's clock.
+            count: how often it did that.
 
         Raises:
             KeyError: `cause` is none of CAUSES and EXCESSES.
@@ -148,7 +154,7 @@ class Quarantine:
             return None
         record = self._records.setdefault(node, _Record())
         score = record.excess if cause in EXCESSES else record.faults
-        if not score.add(cause, weight, now_s):
+        if not score.add(cause, weight * count, now_s):
             return None
         if record.times and now_s - record.heard_s > CALM_S:
             record.times = 0

@@ -39,18 +39,31 @@ def write(path: Path, content: str, mode: int) -> Path:
         if error.errno not in OF_THE_DISK:
             raise
         try:
-            _make(there.parent)
-            write_if_changed(there, content, mode)
+            return write_apart(path, content, mode)
         except OSError:
-            with contextlib.suppress(OSError):  # nothing is in it
-                there.parent.rmdir()
             raise error from None
-        return there
     if is_trusted(path):  # of an earlier start: whoever finds that one takes it for the newer
         with contextlib.suppress(OSError):
             there.unlink(missing_ok=True)
             there.parent.rmdir()
     return path
+
+
+def write_apart(path: Path, content: str, mode: int) -> Path:
+    """Have the file in memory hold `content`, whatever the disk would do; return where it lies.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    there = beside(path)
+    try:
+        _make(there.parent)
+        write_if_changed(there, content, mode)
+    except OSError:
+        with contextlib.suppress(OSError):  # nothing is in it
+            there.parent.rmdir()
+        raise
+    return there
 
 
 def is_trusted(path: Path) -> bool:

@@ -28,6 +28,7 @@ from gateway.journal.opening import (
     SCHEMA_VERSION_MIN,
     fault,
     insist_on_fit,
+    no_file,
     shut,
 )
 
@@ -170,6 +171,8 @@ def _exists(target: Path) -> JournalError:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[apsw.Connection]:
     """Open a journal of any version that this edition knows, to look only."""
+    if told := no_file(path):
+        raise JournalError(f"journal {told}")
     try:
         insist_on_fit(path, is_alone=True)
     except apsw.CorruptError as error:

@@ -15,6 +15,7 @@ from gateway.errors import JournalError
 from gateway.journal import integrity, setting_aside
 from gateway.journal.condition import DiskState
 from gateway.journal.damaged import insist_on_own_log, newest_without_log
+from gateway.journal.logged import write_again
 from gateway.journal.opening import BUSY_MS, connect, is_damage, shut, transaction
 from gateway.journal.postures import save_posture
 from gateway.journal.space import Space
@@ -70,6 +71,7 @@ def begin(path: Path, space: Space, now_ms: int, damage: BaseException | None = 
             _check(connection)  # first: a disk that is full takes nothing, and can be read
             insist_on_own_log(connection, without_log)
             begun.is_folded = False
+            write_again(path)
             begun.is_folded = fold_in(connection)
             begun.is_unclean = _note(connection, told, now_ms)
             begun.is_folded |= not begun.is_unclean

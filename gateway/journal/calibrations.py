@@ -12,8 +12,8 @@ import apsw
 
 from gateway import wire
 from gateway.journal import worth
-from gateway.journal.dating import HEAD_BYTES, oldest_ms, read_age_base
-from gateway.journal.records import read_frame
+from gateway.journal.dating import HEAD_BYTES, Moment, oldest_ms, read_age_base, read_moment
+from gateway.journal.records import Judgement, Pending, read_frame
 from protocol import limits, messages
 
 Rows = Iterable[tuple[Any, ...]]
@@ -152,6 +152,28 @@ def want_again(connection: apsw.Connection, node: str) -> bool:
         Whether there are any.
     """
     return _want(connection, node, "TRUE ORDER BY r.id DESC LIMIT ?1", (AGAIN_MAX,))
+
+
+def want_if_moved(
+    connection: apsw.Connection, judgement: Judgement, pending: Pending, moment: Moment | None
+) -> None:
+    """Have a reading judged again that was judged by a time which was corrected meanwhile.
+
+    A correction sends back what has a verdict, and this one was on its way to it.
+
+    Args:
+        connection: in the writer's transaction, which keeps the verdict.
+        judgement: the verdict.
+        pending: the reading.
+        moment: what it was judged by; None: by no time.
+    """
+    if judgement.reason_id not in _WANTING or pending.reading is None or moment is None:
+        return
+    if moment != read_moment(connection, pending.node, pending.reading, pending.received_ms):
+        connection.execute(
+            "INSERT OR IGNORE INTO pending (node, record_id) VALUES (?, ?)",
+            (pending.node, pending.record_id),
+        )
 
 
 def _want(connection: apsw.Connection, node: str, which: str, values: tuple[int, ...]) -> bool:

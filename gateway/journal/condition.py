@@ -31,3 +31,8 @@ class Condition(msgspec.Struct, frozen=True):
     state: DiskState = DiskState.well
     since_ms: int = 0
     text: str = ""
+
+    @property
+    def is_writable(self) -> bool:
+        """Say whether what is essential can be written."""
+        return self.state in WRITABLE

@@ -53,6 +53,13 @@ A frame is MessagePack: a list, the kind first, then the fields in the order of 
 project's protocol/SPEC.md says what they mean. `frame` is null when the bytes were evicted to make
 room. `is_whole` is false when they are not those that came. `unreadable` names what else of a
 record a damaged journal did not give: no verdict there does not mean that there was none.
+`withheld` is "document" where somebody's travel document, boarding pass, licence or contact card
+was read, or may have been: what it says, its frame and its checksum are here only if they were
+asked for (--documents).
+
+`scan` says what a code is: `form`, the `values` in it by application identifier (GS1) or by name,
+what they mean (`decoded`), and what is wrong with it (`faults`). Where `is_claim` is true nothing
+but the printed code itself stands behind it.
 """
 
 
@@ -186,6 +193,8 @@ def _write_all(
             told, frame = telling.record(connection, record_id, made)
             if told is None:
                 continue
+            if not wanted.documents:
+                frame = telling.withhold(told, frame, made)
             if frame:
                 told["frame"] = {
                     "file": f"frames/{number + 1:06}.bin",
@@ -416,12 +425,14 @@ def _manifest(archive: _Archive, wanted: Wanted, made: Export) -> bytes:
         "until_ms": wanted.until_ms,
         "nodes": list(wanted.nodes) or None,
         "only_alerts": wanted.only_alerts,
+        "documents": wanted.documents,
         "records": made.records,
         "alerts": made.alerts,
         "evicted": made.evicted,
         "changed": made.changed,
         "unreadable": made.unreadable,
         "incomplete": made.incomplete,
+        "withheld": made.withheld,
         "files": archive.files,
     }
     return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"

@@ -1,4 +1,4 @@
-"""The journal's log, read without SQLite: what it holds, and whether it is of the file beside it.
+"""The journal's log without SQLite: what it holds, whether it is of the file beside it.
 
 SQLite does not ask that. Beside an empty file it deletes the log, even for somebody who only
 looks; the log of another file it writes into this one. Both lose what was receipted. So whoever
@@ -7,6 +7,7 @@ opens a journal asks here first.
 Reference: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ MAGIC: Final = b"SQLite format 3\0"
 MODES: Final = slice(18, 20)  # in the header: how it is written; (1, 1) is without a log
 LOG_HEADER_BYTES: Final = 32
 FRAME_HEADER_BYTES: Final = 24
+PIECE_BYTES: Final = 1 << 20  # read and written at once
 LOG_MAGIC: Final = 0x377F0682  # with the lowest bit set: checksums of big-endian words
 
 
@@ -108,6 +110,44 @@ def read_log(path: Path) -> Iterator[tuple[dict[int, int], int]]:
             if count:
                 yield fresh, count
                 fresh = {}
+
+
+def write_again(path: Path) -> None:
+    """Write what a journal's log holds over itself, so that it is surely on the disk.
+
+    After a sync that failed the system may take for written what never reached the disk, and no
+    later sync tries it again. Were that folded into the file, a power cut in the middle would leave
+    half of it there, and nothing in the log to mend it with. Bytes that are the same may be torn.
+
+    Args:
+        path: the database file; nobody else writes it.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    try:
+        descriptor = os.open(log_of(Path(os.path.realpath(path))), os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        end = _end_of_turn(descriptor)
+        for at in range(0, end, PIECE_BYTES):
+            os.pwrite(descriptor, os.pread(descriptor, min(PIECE_BYTES, end - at), at), at)
+        if end:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _end_of_turn(descriptor: int) -> int:
+    """Return where the frames end that were written since the log began anew; 0: there are none."""
+    header = os.pread(descriptor, LOG_HEADER_BYTES, 0)
+    if len(header) < LOG_HEADER_BYTES:
+        return 0
+    salt, end = header[16:24], LOG_HEADER_BYTES
+    while os.pread(descriptor, 8, end + 8) == salt:
+        end += FRAME_HEADER_BYTES + PAGE_BYTES
+    return end if end > LOG_HEADER_BYTES else 0
 
 
 def _checked(sums: tuple[int, int], content: bytes, order: str) -> tuple[int, int]:

@@ -34,6 +34,9 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     Raises:
         JournalError: the file cannot be opened or is not a journal of this version.
     """
+    told = no_file(path)
+    if told and (read_only or path.exists()):
+        raise JournalError(f"journal {told}")
     if read_only and not path.exists() and not misfit(path, is_alone=False):
         raise JournalError(
             f"journal {path} does not exist; `harmattan run` makes it at its first start"
@@ -44,6 +47,21 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     )
     return _opened(str(path), path, flags, read_only=read_only)
+
+
+def no_file(path: Path) -> str:
+    """Say what lies at a journal's path instead of a file, with the remedy; empty: nothing does."""
+    try:
+        if path.is_symlink() and not path.exists():
+            return (
+                f"{path} is a link to {path.readlink()}, which is not there; mount its disk, or"
+                " remove the link, and the gateway begins a new journal"
+            )
+        if path.exists() and not path.is_file():
+            return f"{path} is no file; move it away, and the gateway begins a new journal"
+    except OSError:  # whoever opens it says why
+        return ""
+    return ""
 
 
 def connect_immutable(path: Path) -> apsw.Connection:

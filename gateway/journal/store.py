@@ -18,20 +18,19 @@ Rules of the file
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
 from gateway.errors import DiskError, JournalError
 from gateway.journal import batches, integrity, place
-from gateway.journal.batches import REFUSED, UNFOLDED, Operation, Tried
+from gateway.journal.batches import REFUSED, UNFOLDED, Tried
 from gateway.journal.beginning import Begun, begin
-from gateway.journal.condition import WRITABLE, Condition, DiskState
+from gateway.journal.condition import Condition, DiskState
 from gateway.journal.lanes import LANE_NAMES, Lane, LaneName
 from gateway.journal.opening import (
     FILE_NAME,
@@ -43,7 +42,9 @@ from gateway.journal.opening import (
     shut,
 )
 from gateway.journal.postures import save_posture
-from gateway.journal.space import Space, describe
+from gateway.journal.queue import Job, Queue
+from gateway.journal.space import Space
+from gateway.journal.watch import Tell, Watch
 
 __all__ = [
     "FILE_NAME",
@@ -54,15 +55,10 @@ __all__ = [
     "fault",
 ]
 
-OPERATIONS_MAX: Final = 1_024  # waiting at once; whoever comes later waits for a place
-BATCH_OPERATIONS_MAX: Final = 256  # bounds how long one transaction keeps the others waiting
 LOOK_S: Final = 2.0  # between looks at a disk that nobody writes to
-REOPEN_S: Final = 15.0  # of a disk that fails, before the file is opened anew: it may be back
 MEND_S_MIN: Final = 60.0  # a file that is damaged sooner again lies on a disk that fails
 
-Tell = Callable[[str, str], None]  # a counter's name, a sentence for the technician
 Result = TypeVar("Result")
-_Job = tuple[Operation, bool, "asyncio.Future[Any]"]  # the flag: it is essential
 
 
 def _tell_nobody(name: str, text: str) -> None:
@@ -93,7 +89,6 @@ class Journal:
         tell: Tell | None = None,
     ) -> None:
         self.path = path
-        self.condition = Condition()  # of the disk, as of the last batch
         self.is_unclean = False  # the gateway before did not close it
         self.space = Space(path.parent, reserve_bytes)
         self._now_ms = now_ms
@@ -104,19 +99,20 @@ class Journal:
         # Since when the log of a gateway that was killed is not folded into the file; None: it is.
         self._unfolded_s: float | None = None
         self._is_open = False
-        self._waiting: deque[_Job] = deque()
-        self._room = asyncio.Semaphore(OPERATIONS_MAX)
+        self._queue = Queue()
+        self._watch = Watch(path, self.space, now_ms, self._tell)
         self._flight: asyncio.Future[Tried] | None = None
-        self._alone = 0  # so many operations are to be done one at a time
         self._mending: asyncio.Future[None] | None = None
         self._mended_s = -MEND_S_MIN
         self._held: str | None = None  # why readings are refused although there is room
         self._noted: str | None = None  # the condition that the file itself tells of
-        self._reader = ""  # whom the condition names
-        self._since_s = 0.0  # since when it holds, or the file was opened anew
         self._place = place.Place(None, None)
         self._returning: asyncio.Task[None] | None = None  # the file is being put back
-        self._astray: str | None = None  # that it is not at its path, and what to do
+
+    @property
+    def condition(self) -> Condition:
+        """How the disk is, as of the last batch."""
+        return self._watch.condition
 
     @property
     def flight(self) -> "asyncio.Future[Tried] | None":
@@ -126,7 +122,7 @@ class Journal:
     @property
     def waiting(self) -> int:
         """How many operations wait for the next transactions."""
-        return len(self._waiting)
+        return len(self._queue)
 
     @property
     def takes_readings(self) -> bool:
@@ -155,9 +151,9 @@ class Journal:
             self._tell("journal_damaged", text)
         self._writing = begun.connection
         if begun.connection is not None:
-            self._place, self._astray = place.Place.opened(self.path), None
+            self._place, self._watch.astray = place.Place.opened(self.path), None
         self._unfolded_s = None if begun.is_folded else loop.time()
-        self._set(begun.state, begun.error)
+        self._watch.note(begun.state, begun.error)
         if begun.connection is not None:
             self.is_unclean |= begun.is_unclean
             for lane in self._lanes.values():  # they may look at the file that was there before
@@ -202,22 +198,14 @@ class Journal:
         """
         if self._held is not None and not essential:
             raise DiskError(self._held)
-        await self._room.acquire()
+        await self._queue.enter()
         if not self._is_open:
-            self._room.release()
+            self._queue.leave()
             raise JournalError(f"journal {self.path} is closed; start the gateway again")
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(self._leave)
-        self._waiting.append((operation, essential, done))
+        done = self._queue.add(operation, is_essential=essential)
         self._go_on()
         result: Result = await asyncio.shield(done)
         return result
-
-    def _leave(self, done: "asyncio.Future[Any]") -> None:
-        """Give the place of an operation to the next; whoever waited for it may be gone."""
-        self._room.release()
-        if not done.cancelled():
-            done.exception()  # is taken note of, or the loop would complain of it
 
     async def read(
         self, question: Callable[[apsw.Connection], Result], *, lane: LaneName = "judging"
@@ -264,16 +252,16 @@ class Journal:
                 self._mend(None), name="journal-reopen"
             )
             await asyncio.wait([self._mending])
-        if self._astray is not None:
+        if self._watch.astray is not None:
             self._go_back()
         condition = self.condition
         note = partial(
             save_posture, name="disk", text=condition.text or None, now_ms=self._now_ms()
         )
         with contextlib.suppress(JournalError):
-            if condition.state not in WRITABLE:  # only what the disk really takes ends that
+            if not condition.is_writable:  # only what the disk really takes ends that
                 await self.write(integrity.note_open)
-            if self._noted != condition.text or condition.state not in WRITABLE:
+            if self._noted != condition.text or not condition.is_writable:
                 await self.write(note)
                 self._noted = condition.text
             else:
@@ -284,12 +272,9 @@ class Journal:
 
     async def _is_back(self) -> bool:
         """Say whether a disk that failed for long takes files again, so that ours may be back."""
-        loop = asyncio.get_running_loop()
-        is_unwell = self.condition.state in {DiskState.failing, DiskState.readonly}
-        is_due = loop.time() - max(self._since_s, self._mended_s) >= REOPEN_S
-        if self._astray is not None or not is_unwell or not is_due:
+        if not self._watch.is_due(self._mended_s):
             return False
-        self._since_s = loop.time()
+        loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writer, place.takes_files, self.path.parent)
 
     async def run(self, beat: Callable[[], None] = lambda: None) -> None:
@@ -310,93 +295,66 @@ class Journal:
         if self._flight is not None or self._mending is not None:
             return
         if self._writing is None:
-            while self._waiting:
-                self._waiting.popleft()[2].set_exception(DiskError(self.condition.text))
-        if not self._waiting or self._writing is None:
+            self._queue.refuse(DiskError(self.condition.text))
             return
-        count = min(len(self._waiting), BATCH_OPERATIONS_MAX)
-        if self._alone:
-            self._alone, count = self._alone - 1, 1
-        batch = [self._waiting.popleft() for _ in range(count)]
+        batch = self._queue.take()
+        if not batch:
+            return
         loop = asyncio.get_running_loop()
         unfolded_s = None if self._unfolded_s is None else loop.time() - self._unfolded_s
-        jobs = [(operation, essential) for operation, essential, _ in batch]
+        jobs = [(job.operation, job.is_essential) for job in batch]
         where = (self.path, self._place)
         work = partial(batches.commit, self._writing, where, self.space, jobs, unfolded_s)
         self._flight = loop.run_in_executor(self._writer, work)
         self._flight.add_done_callback(partial(self._settle, batch))
 
-    def _settle(self, batch: list[_Job], flight: "asyncio.Future[Tried]") -> None:
+    def _settle(self, batch: list[Job], flight: "asyncio.Future[Tried]") -> None:
         """Answer for a batch that has ended, and begin the next."""
         self._flight = None
         error = flight.exception()
         if error is None:
             self._answer(batch, flight.result())
         elif is_damage(error) and self.renew(error):
-            self._waiting.extendleft(reversed(batch))
-            self._alone = 0
+            self._queue.put_back(batch, is_apart=False)
         else:
             self._fail(batch, error)
         self._go_on()
 
-    def _answer(self, batch: list[_Job], tried: Tried) -> None:
+    def _answer(self, batch: list[Job], tried: Tried) -> None:
         """Give the results of a batch that is on the disk."""
         if tried.is_folded:
             self._unfolded_s = None
         if tried.is_astray:
             self._go_back()
-        if tried.is_written or self.condition.state in WRITABLE:
-            self._set(DiskState.tight if tried.is_tight else DiskState.well, None)
+        if tried.is_written or self.condition.is_writable:
+            self._watch.note(DiskState.tight if tried.is_tight else DiskState.well, None)
         refused = self.condition.text if tried.is_folded else UNFOLDED
-        for (_, _, done), result in zip(batch, tried.results, strict=True):
+        for job, result in zip(batch, tried.results, strict=True):
             if result is REFUSED:
-                done.set_exception(DiskError(refused))
+                job.done.set_exception(DiskError(refused))
             else:
-                done.set_result(result)
+                job.done.set_result(result)
 
-    def _fail(self, batch: list[_Job], error: BaseException) -> None:
+    def _fail(self, batch: list[Job], error: BaseException) -> None:
         """Find out whose fault it was, or say that it was the disk's."""
         state = self.space.judge(error, self.path)
         if is_damage(error):  # of a file that is just made
             state = DiskState.failing
         if state is not None:
             if state is not DiskState.full:  # what is open is of no use any more, wherever it lies
-                self._astray = None
-            self._set(state, error)
+                self._watch.astray = None
+            self._watch.note(state, error)
         told = fault(self.path, error) if isinstance(error, apsw.Error) else error
         if state is not None:  # readings need no second try: their nodes keep them
             told = DiskError(f"{told}; {self.condition.text}") if is_damage(error) else told
-            for _, essential, done in batch:
-                if not essential:
-                    done.set_exception(told)
-            batch = [job for job in batch if job[1]]
+            for job in batch:
+                if not job.is_essential:
+                    job.done.set_exception(told)
+            batch = [job for job in batch if job.is_essential]
         if len(batch) > 1:
-            self._waiting.extendleft(reversed(batch))
-            self._alone = len(batch)
+            self._queue.put_back(batch, is_apart=True)
         elif batch:
-            batch[0][2].set_exception(told)
-
-    def _set(self, state: DiskState, error: BaseException | None) -> None:
-        """Note how the disk is; tell it when that has changed."""
-        is_full = self.condition.state is DiskState.full
-        if self._astray is not None and state in WRITABLE:
-            state = DiskState.failing
-        if is_full and state is DiskState.tight and self.space.is_full():
-            return  # a small write that fits into the last bytes is no room
-        text = self._astray or describe(state, self.path, self.space, error)
-        reader = self._astray or ("" if state is DiskState.well else self.space.reader)
-        if state is not self.condition.state:
-            self.condition = Condition(state, self._now_ms(), text)
-            self._since_s = asyncio.get_running_loop().time()
-        elif reader != self._reader:  # the same for another cause
-            self.condition = Condition(state, self.condition.since_ms, text)
-        else:
-            return
-        self._reader = reader
-        if state is DiskState.well:
-            self._tell("disk_well", f"{self.path} is written again")
-        else:
-            self._tell("disk_unwell", text)
+            batch[0].done.set_exception(told)
 
     # -------------------------------------------------------------------------------------- damage
 
@@ -426,7 +384,7 @@ class Journal:
             await self._let_go()
             await self._begin(damage)
         except JournalError as error:
-            self._set(DiskState.failing, error)
+            self._watch.note(DiskState.failing, error)
         finally:
             self._mending = None
             self._go_on()
@@ -447,8 +405,8 @@ class Journal:
 
         Where what is open is damaged as well, it is set aside.
         """
-        if self._astray is None:
-            self._astray = place.describe(self.path, None)
+        if self._watch.astray is None:
+            self._watch.astray = place.describe(self.path, None)
         if self._returning is None and self._mending is None and self._writing is not None:
             loop = asyncio.get_running_loop()
             self._returning = loop.create_task(self._return(), name="journal-return")
@@ -467,8 +425,8 @@ class Journal:
             await self._take_place(copy)
             copy = None
         except (JournalError, apsw.Error, OSError) as error:
-            self._astray = place.describe(self.path, error)
-            self._set(DiskState.failing, error)
+            self._watch.astray = place.describe(self.path, error)
+            self._watch.note(DiskState.failing, error)
             if is_damage(error) and self._mending is None:
                 self._mended_s = loop.time()
                 self._mending = loop.create_task(self._mend(error), name="journal-mend")

@@ -17,10 +17,12 @@ import apsw
 import msgspec
 
 from gateway import wire
+from gateway.journal import scanned
 from gateway.journal.damaged import Damaged
 from gateway.journal.dating import read_moment
 from gateway.journal.opening import is_damage
 from gateway.journal.records import read_frame
+from protocol import messages
 
 Rows = Iterable[tuple[Any, ...]]
 
@@ -38,12 +40,14 @@ class Wanted:
         until_ms: received before; None: to the end.
         nodes: of these; empty: of all.
         only_alerts: those that an alert stands on, with their dark frames.
+        documents: travel documents with what is in them; without it only that one was read.
     """
 
     since_ms: int | None = None
     until_ms: int | None = None
     nodes: tuple[str, ...] = ()
     only_alerts: bool = False
+    documents: bool = False
 
 
 class Export(msgspec.Struct):
@@ -54,6 +58,7 @@ class Export(msgspec.Struct):
         incomplete: records that are here, but of what else is known of them not all could be read.
         evicted: records whose bytes had been evicted.
         changed: records whose bytes are not those that came.
+        withheld: documents of which only that they were read is here.
     """
 
     file: str
@@ -66,6 +71,7 @@ class Export(msgspec.Struct):
     changed: int = 0
     unreadable: int = 0
     incomplete: int = 0
+    withheld: int = 0
 
 
 def where(wanted: Wanted) -> tuple[str, tuple[Any, ...]]:
@@ -120,6 +126,33 @@ def record(
         made.incomplete += 1
         told["unreadable"] = missing
     return told, rows[0][5]
+
+
+def withhold(told: dict[str, Any], frame: bytes, made: Export) -> bytes:
+    """Take what stands in a travel document out of a record; return what may be shown of its bytes.
+
+    Bytes that cannot be read may be one, unless they are a spectrum.
+    """
+    message = told["message"]
+    if message is None:
+        if told["kind"] == "reading":
+            return frame
+    elif message.get("event_type") != messages.EVENT_DOCUMENT and not _is_personal(told):
+        return frame
+    else:
+        message["content"] = None
+    told["crc32"] = None  # with everything else known, it confirms a guess
+    if frame:
+        told["withheld"] = "document"
+        made.withheld += 1
+    return b""
+
+
+def _is_personal(told: dict[str, Any]) -> bool:
+    """Say whether a code holds a person's data, or may: what it says could not be made out."""
+    if told["message"].get("event_type") != messages.EVENT_CODE:
+        return False
+    return bool(told.get("scan", {}).get("form", "personal") == "personal")
 
 
 def _is_row(row: tuple[Any, ...]) -> bool:
@@ -242,6 +275,7 @@ _KNOWN: Final = {
     "calibration": _calibration,
     "response": _response,
     "alert_id": _alert_id,
+    "scan": scanned.ask,
 }
 
 

@@ -12,7 +12,6 @@ import apsw
 
 from gateway.errors import DiskError
 from gateway.journal import excess, integrity, setting_aside
-from gateway.journal.condition import WRITABLE
 from gateway.journal.postures import read_postures, save_posture
 from gateway.journal.retention import Evicted, Limits, evict
 from gateway.journal.store import Journal
@@ -169,7 +168,7 @@ class Upkeep:
         Raises:
             JournalError: the file cannot be read.
         """
-        if self._journal.condition.state not in WRITABLE:  # a bare file proves nothing
+        if not self._journal.condition.is_writable:  # a bare file proves nothing
             return False
         if self._check is None:
             checked_ms = await self._journal.read(integrity.read_checked_ms, lane="views")

@@ -51,8 +51,8 @@ SETTINGS_SHOWN: Final = frozenset(
     broker.ca_file broker.certificate_file broker.key_file
     broker.nodes.host broker.nodes.port broker.nodes.ca_file broker.nodes.certificate_file
     broker.nodes.key_file broker.nodes.crl_file
-    nodes.id nodes.integration_ms nodes.scans nodes.period_s nodes.health_s nodes.window
-    nodes.resend_ms nodes.standard
+    nodes.id nodes.integration_ms nodes.scans nodes.exposure nodes.period_s nodes.health_s
+    nodes.window nodes.resend_ms nodes.standard
     authority.url authority.ca_file authority.timeout_s authority.retry_s_min authority.retry_s_max
     spectra.axis_uncertainty_cm1 spectra.calibration_days_max spectra.response_days_max
     spectra.library_directory screening.lists_directory

@@ -21,7 +21,8 @@ from prometheus_client.registry import Collector
 
 from gateway.errors import JournalError
 from gateway.journal.condition import DiskState
-from gateway.journal.store import OPERATIONS_MAX, Journal
+from gateway.journal.queue import OPERATIONS_MAX
+from gateway.journal.store import Journal
 from gateway.observe.certificates import days_left
 from gateway.observe.counters import NAMES
 from gateway.observe.figures import Figures, read_figures

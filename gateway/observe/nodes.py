@@ -11,7 +11,7 @@ import apsw
 import msgspec
 
 from gateway import certificates, wire
-from gateway.errors import JournalError, KeysError
+from gateway.errors import JournalError
 from gateway.fleet import nodes_file
 from gateway.fleet.confirmation import CONFIRM_MS_MAX
 from gateway.fleet.nodes_file import Entry
@@ -168,13 +168,10 @@ def _config(born: wire.Birth | None, sent: wire.Config | None, seen_ms: int | No
 
 
 def _certificates(settings: Settings, node: str, revoked: tuple[str, ...]) -> dict[str, str]:
-    """Return the certificates of a node that are known here; none where a file is unreadable."""
+    """Return the certificates of a node that are known here, as far as they can be read."""
     if not settings.broker.nodes.ca_file:
         return {}
-    try:
-        found = certificates.issued_to(Path(settings.broker.nodes.ca_file).parent, node)
-    except (KeysError, OSError):
-        return {}
+    found, _ = certificates.issued_to(Path(settings.broker.nodes.ca_file).parent, node)
     told = {f"{one.serial_number:x}": one.not_valid_after_utc for one in found}
     return {
         serial: "revoked" if serial in revoked else until.astimezone(dt.UTC).date().isoformat()

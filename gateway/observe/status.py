@@ -47,7 +47,8 @@ class NodeState(msgspec.Struct, frozen=True):
     Attributes:
         state: online; silent, when it is connected but was not heard for longer than
             gateway/fleet/liveness.py allows; offline; never, when it has not spoken yet; revoked;
-            unknown, while no gateway runs that is connected to the broker.
+            barred, while it is in quarantine; unknown, while no gateway runs that is connected to
+            the broker.
         config_in_force: the node has confirmed the config that the gateway sends.
         fault: what it says of itself, empty when it is well.
         calibration: valid, expired, failed (the last standard it measured set no axis) or absent;
@@ -200,8 +201,15 @@ def _read_journal(
     lasting = {name: held for name, held in keeping.postures.items() if name not in _SHOWN_APART}
     keeping = msgspec.structs.replace(keeping, postures=lasting)
     own = msgspec.structs.replace(own, keeping=keeping)
+    # Nobody listens to them: that they are silent says nothing.
+    nodes = tuple(
+        msgspec.structs.replace(node, state="barred")
+        if node.node in own.barred and node.state != "revoked"
+        else node
+        for node in found.nodes
+    )
     clock = fault_ahead or found.clock_fault
-    return msgspec.structs.replace(found, own=own, clock_fault=clock)
+    return msgspec.structs.replace(found, nodes=nodes, own=own, clock_fault=clock)
 
 
 def _read(

@@ -19,22 +19,23 @@ class Throttle:
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def tell(self, name: str, subject: str, now_s: float) -> int | None:
+    def tell(self, name: str, subject: str, now_s: float, count: int = 1) -> int | None:
         """Return how many were kept quiet since the last was told; None: keep this one quiet.
 
         Args:
             name: of the fault.
             subject: whose fault it is.
             now_s: the clock now.
+            count: how often it was since this was asked last.
         """
         told_s, quiet = self._told.get((name, subject), (None, 0))
         if told_s is not None and now_s - told_s < AGAIN_S:
-            self._told[name, subject] = (told_s, quiet + 1)
+            self._told[name, subject] = (told_s, quiet + count)
             return None
         self._told.pop((name, subject), None)  # so that the order is that of telling
         if len(self._told) >= SUBJECTS_MAX:
             del self._told[next(iter(self._told))]
-        self._told[name, subject] = (now_s, 0)
+        self._told[name, subject] = (now_s, count - 1)
         return quiet
 
 

@@ -81,6 +81,11 @@ REASONS: dict[str, str] = {
         "{substances}. Measure again with a longer exposure."
     ),
     "interrupted": "INCONCLUSIVE: the measurement was cut short or damaged. Measure again.",
+    "empty": (
+        "INCONCLUSIVE: nothing before the probe gave a signal, even at the longest exposure. Hold "
+        "the sample to the probe and measure again. Metal powders and some salts give no signal: "
+        "then check weight and documents."
+    ),
     "no_axis": (
         "INCONCLUSIVE: the axis of this instrument is not known. Restart the node; if it stays so, "
         "have the instrument calibrated."

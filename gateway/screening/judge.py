@@ -23,7 +23,11 @@ from gateway.spectra.quality import findings, measure_condition
 FLAG_SATURATED = 1
 FLAG_INTERRUPTED = 2
 FLAG_UNVERIFIED = 4
+FLAG_EMPTY = 8
 """Bits of a reading's flags, protocol/SPEC.md."""
+
+SIGNS = ("not_separable", "listed_possible", "drug_found", "related_found")
+"""Reasons that name a substance: an instrument that saw nothing does not take them away."""
 
 __all__ = ["Verdict", "judge", "unjudged"]
 
@@ -46,7 +50,7 @@ def judge(
         axis: what the node said about its instrument; None = it has not said anything yet.
         dark_counts: shape (n_pixel,), the same exposure without laser; None = none taken.
         full_scale_counts: count at which a pixel is full; 0 = as the axis record says.
-        flags: 1 saturated, 2 interrupted, 4 unverified checksum.
+        flags: 1 saturated, 2 interrupted, 4 unverified checksum, 8 empty.
         library: band tables.
         watchlists: lists in force.
         standing: the calibration it stands on, or why there is none.
@@ -85,6 +89,8 @@ def _judge(
     unsure = bool(flags & (FLAG_INTERRUPTED | FLAG_UNVERIFIED))
     verdict = screen(identification, watchlists, library, interrupted=unsure)
     verdict = doubted(verdict, findings(condition))
+    if flags & FLAG_EMPTY and verdict.verdict != "alarm" and verdict.reason_id not in SIGNS:
+        return unjudged("empty", library, watchlists)
     full = spectrum.saturated is not None and spectrum.saturated.any()
     if verdict.verdict == "clear" and flags & FLAG_SATURATED and not full:
         # The instrument knows of saturation that the counts no longer show (averaged scans).

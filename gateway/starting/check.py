@@ -15,7 +15,7 @@ from gateway.errors import JournalError, SettingsError
 from gateway.fleet import nodes_file
 from gateway.ingest.secret import SECRET_NAME
 from gateway.journal.opening import FILE_NAME as JOURNAL_NAME
-from gateway.journal.opening import connect_immutable, look_at, shut
+from gateway.journal.opening import connect_immutable, look_at, no_file, shut
 from gateway.settings import Settings
 from gateway.settings_faults import SettingError, UnreadError
 from gateway.starting.check_broker import check_broker
@@ -122,6 +122,9 @@ def _mode(path: Path) -> int:
 def check_database(loaded: Settings) -> Iterator[Found]:
     """Look whether the journal can be opened by this gateway."""
     path = Path(loaded.directory) / JOURNAL_NAME
+    if told := no_file(path):
+        yield Found("database", told)
+        return
     if not path.exists():
         yield Found(
             "database", f"{path} does not exist; `harmattan run` makes a new one", is_fault=False

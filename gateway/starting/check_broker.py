@@ -110,7 +110,7 @@ async def _try_broker(loaded: Settings, place: Path, log: Log) -> None:
         counters=Counters(),
         log=log,
         post=loaded.post,
-        nodes_count=len(loaded.nodes),
+        nodes=[node.id for node in loaded.nodes],
         node_lines=lambda: broker_lines(loaded.broker),
     )
     running = asyncio.create_task(broker.run(), name="broker")

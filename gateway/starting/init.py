@@ -391,7 +391,7 @@ def _write_broker(state: Path, loaded: Settings) -> None:
     )
     mode = 0o644 if os.geteuid() == 0 else SECRET  # as Broker writes them
     write_new(state / "mosquitto.conf", text.encode(), mode=mode)
-    access = access_list(loaded.post, is_local=not is_open)
+    access = access_list(loaded.post, [node.id for node in loaded.nodes], is_local=not is_open)
     write_new(state / "mosquitto.acl", access.encode(), mode=mode)
 
 

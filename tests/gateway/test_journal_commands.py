@@ -12,11 +12,14 @@ import zipfile
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.errors import JournalError, SettingsError
-from gateway.journal.store import connect
+from gateway.journal.store import FILE_NAME, connect
 from gateway.journal.telling import Wanted
 from gateway.journal_commands import moment_ms, run_export
+from tests.gateway.doctor.breaking import lay_folder, lay_link
 from tests.gateway.running import NODE, running, write_settings
 from tests.gateway.scripted import connected
 
@@ -129,3 +132,21 @@ def test_days_and_moments_are_understood_and_anything_else_is_refused():
     assert moment_ms("9999-12-31", is_end=True) is None  # no later day: to the end
     with pytest.raises(SettingsError, match="'yesterday' is no date"):
         moment_ms("yesterday")
+
+
+@pytest.mark.parametrize("command", [["status"], ["export", "out.zip"], ["backup", "out.sqlite"]])
+@pytest.mark.parametrize(
+    "lay, said",
+    [(lay_folder, "is no file; move it away"), (lay_link, "is not there; mount its disk")],
+)
+def test_what_is_no_file_is_told_as_what_it_is(tmp_path, command, lay, said):
+    path = write_settings(tmp_path, 1883)
+    journal = tmp_path / "state" / FILE_NAME
+    journal.parent.mkdir(exist_ok=True)
+    journal.touch()
+    lay(journal)
+    name, *rest = command
+    arguments = [name, *(str(tmp_path / one) for one in rest), "--settings", str(path)]
+    found = CliRunner().invoke(app, arguments)
+    assert isinstance(found.exception, JournalError | SettingsError)
+    assert said in str(found.exception)

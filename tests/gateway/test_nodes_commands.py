@@ -76,15 +76,19 @@ async def until_refused(folder, port):
 
 
 async def admitted(folder, port):
-    """Connect until the broker has read its list again, and deliver a record."""
+    """Deliver a record as a node does: what has no receipt for a while is sent again.
+
+    The broker lets a node connect as soon as it has read one of its lists, and passes on what it
+    sends when it has read the other.
+    """
     async with asyncio.timeout(30):
         while True:
             try:
-                async with connected(folder, port, wait_s=1) as node:
+                async with connected(folder, port, wait_s=1) as node, asyncio.timeout(2):
                     await node.say(node.event(2))
                     await node.receipt(2)
                     return
-            except (aiomqtt.MqttError, OSError):
+            except (aiomqtt.MqttError, OSError):  # TimeoutError is an OSError
                 await asyncio.sleep(0.05)
 
 

@@ -17,6 +17,7 @@ from gateway.units import age
 CONNECT_S_MAX: Final = 3.0  # on this machine, or in its network
 PROGRAM_S_MAX: Final = 5.0
 VERSION_MIN: Final = (2, 0)  # per-listener security settings as the gateway writes them
+LOOKS: Final = 3  # a broker may end and another begin between two looks, but not that often
 RESTARTS_LOOK: Final = 3  # since the start; the first may have waited for a port
 EXTERNAL: Final = "external: its own technician looks after it"
 
@@ -60,7 +61,7 @@ def port(scene: Scene) -> Found:
         return ok("the gateway does not run, nor does its broker")
     fault = scene.broker_fault
     if scene.running and (not fault or fault == MUTE):
-        _check_ours(scene)
+        _check_ours(scene, broker.host, broker.port)
     if fault == MUTE:
         return _hanging(scene, where)
     if fault:
@@ -102,19 +103,18 @@ def ours(scene: Scene) -> Found:
     if broker.external:
         return ok(EXTERNAL)
     pids = find_leftovers(_configured(scene))
-    has_answer = not answers(broker.host, broker.port)
     told = ", ".join(map(str, pids))
     if scene.running:
         if pids:
             return ok(f"process {told}")
-        if has_answer:
+        if _is_another(scene, broker.host, broker.port):
             return bad(f"port {broker.port} is another program's")
-        if scene.settings.broker.nodes.host and not _listener_fault(scene):
-            return bad(f"port {scene.settings.broker.nodes.port} is another program's")
+        if broker.nodes.host and _is_another(scene, *_listener(scene)):
+            return bad(f"port {broker.nodes.port} is another program's")
         return ok("no broker runs")
     if pids:
         return look(f"no gateway runs, but its broker does: process {told}")
-    if has_answer:
+    if _is_another(scene, broker.host, broker.port):
         return bad(f"port {broker.port} is another program's")
     return ok("none runs, and the port is free")
 
@@ -132,9 +132,9 @@ def nodes(scene: Scene) -> Found:
         return ok("none: nodes on this machine only")
     if not scene.running:
         return ok("the gateway does not run")
-    fault = _listener_fault(scene)
+    fault = answers(*_listener(scene))
     if not fault:
-        _check_ours(scene)
+        _check_ours(scene, *_listener(scene))
         # One process serves both; by this way it would count us as a client without certificate.
         if scene.broker_fault == MUTE:
             raise UntoldError("the broker hangs", "See `broker.port`.", see="broker.port")
@@ -182,24 +182,42 @@ def restarts(scene: Scene) -> Found:
     return look(text) if count >= RESTARTS_LOOK else ok(text)
 
 
-def _listener_fault(scene: Scene) -> str:
+def _listener(scene: Scene) -> tuple[str, int]:
+    """Return where this machine reaches the listener for nodes."""
     listener = scene.settings.broker.nodes
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104
-    return answers(host, listener.port)
+    return host, listener.port
 
 
-def _check_ours(scene: Scene) -> None:
-    """Insist on a broker that is the gateway's own: who else answers proves nothing.
+def _check_ours(scene: Scene, host: str, port: int) -> None:
+    """Insist on a broker that is the gateway's own: who else has answered proves nothing.
 
     Raises:
-        UntoldError: another program answers.
+        UntoldError: it was another program, or the gateway has just ended its broker.
     """
-    if not scene.settings.broker.external and not find_leftovers(_configured(scene)):
+    if scene.settings.broker.external or find_leftovers(_configured(scene)):
+        return
+    if _is_another(scene, host, port):
         raise UntoldError(
             "another program answers: the gateway has no broker",
             "See `broker.ours`.",
             see="broker.ours",
         )
+    if not find_leftovers(_configured(scene)):
+        raise UntoldError(
+            "the broker has just ended, and is started again",
+            "Look again in a minute; the last `task_fault` of `broker` in the log says why.",
+        )
+
+
+def _is_another(scene: Scene, host: str, port: int) -> bool:
+    """Say whether another program than the gateway's broker answers there, and goes on to.
+
+    Between two questions the broker may have ended, or begun.
+    """
+    return all(
+        not answers(host, port) and not find_leftovers(_configured(scene)) for _ in range(LOOKS)
+    )
 
 
 def _configured(scene: Scene) -> Path:

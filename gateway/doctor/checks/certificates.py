@@ -173,7 +173,7 @@ def _expiry(path: Path, scene: Scene) -> Iterator[Found]:
     "certificates.key",
     cause="One of the two files is from another run of `harmattan keys`, or was replaced alone.",
     remedy="Put the pair back that was made together, or make both anew: `harmattan keys DIR --post"
-    " POST --renew`.",
+    " POST --renew`, with ca-key.pem in DIR for as long as that takes.",
 )
 def key(scene: Scene) -> Found | list[Found]:
     """Each key belongs to its certificate."""
@@ -210,8 +210,8 @@ def _key(certificate_path: Path, key_path: Path) -> Found:
     "certificates.chain",
     cause="Certificate and `ca_file` are of different authorities, so that nodes refuse the"
     " broker.",
-    remedy="Name the `ca.pem` that stands beside the certificate; nodes need the same one as"
-    " ca.der.",
+    remedy="Name the `ca.pem` that signed the certificate; nodes have the same one as ca.der. Where"
+    " it was overwritten, put it back.",
 )
 def chain(scene: Scene) -> Found | list[Found]:
     """Each certificate, the nodes' too, is signed by the authority that the settings name."""

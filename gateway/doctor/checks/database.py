@@ -11,6 +11,7 @@ from gateway.journal.backup import LAST_NAME, Backup
 from gateway.journal.integrity import POSTURE as FRAMES_DAMAGED
 from gateway.journal.log import named as named_readers
 from gateway.journal.log import readers
+from gateway.journal.opening import no_file
 from gateway.journal.setting_aside import FOLDER_PREFIX
 from gateway.journal.setting_aside import POSTURE as SET_ASIDE
 from gateway.journal.store import SCHEMA_VERSION
@@ -50,6 +51,10 @@ def opens(scene: Scene) -> Found:
             cause="`directory` in the settings names another folder, or its disk is not mounted.",
             remedy=f"Mend `directory` in {scene.settings_path.name}, or mount the disk.",
         )
+    if told := no_file(journal.path):
+        text, _, remedy = told.partition("; ")
+        cause = "Somebody made it so, or the disk that it leads to is not mounted."
+        return bad(text, cause=cause, remedy=f"{remedy.capitalize()}.")
     if journal.is_empty:
         return bad(f"{journal.path.name}: {journal.fault}", cause=UNBEGUN, remedy=BEGIN)
     if journal.fault:

@@ -57,9 +57,12 @@ def silence(scene: Scene) -> Found | list[Found]:
         )
     linked_ms = scene.state.linked_ms if scene.state else 0
     started_ms = max(scene.start.started_ms[0], linked_ms)
-    return each_node(
-        scene.nodes, lambda node: _silence(node, scene.now_ms, started_ms), "heard in time"
-    )
+    barred = scene.state.barred if scene.state else {}  # `nodes.quarantine` tells of these
+
+    def found(node: NodeLook) -> Found | None:
+        return None if node.id in barred else _silence(node, scene.now_ms, started_ms)
+
+    return each_node(scene.nodes, found, "heard in time")
 
 
 def _silence(node: NodeLook, now_ms: int, started_ms: int) -> Found:
@@ -150,6 +153,8 @@ def instrument(scene: Scene) -> Found | list[Found]:
     def found(node: NodeLook) -> Found | None:
         if node.birth is None:
             return None
+        if not node.birth.excitation_pm:
+            return ok("has no spectrometer", node.id)
         name = f"{node.birth.instrument_model} {node.birth.instrument_serial}".strip()
         return ok(name, node.id) if name else bad("no instrument answers", node.id)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway.errors import GatewayError
 from tests.gateway.crash import clock, images
@@ -23,6 +24,9 @@ from tests.gateway.crash.promises import (
 )
 from tests.gateway.crash.recorder import KINDS, Fault, Recorder, quiet
 from tests.gateway.crash.stories import Post
+
+CUTS_AFTER = 4  # a disk that is well again is cut at so many moments
+AFTER = 60  # operations: that long the next start is at what the fault has left
 
 READABLE = frozenset({"full", "short"})  # faults that let what is there be read
 
@@ -55,15 +59,21 @@ def count(story: Story, seed: int) -> Numbers:
     return Numbers(story, seed, dict(recorder.met))
 
 
-def fail(story: Story, seed: int, fault: Fault) -> None:
+def fail(story: Story, seed: int, fault: Fault, cuts_after: int = CUTS_AFTER) -> None:
     """Tell a story with one fault in it.
+
+    Args:
+        story: to tell.
+        seed: of it.
+        fault: in it.
+        cuts_after: how often the power goes once a lasting fault has ended.
 
     Raises:
         BrokenPromiseError: says of which fault.
     """
     with folder() as place, clock.runner() as runner, quiet():
         try:
-            runner.run(_fail(place, story, seed, fault))
+            runner.run(_fail(place, story, seed, fault, cuts_after))
         except (BrokenPromiseError, GatewayError, AssertionError, ExceptionGroup) as error:
             lasts = "ever" if fault.lasts else "once"
             raise BrokenPromiseError(
@@ -71,7 +81,7 @@ def fail(story: Story, seed: int, fault: Fault) -> None:
             ) from error
 
 
-async def _fail(place: Path, story: Story, seed: int, fault: Fault) -> None:
+async def _fail(place: Path, story: Story, seed: int, fault: Fault, cuts_after: int) -> None:
     live, cut = place / "live", place / "cut"
     live.mkdir()
     cut.mkdir()
@@ -91,13 +101,21 @@ async def _fail(place: Path, story: Story, seed: int, fault: Fault) -> None:
         insist(told)
         if fault.lasts:
             _insist_on_alerts(post, promised, fault)
+            mended = len(recorder.log)
             recorder.mend()
             post.bears = False
             await post.reopen()
             await post.finish()
             await insist_whole(post, promised, seed)
             await post.close()
-    await _cut(cut, story, seed, recorder, fault)
+    rng, count = random.Random(f"{seed} {fault}"), len(recorder.log)
+    stops = [rng.randrange(count)]
+    if fault.lasts:  # the disk that is well again may hold for written what it has lost
+        stops += [rng.randrange(mended, min(mended + AFTER, count)) for _ in range(cuts_after)]
+    for number, stop in enumerate(stops):
+        part = cut / str(number)
+        part.mkdir()
+        await _cut(part, story, seed, recorder.log[: stop + 1], rng)
 
 
 def _insist_on_alerts(post: Post, promised: Promised, fault: Fault) -> None:
@@ -110,11 +128,12 @@ def _insist_on_alerts(post: Post, promised: Promised, fault: Fault) -> None:
     insist([f"doubled: alerts sent over and over: {again}"] if again else ())
 
 
-async def _cut(cut: Path, story: Story, seed: int, recorder: Recorder, fault: Fault) -> None:
-    """Cut the power at some moment of what happened, and start the gateway on what is left."""
-    rng = random.Random(f"{seed} {fault}")
+async def _cut(
+    cut: Path, story: Story, seed: int, log: list[tuple[Any, ...]], rng: random.Random
+) -> None:
+    """Cut the power after these operations, and start the gateway on what is left."""
     disk, promised = images.Disk(story.files(seed)), story.promised(seed)
-    for entry in recorder.log[: rng.randrange(len(recorder.log)) + 1]:
+    for entry in log:
         if entry[0] == "mark":
             promised.say(*entry[1:])
         else:

@@ -3,7 +3,8 @@
 Rules of the file
 - `Recorder` is SQLite's default VFS while it is entered, so the code under test opens its files by
   its own path. Everything is passed on to the system's own VFS, shared memory included.
-- What Python itself does to names (rename, remove, make a folder) and its fsync are noted too.
+- What Python itself does to names (rename, remove, make a folder), its pwrite and its fsync are
+  noted too.
 - Names in the log are relative to the recorded folder; what lies elsewhere is not noted.
 """
 
@@ -85,7 +86,7 @@ class Recorder(apsw.VFS):
 
     def __enter__(self) -> Self:
         apsw.connection_hooks.append(self._prepare)
-        for name in ("rename", "replace", "remove", "unlink", "mkdir", "rmdir", "fsync"):
+        for name in ("rename", "replace", "remove", "unlink", "mkdir", "rmdir", "pwrite", "fsync"):
             real = getattr(os, name)
             self._undo.append((name, real))
             setattr(os, name, getattr(self, f"_{name}")(real))
@@ -225,11 +226,31 @@ class Recorder(apsw.VFS):
 
         return rmdir
 
+    def _named(self, descriptor: Any) -> tuple[int, str | None]:
+        """Return the number of a descriptor and what the log calls its file."""
+        number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
+        path = str(Path(f"/proc/self/fd/{number}").readlink())
+        return number, "" if path + os.sep == self._folder else self.inside(path)
+
+    def _pwrite(self, real: Any) -> Any:
+        def pwrite(descriptor: Any, data: bytes, offset: int) -> int:
+            _, known = self._named(descriptor)
+            hit = self.meets("write") if known is not None else ""
+            part = data[: len(data) // 2] if hit == "short" else data
+            if hit in ("", "short"):
+                real(descriptor, part, offset)
+                if known is not None:
+                    self.note("write", known, offset, bytes(part))
+            if hit:
+                number = 5 if hit == "eio" else 28
+                raise OSError(number, f"{os.strerror(number)} (on purpose)")
+            return len(data)
+
+        return pwrite
+
     def _fsync(self, real: Any) -> Any:
         def fsync(descriptor: Any) -> None:
-            number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
-            path = str(Path(f"/proc/self/fd/{number}").readlink())
-            known = "" if path + os.sep == self._folder else self.inside(path)
+            number, known = self._named(descriptor)
             if known is not None and self.meets("sync"):
                 self.note("fail_to_sync", known)
                 raise OSError(5, "Input/output error (on purpose)")

@@ -7,6 +7,7 @@ every one. A gateway that promises too early must be found.
 
 import pytest
 
+from gateway.journal import beginning
 from tests.gateway.crash.cuts import BRIEF, Story
 from tests.gateway.crash.faults import count, fail
 from tests.gateway.crash.promises import BrokenPromiseError, Promised
@@ -27,6 +28,23 @@ def test_no_fault_breaks_a_promise(part):
     assert {(fault.kind, fault.lasts) for fault in faults} == {
         (kind, lasts) for kind in KINDS for lasts in (False, True)
     }
+
+
+def fail_for_long(share):
+    """Let the second half of a story meet a dead disk, and cut the power often once it is back."""
+    for at in range(count(BRIEF, 1).met["eio"] * 2 // 5, count(BRIEF, 1).met["eio"], share):
+        fail(BRIEF, 1, Fault("eio", at, lasts=True), 60)
+
+
+def test_what_a_sync_that_failed_has_lost_is_written_again():
+    fail_for_long(49)
+
+
+def test_a_log_that_is_folded_in_as_it_was_found_is_noticed(monkeypatch):
+    """The system holds it for written; a power cut in the middle leaves half of it in the file."""
+    monkeypatch.setattr(beginning, "write_again", lambda _: None)
+    with pytest.raises(BrokenPromiseError, match=r"brief:1:eio:\d+:ever: .*corrupt: "):
+        fail_for_long(8)
 
 
 class Hasty(Post):

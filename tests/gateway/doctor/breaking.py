@@ -458,6 +458,16 @@ def set_machine(post, **changes):
     post.machine = replace(post.machine, **changes)
 
 
+def lay_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def lay_link(path):
+    path.rename(path.with_name("other"))
+    path.symlink_to("/disk/that/is/away")
+
+
 def lose_battery(post):
     shutil.rmtree(post.folder.parent / "sys/class/rtc")
     set_machine(post, synchronised=lambda: False)
@@ -584,6 +594,15 @@ def swap_keys(post):
 def lose_instrument(post):
     post.change(
         lambda c: say_birth(c, "lane-1", post.at_ms, instrument_model="", instrument_serial="")
+    )
+
+
+def have_no_spectrometer(post):
+    """It has readers only."""
+    post.change(
+        lambda c: say_birth(
+            c, "lane-1", post.at_ms, instrument_model="", instrument_serial="", excitation_pm=0
+        )
     )
 
 

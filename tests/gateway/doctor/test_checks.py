@@ -10,6 +10,7 @@ import os
 import pytest
 
 from gateway.doctor.finding import Level, Subject
+from gateway.ingest.program import find_leftovers
 from gateway.journal.starts import save_start
 from tests.gateway.doctor.breaking import authority, counted, leftover, other_program
 from tests.gateway.doctor.building import CHECKS, DAY_MS
@@ -56,6 +57,37 @@ def test_a_start_that_a_clock_ahead_noted_hides_no_silent_node(well):
     well.change(lambda c: save_start(c, future_ms, well.digest()))
     found = well.ask("nodes.silence", at_ms=well.at_ms + DAY_MS // 24)
     assert {each.level for each in found} == {Level.look}
+
+
+def test_a_node_in_quarantine_is_not_told_as_silent(well):
+    well.write_state(barred={"lane-1": "overflow"}, barred_count=1)
+    found = well.ask("nodes.silence", at_ms=well.at_ms + DAY_MS // 24)
+    assert [(each.about, each.level) for each in found] == [("lane-2", Level.look)]
+    assert [each.about for each in well.ask("nodes.quarantine")] == ["lane-1"]
+
+
+@pytest.mark.parametrize("name", ["broker.port", "broker.ours"])
+def test_a_broker_that_ends_or_begins_meanwhile_is_no_other_program(well, monkeypatch, name):
+    """It is gone when its process is looked for, or was not there yet."""
+    with leftover(well) as child:
+        looks = []
+
+        def find(path):
+            looks.append(path)
+            if is_killed:
+                child.kill()
+                child.wait()
+            return find_leftovers(path) if len(looks) > 1 or is_killed else []
+
+        monkeypatch.setattr("gateway.doctor.checks.broker.find_leftovers", find)
+        is_killed = False
+        (begun,) = well.ask(name)
+        assert begun.level == Level.ok
+        assert len(looks) > 1
+        is_killed = True
+        (ended,) = well.ask(name)
+        assert "another program" not in ended.value
+        assert name != "broker.port" or "is started again" in ended.value
 
 
 def test_every_check_is_made_to_fail():

@@ -83,6 +83,21 @@ def test_nobody_waits_for_a_revoked_node():
     assert [change.node for change in found.check(late_ms)] == ["a"]
 
 
+def test_nobody_waits_for_a_node_in_quarantine_which_has_its_whole_time_afterwards():
+    found = Liveness({"a": 10, "b": 10})
+    found.linked(0)
+    found.heard("a", 1_000)
+    late_ms = 2 * A_MS
+    found.shut_out({"a"}, late_ms)
+    assert [change.node for change in found.check(late_ms)] == ["b"]
+    assert list(found.states(late_ms)) == ["b"]
+    found.shut_out((), late_ms)
+    assert found.check(late_ms + A_MS) == []
+    assert found.states(late_ms)["a"].due_ms == late_ms + A_MS
+    quiet_ms = late_ms + A_MS + 1 - 1_000
+    assert found.check(late_ms + A_MS + 1) == [Change("a", is_silent=True, quiet_ms=quiet_ms)]
+
+
 steps = st.lists(
     st.tuples(st.sampled_from(["heard", "linked", "unlinked", "check"]), st.integers(0, 20_000)),
     max_size=40,
@@ -147,6 +162,33 @@ def test_the_running_gateway_tells_silence_and_return(tmp_path, free_port, clock
                 await node.say_health()
                 assert (await log.event("node_back"))["node"] == NODE
             assert len(log.events("node_silent")) == 2
+
+    asyncio.run(story())
+
+
+def test_a_node_in_quarantine_is_told_as_that_and_not_as_silent(
+    tmp_path, free_port, clock, monkeypatch
+):
+    monkeypatch.setattr("gateway.ingest.quarantine.BAR_S_MIN", 3_600.0)
+    path = write_settings(tmp_path, free_port)
+    journal_path = tmp_path / "state" / FILE_NAME
+
+    async def story():
+        async with running(path) as log, connected(free_port) as node:
+            await node.be_born()
+            await log.event("node_born")
+            for _ in range(200):
+                await node.publish("event", b"\xc1")
+            await log.event("node_quarantined", node=NODE)
+            clock.now_ms += 1_000_000
+            await log.event("node_silent", node="lane-2")
+            assert not log.events("node_silent", node=NODE)
+            async with asyncio.timeout(DEADLINE_S):
+                while not getattr(read_state(journal_path.parent), "barred", {}):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            late_ms = parts.now_ms() + 3_600_000
+            found = status.read(settings.load(path), journal_path, running=True, now_ms=late_ms)
+            assert {each.node: each.state for each in found.nodes}[NODE] == "barred"
 
     asyncio.run(story())
 

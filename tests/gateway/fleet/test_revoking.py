@@ -101,6 +101,19 @@ def test_a_certificate_that_is_not_known_here_can_be_given(folder, loaded):
     assert listed(folder) == set(done.serials) != set()
 
 
+def test_a_file_that_is_no_certificate_keeps_no_node_in(folder, loaded):
+    (folder / "keys/issued/lane-1.0.pem").write_text("half a ")
+    done = revoking.revoke(loaded, "lane-1", NOW)
+    assert done.revoked == NOW
+    assert set(done.serials) == listed(folder)
+    assert done.crl is Crl.signed
+    (left,) = done.left
+    assert "lane-1.0.pem is no certificate" in left
+    assert left.endswith("give the command again")
+    (folder / "keys/issued/lane-1.0.pem").unlink()
+    assert revoking.revoke(loaded, "lane-1", NOW).left == ()
+
+
 def test_what_somebody_else_has_put_on_the_list_stays(folder, loaded):
     pair = certificates.load_pair(folder / "keys/ca.pem", folder / "keys/ca-key.pem")
     certificates.write_crl(folder / "keys/crl.pem", pair, {0xABC: NOW}, NOW)

@@ -7,10 +7,18 @@ what is not receipted, as a real node does.
 
 import asyncio
 import contextlib
+import datetime as dt
+import errno
+import os
+import signal
+from pathlib import Path
 
 import aiomqtt
 import pytest
 
+from gateway.fleet import nodes_file
+from gateway.ingest import spare
+from gateway.ingest.intake import text_of_revoked, text_of_unknown
 from gateway.ingest.mosquitto import access_list
 from gateway.ingest.shunning import DROPPED_MAX, Barred, Shunning
 from protocol import topics
@@ -24,6 +32,8 @@ from tests.gateway.seen import DEADLINE_S, Log, Seen
 __all__ = ["folder"]
 
 FLOODER, NEIGHBOUR = "lane-1", "lane-2"
+NODES = frozenset({FLOODER, NEIGHBOUR})
+TOLD = {"node_revoked": text_of_revoked, "node_unknown": text_of_unknown}
 PIECE = 64  # messages that are written at once
 
 
@@ -42,9 +52,8 @@ def flood_of(kind, node):
     return "frame_refused", "reading", b"\xc1"
 
 
-async def flood(port, tls, channel, frame, connections):
+async def flood(port, tls, topic, frame, connections):
     """Publish without end; tell each connection."""
-    topic = f"{topics.PREFIX}{POST}/{FLOODER}/{channel}"
     piece = PIECE * packet(PUBLISH, 0, text(topic) + frame)
     hello = packet(CONNECT, 0, text("MQTT") + b"\x04\x02\x00\x3c" + text(FLOODER))
     while True:
@@ -62,14 +71,31 @@ async def flood(port, tls, channel, frame, connections):
 
 
 @contextlib.asynccontextmanager
-async def flooding(port, tls, channel, frame):
-    connections = Seen()
-    task = asyncio.create_task(flood(port, tls, channel, frame, connections))
+async def flooding(port, tls, channel, frame, *, of=FLOODER):
+    """Have whoever has that certificate flood a channel of a node."""
+    connections, topic = Seen(), f"{topics.PREFIX}{POST}/{of}/{channel}"
+    task = asyncio.create_task(flood(port, tls, topic, frame, connections))
     try:
         yield connections
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def heard_again(port, tls):
+    """Deliver a record as a node does: a connection that is ended is made anew.
+
+    Who is let in again begins anew, which may meet a connection that was just made.
+    """
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                async with connected(port, tls=tls, wait_s=2) as node, asyncio.timeout(5):
+                    await node.be_born(next_seq=2)
+                    await node.deliver(node.dark(1))
+                    return
+            except (aiomqtt.MqttError, OSError):  # TimeoutError is an OSError
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("kind", ["dup", "empty", "health", "junk"])
@@ -99,6 +125,122 @@ def test_a_node_that_floods_is_barred_and_its_neighbour_is_heard(folder, free_po
         assert counted[cause] > 100
         assert counted["message_barred"] > 1_000  # what the broker dropped is counted, too
         assert counted["quarantined"] == 1
+
+    asyncio.run(story())
+
+
+def revoke_by_name(folder, *names):
+    """Do what `harmattan nodes revoke` and `restore` do where the authority's key is elsewhere."""
+    now = dt.datetime.now(dt.UTC)
+    with nodes_file.changing(folder / "state") as entries:
+        entries.clear()
+        entries.update({name: nodes_file.Entry(revoked=now) for name in names})
+
+
+@pytest.mark.parametrize("name, event", [(FLOODER, "node_revoked"), ("lane-9", "node_unknown")])
+def test_who_is_not_of_the_post_and_floods_it_is_heard_by_the_broker_alone(
+    folder, free_port, name, event
+):
+    """A certificate that no list revokes, and one of a node that is not in the settings."""
+
+    async def story():
+        post = Secured(folder, free_port)
+        trust = post.trust(name)
+        async with (
+            running(post.path) as log,
+            connected(post.port, NEIGHBOUR, tls=post.trust(NEIGHBOUR)) as node,
+        ):
+            await node.be_born(next_seq=2)
+            await node.deliver(node.dark(1))
+            if event == "node_revoked":
+                revoke_by_name(folder, name)
+                await log.event("node_revoked", text=f"node {name!r} is refused from now on")
+                await log.event("broker_told", text=f"nodes of which it passes nothing on: {name}")
+            async with flooding(post.port, trust, "reading", bytes(3_000), of=name) as connections:
+                told = await log.event(event, text=TOLD[event](name))
+                await connections.wait(lambda _: True, 4)  # it is ended again and again
+                for seq in range(2, 7):
+                    await node.deliver(node.reading(seq, dark_seq=1))
+                    await log.event("verdict", node=NEIGHBOUR, seq=seq)
+            assert told["node"] == name
+            assert len(log.events(event, text=told["text"])) == 1
+            assert len(log.events("broker_connected")) == 1
+            if event == "node_revoked":
+                revoke_by_name(folder)
+                await log.event("node_restored", node=name)
+                await log.event("broker_told", text="nodes of which it passes nothing on: none")
+                await heard_again(post.port, trust)
+        subject = name if event == "node_revoked" else ""
+        query = "SELECT count FROM counters WHERE name = ? AND subject = ?"
+        assert rows(folder, query, event, subject)[0][0] > 3 * DROPPED_MAX
+        assert not rows(folder, "SELECT * FROM counters WHERE name = 'quarantined'")
+
+    asyncio.run(story())
+
+
+def test_who_floods_anothers_topics_is_ended_again_and_again(folder, free_port):
+    """Before it is barred and after; nobody gets any of it, and one line tells of a thousand."""
+
+    async def story():
+        post = Secured(folder, free_port)
+        async with (
+            running(post.path) as log,
+            connected(post.port, NEIGHBOUR, tls=post.trust(NEIGHBOUR)) as node,
+        ):
+            await node.be_born(next_seq=2)
+            await node.deliver(node.dark(1))
+            trust = post.trust(FLOODER)
+            async with flooding(post.port, trust, "event", b"x", of=NEIGHBOUR) as connections:
+                await log.event("node_quarantined", node=FLOODER, cause="topic_foreign")
+                await connections.wait(lambda _: True, 4)
+                for seq in range(2, 7):
+                    await node.deliver(node.reading(seq, dark_seq=1))
+            assert len(log.events("topic_foreign")) == 1
+        counted = dict(rows(folder, "SELECT name, count FROM counters WHERE subject = ?", FLOODER))
+        assert counted["topic_foreign"] > 3 * DROPPED_MAX
+        assert counted["quarantined"] == 1
+
+    asyncio.run(story())
+
+
+def test_a_full_disk_keeps_nobody_barred_or_heard(folder, free_port, monkeypatch):
+    """The list goes to memory, for which the broker starts anew once; then no more."""
+    monkeypatch.setattr("gateway.ingest.quarantine.BAR_S_MIN", 5.0)
+    opened = os.open
+
+    monkeypatch.setattr(spare, "MEMORY", folder)
+    is_full = True
+
+    def full(path, *rest, **more):
+        if is_full and Path(path).parent == folder / "state" and str(path).endswith(".part"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(path, *rest, **more)
+
+    async def story():
+        nonlocal is_full
+        post = Secured(folder, free_port)
+        access = folder / "state" / "mosquitto.acl"
+        async with running(post.path) as log:
+            before = access.read_text()
+            trust = post.trust(FLOODER)
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "open", full)
+                async with flooding(post.port, trust, "event", b"\xc1"):
+                    await log.event("node_quarantined", node=FLOODER)
+                    await log.event("broker_connected", 2)
+                    is_full = False  # for a moment
+                    os.kill(log.events("broker_started")[-1]["pid"], signal.SIGKILL)
+                    await log.event("broker_connected", 3)
+                    is_full = True
+                    barred = spare.beside(access).read_text()
+                    assert barred == access_list(POST, NODES, barred={FLOODER})
+                await log.event("node_released", node=FLOODER)
+                await log.event("broker_told", text="nodes of which it passes nothing on: none")
+                assert spare.beside(access).read_text() == before
+                await heard_again(post.port, trust)
+            assert access.read_text() == before
+            assert len(log.events("broker_started")) == 3
+            assert not log.events("broker_log", text="passes nothing on")
 
     asyncio.run(story())
 
@@ -160,6 +302,10 @@ def test_what_loopback_says_in_a_barred_nodes_name_goes_no_further(folder, free_
     asyncio.run(story())
 
 
+def fail():
+    raise AssertionError("the broker needs no new start")
+
+
 async def _collect(client, heard):
     async for message in client.messages:
         heard.append(topics.parse(message.topic.value)[1])
@@ -179,27 +325,39 @@ def test_a_disk_that_takes_no_list_is_told_once_and_the_connection_ended_all_the
         shunning = Shunning(
             access,
             POST,
+            NODES,
             barred=Barred(lambda: frozenset(barred), asyncio.Event()),
             is_local=False,
             end_session=end,
             log=recording(log),
         )
         for _ in range(3):
-            await shunning._look(lambda: read.append(access.read_text()))
+            await shunning._look(lambda: read.append(access.read_text()), fail)
         assert ended == [(FLOODER, "it is in quarantine"), (FLOODER, ""), (FLOODER, "")]
-        assert len(log.events("broker_log")) == 1
+        (told,) = log.events("broker_log")
+        assert told["text"].endswith(f"what these send comes as far as the gateway: {FLOODER}")
         assert read == []
         access.parent.mkdir()
-        await shunning._look(lambda: read.append(access.read_text()))
-        await shunning._look(lambda: read.append(access.read_text()))
-        assert read == [access_list(POST, {FLOODER})]
+        await shunning._look(lambda: read.append(access.read_text()), fail)
+        await shunning._look(lambda: read.append(access.read_text()), fail)
+        assert read == [access_list(POST, NODES, barred={FLOODER})]
         shunning.dropped(FLOODER, DROPPED_MAX + 1)
         ended.clear()
-        await shunning._look(read.clear)
+        await shunning._look(read.clear, fail)
         assert ended == [(FLOODER, "")]
         barred.clear()
-        await shunning._look(lambda: read.append(access.read_text()))
-        assert read[1:] == [access_list(POST)]
-        assert ended[1:] == [(FLOODER, "it is heard again, and begins anew")]
+        ended.clear()
+        access.parent.rename(tmp_path / "away")
+        for _ in range(2):
+            await shunning._look(read.clear, fail)
+        told = log.events("broker_log")[1:]
+        assert [
+            line["text"].endswith(f"the disk takes the new one: {FLOODER}") for line in told
+        ] == [True]
+        assert ended == []  # it is not heard again yet, and nobody says so
+        (tmp_path / "away").rename(access.parent)
+        await shunning._look(lambda: read.append(access.read_text()), fail)
+        assert read == [access_list(POST, NODES, barred={FLOODER}), access_list(POST, NODES)]
+        assert ended == [(FLOODER, "it is heard again, and begins anew")]
 
     asyncio.run(story())

@@ -7,7 +7,7 @@ import asyncio
 
 from gateway.errors import JournalError
 from gateway.ingest.gate import Gate
-from gateway.ingest.quarantine import SCORE_MAX
+from gateway.ingest.quarantine import CAUSES, SCORE_MAX
 from gateway.observe.counters import Counters
 from tests.gateway.running import recording
 from tests.gateway.seen import Log
@@ -90,5 +90,13 @@ def test_a_revocation_counts_from_the_next_look():
         revoked = frozenset({"a"})
         await gate.look()
         assert "a" in gate.revoked
+        gate.note("a", "topic_foreign", 1_000)
+        assert not gate.barred()  # it is shut out as it is
+        revoked = frozenset()
+        await gate.look()
+        gate.note("a", "topic_foreign", SCORE_MAX // CAUSES["topic_foreign"])
+        assert not gate.barred()
+        gate.note("a", "topic_foreign", 1)
+        assert gate.barred() == {"a"}
 
     asyncio.run(story())

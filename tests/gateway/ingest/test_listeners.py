@@ -98,10 +98,10 @@ class Post:
             counters=self.counters,
             log=recording(self.log),
             post="p",
-            nodes_count=2,
+            nodes=["lane1", "lane2"],
             node_lines=lambda: self.lines,
             revoked=lambda: self.revoked,
-            misbehaved=self.misbehaved.append,
+            misbehaved=lambda node, count: self.misbehaved.extend([node] * count),
         )
 
     @contextlib.asynccontextmanager

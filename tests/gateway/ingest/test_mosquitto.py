@@ -132,24 +132,27 @@ def test_a_post_of_this_machine_alone_pays_for_no_debug_log():
 
 
 def test_a_node_may_write_and_read_its_own_topics_and_no_shared_ones():
-    rules = access_list("p").splitlines()[1:]
-    assert "pattern write harmattan/v1/p/%u/reading" in rules
-    assert "pattern read harmattan/v1/p/%u/command" in rules
-    assert all("/%u/" in rule for rule in rules)
+    rules = access_list("p", ["lane-2", "lane-1"]).splitlines()[1:]
+    begin = rules.index("user lane-1")
+    assert rules[begin + 1 : rules.index("user lane-2")] == [
+        f"topic write harmattan/v1/p/lane-1/{channel}" for channel in topics.UP
+    ]
+    assert rules[:begin] == [f"pattern read harmattan/v1/p/%u/{name}" for name in topics.DOWN]
 
 
 def test_of_a_barred_node_nothing_is_passed_on_and_of_the_others_all():
     """The rules of one with certificates, and of a post of this machine alone."""
-    told = access_list("p", {"lane-2", "lane-1"})
-    assert told.startswith(access_list("p"))
-    rules = told.splitlines()
-    begin = rules.index("user lane-1")
-    assert rules[begin + 1 : rules.index("user lane-2")] == [
-        f"topic deny harmattan/v1/p/lane-1/{channel}" for channel in topics.UP
-    ]
-    local = access_list("p", {"lane-1"}, is_local=True).splitlines()
+    nodes = ["lane-1", "lane-2", "lane-3"]
+    told = access_list("p", nodes, barred={"lane-1"}, revoked={"lane-3", "lane-9"})
+    assert (
+        told == access_list("p", ["lane-2"]) + "user lane-3\ntopic deny harmattan/v1/p/lane-3/#\n"
+    )
+    local = access_list("p", nodes, barred={"lane-1"}, revoked={"lane-3"}, is_local=True)
+    local = local.splitlines()
     assert "topic readwrite #" in local
     assert "topic deny harmattan/v1/p/lane-1/reading" in local
+    assert "topic deny harmattan/v1/p/lane-3/reading" in local
+    assert "topic deny harmattan/v1/p/lane-2/reading" not in local
     assert not [rule for rule in local if "%u" in rule or rule.startswith("user")]
 
 
@@ -163,14 +166,17 @@ def test_what_the_broker_drops_of_a_barred_node_is_counted_and_nothing_foreign(c
         + line.format("lane-1", "lane-2", "reading")  # another's
         + line.format("lane-1", "lane-1", "command")  # not a node's to publish
     ).encode()
-    words, counted, foreign = Words("p"), Counter(), []
+    words, counted, foreign = Words("p"), Counter(), Counter()
     begin = 0
     for cut in [*sorted(cuts), len(log)]:
         for word in words.take(log[begin:cut]):
             if word.event == "message_barred":
                 counted[word.client] += word.count
             else:
-                foreign.append((word.event, word.client))
+                foreign[word.event, word.client] += word.count
         begin = max(begin, cut)
     assert counted == {"lane-1": 2, "lane-2": 1}
-    assert foreign == [("topic_foreign", "lane-1")] * 2
+    assert foreign == {("topic_foreign", "lane-1"): 2}
+    flood = line.format("lane-1", "lane-2", "event") * 300 + line.format("x", "x", "event")
+    told = [(word.event, word.client, word.count) for word in Words("p").take(flood.encode())]
+    assert told == [("topic_foreign", "lane-1", 300), ("message_barred", "x", 1)]

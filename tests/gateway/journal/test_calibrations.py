@@ -8,13 +8,14 @@ import pytest
 from gateway import wire
 from gateway.journal import calibrations, records
 from gateway.journal.calibrations import Kept
-from gateway.journal.dating import Stamp, learn_boot, stamp_of
+from gateway.journal.dating import Stamp, learn_boot, read_moment, stamp_of
 from gateway.journal.store import connect
 from protocol import messages
 from tests.gateway.journal.pending import read_pending
 from tests.gateway.journal.test_records import birth, insert, judge, reading
 
 AXIS = b"axis-one"
+FAR_MS = 1_795_000_000_000
 
 
 @pytest.fixture
@@ -206,3 +207,24 @@ def test_a_verdict_that_says_what_it_waits_for_is_replaced(connection):
     insert(connection, reading(4))
     found = read_pending(connection, 9)
     assert [pending.is_told for pending in found] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("reason, wanted", [("uncalibrated_listed", [1]), ("harmless_found", [])])
+def test_a_verdict_by_a_time_that_was_corrected_meanwhile_is_not_the_last(
+    connection, reason, wanted
+):
+    """The correction came between looking and saying, when there was no verdict to send back."""
+    insert(connection, reading(1))
+    (pending,) = read_pending(connection, 9)
+    moment = read_moment(connection, "lane-1", pending.reading, pending.received_ms)
+    judgement = records.Judgement(1, "inconclusive", reason, b"{}", 5)
+
+    def say():
+        records.insert_judgement(connection, judgement)
+        calibrations.want_if_moved(connection, judgement, pending, moment)
+        return [each.record_id for each in read_pending(connection, 9)]
+
+    assert say() == []
+    stamp = stamp_of(pending.reading)
+    learn_boot(connection, "lane-1", Stamp(stamp.boot_id, stamp.uptime_ms, FAR_MS, 2), FAR_MS)
+    assert say() == wanted

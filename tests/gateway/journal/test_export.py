@@ -353,3 +353,50 @@ def test_a_file_that_is_there_and_a_disk_without_room_are_told(journal, tmp_path
     with pytest.raises(JournalError, match=r"reserve_bytes would be left .*--since"):
         make(journal, tmp_path / "out.zip", reserve_bytes=1 << 60)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.zip", "state"]
+
+
+def plant_document(journal):
+    """Make the event of number 2 a document's, and spoil the bytes of the other node's."""
+    lines = ("P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<", "L898902C36UTO7408122F1204159<<<")
+    content = "\n".join(lines).encode()
+    connection = connect(journal)
+    for node, spoilt in ((NODES[0], b""), (NODES[1], b"\xc1")):
+        message = wire.decode(players.frame_of(node, 2, 1))
+        document = msgspec.structs.replace(message, event_type=2, symbology="TD3", content=content)
+        frame = spoilt + wire.encode(document)
+        connection.execute(
+            "UPDATE records SET frame = ?, crc = ? WHERE node = ? AND seq = 2",
+            (frame, zlib.crc32(frame), node),
+        )
+    connection.close()
+    return content
+
+
+def test_a_document_is_told_of_and_what_it_says_only_if_asked_for(journal, tmp_path):
+    content = plant_document(journal)
+    secrets = (
+        b"ERIKSSON",
+        b"L898902C3",
+        base64.b64encode(content)[:40],
+        content.hex()[:40].encode(),
+    )
+    made = make(journal, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as file:
+        for name in file.namelist():
+            assert not [secret for secret in secrets if secret in file.read(name)], name
+        told = [record for record in lines(file, "records/") if record["seq"] == 2]
+        manifest = json.loads(file.read("manifest.json"))
+    assert (made.withheld, manifest["withheld"], manifest["documents"]) == (2, 2, False)
+    assert {record["withheld"] for record in told} == {"document"}
+    assert [(record["frame"], record["crc32"]) for record in told] == [(None, None)] * 2
+    assert told[0]["message"]["symbology"] == "TD3"
+    assert told[0]["message"]["content"] is None
+    assert told[1]["message"] is None
+
+    made = make(journal, tmp_path / "whole.zip", documents=True)
+    with zipfile.ZipFile(tmp_path / "whole.zip") as file:
+        told = [record for record in lines(file, "records/") if record["seq"] == 2]
+        assert [content in frame_in(file, record) for record in told] == [True, True]
+        assert json.loads(file.read("manifest.json"))["documents"] is True
+    assert base64.b64decode(told[0]["message"]["content"]) == content
+    assert (made.withheld, "withheld" in told[0]) == (0, False)

@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from gateway.errors import DiskError
-from gateway.journal import backup, place, store
+from gateway.journal import backup, place, watch
 from gateway.journal.condition import DiskState
 from gateway.journal.opening import connect
 from tests.gateway.journal.faulty import FAILING, FULL, READONLY, Disk
@@ -224,7 +224,7 @@ def test_a_backup_that_is_put_there_while_it_runs_is_kept_beside_it(tmp_path):
 def test_a_disk_that_went_away_and_came_back_is_used_again(tmp_path, monkeypatch, fault):
     """What is open stays dead for ever; the file at the path is well again."""
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
-    monkeypatch.setattr(store, "REOPEN_S", 0.0)
+    monkeypatch.setattr(watch, "REOPEN_S", 0.0)
     with Disk() as dead:
 
         async def story():
@@ -242,7 +242,7 @@ def test_a_disk_that_went_away_and_came_back_is_used_again(tmp_path, monkeypatch
                 assert journal.condition.state is not DiskState.well  # not before it takes files
                 monkeypatch.undo()
                 monkeypatch.setattr("sys.unraisablehook", lambda _: None)
-                monkeypatch.setattr(store, "REOPEN_S", 0.0)
+                monkeypatch.setattr(watch, "REOPEN_S", 0.0)
                 await journal.look()
                 assert journal.condition.state is DiskState.well
                 await journal.write(keep(b"after"), essential=False)
@@ -263,7 +263,7 @@ def test_a_folder_says_whether_it_takes_files(tmp_path):
 
 def test_full_is_no_reason_to_open_anew(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
-    monkeypatch.setattr(store, "REOPEN_S", 0.0)
+    monkeypatch.setattr(watch, "REOPEN_S", 0.0)
     with Disk() as disk:
 
         async def story():

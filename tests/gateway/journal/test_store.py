@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from gateway.errors import JournalError
-from gateway.journal import batches, place, store
+from gateway.journal import batches, place, queue
 from gateway.journal.logged import log_of
 from gateway.journal.opening import connect_immutable, transaction
 from gateway.journal.records import save_floor
@@ -198,11 +198,11 @@ def test_a_log_that_somebody_reads_is_left_at_the_end(tmp_path):
 
 def test_a_full_queue_makes_writers_wait(tmp_path, monkeypatch):
     async def story():
-        monkeypatch.setattr(store, "OPERATIONS_MAX", 4)
+        monkeypatch.setattr(queue, "OPERATIONS_MAX", 4)
         async with opened(tmp_path) as journal:
             gate = Gate()
             tasks = await queue_behind(journal, gate, [keep(b"%d" % n) for n in range(20)])
-            assert len(journal._waiting) == 3
+            assert journal.waiting == 3
             gate.open()
             await asyncio.gather(*tasks)
             assert len(await journal.read(floors)) == 20
@@ -264,7 +264,7 @@ def make_folder(path):
     [
         (make_foreign, "has schema version 0, this gateway knows 6; use the gateway that wrote it"),
         (make_newer, "has schema version 99, this gateway knows 6; use the gateway that wrote it"),
-        (make_folder, "give this user the right to write the file and its folder"),
+        (make_folder, "is no file; move it away"),
     ],
 )
 def test_a_file_that_is_no_journal_is_refused_in_a_sentence(tmp_path, make, sentence):

@@ -30,6 +30,14 @@ def test_the_first_is_told_and_the_rest_are_counted():
     assert throttle.tell("frame_refused", "lane-1", AGAIN_S + 1) is None
 
 
+def test_what_comes_many_at_a_time_is_counted_as_many():
+    throttle = Throttle()
+    assert throttle.tell("topic_foreign", "lane-1", 0.0, 300) == 0
+    assert throttle.tell("topic_foreign", "lane-1", 1.0, 40) is None
+    assert throttle.tell("topic_foreign", "lane-1", AGAIN_S, 5) == 339
+    assert throttle.tell("topic_foreign", "lane-1", 2 * AGAIN_S) == 4
+
+
 @given(
     faults=st.lists(
         st.tuples(st.sampled_from("ab"), st.floats(0, 40, allow_nan=False)), max_size=200

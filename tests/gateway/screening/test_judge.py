@@ -105,8 +105,10 @@ def test_flags_take_a_clear_away_and_never_an_alarm():
     assert judged(sugar, axis, dark, flags=2).reason_id == "interrupted"
     assert judged(sugar, axis, dark, flags=4).reason_id == "interrupted"
     assert judged(sugar, axis, dark, flags=1).reason_id == "saturated_scans"
+    for flags in (8, 9, 10):
+        assert judged(sugar, axis, dark, flags=flags).reason_id == "empty"
     dark, urea, axis = readings("urea", 41)
-    for flags in range(8):
+    for flags in range(16):
         assert judged(urea, axis, dark, flags=flags).verdict == "alarm"
 
 

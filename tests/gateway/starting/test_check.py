@@ -24,6 +24,7 @@ from gateway.lock import locked
 from gateway.starting import check_broker
 from gateway.starting.check import check
 from gateway.starting.init import Answers, make_post
+from tests.gateway.doctor.breaking import lay_folder, lay_link
 from tests.gateway.starting.test_init import AS_NOBODY
 
 NOW = dt.datetime.now(dt.UTC)
@@ -205,6 +206,16 @@ FAULTS = {
         lambda p: (p / "state/journal.sqlite").write_bytes(b"x" * 9_999),
         "database",
         "the file is damaged",
+    ),
+    "a folder for a database": (
+        lambda p: lay_folder(p / "state/journal.sqlite"),
+        "database",
+        "is no file; move it away",
+    ),
+    "a database on a disk that is away": (
+        lambda p: lay_link(p / "state/journal.sqlite"),
+        "database",
+        "which is not there; mount its disk",
     ),
     "people that are none": (
         lambda p: (p / "state/people.json").write_text("[]"),

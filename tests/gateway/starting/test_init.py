@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 
 from gateway import certificates, cli, people, settings
 from gateway.errors import DiskError, SettingsError
+from gateway.ingest.mosquitto import access_list
 from gateway.starting import init, template
 from gateway.starting.check import check
 from gateway.starting.init import Answers, make_post
@@ -387,7 +388,8 @@ def test_a_post_that_was_made_runs_at_once_and_takes_its_nodes(call, tmp_path, f
     assert keys.main([str(folder / "keys"), "--post", POST, "lane-2"]) == 0
     path = folder / "post.toml"
     path.write_text(path.read_text() + '\n[[nodes]]\nid = "lane-2"\n')
-    before = (folder / "state/mosquitto.acl").read_bytes()
+    access = folder / "state/mosquitto.acl"
+    assert access.read_text() == access_list(POST, [NODE])  # as the gateway writes it
 
     async def story():
         async with Command(path, *AS_NOBODY) as post:
@@ -400,7 +402,7 @@ def test_a_post_that_was_made_runs_at_once_and_takes_its_nodes(call, tmp_path, f
             assert post.rest == []
 
     asyncio.run(story())
-    assert (folder / "state/mosquitto.acl").read_bytes() == before  # as the gateway writes it
+    assert access.read_text() == access_list(POST, [NODE, "lane-2"])
     modes = {path.name: path.stat().st_mode & 0o077 for path in (folder / "state").iterdir()}
     assert {modes[name] for name in ("journal.sqlite", "people.json", "broker.secret")} == {0}
 
