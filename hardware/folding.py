@@ -194,7 +194,10 @@ def _rewrite(module: Module, modules: dict[str, Module]) -> str:
                 or (alias.asname or alias.name) not in {*module.names, *module.aliases}
             ]
             if len(kept) < len(statement.names):
-                changes.append((statement, ast.unparse(_import(statement, kept)) if kept else ""))
+                # In a block something must stay.
+                nothing = "pass" if statement.col_offset else ""
+                new_text = ast.unparse(_import(statement, kept)) if kept else nothing
+                changes.append((statement, new_text))
     for statement in module.tree.body:
         if isinstance(statement, ast.Assign) and (
             ast.unparse(statement.targets[0]) in _LEFT_OUT

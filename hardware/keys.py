@@ -29,6 +29,14 @@ from gateway.files import SECRET, write_whole
 from protocol import topics
 from protocol.errors import TopicError
 
+# What an authority's folder holds besides its certificate.
+_OF_AUTHORITY = (
+    *(certificates.CA_KEY, certificates.CRL, certificates.GATEWAY, certificates.GATEWAY_KEY),
+    *(certificates.ISSUED, "nodes"),
+)
+_OURS = "harmattan "  # begins the authority's name, before the post's
+_ANEW = "use a new folder, which means new keys for every node"
+
 __all__ = ["KeysError", "Pair", "issue", "main", "make_authority", "make_post", "write_node"]
 
 
@@ -53,7 +61,7 @@ def make_post(
 
     Raises:
         KeysError: a name will not do, a node has keys already, the broker's certificate stays and
-            is not for one of `hosts`, or what is there is not ours.
+            is not for one of `hosts`, or what is there is not ours, not whole, or another post's.
     """
     for name in (post, *nodes):
         try:
@@ -124,16 +132,34 @@ def _write_broker(
 def _authority(folder: Path, post: str, now: dt.datetime) -> Pair:
     certificate_path, key_path = folder / certificates.CA, folder / certificates.CA_KEY
     if not certificate_path.exists():
-        made = make_authority(f"harmattan {post}", now)
+        _check_begins(folder)
+        made = make_authority(_OURS + post, now)
         certificates.write_authority(folder, made, now)
         return made
     try:
-        return certificates.load_pair(certificate_path, key_path)
+        found = certificates.load_pair(certificate_path, key_path)
     except KeysError as error:
+        raise KeysError(f"{error}; put the authority's key back, or {_ANEW}") from error
+    named = certificates.common_name(found.certificate)
+    if named.startswith(_OURS) and named != _OURS + post:
         raise KeysError(
-            f"{error}; put the authority's key back, or use a new folder, which means new keys for"
-            " every node"
-        ) from error
+            f"--post {post}: {certificate_path} is the authority of {named.removeprefix(_OURS)};"
+            f" give that post's name, or {_ANEW}"
+        )
+    return found
+
+
+def _check_begins(folder: Path) -> None:
+    """Insist that a folder without an authority has nothing of one.
+
+    A new one would lock out every node of the old, and forget whom that had revoked.
+    """
+    left = [folder / name for name in _OF_AUTHORITY if (folder / name).exists()]
+    if left:
+        raise KeysError(
+            f"{folder / certificates.CA} is missing, and {left[0].name} is there: put back ca.pem,"
+            f" and ca-key.pem beside it for as long as this takes, or {_ANEW}"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:

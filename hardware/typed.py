@@ -13,24 +13,27 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from hardware.image import BESIDE
+
 ROOT = Path(__file__).resolve().parent.parent
 STUBS = ROOT / ".venv/stubs"
-# Board: the folder of its stubs, and the modules of boards/ that it runs.
-BOARDS = {
-    "unix": ("unix", ("alarm", "image", "tty", "unix")),
-    "esp32_s3": ("esp32", ("bare", "esp32_s3", "panel")),
-    "pico2_w": ("rp2-rpi-pico2-w", ("bare", "panel", "pico2_w")),
-}
+# Board: the folder of its stubs.
+BOARDS = {"unix": "unix", "esp32_s3": "esp32", "pico2_w": "rp2-rpi-pico2-w"}
 # Boards and drivers are loaded by name, so nothing else holds them against what the node asks.
 FITS = """
 from boards.{board} import Board
-from drivers.obp.driver import Driver
 from node import typed
 
-def fits(settings: typed.InstrumentSettings) -> tuple[typed.Board, typed.Driver]:
-    board: typed.Board = Board("")
-    return board, Driver(board, settings)
+board: typed.Board = Board("")
 """
+FITS_DRIVER = """
+from drivers.{family} import driver as {family}
+
+def fits_{family}(settings: typed.{settings}) -> typed.{kind}:
+    return {family}.Driver(board, settings)
+"""
+# By KIND of the driver: what of node.json it gets, and what the node asks of it.
+KINDS = {"spectrometer": ("InstrumentSettings", "Driver"), "reader": ("ReaderSettings", "Reader")}
 
 
 def check(board: str, root: Path = ROOT) -> int:
@@ -43,20 +46,19 @@ def check(board: str, root: Path = ROOT) -> int:
     Raises:
         FileNotFoundError: the stubs are not installed, or mypy brings no `_io`.
     """
-    port, modules = BOARDS[board]
-    stubs, stdlib = STUBS / port, STUBS / "stdlib"
+    stubs, stdlib = STUBS / BOARDS[board], STUBS / "stdlib"
     for folder in (stubs, stdlib):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is missing; run make setup")
     firmware = root / "firmware"
     checked = [firmware / name for name in ("main.py", "node", "drivers")]
-    checked += [firmware / f"boards/{name}.py" for name in modules]
+    checked += [firmware / f"boards/{name}.py" for name in (board, *BESIDE[board])]
     with tempfile.TemporaryDirectory() as made:
         extra = Path(made)
         # The stubs of the standard library refer to this module of typeshed and leave it out.
         (extra / "_io.pyi").write_text(_read_typeshed("_io.pyi"), encoding="utf-8")
         fits = extra / "fits.py"
-        fits.write_text(FITS.format(board=board), encoding="utf-8")
+        fits.write_text(FITS.format(board=board) + _fit_drivers(firmware), encoding="utf-8")
         path = (extra, stubs, stdlib, firmware, root)
         command: list[str | Path] = [
             *(sys.executable, "-m", "mypy", "--config-file", firmware / "mypy.ini"),
@@ -66,6 +68,17 @@ def check(board: str, root: Path = ROOT) -> int:
         ]
         found = {**os.environ, "MYPYPATH": os.pathsep.join(map(str, path))}
         return subprocess.run(command, cwd=root, env=found, check=False).returncode
+
+
+def _fit_drivers(firmware: Path) -> str:
+    """Return a function for each driver that holds it against what its kind must be."""
+    text = ""
+    for path in sorted((firmware / "drivers").glob("*/driver.py")):
+        source = path.read_text(encoding="utf-8")
+        kind = next((kind for kind in KINDS if f'KIND = "{kind}"' in source), "spectrometer")
+        settings, protocol = KINDS[kind]
+        text += FITS_DRIVER.format(family=path.parent.name, settings=settings, kind=protocol)
+    return text
 
 
 def _read_typeshed(name: str) -> str:

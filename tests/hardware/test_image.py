@@ -11,7 +11,8 @@ import subprocess
 
 import pytest
 
-from hardware import folding, image, sizes
+from hardware import families, folding, image, sizes
+from hardware.families import FamilyError
 
 SETTINGS = {
     "post": "post1",
@@ -44,7 +45,14 @@ def measured():
 
 @pytest.mark.parametrize("board", image.BOARDS)
 def test_the_firmware_keeps_within_every_budget(measured, board):
-    assert sizes.find_excesses(measured[board], image.read_budget(board)) == []
+    sums = sizes.add_up(board, measured[board])
+    assert sizes.find_excesses(measured[board], image.read_budget(board), sums) == []
+    kinds = [families.kind_of(family) for family in sums.fullest]
+    assert len(set(kinds)) == len(kinds) > 1
+    for family in families.find():  # none is larger than the one that was chosen of its kind
+        chosen = sums.fullest[kinds.index(families.kind_of(family))]
+        assert 0 < sums.driver_bytes[family] <= sums.driver_bytes[chosen]
+    assert sums.base_bytes < sums.fullest_bytes <= sum(measured[board].values())
     assert {"node/node", "protocol/packing", f"boards/{board}"} <= measured[board].keys()
     others = {f"boards/{other}" for other in image.BOARDS if other != board}
     assert not others & measured[board].keys()
@@ -54,10 +62,13 @@ def test_an_excess_is_named_and_fails(measured, monkeypatch, capsys):
     budget = image.read_budget("unix")
     largest = max(measured["unix"], key=measured["unix"].get)
     tight = dataclasses.replace(budget, module_bytes_max=measured["unix"][largest] - 1)
-    assert [largest in text for text in sizes.find_excesses(measured["unix"], tight)] == [True]
-    total = sum(measured["unix"].values())
-    tight = dataclasses.replace(budget, total_bytes_max=total - 7)
-    assert "7 more than the board gives" in sizes.find_excesses(measured["unix"], tight)[0]
+    sums = sizes.add_up("unix", measured["unix"])
+    excesses = sizes.find_excesses(measured["unix"], tight, sums)
+    assert [largest in text for text in excesses] == [True]
+    tight = dataclasses.replace(budget, total_bytes_max=sums.fullest_bytes - 7)
+    (excess,) = sizes.find_excesses(measured["unix"], tight, sums)
+    assert "7 more than the board gives" in excess
+    assert all(family in excess for family in sums.fullest)
 
     monkeypatch.setattr(sizes, "measure", lambda: measured)
     assert sizes.main() == 0
@@ -119,6 +130,64 @@ def test_what_cannot_be_made_is_refused_in_words(built, capsys, tmp_path, monkey
     monkeypatch.setattr(image.importlib.util, "find_spec", lambda _: None)
     assert image.main(["unix", str(tmp_path / "out")]) == 2
     assert "make setup" in capsys.readouterr().err
+
+
+def test_a_board_gets_the_drivers_that_its_node_names(tmp_path):
+    """And what they import; a protocol module that nothing imports stays away, too."""
+    path = tmp_path / "node.json"
+
+    def chosen(**changes):
+        path.write_text(json.dumps({"board": "pico2_w", **changes}))
+        return families.named_by(path, "pico2_w")
+
+    scale = {"driver": "mt_sics", "port": "uart1"}
+    assert chosen(instrument={"port": "uart0"}) == ("obp",)
+    assert chosen() == ("obp",)
+    assert chosen(readers=[scale, {**scale, "port": "uart0"}]) == ("mt_sics",)
+    assert chosen(instrument={"driver": "obp"}, readers=[scale]) == ("mt_sics", "obp")
+    modules = image.find_modules("pico2_w", ("mt_sics",))
+    assert {name for name in modules if name.startswith("drivers/")} == {
+        "drivers/__init__",
+        *(f"drivers/mt_sics/{name}" for name in "__init__ driver exchange frames settling".split()),
+    }
+    assert {"node/node", "protocol/messages"} < modules.keys()
+
+
+@pytest.mark.parametrize(
+    "settings, what",
+    [
+        ("{", "cannot be used"),
+        ("[]", "must hold one object"),
+        ('{"board": "unix"}', "is for board 'unix'"),
+        ('{"board": "pico2_w", "instrument": {"driver": "abacus"}}', "no driver 'abacus'; drivers"),
+        ('{"board": "pico2_w", "readers": [7]}', "no driver 'None'"),
+        ('{"board": "pico2_w", "readers": [{"driver": "obp/driver"}]}', "no driver 'obp/driver'"),
+    ],
+)
+def test_a_node_that_cannot_be_served_is_named(tmp_path, capsys, settings, what):
+    path = tmp_path / "node.json"
+    path.write_text(settings)
+    with pytest.raises(FamilyError, match=what):
+        families.named_by(path, "pico2_w")
+    assert image.main(["pico2_w", str(tmp_path / "out"), "--node", str(path)]) == 2
+    assert what in capsys.readouterr().err
+
+
+def test_an_image_without_a_driver_says_so_when_it_is_needed(micropython_path, tmp_path):
+    out = tmp_path / "image"
+    assert image.main(["unix", str(out), "--drivers", "mt_sics"]) == 0
+    folder = tmp_path / "node"
+    folder.mkdir()
+    (folder / "node.json").write_text(json.dumps(SETTINGS))
+    done = subprocess.run(
+        [micropython_path, "-X", "heapsize=512k", out / "tree/main.py", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "driver is 'obp'; this board has none of that name" in done.stdout + done.stderr
 
 
 def test_folding_keeps_lines_and_meaning():

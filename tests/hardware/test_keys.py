@@ -5,6 +5,7 @@ rules (OpenSSL through `ssl`) over a socket pair, and read back with `cryptograp
 """
 
 import datetime as dt
+import os
 import re
 import shutil
 import socket
@@ -255,17 +256,55 @@ def test_an_authority_that_is_not_whole_is_named(tmp_path, capsys):
     assert "put the authority's key back" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("left", ["crl.pem", "gateway.pem", "issued", "nodes", "ca-key.pem"])
+def test_no_second_authority_is_made_over_a_living_post(tmp_path, capsys, left):
+    """A pair that was put away together would lock every node out, and forget whom it revoked."""
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "127.0.0.1", "lane1") == 0
+    for path in sorted(folder.iterdir()):
+        if path.name != left:
+            path.rename(tmp_path / path.name)
+    before = sorted(folder.rglob("*"))
+    capsys.readouterr()
+    assert make(folder, "--host", "127.0.0.1", "lane2") == 2
+    said = capsys.readouterr().err
+    assert f"ca.pem is missing, and {left} is there: put back ca.pem" in said
+    assert sorted(folder.rglob("*")) == before
+    for name in ("ca.pem", "ca-key.pem"):
+        if not (folder / name).exists():
+            (tmp_path / name).rename(folder / name)
+    assert make(folder, "--host", "127.0.0.1", "lane2") == 0
+
+
+def test_the_name_of_another_post_changes_nothing(tmp_path, capsys):
+    folder = tmp_path / "keys"
+    assert make(folder, "--host", "10.0.0.1") == 0
+    before = (folder / "gateway.pem").read_bytes()
+    assert keys.main([str(folder), "--post", "post2", "--renew", "--host", "10.0.0.1"]) == 2
+    assert "is the authority of post1; give that post's name" in capsys.readouterr().err
+    assert (folder / "gateway.pem").read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_keys_made_by_root_are_of_whom_the_folder_is(tmp_path):
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    os.chown(folder, 4_242, 4_242)
+    assert make(folder, "--host", "127.0.0.1", "lane1") == 0
+    assert {path.stat().st_uid for path in folder.rglob("*")} == {4_242}
+
+
 def test_what_was_issued_can_be_revoked_later(tmp_path):
     """The node's folder is moved to the node; what a revocation needs stays."""
     assert make(tmp_path, "--host", "127.0.0.1", "lane1", "lane2") == 0
     given = certificates.load_certificate(tmp_path / "nodes" / "lane1" / "node.der")
-    assert certificates.issued_to(tmp_path, "lane1") == [given]
+    assert certificates.issued_to(tmp_path, "lane1") == ([given], [])
     shutil.rmtree(tmp_path / "nodes")
-    assert certificates.issued_to(tmp_path, "lane1") == [given]
+    assert certificates.issued_to(tmp_path, "lane1") == ([given], [])
     assert make(tmp_path, "lane1") == 0
-    assert len(certificates.issued_to(tmp_path, "lane1")) == 2
-    assert len(certificates.issued_to(tmp_path, "lane2")) == 1
-    assert certificates.issued_to(tmp_path, "lane") == []
+    assert len(certificates.issued_to(tmp_path, "lane1")[0]) == 2
+    assert len(certificates.issued_to(tmp_path, "lane2")[0]) == 1
+    assert certificates.issued_to(tmp_path, "lane") == ([], [])
 
 
 def test_a_new_authority_has_revoked_nobody(tmp_path):

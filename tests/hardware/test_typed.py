@@ -7,6 +7,7 @@ mistake of each sort that it must tell.
 import shutil
 
 from hardware import typed
+from hardware.image import BESIDE
 
 MISTAKES = (
     ("boards/bare.py", "machine.unique_id()", "machine.uniqe_id()", '"uniqe_id"'),
@@ -14,6 +15,7 @@ MISTAKES = (
     ("node/clock.py", "echo_ms = message.echo_uptime_ms", "echo_ms = message.echo", '"echo"'),
     ("node/pulse.py", "node.boot.proven()", "node.boot.proven(1)", '"proven" of "Boot"'),
     ("drivers/obp/driver.py", "async def laser_off", "async def laser_of", "node.typed.Driver"),
+    ("drivers/mt_sics/driver.py", "async def next(", "async def nex(", 'following "Reader"'),
 )
 
 
@@ -34,6 +36,6 @@ def test_it_passes_the_firmware_and_tells_every_mistake(tmp_path, repository_pat
 
 
 def test_every_board_is_checked_with_all_it_runs(repository_path):
-    modules = {name for _, names in typed.BOARDS.values() for name in names}
+    modules = {name for board in typed.BOARDS for name in (board, *BESIDE[board])}
     found = {path.stem for path in (repository_path / "firmware/boards").glob("*.py")}
     assert modules == found - {"__init__"}

@@ -50,6 +50,10 @@ def test_everything_that_is_not_code_is_in_it_too(wheel, repository_path):
     for path in (repository_path / "docs").glob("*.md"):  # a post without a network reads them
         shipped = zipfile.ZipFile(wheel).read(f"gateway/shipped/docs/{path.name}")
         assert shipped == path.read_bytes()
+    for path in (repository_path / "firmware/drivers").glob("*/about.toml"):
+        name = f"gateway/shipped/drivers/{path.parent.name}/about.toml"
+        shipped = zipfile.ZipFile(wheel).read(name)
+        assert shipped == path.read_bytes()
     assert not [name for name in held if name.startswith(("tests/", "docs/", "packaging/"))]
 
 
