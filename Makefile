@@ -25,7 +25,7 @@ SETUP := command -v $(PYTHON) >/dev/null 2>&1 || { echo "harmattan: there is no 
 install Python 3.11 or newer (Debian: apt install python3; macOS: brew install python)" >&2; exit 1; }; \
 $(PYTHON) .ci/setup.py
 
-.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-start bench-firmware sizes crash-firmware bench-ingest overload kill fuzz-ingest audit crash-gateway lock clean
+.PHONY: help setup tools demo run test check $(CHECKS) format bench eval bench-identify bench-start bench-firmware bench-serial sizes crash-firmware bench-ingest overload kill fuzz-ingest audit crash-gateway lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -94,6 +94,9 @@ bench-start: $(READY) ## how fast a gateway starts and stops, also with a millio
 
 bench-firmware: $(READY) ## what a node needs: heap, allocation, encoder (some minutes; ARGS=--quick for one)
 	@$(VENV)/python -m benchmarks.firmware $(ARGS)
+
+bench-serial: $(READY) ## how fast a spectrum comes over 115,200 baud, and what the event loop feels (15 s; ARGS="--rounds 50")
+	@$(VENV)/python -m benchmarks.firmware.serial $(ARGS)
 
 sizes: .venv/ready ## compile the firmware for every board and hold it against their budgets
 	@$(VENV)/python -m hardware.sizes

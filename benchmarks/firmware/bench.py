@@ -149,7 +149,7 @@ async def start_bench(folder: Path) -> AsyncIterator[Bench]:
     files = (str(place / name) for name in ("ca.pem", "gateway.pem", "gateway-key.pem"))
     nodes = NodeListenerSettings("127.0.0.1", ports[0], *files)
     access, path = folder / "mosquitto.acl", folder / "mosquitto.conf"
-    access.write_text(mosquitto.access_list(POST))
+    access.write_text(mosquitto.access_list(POST, [NODE]))
     text = mosquitto.configuration(BrokerSettings(port=ports[1], nodes=nodes), access)
     path.write_text(text.replace("user nobody", "user root"))  # who must read the temporary folder
     process = await asyncio.create_subprocess_exec(
@@ -157,10 +157,10 @@ async def start_bench(folder: Path) -> AsyncIterator[Bench]:
     )
     bench = Bench(folder, ports)
     loop = asyncio.get_running_loop()
-    device = Spectrometer(MODEL, load_substances(), seed=1, now_s=loop.time())
+    device = Spectrometer(MODEL, load_substances(), seed=1, now_s=loop.time(), baud=BAUD)
     try:
         await _listens(ports[1])
-        async with SpectrometerLine(device, BAUD, link=bench.tty):
+        async with SpectrometerLine(device, link=bench.tty):
             yield bench
     finally:
         process.kill()
