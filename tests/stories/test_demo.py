@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_without_its_calibration_the_same_demo_decides_nothing(tmp_path):
 def test_a_wrong_verdict_fails_the_demo(tmp_path, monkeypatch, capsys):
     def wrong(acts):
         """Claim that sugar is acetone, and leave out the rest."""
-        return [demo.replace(acts[0], verdict="alarm", names="acetone")]
+        return [replace(acts[0], verdict="alarm", names="acetone")]
 
     load_acts = demo.load_acts
     monkeypatch.setattr(demo, "load_acts", lambda substances: wrong(load_acts(substances)))
