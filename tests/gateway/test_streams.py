@@ -19,9 +19,10 @@ LABEL = "معبر é 😀"
 FULL = "harmattan: the output cannot be written: No space left on device\n"
 UNREAD = "harmattan: the output cannot be written: Broken pipe\n"
 CLOSED = "harmattan: the output cannot be written: Bad file descriptor\n"
-# Ctrl-C as soon as the command line begins to be loaded.
+# Ctrl-C as soon as the command line begins to be loaded; in the background it would be ignored.
 INTERRUPTED = """
 import builtins, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 load = builtins.__import__
 def interrupted(name, *arguments, **named):
     if name == "gateway.cli":
