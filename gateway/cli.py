@@ -77,6 +77,10 @@ class Language(StrEnum):
     es = "es"
 
 
+DocumentsOption = Annotated[
+    bool,
+    typer.Option("--documents", help="Persons' data, too: codes whole, travel documents whole."),
+]
 AxisUnitOption = Annotated[
     AxisUnit | None,
     typer.Option("--axis-unit", help="Of the files' first column, where no title says it."),
@@ -438,7 +442,7 @@ def export(  # noqa: PLR0913, PLR0917 - the options of the command
     until: Annotated[str, typer.Option(help="Received on this day or before.")] = "",
     node: Annotated[list[str] | None, typer.Option(help="Only of this node; repeatable.")] = None,
     alerts: Annotated[bool, typer.Option("--alerts", help="Only what alerts stand on.")] = False,  # noqa: FBT002
-    documents: Annotated[bool, typer.Option("--documents", help="Travel documents whole.")] = False,  # noqa: FBT002
+    documents: DocumentsOption = False,  # noqa: FBT002
     journal: Annotated[
         Path | None, typer.Option(help="A backup, or a journal that was set aside.")
     ] = None,
@@ -465,14 +469,19 @@ def export(  # noqa: PLR0913, PLR0917 - the options of the command
 def scans(
     settings_path: SettingsPath = Path("post.toml"),
     count: Annotated[int, typer.Option(min=1, max=1_000, help="How many.")] = 20,
+    documents: DocumentsOption = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show the newest codes that were scanned, and what is wrong with them."""
+    """Show the newest codes that were scanned, and what is wrong with them.
+
+    Without --documents: of what is known to be about goods, its content; of anything else, its kind
+    and length.
+    """
     from gateway import scans_commands  # noqa: PLC0415 - see the rules of the file
 
     loaded = settings.load(settings_path)
     check_folder(Path(loaded.directory))
-    scans_commands.run_scans(loaded, count, as_json=as_json, console=Console())
+    scans_commands.run_scans(loaded, count, documents=documents, as_json=as_json, console=Console())
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ def run_export(
     if made.incomplete:
         lost += f", of {made.incomplete} records not all that is known of them"
     if made.withheld:
-        lost += f", {made.withheld} documents without what is in them (--documents gives it)"
+        lost += f", of {made.withheld} documents and codes not what they say (--documents gives it)"
     console.print(
         f"{target.absolute()}: {made.records} records, {made.alerts} alerts{lost}. README.txt in it"
         " says what is where.",

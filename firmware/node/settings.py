@@ -74,7 +74,7 @@ _KEYS: "dict[str, tuple[tuple[str, Any, int, int, Any], ...]]" = {
         ("baud", int, 300, 3_000_000, 9600),
         ("prefix", str, 0, 8, ""),
         ("suffix", str, 0, 8, ""),
-        ("aim", bool, 0, 1, False),
+        ("aim", bool, 0, 1, True),
         ("content_max", int, 1, CONTENT_BYTES_MAX, 2_048),
         ("repeat_ms", int, 0, 60_000, 1_000),
     ),

@@ -23,7 +23,7 @@ import msgspec
 from gateway import wire
 from gateway.errors import JournalError, OlderJournalError
 from gateway.files import shown
-from gateway.journal import older, telling
+from gateway.journal import older, telling, withholding
 from gateway.journal.backup import placed
 from gateway.journal.damaged import Damaged, look_at_damaged
 from gateway.journal.opening import fault, is_damage, look_at, shut
@@ -53,13 +53,14 @@ A frame is MessagePack: a list, the kind first, then the fields in the order of 
 project's protocol/SPEC.md says what they mean. `frame` is null when the bytes were evicted to make
 room. `is_whole` is false when they are not those that came. `unreadable` names what else of a
 record a damaged journal did not give: no verdict there does not mean that there was none.
-`withheld` is "document" where somebody's travel document, boarding pass, licence or contact card
-was read, or may have been: what it says, its frame and its checksum are here only if they were
-asked for (--documents).
+`withheld` is "document" where somebody's travel document was read, or may have been, and "code"
+where a scanned code may say something of a person: what it says, its frame and its checksum are
+here only if they were asked for (--documents).
 
 `scan` says what a code is: `form`, the `values` in it by application identifier (GS1) or by name,
-what they mean (`decoded`), and what is wrong with it (`faults`). Where `is_claim` is true nothing
-but the printed code itself stands behind it.
+what they mean (`decoded`), and what is wrong with it (`faults`). What is not known to be about
+goods is not among them: `withheld` names it, `content` being what is no value. Where `is_claim` is
+true nothing but the printed code itself stands behind it.
 """
 
 
@@ -193,8 +194,10 @@ def _write_all(
             told, frame = telling.record(connection, record_id, made)
             if told is None:
                 continue
-            if not wanted.documents:
-                frame = telling.withhold(told, frame, made)
+            if wanted.documents:
+                withholding.disclose(told, frame)
+            else:
+                frame = withholding.withhold(told, frame, made)
             if frame:
                 told["frame"] = {
                     "file": f"frames/{number + 1:06}.bin",

@@ -22,7 +22,6 @@ from gateway.journal.damaged import Damaged
 from gateway.journal.dating import read_moment
 from gateway.journal.opening import is_damage
 from gateway.journal.records import read_frame
-from protocol import messages
 
 Rows = Iterable[tuple[Any, ...]]
 
@@ -40,7 +39,8 @@ class Wanted:
         until_ms: received before; None: to the end.
         nodes: of these; empty: of all.
         only_alerts: those that an alert stands on, with their dark frames.
-        documents: travel documents with what is in them; without it only that one was read.
+        documents: travel documents and codes whole; without it of a document only that one was
+            read, of a code what is about goods (gateway/scans/openness.py).
     """
 
     since_ms: int | None = None
@@ -58,7 +58,7 @@ class Export(msgspec.Struct):
         incomplete: records that are here, but of what else is known of them not all could be read.
         evicted: records whose bytes had been evicted.
         changed: records whose bytes are not those that came.
-        withheld: documents of which only that they were read is here.
+        withheld: documents and codes of which not all that was read is here.
     """
 
     file: str
@@ -126,33 +126,6 @@ def record(
         made.incomplete += 1
         told["unreadable"] = missing
     return told, rows[0][5]
-
-
-def withhold(told: dict[str, Any], frame: bytes, made: Export) -> bytes:
-    """Take what stands in a travel document out of a record; return what may be shown of its bytes.
-
-    Bytes that cannot be read may be one, unless they are a spectrum.
-    """
-    message = told["message"]
-    if message is None:
-        if told["kind"] == "reading":
-            return frame
-    elif message.get("event_type") != messages.EVENT_DOCUMENT and not _is_personal(told):
-        return frame
-    else:
-        message["content"] = None
-    told["crc32"] = None  # with everything else known, it confirms a guess
-    if frame:
-        told["withheld"] = "document"
-        made.withheld += 1
-    return b""
-
-
-def _is_personal(told: dict[str, Any]) -> bool:
-    """Say whether a code holds a person's data, or may: what it says could not be made out."""
-    if told["message"].get("event_type") != messages.EVENT_CODE:
-        return False
-    return bool(told.get("scan", {}).get("form", "personal") == "personal")
 
 
 def _is_row(row: tuple[Any, ...]) -> bool:

@@ -82,12 +82,14 @@ class Elements:
         decoded: what some of them mean: numbers with their unit in the name, dates as YYYY-MM-DD,
             or YY-MM-DD where no year was given to tell the century by.
         faults: what is wrong, a sentence each, without the content.
+        faulty: the AIs whose value is wrong.
     """
 
     values: dict[str, str] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     decoded: dict[str, str | int | float | bool] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    faulty: list[str] = field(default_factory=list)
 
     def add(self, ai: GS1ApplicationIdentifier, value: str, year: int | None) -> None:
         """Take one element."""
@@ -98,9 +100,9 @@ class Elements:
             return
         self.values[ai.ai] = value
         self.titles[ai.ai] = ai.data_title or ai.description
-        checked = _CHECKED.get(ai.ai)
-        if checked is not None and not has_gs1_digit(value[:checked]):
+        if is_right(ai.ai, value) is False:
             self.faults.append(f"bad check digit in AI {ai.ai}")
+            self.faulty.append(ai.ai)
         self._decode(ai.ai, value, year)
 
     def _decode(self, ai: str, value: str, year: int | None) -> None:
@@ -109,6 +111,7 @@ class Elements:
             date = _date(value[:6], year)
             if date is None:
                 self.faults.append(f"AI {ai} is no date")
+                self.faulty.append(ai)
             else:
                 self.decoded[_DATES[ai]] = date
         elif ai[:3] in _MEASURES and len(ai) == 4:
@@ -153,6 +156,12 @@ def parse(text: str, year: int | None = None) -> Elements:
         rest = rest[size:].removeprefix(GS)
     found.finish()
     return found
+
+
+def is_right(ai: str, value: str) -> bool | None:
+    """Say whether the check digit in a value agrees; None: there is none in values of this AI."""
+    size = _CHECKED.get(ai)
+    return None if size is None else has_gs1_digit(value[:size])
 
 
 def find(text: str) -> GS1ApplicationIdentifier | None:

@@ -17,6 +17,10 @@ _CONTAINER: Final = re.compile(
 _WAYBILL: Final = re.compile(r"([0-9]{3})(-?) ?([0-9]{4}) ?([0-9]{3})([0-9])")
 _PIECE: Final = re.compile(r"([0-9]{3})([0-9]{7})([0-9])([0-9]{5})")
 _GTIN_DIGITS: Final = (8, 12, 13, 14)
+# What GS1 gives to no goods: each company's own numbers (loyalty and staff cards have them),
+# coupons and refunds; of a GTIN-8 the first digit.
+_NO_GOODS: Final = ("02", "04", "2", "05", "98", "99")
+_NO_GOODS_8: Final = ("0", "2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,15 @@ def has_gs1_digit(number: str) -> bool:
 def is_gtin(number: str) -> bool:
     """Say whether a number is a GTIN by itself: of the right length, with a check digit."""
     return len(number) in _GTIN_DIGITS and has_gs1_digit(number)
+
+
+def is_of_goods(gtin: str) -> bool:
+    """Say whether a GTIN of 14 digits is right, and of a prefix that is given to goods."""
+    if not is_gtin(gtin):
+        return False
+    if gtin.startswith("000000"):
+        return not gtin[6:].startswith(_NO_GOODS_8)
+    return not gtin[1:].startswith(_NO_GOODS)
 
 
 def read_container(text: str) -> Container | None:

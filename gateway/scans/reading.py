@@ -5,8 +5,7 @@ Rules of this file
   them.
 - Nothing is corrected. What is wrong is told in `faults`, without the content.
 - Whatever the bytes, there is a Scan.
-- A code that holds a person's data is told as that, and its text is not given: boarding passes,
-  driving licences and contact cards are read by the same glass.
+- Here a code is read whole. What of it may be told to anybody, openness.py says.
 """
 
 import re
@@ -17,14 +16,8 @@ import msgspec
 
 from gateway.scans import gs1, links, numbers, symbology
 
-TEXT_CHARS_MAX: Final = 120  # of a text that is shown; the record holds it all
 _AIM: Final = re.compile(r"\][A-Za-z][0-9A-Za-z]")
-_PERSONAL: Final = (
-    re.compile(r"M[1-9][A-Z .'-]{1,19}/[A-Z .'/-]*[ ]?E?[A-Z0-9]{5,7} "),  # boarding pass, IATA 792
-    re.compile(r"\s*@[\s\x1c-\x1f]*(ANSI |AAMVA|AAMVA )"),  # driving licence, AAMVA
-    re.compile(r"(?i)BEGIN:V?CARD|MECARD:"),
-    re.compile(r"[PIACV][A-Z<][A-Z<]{3}[A-Z0-9<]{25,39}\s+[A-Z0-9<]{30,44}"),  # MRZ, ICAO 9303
-)
+_ADD_ON: Final = re.compile(r"[0-9]{2}|[0-9]{5}")
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,35 +25,49 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         symbology: kind of code, such as GS1-128.
-        form: gs1, gtin, container, waybill, link, text, bytes, personal or empty.
+        length_bytes: of its content.
+        form: gs1, gtin, container, waybill, link, text, bytes, or empty.
         values: what was read, by application identifier or by name.
         titles: what each application identifier is.
         decoded: what values mean: numbers with their unit in the name, dates as YYYY-MM-DD.
-        faults: what is wrong, a sentence each.
+        faults: what is wrong, a sentence each, without the content.
+        faulty: the names of wrong values.
         notes: what to know besides.
-        text: the beginning of a text that is none of the other forms; None: it is no text.
+        text: all of it as one line of printable characters; None: not all of it may be told.
+        withheld: what is not told: names of values, and `content` for what no value says.
         is_claim: anybody can print it: nothing but the code itself stands behind it.
     """
 
     symbology: str
+    length_bytes: int = 0
     form: str
     values: dict[str, str] = {}
     titles: dict[str, str] = {}
     decoded: dict[str, str | int | float | bool] = {}
     faults: tuple[str, ...] = ()
+    faulty: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     text: str | None = None
+    withheld: tuple[str, ...] = ()
     is_claim: bool = False
 
 
 def read_scan(identifier: str, content: bytes, *, year: int | None = None) -> Scan:
-    """Return what a code says.
+    """Return what a code says, whole.
 
     Args:
         identifier: AIM identifier, such as ]C1; empty: the scanner sends none.
         content: the bytes of the code.
         year: when it was read, for the century of dates; None: they stay without one.
     """
+    return msgspec.structs.replace(
+        _read(identifier, content, year),
+        length_bytes=len(content),
+        text=shown(content.decode(errors="backslashreplace")),
+    )
+
+
+def _read(identifier: str, content: bytes, year: int | None) -> Scan:
     kind = symbology.name(identifier)
     if not content:
         return Scan(symbology=kind, form="", faults=("nothing in it",))
@@ -68,12 +75,6 @@ def read_scan(identifier: str, content: bytes, *, year: int | None = None) -> Sc
         text = content.decode()
     except UnicodeDecodeError:
         return _not_text(kind, identifier, len(content))
-    if any(pattern.match(text) for pattern in _PERSONAL):
-        return Scan(
-            symbology=kind,
-            form="personal",
-            notes=("a person's data: exported only if asked for (--documents)",),
-        )
     if identifier in symbology.GS1:
         return _read_gs1(kind, text, year)
     if identifier in symbology.GTIN:
@@ -82,7 +83,7 @@ def read_scan(identifier: str, content: bytes, *, year: int | None = None) -> Sc
         found = read(kind, identifier, text, year)
         if found is not None:
             return found
-    return _read_text(kind, text)
+    return _read_text(kind, identifier, text)
 
 
 def _not_text(kind: str, identifier: str, count: int) -> Scan:
@@ -101,6 +102,7 @@ def _read_gs1(kind: str, text: str, year: int | None) -> Scan:
         titles=found.titles,
         decoded=found.decoded,
         faults=tuple(found.faults),
+        faulty=tuple(found.faulty),
     )
 
 
@@ -113,6 +115,9 @@ def _read_gtin(kind: str, identifier: str, text: str) -> Scan:
         return Scan(symbology=kind, form="gtin", faults=("bad check digit or length of a GTIN",))
     values = {"gtin": number.zfill(14)}
     if add_on:
+        if not _ADD_ON.fullmatch(add_on):
+            fault = "what stands behind the GTIN is no add-on of two or five digits"
+            return Scan(symbology=kind, form="gtin", values=values, faults=(fault,))
         values["add_on"] = add_on
     return Scan(symbology=kind, form="gtin", values=values)
 
@@ -143,6 +148,7 @@ def _read_container(kind: str, _: str, text: str, __: int | None) -> Scan | None
         form="container",
         values=values,
         faults=() if found.is_right else ("bad check digit in a container's number",),
+        faulty=() if found.is_right else tuple(values),
         notes=(doubt,) if found.is_doubtful and found.is_right else (),
     )
 
@@ -157,6 +163,7 @@ def _read_waybill(kind: str, _: str, text: str, __: int | None) -> Scan | None:
         values={"waybill": found.number},
         decoded={} if found.piece is None else {"piece": found.piece},
         faults=() if found.is_right else ("bad check digit in an air waybill's number",),
+        faulty=() if found.is_right else ("waybill",),
     )
 
 
@@ -171,8 +178,8 @@ def _read_link(kind: str, _: str, text: str, year: int | None) -> Scan | None:
         titles=found.titles,
         decoded=found.decoded,
         faults=tuple(found.faults),
+        faulty=tuple(found.faulty),
         notes=("a web address: do not open it",),
-        text=shown(text),
         is_claim=True,
     )
 
@@ -181,19 +188,21 @@ _Read = Callable[[str, str, str, int | None], Scan | None]
 _READERS: Final[tuple[_Read, ...]] = (_read_container, _read_waybill, _read_link, _read_carton)
 
 
-def _read_text(kind: str, text: str) -> Scan:
-    is_merged = _AIM.search(text) is not None
-    note = "it may be two codes: an AIM identifier stands in it"
-    return Scan(symbology=kind, form="text", text=shown(text), notes=(note,) if is_merged else ())
+def _read_text(kind: str, identifier: str, text: str) -> Scan:
+    notes = []
+    if not identifier and _AIM.match(text):
+        notes.append("it begins like an AIM identifier: if the scanner sends them, set aim true")
+    elif _AIM.search(text):
+        notes.append("it may be two codes: an AIM identifier stands in it")
+    return Scan(symbology=kind, form="text", notes=tuple(notes))
 
 
 def shown(text: str) -> str:
-    """Return the beginning of a text as one line of printable characters, GS and the like named."""
-    line = "".join(map(_shown, text[:TEXT_CHARS_MAX]))
-    return line + ("..." if len(text) > TEXT_CHARS_MAX else "")
+    """Return a text as one line of printable characters, GS and the like named."""
+    return "".join(map(_shown, text))
 
 
-_SEPARATORS: Final = {"\x1d": "<GS>", "\x1e": "<RS>", "\x04": "<EOT>", "\n": " ", "\r": " "}
+_SEPARATORS: Final = {"\x1d": "<GS>", "\x1e": "<RS>", "\x04": "<EOT>"}
 
 
 def _shown(character: str) -> str:

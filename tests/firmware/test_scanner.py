@@ -1,11 +1,14 @@
 """Goal: what is scanned at a lane reaches the gateway as it is, with what else is read there.
 
 Method: a node in a real MicroPython with a simulated scanner and a simulated spectrometer, and a
-client that plays the gateway.
+client that plays the gateway. Of codes with a person's data everything that the node said, and
+every file beside the journal, is searched.
 """
 
 import asyncio
+import base64
 
+from protocol import messages
 from protocol.messages import Receipt
 from simulators.scanner.codes import parse_code
 from simulators.scanner.device import Scanner, ScannerLine
@@ -91,3 +94,54 @@ def test_a_node_with_a_scanner_alone_takes_its_fault_back_by_itself(bench, monke
                 assert event.content == b"7" * 2_048
 
     asyncio.run(play())
+
+
+def test_of_a_persons_code_nothing_is_said_and_its_lines_are_no_codes(bench):
+    reader = {"driver": "scanner", "port": str(bench.folder / "scanner"), "baud": BAUD}
+    licence = "]L0" + "@\\n\\x1e\\rANSI 6360140\\nDAQQX1234562\\nDCSZZYXOVIC\\r"
+    ticket = "]L0M1ZZYXOVIC/QUENTISSA  EQX1234 ARNFRASK 0123 326Y025C0027 100"
+
+    async def story():
+        device = Scanner(baud=BAUD)
+        async with bench, ScannerLine(device, link=bench.folder / "scanner") as line:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            await bench.plug()
+            node = await bench.start_node(readers=[reader])
+            await node.log.wait(lambda text: "scanner: listens" in text)
+            line.scan(parse_code(licence))
+            fault = await node.wait("fault", what="scanner")
+            assert "has lines behind its first 1 bytes" in fault["text"]
+            await node.wait("reread", what="scanner")
+            await gateway.wait("health", lambda health: "scanner" in health.fault)
+            while not gateway.count("event"):  # the first may be taken for the rest of the licence
+                line.scan(parse_code(ticket))
+                await asyncio.sleep(0.5)
+            event = await gateway.wait("event")
+            assert event.content == ticket[3:].encode()
+            command = messages.Command(b"command7", messages.ACTION_LOG_TAIL, None, b"")
+            await gateway.say(command)
+            tail = (await gateway.wait("result")).tail
+            await node.end()
+            assert {one.content for _, one, _ in gateway.heard.items if one.KIND == 4} == {
+                event.content
+            }
+        others = [message for channel, message, _ in gateway.heard.items if channel != "event"]
+        shown = [repr(node.signals.items).encode(), repr(node.log.items).encode(), tail]
+        return [message.pack() for message in others] + shown
+
+    said = asyncio.run(story())
+    files = [path for path in bench.folder.rglob("*") if path.is_file()]
+    journal = [path for path in files if "journal" in path.relative_to(bench.folder).parts]
+    said += [path.read_bytes() for path in set(files) - set(journal)]
+    coded = [base64.b64encode(ticket[at:].encode())[4:28] for at in range(3, 6)]
+    for secret in (
+        b"ZZYXOVIC",
+        b"QUENTISSA",
+        b"QX1234",
+        *coded,
+        ticket[5:15].encode().hex().encode(),
+    ):
+        assert not [text for text in said if secret in text], secret
+    assert [path for path in journal if ticket[3:].encode() in path.read_bytes()]
+    assert not [path for path in journal if b"ANSI" in path.read_bytes()]

@@ -5,14 +5,15 @@ than a Misread the owner calls `close` and begins again with `open`.
 
 A line that breaks off is waited for as long as BROKEN_MS, so that a stalled one comes whole. Of a
 scanner that sends no suffix the first code after `open` therefore takes so long; from then on a
-pause of GAP_MS ends a code.
+pause of GAP_MS ends a code. A code that may have lines in it is held for such a pause (bursts.py).
 """
 
 import asyncio
 import time
 from binascii import crc32
 
-from drivers.scanner import frames
+from drivers.scanner import codes, frames
+from drivers.scanner.bursts import Codes
 from node import limits
 from node.errors import ItemRefused, Misread, PortLost
 from node.waiting import within_ms
@@ -24,15 +25,17 @@ if False:  # for the type checker: nothing of it is compiled
 
 GAP_MS = 100  # a scanner that types like a keyboard leaves up to 50 ms between two characters
 BROKEN_MS = 2_000  # a code of 7089 digits takes longer, but never pauses for so long
-# In the order of the faults of frames.py; one text, because each of seven would be an object.
+LATE_MS = 20  # a wait that ended so late may have missed what came: it is looked at again
+# In the order of the faults of codes.py; one text, because each of eight would be an object.
 _REASONS = (
     "has %d bytes and this node takes fewer: raise content_max|"
     "has the control byte 0x%02x: have none sent but GS, RS and EOT|"
     "broke off after %d bytes|"
     "ran into the next one after %d bytes: have it send a suffix|"
-    "of %d bytes has no AIM identifier: have it sent with every code|"
+    "of %d bytes has no AIM identifier: have it sent with every code, or set aim false|"
     "of %d bytes has not the prefix of node.json|"
-    "is not %d digits with a good check digit: have UPC sent as EAN"
+    "is not %d digits with a good check digit: have UPC sent as EAN|"
+    "has lines behind its first %d bytes: set prefix and suffix, of the scanner and in node.json"
 )
 
 
@@ -61,7 +64,8 @@ class Driver:
             settings["suffix"].encode(),
             settings["aim"],
         )
-        self._heard_ms = 0
+        self._codes = Codes(self._parser, settings["aim"] or settings["prefix"] != "")
+        self._silent_ms = 0  # for how long nothing came while it was listened
         self._has_told = False  # of the newest bytes, that a code in them was refused
         self._newest = (0, 0)  # checksum and length of the newest code
         self._newest_ms = 0
@@ -75,6 +79,7 @@ class Driver:
         """
         self._port = self._board.open_serial(self._settings["port"], self._settings["baud"])
         self._parser.reset()
+        self._codes.reset()
         self._newest = (0, 0)
 
     async def identify(self) -> str:
@@ -91,7 +96,9 @@ class Driver:
         """
         deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
         while True:
-            code = self._parser.next() or self._ended()
+            code = self._codes.next()
+            if code is None and self._codes.is_open and self._pause_left_ms() <= 0:
+                code = self._codes.end()
             if code is not None:
                 await asyncio.sleep_ms(0)  # a burst of them holds nobody up
                 if code.fault:
@@ -104,38 +111,35 @@ class Driver:
             left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
             if left_ms <= 0:
                 return None
-            if self._parser.pending_bytes:
-                left_ms = min(left_ms, max(self._pause_left_ms(), 0))
+            if self._codes.is_open:
+                left_ms = min(left_ms, self._pause_left_ms())
             await self._listen(left_ms)
 
     async def _listen(self, wait_ms: int) -> None:
         """Take what comes within `wait_ms`; return when something did, or nothing."""
         port: Port = self._port  # type: ignore[assignment]  # after `open`
+        begun_ms = time.ticks_ms()
         try:
             count = await within_ms(port.stream.readinto(self._chunk), wait_ms)
         except asyncio.TimeoutError:
+            late_ms = time.ticks_diff(time.ticks_ms(), begun_ms) - wait_ms
+            silent_ms = wait_ms if late_ms <= LATE_MS else max(wait_ms - LATE_MS // 2, 0)
+            self._silent_ms = min(self._silent_ms + silent_ms, BROKEN_MS)
             return
         except OSError as error:
             raise self._lost(error)
         if count == 0:  # None is a spurious wake-up
             raise self._lost("hung up")
         if count:
-            self._heard_ms = time.ticks_ms()
+            self._silent_ms = 0
             self._has_told = False
             self._parser.feed(self._chunk, count)
 
     def _pause_left_ms(self) -> int:
-        """Return for how long a line that has begun may pause still."""
-        pause_ms = GAP_MS if self._parser.ends is False else BROKEN_MS
-        return pause_ms - time.ticks_diff(time.ticks_ms(), self._heard_ms)
+        """Return for how long nothing has to come still, until that tells something."""
+        return (GAP_MS if self._codes.is_quick else BROKEN_MS) - self._silent_ms
 
-    def _ended(self) -> "frames.Code | None":
-        """Return what a line came to that has paused for too long; None: there is none."""
-        if not self._parser.pending_bytes or self._pause_left_ms() > 0:
-            return None
-        return self._parser.end()
-
-    def _is_repeated(self, code: frames.Code) -> bool:
+    def _is_repeated(self, code: codes.Code) -> bool:
         """Say whether the same code was read just before; one held before the glass is for long."""
         now_ms = time.ticks_ms()
         known, known_ms = self._newest, self._newest_ms
@@ -146,13 +150,13 @@ class Driver:
         self.repeat_count += repeated
         return repeated
 
-    def _refused(self, code: frames.Code) -> Misread:
+    def _refused(self, code: codes.Code) -> Misread:
         reason = _REASONS.split("|")[code.fault - 1] % code.number
         text = (
             "a code on %s %s; scan it again, then check baud rate, cable and the "
             "scanner's settings" % (self._settings["port"], reason)
         )
-        is_noise = code.fault in (frames.BROKEN, frames.CUT, frames.DIGITS)
+        is_noise = code.fault in (codes.BROKEN, codes.CUT, codes.DIGITS)
         return Misread(text) if is_noise else ItemRefused(text)
 
     def _lost(self, reason: object) -> PortLost:

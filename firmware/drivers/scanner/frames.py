@@ -5,13 +5,26 @@ Rules of the file
 - Where no suffix is set, CR LF, CR, LF and Tab end a code; where one is set only that does, and CR,
   LF and Tab are content (2D codes hold lines). GS, RS and EOT are content always; another control
   byte spoils the line. Bytes from 0x80 on are content as they are.
-- A scanner either sends a suffix or does not, and AIM identifiers or not: what it did once it is
-  held to, until `reset`.
+- A scanner either sends a suffix or does not: what it did once it is held to, until `reset`.
+  Whether it sends AIM identifiers is a setting, never guessed: a label may begin like one.
+- A line is not yet a whole code: bursts.py says.
 - Where a symbology cannot hold a `]`, one that begins an AIM identifier begins another code.
 - Fed whole or byte by byte, the same bytes give the same codes.
 
 References: AIM identifiers ISO/IEC 15424; check digit of EAN, GS1 General Specifications 7.9.
 """
+
+from drivers.scanner.codes import (
+    BROKEN,
+    CONTROL,
+    CUT,
+    DIGITS,
+    NO_AIM,
+    NO_PREFIX,
+    TOO_LONG,
+    Code,
+    is_ean,
+)
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Bytes
@@ -24,23 +37,6 @@ _ENDS = b"\r\n\t"
 _NO_BRACKETS = b"]E0 ]E3 ]E4 ]e0 ]C1 ]d2 ]Q3 ]J1 ]I0 ]I1 ]I3 ]F0"
 _EAN_DIGITS = {b"]E0": 13, b"]E4": 8}  # a scanner tests their check digit itself before it sends
 
-TOO_LONG, CONTROL, BROKEN, CUT, NO_AIM, NO_PREFIX, DIGITS = range(1, 8)
-
-
-class Code:
-    """One code, or the `fault` for which there is none, with the `number` that it is about.
-
-    Attributes:
-        symbology: AIM identifier, empty when the scanner sends none.
-        content: the bytes of the code.
-    """
-
-    def __init__(self, fault: int, number: int, symbology: str = "", content: bytes = b"") -> None:
-        self.fault = fault
-        self.number = number
-        self.symbology = symbology
-        self.content = content
-
 
 class Parser:
     """Cuts a stream of bytes into codes.
@@ -49,7 +45,7 @@ class Parser:
         content_max: longest content of a code, bytes.
         chunk_bytes: longest piece given to `feed` at once, bytes.
         prefix, suffix: what the scanner sends before and after a code; empty: see above.
-        has_aim: every code has an AIM identifier.
+        has_aim: every code has an AIM identifier; False: none has.
     Attributes:
         ends: whether the scanner sends a suffix; None: it has not sent a code yet.
         dropped_bytes: bytes that belonged to no code.
@@ -69,7 +65,7 @@ class Parser:
         self._kept = _SEPARATORS + prefix + suffix + (_ENDS if suffix else b"")
         self._restart = prefix[0] if prefix and prefix[0] < 0x20 else -1
         self._last = suffix[-1] if suffix else -1
-        self._wants_aim = has_aim
+        self._has_aim = has_aim
         self._line_max = len(prefix) + AIM_BYTES + content_max + len(suffix)
         self._buffer = bytearray(self._line_max + chunk_bytes)
         self._view = memoryview(self._buffer)
@@ -90,7 +86,6 @@ class Parser:
         self._passed_bytes = 0  # of a line that is too long
         self._spoilt = -1  # control byte in the line
         self.ends: bool | None = True if self._suffix else None
-        self.has_aim = self._wants_aim
 
     def feed(self, piece: "Bytes", count: int) -> None:
         """Take the first `count` bytes of `piece`; call `next` until None before feeding again.
@@ -125,6 +120,19 @@ class Parser:
         self.ends = False
         self._stop = self._resume = self._end
         return self._cut()
+
+    def may_begin(self) -> bool:
+        """Say whether the line that has begun may be a code's: without a sign of one it may not."""
+        head = self._prefix + b"]"[: self._has_aim]
+        begun = bytes(self._view[self._start : min(self._end, self._start + len(head))])
+        return begun != b"" and head.startswith(begun) and not self._passed_bytes
+
+    def forget(self) -> None:
+        """Let go of a line that has begun, and of what lines before it told of suffixes."""
+        if self.pending_bytes:
+            self._refuse(BROKEN, 0)
+        if not self._suffix:
+            self.ends = None
 
     def _find_end(self) -> bool:
         """Look for the end of the line in what has not been looked at."""
@@ -186,11 +194,10 @@ class Parser:
             self._drop(at - self._start)
             self._start += len(self._prefix)
         begin = self._start
-        if self._is_aim(begin):
-            self.has_aim = True
+        if self._has_aim:
+            if not self._is_aim(begin):
+                return self._refuse(NO_AIM, line_bytes)
             begin += AIM_BYTES
-        elif self.has_aim:
-            return self._refuse(NO_AIM, line_bytes)
         if begin == self._stop:
             return self._refuse(BROKEN, line_bytes)
         return self._piece(bytes(self._view[self._start : begin]), begin)
@@ -240,11 +247,3 @@ class Parser:
         while at >= 0 and not self._is_aim(at):
             at = self._buffer.find(b"]", at + 1, self._stop)
         return at if at >= 0 else self._stop
-
-
-def is_ean(content: bytes, count: int) -> bool:
-    """Say whether `content` is `count` digits, the last of which agrees with the others."""
-    if len(content) != count or not content.isdigit():
-        return False
-    weighed = [(content[-1 - at] - 0x30) * (3 if at % 2 else 1) for at in range(count)]
-    return sum(weighed) % 10 == 0

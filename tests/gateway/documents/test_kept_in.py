@@ -1,7 +1,8 @@
 """Goal: what stands in a document is in the journal, and in nothing else that a post writes.
 
-Method: a real gateway commits a passport, refuses frames with the same passport in them, and is
-asked for all it tells; then every file of the post but the journal is searched.
+Method: a real gateway commits a passport and a licence's barcode, whole and in lines, refuses
+frames with the same in them, and is asked for all it tells; then every file of the post but the
+journal is searched.
 """
 
 import asyncio
@@ -25,13 +26,21 @@ LINES = (
     "L898902C36UTO7408122F1204159ZE184226B<<<<<10",
 )
 CONTENT = "\n".join(LINES).encode()
-WORDS = ("ZZYXOVIC", "QUENTISSA", "L898902C3", "ZE184226B", "7408122")
+WORDS = ("ZZYXOVIC", "QUENTISSA", "L898902C3", "ZE184226B", "7408122", "QX1234562", "RUEVERNE")
+LICENCE = (
+    b"@\n\x1e\rANSI 636014040002DL00410278DLDAQQX1234562\n",
+    b"DCSZZYXOVIC\nDACQUENTISSA\nDAGRUEVERNE\r",
+)
 
 
 def secrets():
     """Return what is searched for, as it is sent and as programs write bytes."""
     plain = [word.encode() for word in WORDS]
-    coded = [base64.b64encode(CONTENT[at:]).rstrip(b"=")[4:-4] for at in range(3)]
+    coded = [
+        base64.b64encode(content[at:]).rstrip(b"=")[4:-4]
+        for content in (CONTENT, *LICENCE)
+        for at in range(3)
+    ]
     return [*plain, *coded, *(word.hex().encode() for word in plain)]
 
 
@@ -67,15 +76,26 @@ def test_a_document_is_in_no_log_status_bundle_export_alert_or_file(tmp_path, fr
                 await node.say(document(node, 1))
                 await node.say(node.reading(2, pixels=UREA))  # the same act, an alarm
                 await node.say(document(node, 3, symbology="TD3?"))
-                await post.log.event("record_committed", seq=3)
+                codes = [("]L0", b"".join(LICENCE)), *[("", part) for part in LICENCE]]
+                codes += [("]C1", LICENCE[1]), ("]E3", b"4006381333931ZZYXOVIC")]
+                for seq, (symbology, content) in enumerate(codes, 5):
+                    values = {"event_type": messages.EVENT_CODE, "symbology": symbology}
+                    await node.say(document(node, seq, **values, content=content))
+                await node.say(document(node, 4, symbology="TD3?"))
+                await node.receipt(4 + len(codes))
                 await post.log.event("alert")
-                good = document(node, 4).pack()
+                good = document(node, 20).pack()
                 await node.publish("event", good[:-1])
                 await node.publish("event", good + b"\0")
                 await node.publish("reading", good)
                 await node.publish("event", good.replace(b"TD3", b"\xff\xff\xff"))
                 await post.log.event("kind_refused")
+                code = document(node, 21, event_type=messages.EVENT_CODE, content=LICENCE[1]).pack()
+                await node.publish("event", code[:-1])
                 await post.log.event("frame_refused")
+                said.append(await asyncio.to_thread(harmattan, "scans", "-s", path))
+                said.append(await asyncio.to_thread(harmattan, "scans", "-s", path, "--json"))
+                assert b"PDF417, 83 bytes, text" in said[0]
                 for command in ("bundle", "export"):  # status and doctor are in the bundle
                     file = tmp_path / f"{command}.zip"
                     said.append(await asyncio.to_thread(harmattan, command, file, "-s", path))
@@ -86,7 +106,7 @@ def test_a_document_is_in_no_log_status_bundle_export_alert_or_file(tmp_path, fr
         with zipfile.ZipFile(tmp_path / name) as file:
             said.extend(file.read(part) for part in file.namelist())
     with zipfile.ZipFile(tmp_path / "export.zip") as file:
-        assert json.loads(file.read("manifest.json"))["withheld"] == 2
+        assert json.loads(file.read("manifest.json"))["withheld"] == 8
         assert b'"alert_id"' in file.read("alerts.jsonl")
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     journal = [file for file in files if file.name.startswith("journal.")]

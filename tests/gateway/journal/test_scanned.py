@@ -1,4 +1,4 @@
-"""Goal: an export says what a code is; a person's data in it is kept as a document's is.
+"""Goal: an export says what a code is; what may be a person's data is kept as a document's is.
 
 Method: the journal of a story whose scans are replaced by codes of our own.
 """
@@ -38,17 +38,22 @@ def journal(tmp_path, lived):
     """Return its copy, in which number 2 of each node is a scan of ours."""
     (tmp_path / "state").mkdir()
     path = Path(shutil.copy(lived, tmp_path / "state"))
-    connection = connect(path)
-    for node, (symbology, content) in zip(NODES, (CASE, PASS), strict=False):
-        message = wire.decode(players.frame_of(node, 2, 1))
-        code = msgspec.structs.replace(message, event_type=1, symbology=symbology, content=content)
-        frame = wire.encode(code)
-        connection.execute(
-            "UPDATE records SET frame = ?, crc = ? WHERE node = ? AND seq = 2",
-            (frame, zlib.crc32(frame), node),
-        )
-    connection.close()
+    for node, code in zip(NODES, (CASE, PASS), strict=False):
+        put(path, node, *code)
     return path
+
+
+def put(journal, node, symbology, content):
+    """Make number 2 of a node a scan."""
+    message = wire.decode(players.frame_of(node, 2, 1))
+    code = msgspec.structs.replace(message, event_type=1, symbology=symbology, content=content)
+    frame = wire.encode(code)
+    connection = connect(journal)
+    connection.execute(
+        "UPDATE records SET frame = ?, crc = ? WHERE node = ? AND seq = 2",
+        (frame, zlib.crc32(frame), node),
+    )
+    connection.close()
 
 
 def records(journal, target, **wanted):
@@ -72,13 +77,32 @@ def test_an_export_says_what_a_code_is(journal, tmp_path):
 
 def test_a_persons_data_in_a_code_is_given_only_if_asked_for(journal, tmp_path):
     told, whole = records(journal, tmp_path / "out.zip")
-    assert told[NODES[1]]["scan"]["form"] == "personal"
-    assert told[NODES[1]]["withheld"] == "document"
+    scan = told[NODES[1]]["scan"]
+    assert (scan["symbology"], scan["form"], scan["length_bytes"]) == ("PDF417", "text", 60)
+    assert (scan["text"], scan["withheld"]) == (None, ["content"])
+    assert told[NODES[1]]["withheld"] == "code"
+    assert (told[NODES[1]]["frame"], told[NODES[1]]["crc32"]) == (None, None)
+    assert told[NODES[1]]["message"]["content"] is None
     for secret in (b"ERIKSSON", base64.b64encode(PASS[1])[:40], PASS[1].hex().encode()):
         assert secret not in whole
     told, whole = records(journal, tmp_path / "whole.zip", documents=True)
     assert PASS[1] in whole
     assert base64.b64decode(told[NODES[1]]["message"]["content"]) == PASS[1]
+    assert told[NODES[1]]["scan"]["text"] == PASS[1].decode()
+
+
+def test_of_a_label_with_an_address_the_goods_are_told_and_the_address_is_not(journal, tmp_path):
+    content = CASE[1] + b"\x1d4301ANNA+ERIKSSON\x1d90STAFF-77"
+    put(journal, NODES[0], CASE[0], content)
+    told, whole = records(journal, tmp_path / "out.zip")
+    assert told[NODES[0]]["withheld"] == "code"
+    assert told[NODES[0]]["scan"]["withheld"] == ["4301", "90"]
+    assert told[NODES[0]]["scan"]["values"] == {"01": "98412345678908", "17": "261100", "10": "A"}
+    for secret in (b"ERIKSSON", b"STAFF-77", base64.b64encode(content)[:40]):
+        assert secret not in whole
+    told, whole = records(journal, tmp_path / "whole.zip", documents=True)
+    assert content in whole
+    assert told[NODES[0]]["scan"]["values"]["4301"] == "ANNA+ERIKSSON"
 
 
 def test_a_moment_that_no_calendar_has_leaves_dates_without_their_century():

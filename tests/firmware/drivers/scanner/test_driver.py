@@ -19,11 +19,13 @@ SETTINGS = {
     "baud": 9_600,
     "prefix": "",
     "suffix": "",
-    "aim": False,
+    "aim": True,
     "content_max": 64,
     "repeat_ms": 1_000,
 }
 EAN, CASE = b"]E04006381333931", b"]C10112345678901231"
+LICENCE = b"]L0@\n\x1e\rANSI 6360\rDAQD1234562\nDCSDOE\r"
+CARD = b"]Q1BEGIN:VCARD\r\nN:Doe\r\nEND:VCARD"
 
 
 class Scanner:
@@ -136,7 +138,10 @@ async def as_long_as_may_be(scanner):
 async def with_reasons(scanner):
     for line, reason in (
         (b"]C1a\x07b", "has the control byte 0x07: have none sent but GS, RS and EOT"),
-        (b"12345", "of 5 bytes has no AIM identifier: have it sent with every code"),
+        (
+            b"12345",
+            "of 5 bytes has no AIM identifier: have it sent with every code, or set aim false",
+        ),
         (b"]E04006381333932", "is not 13 digits with a good check digit: have UPC sent as EAN"),
         (b"]C1012]d201", "ran into the next one after 3 bytes: have it send a suffix"),
     ):
@@ -149,6 +154,59 @@ async def without_prefix(scanner):
     scanner.send(EAN + b"\x03\x02]Q1\xff\xfe\x1d\r\n\x03")
     assert await scanner.refusal() == "of 16 bytes has not the prefix of node.json"
     assert await scanner.item() == b"]Q1\xff\xfe\x1d\r\n"
+
+
+async def after_a_pause(scanner, line, pause_s=0.3):
+    """Scan until it is taken: what comes at once is taken for the rest of a code with lines."""
+    while scanner.lines.empty():
+        await asyncio.sleep(pause_s)
+        scanner.send(line)
+    return (await scanner.told()).split()
+
+
+async def with_lines(scanner):
+    """A licence or a contact card is several lines: none of them is a code."""
+    for line, count in ((LICENCE, 1), (CARD, 11)):
+        scanner.send(line + b"\r\n")
+        assert await scanner.refusal() == (
+            f"has lines behind its first {count} bytes: set prefix and suffix, of the scanner and"
+            " in node.json"
+        )
+    scanner.send(b"]Q1one\r\n" + CARD + b"\r\n" + EAN + b"\r\n")
+    assert await scanner.item() == b"]Q1one"
+    assert (await scanner.refusal()).startswith("has lines behind its first 11 bytes")
+    assert await scanner.item() == EAN
+
+
+async def with_lines_in_pieces(scanner):
+    for byte in CARD + b"\r\n" + EAN + b"\r\n":
+        scanner.send(bytes([byte]))
+        await asyncio.sleep(0)
+    assert (await scanner.refusal()).startswith("has lines behind its first 11 bytes")
+    while (told := await scanner.told()).startswith("error ItemRefused"):
+        pass  # what comes after a pause, on a busy machine, is told anew
+    assert told.split()[2:] == ["]E0", EAN[3:].hex()]
+
+
+async def with_lines_and_no_suffix(scanner):
+    """What such a code seemed to tell of suffixes is forgotten."""
+    scanner.send(CARD)
+    assert (await scanner.refusal()).startswith("has lines behind its first 11 bytes")
+    assert await after_a_pause(scanner, EAN, 3.0) == ["item", "1", "]E0", EAN[3:].hex()]
+
+
+async def whole_with_lines(scanner):
+    scanner.send(b"\x02" + CARD + b"\x03\x02" + LICENCE + b"\x03")
+    assert [await scanner.item(), await scanner.item()] == [CARD, LICENCE]
+
+
+async def without_identifiers(scanner):
+    """A label may begin like an identifier; lines of one burst may be one label's."""
+    scanner.send(CASE + b"\r\n")
+    assert (await scanner.told()).split() == ["item", "1", "-", CASE.hex()]
+    scanner.send(b"one\r\ntwo\r\n")
+    assert (await scanner.refusal()).startswith("has lines behind its first 3 bytes")
+    assert await after_a_pause(scanner, EAN + b"\r\n") == ["item", "1", "-", EAN.hex()]
 
 
 async def in_noise(scanner):
@@ -171,6 +229,11 @@ CASES = {
     too_long: {},
     as_long_as_may_be: {"content_max": 7_168, "baud": 115_200},
     with_reasons: {"aim": True},
+    with_lines: {},
+    with_lines_in_pieces: {"suffix": "\r\n"},
+    with_lines_and_no_suffix: {"repeat_ms": 60_000},
+    whole_with_lines: {"prefix": "\x02", "suffix": "\x03"},
+    without_identifiers: {"aim": False, "repeat_ms": 60_000},
     without_prefix: {"prefix": "\x02", "suffix": "\x03"},
     in_noise: {"aim": True},
 }
