@@ -157,7 +157,7 @@ class Node:
         text = str(error) or error.__class__.__name__
         if traced:
             text += "; started again, have the log and the file `crash` looked at"
-        self.signals.fault(name, text)
+        self.signals.fault(name, text, is_logged=True)  # by the supervisor
         self.reporter.changed()
 
     async def run(self) -> bool:

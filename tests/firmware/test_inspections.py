@@ -74,7 +74,7 @@ def test_codes_documents_weights_dark_and_sample_of_one_act_carry_one_inspection
 
     async def story():
         async with bench, Readers(bench.folder / "ports", seed=1) as readers:
-            gateway, node, officer = await start(bench, readers)
+            gateway, _, officer = await start(bench, readers)
             papers = papers_of("sugar")
 
             first = {

@@ -57,7 +57,8 @@ def test_weights_orders_and_troubles_of_a_scale(bench):
             assert zeroed.outcome == messages.OUTCOME_FAILED
             assert "does not zero what lies on it: Z +" in zeroed.detail
             scale.place(Decimal(60_000), loop.time())
-            await node.wait("fault", what="mt_sics")
+            trouble = await node.wait("fault", what="mt_sics")
+            await node.log.wait(lambda said: said == f"fault of mt_sics: {trouble['text']}")
             refused = await answer(4, ACTION_WEIGH)
             assert refused.outcome == messages.OUTCOME_FAILED
             assert refused.detail.startswith("overload: too much lies on the scale on")
