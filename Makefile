@@ -95,7 +95,7 @@ bench-start: $(READY) ## how fast a gateway starts and stops, also with a millio
 bench-firmware: $(READY) ## what a node needs: heap, allocation, encoder (some minutes; ARGS=--quick for one)
 	@$(VENV)/python -m benchmarks.firmware $(ARGS)
 
-bench-serial: $(READY) ## how fast a spectrum comes over 115,200 baud, and what the event loop feels (15 s; ARGS="--rounds 50")
+bench-serial: $(READY) ## how fast a spectrum comes over 115,200 baud, and what the event loop feels (20 s; ARGS="--rounds 50")
 	@$(VENV)/python -m benchmarks.firmware.serial $(ARGS)
 
 sizes: .venv/ready ## compile the firmware for every board and hold it against their budgets

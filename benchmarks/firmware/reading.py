@@ -3,11 +3,12 @@
     reading.py ROOT FOLDER PORT BAUD ROUNDS
 
 Prints one JSON object. Each round takes a spectrum twice over the same open port: with the driver,
-and with a loop that writes the same requests and only counts what comes back. Beside both runs a
-task that sleeps a millisecond at a time and keeps how late it was woken at the worst.
+and with a loop that writes the same requests and only counts what comes back. Beside both a task
+watches how late it is woken. Of each spectrum that the driver gave the check sum is told.
 """
 
 import asyncio
+import binascii
 import gc
 import json
 import sys
@@ -16,6 +17,7 @@ import time
 ROOT, FOLDER, PORT, BAUD, ROUNDS = sys.argv[1:6]
 sys.path[:0] = [ROOT, ROOT + "/firmware"]
 
+from benchmarks.firmware.lateness import Lateness  # noqa: E402
 from boards.unix import Board  # type: ignore[import-not-found]  # noqa: E402
 from drivers.obp import frames  # type: ignore[import-not-found]  # noqa: E402
 from drivers.obp.driver import Driver  # type: ignore[import-not-found]  # noqa: E402
@@ -43,32 +45,21 @@ class Shared(Board):  # type: ignore[misc]
         return self.port
 
 
-class Lateness:
-    """How late a task that sleeps a millisecond at a time is woken at the worst."""
-
-    def __init__(self) -> None:
-        self.worst_us = 0
-
-    async def watch(self) -> None:
-        """Keep `worst_us` until cancelled."""
-        while True:
-            begun_us = time.ticks_us()  # type: ignore[attr-defined]
-            await asyncio.sleep_ms(1)  # type: ignore[attr-defined]
-            late_us = time.ticks_diff(time.ticks_us(), begun_us) - 1_000  # type: ignore[attr-defined]
-            self.worst_us = max(self.worst_us, late_us)
-
-
 async def timed(coroutine):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Return how long it took, and the worst lateness meanwhile, both in microseconds."""
+    """Return what a turn took, its worst lateness, the loop's own of it, when it began and ended.
+
+    The first three in microseconds, the moments in nanoseconds since the epoch.
+    """
     await asyncio.sleep_ms(PAUSE_MS)  # type: ignore[attr-defined]
     gc.collect()
     lateness = Lateness()
     watching = asyncio.create_task(lateness.watch())
-    begun_us = time.ticks_us()  # type: ignore[attr-defined]
+    begun_ns, begun_us = time.time_ns(), time.ticks_us()  # type: ignore[attr-defined]
     await asyncio.wait_for_ms(coroutine, WAIT_MS_MAX)  # type: ignore[attr-defined]
     took_us = time.ticks_diff(time.ticks_us(), begun_us)  # type: ignore[attr-defined]
+    await asyncio.sleep_ms(3)  # type: ignore[attr-defined]  # a wake-up held up until now is late, too
     watching.cancel()
-    return took_us, lateness.worst_us
+    return [took_us, lateness.worst_us, lateness.own_us, begun_ns, time.time_ns()]
 
 
 class Bare:
@@ -112,7 +103,8 @@ async def main() -> None:
         turn = await timed(driver.measure(INTEGRATION_US, SCANS, laser_on=False))  # type: ignore[no-untyped-call]
         if len(driver.pixels) != size or driver.unverified:
             raise ProtocolError("the driver read something else")
-        turns.append(turn + await timed(bare.read()))  # type: ignore[no-untyped-call]
+        crc = binascii.crc32(driver.pixels)
+        turns.append({"driver": turn, "bare": await timed(bare.read()), "crc": crc})  # type: ignore[no-untyped-call]
     line_us = bare.line_bytes * 10_000_000 // int(BAUD) + INTEGRATION_US * SCANS
     print(json.dumps({"pixels": found.pixel_count, "line_us": line_us, "turns": turns}))
     await driver.close()

@@ -75,7 +75,7 @@ class Acquire:
         """Ask for a measurement; return why there will be none, or an empty string.
 
         Args:
-            command_id: who asked; it names the inspection. None: button or period.
+            command_id: who asked. None: button, foot switch, period or a look.
             role: ROLE_SAMPLE; ROLE_STANDARD when a calibration standard is before the probe;
                 ROLE_DARK for a dark frame alone.
         """
@@ -211,7 +211,9 @@ class Acquire:
 
     def _finish(self, outcome: int, detail: str) -> None:
         inspection_id, command_id, _ = self._triggers.pop(0)
+        inspection = self._node.inspection
         if outcome == OUTCOME_FAILED:
-            self._node.inspection.missed(inspection_id)
+            inspection.missed(inspection_id)
+        inspection.ended(inspection_id, self._node.clock.uptime_ms())
         if command_id is not None:
             self.finished(command_id, outcome, detail)

@@ -108,6 +108,7 @@ class Actions:
         return OUTCOME_DONE, "", text.encode()
 
     def _tail_log(self, _command: "Command") -> "Answer":
+        self._node.signals.remind(self._log.tail())
         return OUTCOME_DONE, "", self._log.tail()
 
     async def run(self, report: "Report") -> None:

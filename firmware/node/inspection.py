@@ -2,17 +2,30 @@
 
 Rules of the file
 - Whatever is read of one consignment (codes, documents, a weight, a spectrum) carries one
-  `inspection_id`, in whichever order the officer reads it.
-- An act begins with its first record, or with a command, whose identity then names it.
-- It ends when nothing of it was read for IDLE_MS, when a second sample is measured, or when after
-  its sample something is read of a kind that was read before it: who scans, measures and scans
-  again has the next consignment before him. Who measures first may read everything afterwards.
-- A measurement that failed, or in which nothing was before the probe, is no sample: who repeats it
-  is still at the same consignment.
-- A standard and a dark frame that somebody orders are acts of their own and end no other.
+  `inspection_id`. An act has at most one sample; it has it as soon as it is asked for.
+- A document that comes after the sample begins the next act: papers come first at a lane, and
+  nobody's papers may stand in what was found with another. Where the probe comes first node.json
+  says so (`papers_first`).
+- A code, a weight and, where the probe comes first, a document that come after the sample belong
+  to it, unless their kind was read before it: then they are of the next consignment.
+
+    what comes         no sample yet    sample asked for or measured   nothing for IDLE_MS
+    code, weight       joins            joins; begins an act where     begins an act
+                                        its kind was before the sample
+    document           joins            begins an act                  begins an act
+    - probe first      joins            as a code                      begins an act
+    sample, by anyone  joins            begins an act                  begins an act
+    standard, dark     an act of its own by whose sake no other begins or ends
+    sample failed,     -                the act has none: it is asked  -
+    empty, cut short                    for again, and all else joins
+
+- An act that a sample of a command begins is named by the command; every other by chance.
+- Time does not count while the sample of the act is being measured: exposures may take long.
+- Acts are forgotten at a restart.
 """
 
 from protocol.limits import ID_BYTES
+from protocol.messages import EVENT_DOCUMENT
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import RandomBytes
@@ -25,17 +38,20 @@ class Inspection:
 
     Args:
         random_bytes: names acts that nobody ordered.
+        papers_first: documents are read before the sample.
     Attributes:
         sample_count: samples that were asked for in this boot.
     """
 
-    def __init__(self, random_bytes: "RandomBytes") -> None:
+    def __init__(self, random_bytes: "RandomBytes", papers_first: bool = True) -> None:
         self._random_bytes = random_bytes
+        self._first = 1 << EVENT_DOCUMENT if papers_first else 0
         self._id = b""
         self._touched_ms = 0
         self.sample_count = 0
         self._has_sample = False
-        self._before = 0  # kinds of items that were read before the sample, a bit each
+        self._is_measuring = False
+        self._read = self._before = 0  # kinds of items: of the act, before its sample; a bit each
 
     def of_item(self, uptime_ms: int, event_type: int) -> bytes:
         """Return the act of a code, a document or a weight that was read now.
@@ -45,11 +61,10 @@ class Inspection:
             event_type: EVENT_CODE, EVENT_DOCUMENT or EVENT_WEIGHT.
         """
         kind = 1 << event_type
-        if self._has_sample and self._before & kind:
-            self._begin(b"")
+        if self._has_sample and (self._before | self._first) & kind:
+            self._begin()
         found = self._current(uptime_ms)
-        if not self._has_sample:
-            self._before |= kind
+        self._read |= kind
         return found
 
     def of_sample(self, uptime_ms: int, command_id: "bytes | None" = None) -> bytes:
@@ -59,13 +74,11 @@ class Inspection:
             uptime_ms: now.
             command_id: who asked; None: somebody at the node, or the period.
         """
-        if command_id is not None:
-            self._begin(command_id)
-            self._touched_ms = uptime_ms
-        elif self._has_sample:
-            self._begin(b"")
-        found = self._current(uptime_ms)
-        self._has_sample = True
+        if self._has_sample:
+            self._begin()
+        found = self._current(uptime_ms, command_id or b"")
+        self._has_sample = self._is_measuring = True
+        self._before = self._read
         self.sample_count += 1
         return found
 
@@ -74,21 +87,23 @@ class Inspection:
         if inspection_id == self._id:
             self._has_sample = False
 
-    def touch(self, inspection_id: bytes, uptime_ms: int) -> None:
-        """Note that a record of an act was stored: an exposure may take long."""
+    def ended(self, inspection_id: bytes, uptime_ms: int) -> None:
+        """Note that what was asked for in an act is measured, or failed."""
         if inspection_id == self._id:
+            self._is_measuring = False
             self._touched_ms = uptime_ms
 
     def alone(self, command_id: "bytes | None" = None) -> bytes:
         """Return an act that consists of one measurement: of a standard, or of the dark."""
         return command_id or self._random_bytes(ID_BYTES)
 
-    def _current(self, uptime_ms: int) -> bytes:
-        if self._id and uptime_ms - self._touched_ms > IDLE_MS:
-            self._begin(b"")
-        self._id = self._id or self._random_bytes(ID_BYTES)
+    def _current(self, uptime_ms: int, name: bytes = b"") -> bytes:
+        """Return the act under way; one that begins now is called `name`, empty: by chance."""
+        if not self._is_measuring and uptime_ms - self._touched_ms > IDLE_MS:
+            self._begin()
+        self._id = self._id or name or self._random_bytes(ID_BYTES)
         self._touched_ms = uptime_ms
         return self._id
 
-    def _begin(self, name: bytes) -> None:
-        self._id, self._has_sample, self._before = name, False, 0
+    def _begin(self) -> None:
+        self._id, self._has_sample, self._is_measuring, self._read = b"", False, False, 0

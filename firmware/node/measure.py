@@ -205,7 +205,6 @@ class Measure:
                 driver.pixels,
             )
         )
-        node.inspection.touch(inspection_id, uptime_ms)
         if flags & (FLAG_EMPTY | FLAG_INTERRUPTED):
             node.inspection.missed(inspection_id)
         if role == ROLE_STANDARD:

@@ -68,7 +68,7 @@ class Node:
         )
         self.tuning = Tuning(self)
         self.configure, self.heard = self.tuning.configure, self.tuning.heard
-        self.inspection = Inspection(board.random_bytes)
+        self.inspection = Inspection(board.random_bytes, given["papers_first"])
         instrument = given["instrument"]
         self._transfer_ms = 2 * board.BUDGET["pixels_bytes_max"] * _BAUD_BITS * 1000
         self._transfer_ms //= instrument["baud"]
@@ -157,7 +157,7 @@ class Node:
         text = str(error) or error.__class__.__name__
         if traced:
             text += "; started again, have the log and the file `crash` looked at"
-        self.signals.fault(name, text)
+        self.signals.fault(name, text, is_logged=True)  # by the supervisor
         self.reporter.changed()
 
     async def run(self) -> bool:

@@ -43,6 +43,7 @@ _KEYS: "dict[str, tuple[tuple[str, Any, int, int, Any], ...]]" = {
         ("watchdog_s", int, 0, 600, 0),
         ("board", str, 1, 16, "unix"),
         ("language", str, 2, 2, "en"),
+        ("papers_first", bool, 0, 1, True),
     ),
     "wifi": (("ssid", str, 0, 32, ""), ("password", str, 0, 63, "")),
     "broker": (

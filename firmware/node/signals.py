@@ -8,6 +8,7 @@ Rules of the file
   standing fault, what became of the newest reading, whether the instrument is ready.
 - An alarm stays until the next exposure begins; that something is to be read again, until `forget`.
 - When the last fault goes, what else holds is shown again.
+- A fault that is shown is in the log, too: health has room for its beginning only.
 """
 
 from node import limits
@@ -19,6 +20,7 @@ if False:  # for the type checker: nothing of it is compiled
 
 LAMPS = tuple("ready measuring published sent clear inconclusive alarm fault reread".split())
 _MILD = ("", "published", "sent", "clear", "inconclusive")  # moments that give way to newer ones
+_LOGGED = "fault of %s: %s"
 _ON_INSTRUMENT = ("instrument", "acquire")  # parts whose fault ends an exposure, and readiness
 
 
@@ -120,18 +122,21 @@ class Signals:
             self._moment = ""
             self.again()
 
-    def fault(self, what: str, text: str, repeat: bool = False) -> None:
+    def fault(self, what: str, text: str, repeat: bool = False, is_logged: bool = False) -> None:
         """Note that part `what` is at fault.
 
         Args:
             what: part of the node: instrument, broker, journal, flash, config, or a task's name.
             text: what is wrong and the remedy.
             repeat: show it even if it stands already: somebody just pressed the button.
+            is_logged: the log has it already.
         """
         known = (what, text) in self._faults
         if not known:
             self._faults = [fault for fault in self._faults if fault[0] != what]
             self._faults.append((what, text))
+            if not is_logged:
+                self._board.log(_LOGGED % (what, text))
         if what in _ON_INSTRUMENT:
             self._state = ""
         if repeat or not known:
@@ -147,6 +152,12 @@ class Signals:
             self.again()
             if self.changed is not None:
                 self.changed()
+
+    def remind(self, said: bytes) -> None:
+        """Log again what stands and is not in `said`, the end of the log: it was long ago."""
+        for what, text in self._faults:
+            if said.find(text.encode()) < 0:
+                self._board.log(_LOGGED % (what, text))
 
     def standing(self, what: str) -> str:
         """Return the text of the fault of part `what`, empty when it works."""

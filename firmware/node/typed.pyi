@@ -138,6 +138,7 @@ class Given(TypedDict):
     watchdog_s: int
     board: str
     language: str
+    papers_first: bool
     wifi: Wifi
     broker: Broker
     instrument: InstrumentSettings

@@ -1,8 +1,8 @@
 """Goal: whatever is read of one consignment carries one inspection, on a real node.
 
 Method: the firmware in a real MicroPython with spectrometer, scanner, document reader and scale,
-each simulated on a real pseudo-terminal, and a client that plays the gateway. An officer reads two
-consignments after each other; headquarters orders a third.
+each simulated on a real pseudo-terminal, and a client that plays the gateway. An officer reads
+consignments one after the other; headquarters orders some; a lane where the probe comes first.
 """
 
 import asyncio
@@ -16,7 +16,13 @@ from simulators.world import load_substances
 
 COMMAND_ID = b"command1"
 ROLES = {Code: "code", Lines: "document", Mass: "weight"}
-DOCUMENT = load_scenario(SCENARIOS / "good_morning.toml", load_substances()).act("sugar")
+SCENARIO = load_scenario(SCENARIOS / "good_morning.toml", load_substances())
+
+
+def papers_of(act):
+    """Return what the first document of an act shows its reader."""
+    lines = SCENARIO.act(act).consignment.documents[0].lines
+    return Lines("TD1" if len(lines) == 3 else "TD3", lines)
 
 
 class Officer:
@@ -43,18 +49,33 @@ class Officer:
         return {fields["role"]: fields["inspection"] for fields in stored}
 
 
+async def start(bench, readers, **settings):
+    """Return gateway, node and officer, once everything at the lane is ready."""
+    await bench.start_broker()
+    gateway = await bench.start_gateway()
+    await bench.plug()
+    node = await bench.start_node(readers=readers.settings, window=32, **settings)
+    await node.wait("ready")
+    for name in ("scanner", "document", "mt_sics"):
+        await node.log.wait(lambda line, name=name: line.startswith(f"{name}:"))
+    return gateway, node, Officer(node, readers)
+
+
+async def order(gateway, command_id, argument=b""):
+    """Have the node measure; return the reading that its answer names (SPEC 8.5)."""
+    await gateway.say(messages.Command(command_id, messages.ACTION_CAPTURE, None, argument))
+    result = await gateway.wait("result", lambda m: m.command_id == command_id)
+    assert result.outcome == messages.OUTCOME_DONE
+    return await gateway.wait("reading", lambda m: f"seq={m.seq}" == result.detail)
+
+
 def test_codes_documents_weights_dark_and_sample_of_one_act_carry_one_inspection(bench):
+    """SPEC 8.5: the act of an ordered sample, standard."""
+
     async def story():
         async with bench, Readers(bench.folder / "ports", seed=1) as readers:
-            await bench.start_broker()
-            gateway = await bench.start_gateway()
-            await bench.plug()
-            node = await bench.start_node(readers=readers.settings, window=32)
-            await node.wait("ready")
-            for name in ("scanner", "document", "mt_sics"):
-                await node.log.wait(lambda line, name=name: line.startswith(f"{name}:"))
-            officer = Officer(node, readers)
-            papers = Lines("TD3", DOCUMENT.consignment.documents[0].lines)
+            gateway, _, officer = await start(bench, readers)
+            papers = papers_of("sugar")
 
             first = {
                 await officer.show(Code("]C0", b"CSQU3054383")),
@@ -79,13 +100,37 @@ def test_codes_documents_weights_dark_and_sample_of_one_act_carry_one_inspection
             assert {await officer.show(Code("]C0", b"TASU1170000"))} == third
             assert {await officer.show(Mass(Decimal("12.5")))} == third
 
-            # Headquarters names the act that it orders; what is read then belongs to it.
-            order = messages.Command(COMMAND_ID, messages.ACTION_CAPTURE, None, b"")
-            await gateway.say(order)
-            ordered = await gateway.wait("reading", lambda m: m.inspection_id == COMMAND_ID)
-            assert ordered.role == messages.ROLE_SAMPLE
-            assert await officer.show(papers) == COMMAND_ID.hex()
-            event = await gateway.wait("event", lambda m: m.inspection_id == COMMAND_ID)
-            assert event.content.decode().split("\n") == list(papers.lines)
+            # Headquarters names the act that its order begins; codes read then belong to it.
+            ordered = await order(gateway, COMMAND_ID)
+            assert ordered.inspection_id == COMMAND_ID
+            assert await officer.show(Code("]C0", b"CSQU3054383")) == COMMAND_ID.hex()
+
+            # Papers do not: they are the next lorry's, and what is ordered then is measured of it.
+            fourth = await officer.show(papers_of("bakery"))
+            assert fourth != COMMAND_ID.hex()
+            ordered = await order(gateway, b"command2")
+            assert ordered.inspection_id.hex() == fourth
+            event = await gateway.wait("event", lambda m: m.inspection_id.hex() == fourth)
+            assert event.event_type == messages.EVENT_DOCUMENT
+
+            # A standard that headquarters wants is between two acts, and ends none.
+            fifth = await officer.show(papers)
+            measured = await order(gateway, b"command3", bytes([messages.ROLE_STANDARD]))
+            assert measured.inspection_id == b"command3"
+            assert set((await officer.press()).values()) == {fifth}
+
+    asyncio.run(story())
+
+
+def test_where_the_probe_comes_first_papers_belong_to_the_sample_before_them(bench):
+    async def story():
+        async with bench, Readers(bench.folder / "ports", seed=1) as readers:
+            gateway, _, officer = await start(bench, readers, papers_first=False)
+            first = set((await officer.press()).values())
+            assert {await officer.show(papers_of("sugar"))} == first
+            assert {await officer.show(papers_of("bakery"))} == first
+            ordered = await order(gateway, COMMAND_ID)
+            assert ordered.inspection_id == COMMAND_ID
+            assert await officer.show(papers_of("sugar")) == COMMAND_ID.hex()
 
     asyncio.run(story())

@@ -9,7 +9,7 @@ import asyncio
 import base64
 
 from protocol import messages
-from protocol.messages import Receipt
+from protocol.messages import ACTION_LOG_TAIL, Command, Receipt
 from simulators.scanner.codes import parse_code
 from simulators.scanner.device import Scanner, ScannerLine
 
@@ -86,8 +86,13 @@ def test_a_node_with_a_scanner_alone_takes_its_fault_back_by_itself(bench, monke
                 fault = await node.wait("fault", what="scanner")
                 assert "has no AIM identifier" in fault["text"]
                 await node.wait("reread", what="scanner")
-                await gateway.wait("health", lambda health: "scanner" in health.fault)
-                after = len(gateway.heard.items)
+                told = await gateway.wait("health", lambda health: "scanner" in health.fault)
+                assert fault["text"] not in told.fault  # it is cut; the log says it all
+                await gateway.say(Command(b"command1", ACTION_LOG_TAIL, None, b""))
+                tail = (await gateway.wait("result")).tail.decode()
+                assert f"fault of scanner: {fault['text']}\n" in tail
+                assert "no identifier" not in tail
+                after = gateway.heard.items.index(("health", told, False)) + 1
                 await gateway.wait("health", lambda health: not health.fault, after=after)
                 line.scan(parse_code("]Q1" + "7" * 2_048))  # without pixels, its content alone
                 event = await gateway.wait("event")

@@ -4,12 +4,14 @@ Rules of the file
 - A line ends at CR, LF or ETX; empty lines are none. Two or three lines of one width, or one line
   as long as all of them, are a zone. STX begins anew.
 - What came before within the same reading and fits nowhere is passed over: only whole lines count.
-- Text that became no zone when the reader stops speaking (ETX, the suffix, or a pause the driver
-  sees) is a misread. Bytes that no reader sends are skipped one by one and counted.
+- Prefix and suffix are taken off before lengths are looked at. Where they are not sent, or on lines
+  of their own, the zone is found all the same.
+- Text that became no zone when the reader stops speaking (ETX, a suffix that no zone can hold, or a
+  pause the driver sees) is a misread. Bytes that no reader sends are skipped and counted.
 - What was read is overwritten as soon as it has been given.
 """
 
-from protocol.mrz import WIDTHS
+from protocol.mrz import WIDTHS, is_alphabet
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Bytes
@@ -21,14 +23,14 @@ TEXT_BYTES_MIN = 7  # readers send no shorter lines; less is what stands beside 
 READING_BYTES_MAX = 1_024  # without a zone: whoever sends so much without a pause is no reader
 NOISE_BYTES_MIN = 16  # a plug that is put in gives fewer
 _BLANK = bytes(LINES_MAX * LINE_BYTES_MAX)
-_LINE_WIDTHS = (30, 36, 44) + tuple(WIDTHS)
 
 
 class Parser:
     """Finds zones in what a reader sends.
 
     Args:
-        prefix, suffix: what the reader is set to send around its lines; may be empty.
+        prefix, suffix: what the reader is set to send before the first line and behind the last;
+            may be empty.
     Attributes:
         dropped_bytes: skipped so far, as noise or as parts of no zone.
         line_count, character_count: of the newest misread.
@@ -36,8 +38,9 @@ class Parser:
     """
 
     def __init__(self, prefix: bytes, suffix: bytes) -> None:
-        self._prefix = prefix
-        self._suffix = suffix.strip(b"\r\n\x02\x03")
+        self._prefix = _printed(prefix, -1)
+        self._suffix = _printed(suffix, 0)
+        self._suffix_ends = not is_alphabet(self._suffix)  # any other may stand in a zone
         self._line = bytearray(LINE_BYTES_MAX)
         self._zone = bytearray(LINES_MAX * LINE_BYTES_MAX)  # whole lines, at their places
         self._chunk: Bytes = b""
@@ -115,56 +118,93 @@ class Parser:
 
     def _ends_with_suffix(self) -> bool:
         size, end = len(self._suffix), self._count
-        if not size or not size <= end <= LINE_BYTES_MAX or self._line[end - 1] != self._suffix[-1]:
+        if not self._suffix_ends or not size <= end <= LINE_BYTES_MAX:
             return False
-        return self._line[end - size : end] == self._suffix
+        return self._line[end - 1] == self._suffix[-1] and self._has(
+            self._line, end - size, self._suffix
+        )
 
     def _end_line(self) -> "bytes | None":
         """Take the line under way as whole; return the zone if it is the last of one."""
-        begin, end = 0, min(self._count, LINE_BYTES_MAX)
-        if not end:
+        width, self._count = self._count, 0
+        if not width or self._is_affix(width):
             return None
-        is_whole = self._count == end
-        self._count = 0
         self._lines += 1
-        if end not in _LINE_WIDTHS:  # others have something around them
-            if self._prefix and self._line[: len(self._prefix)] == self._prefix:
-                begin = len(self._prefix)
-            if self._suffix and self._line[end - len(self._suffix) : end] == self._suffix:
-                end -= len(self._suffix)
-        width = end - begin
-        if not is_whole or width <= 0:
+        if width > LINE_BYTES_MAX:
             self._widths = []
             return None
-        if width in WIDTHS:
-            return self._give(bytes(self._line[begin:end]))
-        self._keep(begin, end)
-        widths = self._widths
-        needed = 3 if width == 30 else 2 if width in (36, 44) else 0
-        if not needed or len(widths) < needed or widths[-needed:] != [width] * needed:
-            return None
-        first = len(widths) - needed
-        parts = [self._kept(first + i, width) for i in range(needed)]
-        return self._give(b"".join(parts))
+        self._keep(width)
+        for count in range(1, len(self._widths) + 1):
+            zone = self._fit(count)
+            if zone is not None:
+                return zone
+        return None
 
-    def _keep(self, begin: int, end: int) -> None:
+    def _is_affix(self, width: int) -> bool:
+        """Say whether prefix or suffix stands on a line of its own; it is passed over then."""
+        for affix in (self._prefix, self._suffix):
+            if len(affix) == width and self._has(self._line, 0, affix):
+                self._characters -= width
+                self.dropped_bytes += width
+                return True
+        return False
+
+    def _fit(self, count: int) -> "bytes | None":
+        """Return the newest `count` lines as a zone, None: they are none.
+
+        What is sent around them is taken off before anything is made of their widths: with it a
+        line of TD1 may be as long as one of TD2.
+        """
+        zone, prefix, suffix = self._zone, self._prefix, self._suffix
+        begin = (len(self._widths) - count) * LINE_BYTES_MAX
+        end = (len(self._widths) - 1) * LINE_BYTES_MAX + self._widths[-1]
+        heads = (len(prefix), 0) if self._has(zone, begin, prefix) else (0,)
+        tails = (len(suffix), 0) if self._has(zone, end - len(suffix), suffix) else (0,)
+        for head in heads:
+            for tail in tails:
+                widths = self._widths[-count:]
+                widths[0] -= head
+                widths[-1] -= tail
+                width = WIDTHS.get(sum(widths))
+                if width and (count == 1 or widths == [width] * count):
+                    return self._give(begin + head, widths)
+        return None
+
+    def _has(self, text: bytearray, at: int, affix: bytes) -> bool:
+        return text[at : at + len(affix)] == affix
+
+    def _keep(self, width: int) -> None:
         """Put a line behind the others; the oldest of LINES_MAX makes room."""
         size = LINE_BYTES_MAX
         if len(self._widths) == LINES_MAX:
             self._zone[: 2 * size] = self._zone[size:]
             self._widths.pop(0)
         at = len(self._widths) * size
-        self._zone[at : at + end - begin] = self._line[begin:end]
-        self._widths.append(end - begin)
+        self._zone[at : at + width] = self._line[:width]
+        self._widths.append(width)
 
-    def _kept(self, index: int, width: int) -> bytes:
-        at = index * LINE_BYTES_MAX
-        return bytes(self._zone[at : at + width])
-
-    def _give(self, zone: bytes) -> bytes:
+    def _give(self, at: int, widths: "list[int]") -> bytes:
+        """Return the zone whose first line begins at `at`, and forget the reading."""
+        parts = []
+        for width in widths:
+            parts.append(bytes(self._zone[at : at + width]))
+            at += LINE_BYTES_MAX - at % LINE_BYTES_MAX
+        zone = b"".join(parts)
         self.dropped_bytes += max(self._characters - len(zone), 0)
         self._clear()
         return zone
+
+
+def _printed(affix: bytes, index: int) -> bytes:
+    """Return of a prefix or suffix what stands on the line of the zone; the rest frames it."""
+    kept = b""
+    for code in affix:
+        if 0x20 <= code < 0x7F:
+            kept += bytes([code])
+        elif code in (STX, ETX, CR, LF):
+            kept += b"\r"
+    parts = [part for part in kept.split(b"\r") if part]
+    return parts[index] if parts else b""
 
 
 def lines_of(zone: bytes) -> bytes:

@@ -21,6 +21,8 @@ class Console:
         self.lines = []
         self.words = []
         self.texts = []
+        self.logged = []
+        self.log = self.logged.append
 
     def signal(self, lamp, line, shown, text):
         self.lamps.append(lamp)
@@ -231,3 +233,21 @@ def test_an_alarm_gives_way_to_no_misread(console):
     signals.show("reread", ("what", "document"))
     assert (console.lamps[-1], console.texts[-1]) == ("alarm", "alarm")
     assert console.lines[-1] == "signal reread what=document"
+
+
+def test_a_fault_that_is_shown_is_in_the_log_in_whole_and_again_when_the_log_forgot_it(console):
+    signals = Signals(console, "en")
+    text = "overload: too much lies on the scale on /dev/ttyUSB1; " * 6
+    signals.fault("mt_sics", text)
+    signals.fault("mt_sics", text, repeat=True)
+    signals.fault("acquire", "the log has it", is_logged=True)
+    line = "fault of mt_sics: " + text
+    assert console.logged == [line]
+    signals.remind(b"1.5 %s\n2.5 task acquire failed: the log has it\n" % line.encode())
+    assert console.logged == [line]
+    signals.remind(b"9.5 something else\n")
+    assert console.logged[1:] == [line, "fault of acquire: the log has it"]
+    signals.clear("mt_sics")
+    signals.clear("acquire")
+    signals.remind(b"")
+    assert len(console.logged) == 3

@@ -1,6 +1,7 @@
 """The document reader's driver and its parser; results are lines.
 
 document_story.py REPOSITORY FOLDER streams COUNT    what becomes of random streams
+document_story.py REPOSITORY FOLDER affixes COUNT    prefixes and suffixes of up to COUNT characters
 document_story.py REPOSITORY FOLDER PORT COUNT WAIT_MS    so many calls of `next`
 """
 # ruff: noqa: T201
@@ -69,6 +70,27 @@ def streams(count):
     print(zones, misreads, lost, parser.dropped_bytes)
 
 
+def affixes(count):
+    """Print how many zones with something around them were found wrong."""
+    digits = b"0123456789" * 9
+    tried = wrong = 0
+    for prefix, suffix in ((b"[MRZ:#1]", b"{end}#!;"), (b"AB12<CDE", b"<<<<<<<<")):
+        for i in range((count + 1) ** 2):
+            begin, end = prefix[: i // (count + 1)], suffix[: i % (count + 1)]
+            for width, lines in ((30, 3), (36, 2), (44, 2)):
+                zone = [digits[at : at + width] for at in range(lines)]
+                for between in (b"\r", b"\r\n", b"\n", b""):
+                    for behind in (b"\r", b"\r\x03", b""):
+                        parser, found = frames.Parser(begin, end), []
+                        take(parser, begin + between.join(zone) + end + behind, 64, found)
+                        rest = parser.finish()  # a pause
+                        if rest is not None:
+                            found.append(rest)
+                        tried += 1
+                        wrong += found != [b"".join(zone)]
+    print(tried, "zones,", wrong, "wrong")
+
+
 async def listen(wait_ms):
     """Print what each call of `next` gives."""
     settings = {"port": PORT, "baud": 460_800, "prefix": "", "suffix": "", "repeat_ms": 1_000}
@@ -89,6 +111,8 @@ async def listen(wait_ms):
 
 if PORT == "streams":
     streams(int(COUNT))
+elif PORT == "affixes":
+    affixes(int(COUNT))
 else:
     import asyncio
 

@@ -117,8 +117,9 @@ BUZZER = 19
 
 class Board:
     def __init__(self, wiring=(0, 21, 20, ADDRESS), buzzer=BUZZER):
-        self.log = []
-        self.panel = panel.Panel(LAMPS, buzzer, wiring, self.log.append)
+        self.logged = []
+        self.log = self.logged.append
+        self.panel = panel.Panel(LAMPS, buzzer, wiring, self.log)
 
     def signal(self, lamp, _line, _word, text):
         self.panel.show(lamp, text)
@@ -185,7 +186,7 @@ def plug():
     board = Board()
     board.panel.show("ready", "ready")
     board.panel.show("measuring", "measuring")
-    print("none", lit(), board.log)
+    print("none", lit(), board.logged)
     SCREEN.is_there = True
     SCREEN.cut_power()
     beats(board, panel.RETRY_BEATS)
@@ -193,7 +194,7 @@ def plug():
     bare = Board(None, None)
     bare.panel.show("alarm", "alarm")
     bare.panel.beat()
-    print("bare", bare.log)
+    print("bare", bare.logged)
 
 
 for each in ("en", "fr", "ar", "es"):

@@ -1,7 +1,8 @@
 """Goal: zones are found in whatever framing readers have, and nothing makes the parser grow.
 
 Method: documents drawn by the simulator, in each of its framings, whole and in pieces, with
-something wrong between; random streams on a real MicroPython and on CPython.
+something wrong between, and every length of prefix and suffix around them; random streams on a real
+MicroPython and on CPython.
 """
 
 import numpy as np
@@ -12,6 +13,12 @@ from simulators.document.device import FRAMINGS, DocumentReader
 from simulators.document.specimen import WIDTHS, Document, draw
 
 STREAMS = 10_000
+AFFIXES = {
+    "no characters of a zone": ("[MRZ:#1]", "{end}#!;"),
+    "characters of a zone": ("AB12<CDE", "Z9<YX8W7"),
+    "what documents begin and end with": ("P<UTOERI", "<<<<<<<<"),
+    "digits": ("12345678", "87654321"),
+}
 ONE = draw("TD3", np.random.default_rng(1))
 OTHER = draw("TD1", np.random.default_rng(2))
 
@@ -22,9 +29,9 @@ def sent(document, framing="cr", **settings):
     return reader.collect(0.0)[0].data
 
 
-def read(stream, step=256, prefix=b"", suffix=b""):
+def read(stream, step=256, prefix=b"", suffix=b"", parser=None):
     """Return zones (b"": a misread) until a pause, and the parser."""
-    parser = Parser(prefix, suffix)
+    parser = parser or Parser(prefix, suffix)
     found = []
     for at in range(0, len(stream), step):
         piece = stream[at : at + step]
@@ -64,6 +71,52 @@ def test_what_a_reader_sends_around_its_lines_is_left_out(framing):
     stream = sent(OTHER, framing, prefix="MRZ:", suffix="#!")
     found, _ = read(stream * 2, 5, b"MRZ:", b"#!")
     assert found == [zone(OTHER)] * 2
+
+
+def affixed(characters):
+    """Yield every length of prefix with every length of suffix."""
+    prefix, suffix = AFFIXES[characters]
+    for before in range(len(prefix) + 1):
+        for behind in range(len(suffix) + 1):
+            yield prefix[:before], suffix[:behind]
+
+
+@pytest.mark.parametrize("characters", AFFIXES)
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_prefix_and_suffix_of_any_length_are_no_part_of_the_zone(kind, framing, characters):
+    document = draw(kind, np.random.default_rng(3))
+    for prefix, suffix in affixed(characters):
+        stream = sent(document, framing, prefix=prefix, suffix=suffix)
+        parser = Parser(prefix.encode(), suffix.encode())
+        for step in (256, 50):  # a pause between them
+            found, _ = read(stream, step, parser=parser)
+            assert found == [zone(document)], (prefix, suffix)
+
+
+@pytest.mark.parametrize("characters", AFFIXES)
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_they_may_stand_on_lines_of_their_own(kind, characters):
+    document = draw(kind, np.random.default_rng(4))
+    for prefix, suffix in affixed(characters):
+        lines = [line for line in (prefix, *document.lines, suffix) if line]
+        for end in ("\r", "\r\n", "\n"):
+            found, _ = read(end.join(lines).encode(), 256, prefix.encode(), suffix.encode())
+            assert found == [zone(document)], (prefix, suffix)
+
+
+@pytest.mark.parametrize(
+    "prefix, suffix",
+    [("\x02MRZ:", "#\x03"), ("MRZ:\r", "\r\n#"), ("\tMRZ:", "#\t"), ("é", "\r\n"), ("\x02", "\t")],
+)
+def test_what_is_no_text_in_them_does_not_matter(prefix, suffix):
+    stream = (prefix + "\r".join(OTHER.lines) + suffix).encode()
+    found, _ = read(stream, 256, prefix.encode(), suffix.encode())
+    assert found == [zone(OTHER)]
+
+
+def test_prefixes_and_suffixes_come_to_the_same_on_micropython(run_story):
+    assert run_story("document_story.py", "affixes", "8") == ["5832 zones, 0 wrong"]
 
 
 def test_a_prefix_that_a_document_begins_with_is_not_taken_from_it():
