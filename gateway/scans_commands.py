@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -81,16 +82,16 @@ def _lines(seen: Seen, now_ms: int, width: int) -> list[str]:
     head = (
         f"{age(seen.received_ms, now_ms)}  {seen.node}  {scan.symbology}, {scan.length_bytes} bytes"
     )
-    told = [words(scan)]
+    said = []
     if scan.withheld:
-        told.append(f"withheld: {', '.join(map(_named, scan.withheld))} (--documents shows it)")
-    told += [f"wrong: {fault}" for fault in scan.faults]
-    told += [f"note: {note}" for note in scan.notes]
+        said.append(f"withheld: {', '.join(map(_named, scan.withheld))} (--documents shows it)")
+    said += [f"wrong: {fault}" for fault in scan.faults]
+    said += [f"note: {note}" for note in scan.notes]
     width = max(width, 2 * len(INDENT))
-    lines = chop_cells(head + form, width)
-    for text in told:
-        lines += [INDENT + part for part in chop_cells(text, width - len(INDENT)) if text]
-    return lines
+    lines = [*chop_cells(words(scan), width - len(INDENT))] if words(scan) else []
+    for sentence in said:
+        lines += textwrap.wrap(sentence, width - len(INDENT))
+    return chop_cells(head + form, width) + [INDENT + line for line in lines]
 
 
 def _named(name: str) -> str:

@@ -88,6 +88,7 @@ def test_readers_stand_beside_the_spectrometer_with_their_defaults():
     assert checked["instrument"]["driver"] == "obp"
     assert [each["driver"] for each in checked["readers"]] == ["scanner", "mt_sics"]
     assert [each["baud"] for each in checked["readers"]] == [9600, 4800]
+    assert checked["readers"][0]["aim"] is True  # never guessed from what a label begins with
     assert settings.check(copy.deepcopy(GOOD))["readers"] == []
 
 
