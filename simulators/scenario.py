@@ -328,6 +328,12 @@ def _act(consignments: Mapping[str, Consignment], table: Table) -> Act:
     consignment = table.refer("consignment", consignments)
     tables = table.tables("steps", least=1, most=STEPS_MAX)
     steps = tuple(_step(number, each, consignment) for number, each in enumerate(tables, start=1))
+    verbs = [step.verb for step in steps]
+    if "measure" in verbs and "read" in verbs[verbs.index("measure") :]:
+        raise ScenarioError(
+            f"{table.where}: read documents before you measure: a node takes what comes later for"
+            " papers of the next act"
+        )
     return Act(name, table.text("title", name), consignment, steps)
 
 

@@ -81,6 +81,7 @@ SPOILT = [  # what is replaced, by what, and what the complaint must hold
     ('lot = "A1"', 'lot = "A 1"', "lot = 'A 1'"),
     ('{ measure = "foot" }', '{ measure = "hand" }', "steps 5: measure = 'hand': use one of"),
     ('{ measure = "foot" }', "{ }", "one of scan, read, weigh, measure is needed"),
+    ('{ measure = "foot" }', '{ measure = "foot" }, { read = "driver" }', "before you measure"),
     ('fault = "mute"', 'fault = "moot"', "fault = 'moot': unknown fault 'moot'"),
     ('fault = "mute"', 'fault = "stall,seconds=x"', "must be numbers"),
     ('name = "first"', 'name = "The First"', "small letters, digits"),

@@ -4,19 +4,18 @@ Rules of the file
 - A line ends at CR, LF or ETX; empty lines are none. Two or three lines of one width, or one line
   as long as all of them, are a zone. STX begins anew.
 - What came before within the same reading and fits nowhere is passed over: only whole lines count.
-- Prefix and suffix are taken off before lengths are looked at. Where they are not sent, or on lines
-  of their own, the zone is found all the same.
+- What the reader is set to send around its lines is taken off first, see `around.py`.
 - Text that became no zone when the reader stops speaking (ETX, a suffix that no zone can hold, or a
   pause the driver sees) is a misread. Bytes that no reader sends are skipped and counted.
 - What was read is overwritten as soon as it has been given.
 """
 
-from protocol.mrz import WIDTHS, is_alphabet
+from drivers.document.around import CR, ETX, LF, STX, Around
+from protocol.mrz import WIDTHS
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Bytes
 
-STX, ETX, CR, LF = 2, 3, 13, 10
 LINE_BYTES_MAX = 112  # a zone in one line, and a prefix and suffix of 8 characters each
 LINES_MAX = 3
 TEXT_BYTES_MIN = 7  # readers send no shorter lines; less is what stands beside a frame, or noise
@@ -29,8 +28,7 @@ class Parser:
     """Finds zones in what a reader sends.
 
     Args:
-        prefix, suffix: what the reader is set to send before the first line and behind the last;
-            may be empty.
+        prefix, suffix: what the reader is set to send around its lines; may be empty.
     Attributes:
         dropped_bytes: skipped so far, as noise or as parts of no zone.
         line_count, character_count: of the newest misread.
@@ -38,9 +36,7 @@ class Parser:
     """
 
     def __init__(self, prefix: bytes, suffix: bytes) -> None:
-        self._prefix = _printed(prefix, -1)
-        self._suffix = _printed(suffix, 0)
-        self._suffix_ends = not is_alphabet(self._suffix)  # any other may stand in a zone
+        self._around = Around(prefix, suffix, LINE_BYTES_MAX)
         self._line = bytearray(LINE_BYTES_MAX)
         self._zone = bytearray(LINES_MAX * LINE_BYTES_MAX)  # whole lines, at their places
         self._chunk: Bytes = b""
@@ -88,8 +84,8 @@ class Parser:
                     self._line[self._count] = code
                 self._count += 1
                 self._characters += 1
-                if self._ends_with_suffix():
-                    found = self.finish()
+                if self._around.ends_at(self._line, self._count):
+                    found = self._end_suffix()
             else:
                 self._noise += 1
                 self.dropped_bytes += 1
@@ -116,62 +112,33 @@ class Parser:
             self.dropped_bytes += self._characters
             self._clear()
 
-    def _ends_with_suffix(self) -> bool:
-        size, end = len(self._suffix), self._count
-        if not self._suffix_ends or not size <= end <= LINE_BYTES_MAX:
-            return False
-        return self._line[end - 1] == self._suffix[-1] and self._has(
-            self._line, end - size, self._suffix
-        )
-
     def _end_line(self) -> "bytes | None":
         """Take the line under way as whole; return the zone if it is the last of one."""
         width, self._count = self._count, 0
-        if not width or self._is_affix(width):
+        if not width:
+            return None
+        if self._around.is_alone(self._line, width):
+            self._characters -= width
+            self.dropped_bytes += width
             return None
         self._lines += 1
         if width > LINE_BYTES_MAX:
             self._widths = []
             return None
         self._keep(width)
-        for count in range(1, len(self._widths) + 1):
-            zone = self._fit(count)
-            if zone is not None:
-                return zone
-        return None
+        zone = self._around.find(self._zone, self._widths)
+        if not zone:
+            return None
+        self.dropped_bytes += max(self._characters - len(zone), 0)
+        self._clear()
+        return zone
 
-    def _is_affix(self, width: int) -> bool:
-        """Say whether prefix or suffix stands on a line of its own; it is passed over then."""
-        for affix in (self._prefix, self._suffix):
-            if len(affix) == width and self._has(self._line, 0, affix):
-                self._characters -= width
-                self.dropped_bytes += width
-                return True
-        return False
-
-    def _fit(self, count: int) -> "bytes | None":
-        """Return the newest `count` lines as a zone, None: they are none.
-
-        What is sent around them is taken off before anything is made of their widths: with it a
-        line of TD1 may be as long as one of TD2.
-        """
-        zone, prefix, suffix = self._zone, self._prefix, self._suffix
-        begin = (len(self._widths) - count) * LINE_BYTES_MAX
-        end = (len(self._widths) - 1) * LINE_BYTES_MAX + self._widths[-1]
-        heads = (len(prefix), 0) if self._has(zone, begin, prefix) else (0,)
-        tails = (len(suffix), 0) if self._has(zone, end - len(suffix), suffix) else (0,)
-        for head in heads:
-            for tail in tails:
-                widths = self._widths[-count:]
-                widths[0] -= head
-                widths[-1] -= tail
-                width = WIDTHS.get(sum(widths))
-                if width and (count == 1 or widths == [width] * count):
-                    return self._give(begin + head, widths)
-        return None
-
-    def _has(self, text: bytearray, at: int, affix: bytes) -> bool:
-        return text[at : at + len(affix)] == affix
+    def _end_suffix(self) -> "bytes | None":
+        """Take the line that the suffix ended as whole, and as the last unless more may come."""
+        zone = self._end_line()
+        if zone is None and not self._around.is_begun(self._zone, self._widths):
+            zone = self.finish()
+        return zone
 
     def _keep(self, width: int) -> None:
         """Put a line behind the others; the oldest of LINES_MAX makes room."""
@@ -182,29 +149,6 @@ class Parser:
         at = len(self._widths) * size
         self._zone[at : at + width] = self._line[:width]
         self._widths.append(width)
-
-    def _give(self, at: int, widths: "list[int]") -> bytes:
-        """Return the zone whose first line begins at `at`, and forget the reading."""
-        parts = []
-        for width in widths:
-            parts.append(bytes(self._zone[at : at + width]))
-            at += LINE_BYTES_MAX - at % LINE_BYTES_MAX
-        zone = b"".join(parts)
-        self.dropped_bytes += max(self._characters - len(zone), 0)
-        self._clear()
-        return zone
-
-
-def _printed(affix: bytes, index: int) -> bytes:
-    """Return of a prefix or suffix what stands on the line of the zone; the rest frames it."""
-    kept = b""
-    for code in affix:
-        if 0x20 <= code < 0x7F:
-            kept += bytes([code])
-        elif code in (STX, ETX, CR, LF):
-            kept += b"\r"
-    parts = [part for part in kept.split(b"\r") if part]
-    return parts[index] if parts else b""
 
 
 def lines_of(zone: bytes) -> bytes:

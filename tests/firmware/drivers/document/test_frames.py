@@ -13,10 +13,11 @@ from simulators.document.device import FRAMINGS, DocumentReader
 from simulators.document.specimen import WIDTHS, Document, draw
 
 STREAMS = 10_000
+FILLERS = "what documents begin and end with"
 AFFIXES = {
     "no characters of a zone": ("[MRZ:#1]", "{end}#!;"),
     "characters of a zone": ("AB12<CDE", "Z9<YX8W7"),
-    "what documents begin and end with": ("P<UTOERI", "<<<<<<<<"),
+    FILLERS: ("P<UTOERI", "<<<<<<<<"),
     "digits": ("12345678", "87654321"),
 }
 ONE = draw("TD3", np.random.default_rng(1))
@@ -95,6 +96,28 @@ def test_prefix_and_suffix_of_any_length_are_no_part_of_the_zone(kind, framing, 
 
 
 @pytest.mark.parametrize("characters", AFFIXES)
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_they_may_stand_around_each_line(kind, characters):
+    document = draw(kind, np.random.default_rng(5))
+    for prefix, suffix in affixed(characters):
+        parser = Parser(prefix.encode(), suffix.encode())
+        for end in ("\r", "\r\n", "\n"):
+            stream = "".join(prefix + line + suffix + end for line in document.lines)
+            assert read(stream.encode(), parser=parser)[0] == [zone(document)], (prefix, suffix)
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_a_suffix_that_no_zone_can_hold_ends_lines_by_itself(kind):
+    document = draw(kind, np.random.default_rng(6))
+    for prefix, suffix in affixed("no characters of a zone"):
+        if suffix:
+            parser = Parser(prefix.encode(), suffix.encode())
+            stream = "".join(prefix + line + suffix for line in document.lines).encode()
+            assert read(stream * 2, 50, parser=parser)[0] == [zone(document)] * 2, (prefix, suffix)
+
+
+# A visa that ends with as many fillers as the suffix has is a visa with or without them.
+@pytest.mark.parametrize("characters", sorted(set(AFFIXES) - {FILLERS}))
 @pytest.mark.parametrize("kind", WIDTHS)
 def test_they_may_stand_on_lines_of_their_own(kind, characters):
     document = draw(kind, np.random.default_rng(4))
