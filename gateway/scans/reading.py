@@ -17,7 +17,8 @@ import msgspec
 
 from gateway.scans import gs1, links, numbers, symbology
 
-TEXT_CHARS_MAX: Final = 120  # of a text that is shown; the record holds it all
+TEXT_CHARS_MAX: Final = 120  # of a text as it is shown; the record holds it all
+_ADD_ON: Final = re.compile(r"[0-9]{2}(?:[0-9]{3})?")
 _AIM: Final = re.compile(r"\][A-Za-z][0-9A-Za-z]")
 _PERSONAL: Final = (
     re.compile(r"M[1-9][A-Z .'-]{1,19}/[A-Z .'/-]*[ ]?E?[A-Z0-9]{5,7} "),  # boarding pass, IATA 792
@@ -112,9 +113,12 @@ def _read_gtin(kind: str, identifier: str, text: str) -> Scan:
     if not numbers.is_gtin(number):
         return Scan(symbology=kind, form="gtin", faults=("bad check digit or length of a GTIN",))
     values = {"gtin": number.zfill(14)}
-    if add_on:
-        values["add_on"] = add_on
-    return Scan(symbology=kind, form="gtin", values=values)
+    if not add_on:
+        return Scan(symbology=kind, form="gtin", values=values)
+    if not _ADD_ON.fullmatch(add_on):
+        fault = "what follows a GTIN is no add-on of two or five digits"
+        return Scan(symbology=kind, form="gtin", values=values, faults=(fault,))
+    return Scan(symbology=kind, form="gtin", values={**values, "add_on": add_on})
 
 
 def _read_carton(kind: str, identifier: str, text: str, _: int | None) -> Scan | None:
@@ -189,8 +193,8 @@ def _read_text(kind: str, text: str) -> Scan:
 
 def shown(text: str) -> str:
     """Return the beginning of a text as one line of printable characters, GS and the like named."""
-    line = "".join(map(_shown, text[:TEXT_CHARS_MAX]))
-    return line + ("..." if len(text) > TEXT_CHARS_MAX else "")
+    line = "".join(map(_shown, text[: TEXT_CHARS_MAX + 1]))  # one may become ten: \U000e0001
+    return line if len(line) <= TEXT_CHARS_MAX else line[:TEXT_CHARS_MAX] + "..."
 
 
 _SEPARATORS: Final = {"\x1d": "<GS>", "\x1e": "<RS>", "\x04": "<EOT>", "\n": " ", "\r": " "}

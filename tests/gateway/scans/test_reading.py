@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.scans import gs1, links, numbers, symbology
 from gateway.scans.reading import TEXT_CHARS_MAX, read_scan, shown
+from protocol.limits import CONTENT_BYTES_MAX
 from simulators.scanner.codes import draw
 
 PATH = Path(__file__).parents[2] / "protocol/scanner_vectors.json"
@@ -89,7 +90,7 @@ def test_vectors_of_waybills(vector):
         ("xx", "no AI at character 1"),
         ("01٣٣٣٣٣٣٣٣٣٣٣٣٣٣", "no AI at character 1"),
         ("17٢٦٠١٠١", "no AI at character 1"),
-        ("\x1d".join(f"9{n}a" for n in range(10)) * 9, "AI 99 twice, with different values"),
+        ("\x1d".join(f"9{n}a" for n in range(10)) * 3, "AI 99 twice, with different values"),
     ],
 )
 def test_a_fault_of_an_element_string_is_named(text, fault):
@@ -199,7 +200,7 @@ def test_a_container_tells_its_size_and_type():
         ("https://[", {}),
         ("https://id.gs1.org/01/", {}),
         ("https://id.gs1.org/01/4006381333930", {}),
-        (f"https://id.gs1.org/01/{GTIN}?" + "&".join(["a=b"] * 100), {}),
+        (f"https://id.gs1.org/01/{GTIN}?" + "&".join(["a=b"] * 100), {"01": GTIN}),
     ],
 )
 def test_a_link_is_a_claim_that_nobody_opens(link, values):
@@ -215,6 +216,44 @@ def test_a_wrong_digit_in_a_link_is_told():
     assert links.parse("https://id.gs1.org/01/400638133393").faults == [
         "AI 01 has not the form N2+N14"
     ]
+
+
+@pytest.mark.parametrize(
+    "element",
+    ["11999999", "37x\x1d", "10A\x1d10B\x1d", f"01{GTIN}", "37\x1d"],
+    ids=["no date", "no form", "differs", "again", "empty"],
+)
+def test_a_code_is_read_up_to_so_many_elements_right_or_wrong(element):
+    scan = read_scan("]d2", (element * 800)[:CONTENT_BYTES_MAX].encode(), year=YEAR)
+    assert f"more than {gs1.ELEMENTS_MAX} elements" in scan.faults
+    assert len(scan.faults) <= gs1.ELEMENTS_MAX + 1
+    assert read_scan("]d2", f"01{GTIN}".encode() * gs1.ELEMENTS_MAX).faults == ()
+
+
+@pytest.mark.parametrize(
+    "path, query",
+    [
+        ("/17/999999" * 65, ""),
+        ("/17/999999" * 40, "17=999999&" * 40),
+        ("", "17=999999&" * 65),
+        ("", "17=&" * 65),
+        ("", "a&" * 1_000),
+    ],
+)
+def test_a_link_is_read_up_to_so_many_elements_right_or_wrong(path, query):
+    found = links.parse(f"https://id.gs1.org/01/{GTIN}{path}?{query}", YEAR)
+    assert found.values == {"01": GTIN}
+    assert found.faults[-1] == f"more than {gs1.ELEMENTS_MAX} elements"
+    assert len(found.faults) <= gs1.ELEMENTS_MAX + 1
+    few = links.parse(f"https://id.gs1.org/01/{GTIN}?" + "&".join(["a=b"] * 63), YEAR)
+    assert few.faults == []
+
+
+@pytest.mark.parametrize("add_on", ["9", "123", "123456", "1x", "12\n", "9" * 7_000, "٣٣"])
+def test_what_is_no_add_on_is_told_and_not_given(add_on):
+    scan = read_scan("]E3", b"4006381333931" + add_on.encode())
+    assert scan.values == {"gtin": "04006381333931"}
+    assert scan.faults == ("what follows a GTIN is no add-on of two or five digits",)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +279,8 @@ def test_a_text_is_shown_on_one_line_and_as_it_is():
     assert shown("a\x1db\x1ec\x04\r\nd") == "a<GS>b<RS>c<EOT>  d"
     assert shown("\x1b[31m\u202ered\u200b") == "\\x1b[31m\\u202ered\\u200b"
     assert shown("x" * 500) == "x" * TEXT_CHARS_MAX + "..."
+    assert shown("x" * TEXT_CHARS_MAX) == "x" * TEXT_CHARS_MAX
+    assert shown("\U000e0001" * 500) == "\\U000e0001" * (TEXT_CHARS_MAX // 10) + "..."
 
 
 def test_two_codes_in_one_are_noticed():
