@@ -98,12 +98,12 @@ def load_calibration(path: Path) -> Calibration:
                 )
         found = msgspec.convert(table, Calibration)
         _check(found)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FormatError(f"{path}: not valid TOML: {error}; save the calibration again") from error
     except msgspec.ValidationError as error:
         raise FormatError(f"{path}: {error}; save the calibration again") from error
     except SpectraError as error:
         raise FormatError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not valid TOML: {error}; save the calibration again") from error
     return found
 
 

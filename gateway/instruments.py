@@ -77,7 +77,7 @@ def read(path: Path) -> About:
     """
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), About)
-    except (OSError, ValueError, msgspec.ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: {error}; install the package again") from error
 
 

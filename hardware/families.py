@@ -41,7 +41,7 @@ def kind_of(family: str) -> str:
         return KINDS[0]
     try:
         kind = tomllib.loads(path.read_text(encoding="utf-8")).get("kind")
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FamilyError(f"{path}: {error}; every driver has one") from error
     if kind not in KINDS:
         raise FamilyError(f"{path}: kind is {kind!r}; use one of {', '.join(KINDS)}")
@@ -73,7 +73,7 @@ def named_by(path: Path, board: str) -> tuple[str, ...]:
     """
     try:
         settings: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FamilyError(f"{path} cannot be used: {error}; see docs/node.md") from error
     if not isinstance(settings, dict):
         raise FamilyError(f"{path} must hold one object; see docs/node.md")

@@ -10,6 +10,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+from simulators.helping import set_rows
+from simulators.programs import ProgramError
+
+SWITCHES = {
+    "button": "the push button: a sample",
+    "hold": "the button held for three seconds: a calibration standard",
+    "foot": "the foot switch: a sample",
+}
+EPILOG = """\
+what the node says is on standard output, a line `signal NAME key=value ...` each; docs/node.md
+lists them. Exit status: the node's; 2: it cannot be started.
+
+example, with the spectrometer in another terminal and any broker or none:
+  mkdir -p /tmp/node
+  echo '{"post": "post-1", "node": "lane-1", "broker": {"host": "127.0.0.1", "port": 1883},
+    "instrument": {"port": "/tmp/spectrometer", "baud": 115200, "laser_mw": 100}
+    }' > /tmp/node/node.json
+  python -m simulators.board /tmp/node
+  button"""
 RESET_VARIABLE = "HARMATTAN_RESET_CAUSE"  # what the unix board takes its reset cause from
 POWER_ON, HARD_RESET, WATCHDOG = 1, 2, 3  # MicroPython's numbers
 RESET_STATUS = 3  # of a program that wants to be started again
@@ -32,19 +51,42 @@ def reset_cause(status: int) -> int | None:
     return HARD_RESET if status == RESET_STATUS else None
 
 
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    from simulators.node import HEAP  # noqa: PLC0415 - it needs us
+
+    parser = argparse.ArgumentParser(
+        prog="python -m simulators.board",
+        description="A board for the node in a folder: it starts it again when it resets itself or "
+        "its watchdog bites, and tells it why.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="standard input is the node's switches, one a line:\n"
+        f"{set_rows(SWITCHES)}\n\n{EPILOG}",
+    )
+    parser.add_argument("directory", type=Path, help="of the node, with its node.json")
+    parser.add_argument("--heap", default=HEAP, help="of MicroPython (default: %(default)s)")
+    return parser
+
+
 def main() -> int:
     """Run the node that the command line names until it ends for good; return its exit status."""
-    from simulators.node import FIRMWARE, HEAP, find_micropython  # noqa: PLC0415 - it needs us
+    from simulators.node import FIRMWARE, find_micropython  # noqa: PLC0415 - it needs us
 
-    parser = argparse.ArgumentParser(prog="python -m simulators.board", description=__doc__)
-    parser.add_argument("directory", type=Path, help="with node.json")
-    parser.add_argument("--heap", default=HEAP, help="of MicroPython (default: %(default)s)")
-    given = parser.parse_args()
-    command = [find_micropython(), "-X", f"heapsize={given.heap}"]
+    given = build_parser().parse_args()
+    try:
+        micropython = find_micropython()
+    except ProgramError as error:
+        sys.stderr.write(f"board: {error}\n")
+        return 2
+    return _run([micropython, "-X", f"heapsize={given.heap}", FIRMWARE, given.directory])
+
+
+def _run(command: list[str | Path]) -> int:
+    """Run a node's program again and again, as its end demands; return the last exit status."""
     cause: int | None = POWER_ON
     while True:
         environment = {**os.environ, RESET_VARIABLE: str(cause)}
-        child = subprocess.Popen([*command, FIRMWARE, given.directory], env=environment)
+        child = subprocess.Popen(command, env=environment)
         # Asked to end, the node says goodbye; without this it would be left behind.
         signal.signal(signal.SIGTERM, lambda *_, child=child: child.terminate())
         try:

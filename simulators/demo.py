@@ -6,24 +6,22 @@ once; 1 if not; 2 if something is missing that the demo needs.
 """
 
 import argparse
-import asyncio
 import contextlib
 import itertools
 import json
-import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from simulators import stage
 from simulators.events import Event
 from simulators.lane import STANDARD, Lane, Stored, read_committed, read_judged
 from simulators.programs import ProgramError
 from simulators.scenario import RAMAN_VARIABLE, SCENARIOS, Specimen, load_scenario
-from simulators.world import Substance, WorldError
+from simulators.world import Substance
 
 COLOURS = {"alarm": "bold red", "inconclusive": "yellow", "clear": "green"}
 
@@ -199,7 +197,11 @@ async def run(directory: Path, console: Console, *, forever: bool, calibrated: b
 
 def main() -> int:
     """Run the demo and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m simulators.demo", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m simulators.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--forever", action="store_true", help="present the samples in turn, until Ctrl-C"
     )
@@ -208,28 +210,15 @@ def main() -> int:
         action="store_true",
         help="leave out the calibration and see every verdict become inconclusive",
     )
-    parser.add_argument("--directory", type=Path, help="where to keep everything that is written")
+    stage.add_directory(parser)
     options = parser.parse_args()
-    console = Console(highlight=False, soft_wrap=True)
-    directory = options.directory or Path(tempfile.mkdtemp(prefix="harmattan-demo-"))
-    is_right = False
-    try:
-        is_right = asyncio.run(
-            run(directory, console, forever=options.forever, calibrated=not options.uncalibrated)
+
+    async def performance(directory: Path, console: Console) -> bool:
+        return await run(
+            directory, console, forever=options.forever, calibrated=not options.uncalibrated
         )
-    except (ProgramError, WorldError, TimeoutError, OSError) as error:
-        sys.stderr.write(f"demo: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        console.print("stopped")
-        is_right = True
-    finally:
-        if is_right and options.directory is None:
-            with contextlib.suppress(OSError):
-                shutil.rmtree(directory)
-        elif options.directory is None:
-            sys.stderr.write(f"demo: logs and databases are kept in {directory}\n")
-    return 0 if is_right else 1
+
+    return stage.perform("demo", options.directory, performance)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,19 @@ to an authority; a fault strikes on occasion `at`, for `times` occasions in a ro
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from simulators.errors import FaultError
+from simulators.helping import set_rows
 
 BYTES_MAX = 65_536  # of garbage at once: twenty seconds of a line at 38400 baud
 SECONDS_MAX = 3_600.0
 OCCASIONS_MAX = 1_000_000
 FAULTS_MAX = 16  # in one plan
+TEXT_CHARACTERS_MAX = 200  # of one as it is written
 
 LINE_KINDS: Mapping[str, str] = {
     "garbage": "random bytes before the reply",
@@ -39,6 +42,58 @@ AUTHORITY_KINDS: Mapping[str, str] = {
 }
 ON_KINDS = ("any", "spectrum")
 SHORT_REPLY_BYTES = 64  # a reply without payload; longer ones are spectra and lists
+
+
+class Key(NamedTuple):
+    """A key of a fault's text.
+
+    Attributes:
+        meaning: for the person who writes it.
+        least, most: of a number.
+        kinds: faults that it changes; empty: all.
+    """
+
+    meaning: str
+    least: int = 0
+    most: float = 0
+    kinds: tuple[str, ...] = ()
+
+
+KEYS: Mapping[str, Key] = {
+    "at": Key("the first one it strikes", 1, OCCASIONS_MAX),
+    "times": Key("how many in a row", 1, OCCASIONS_MAX),
+    "every": Key("again after so many, counted from the first; 0: never", 0, OCCASIONS_MAX),
+    "bytes": Key("how many", 1, BYTES_MAX, ("garbage", "drop")),
+    "seconds": Key("how long", 0, SECONDS_MAX, ("stall", "unplug", "baud", "delay")),
+    "on": Key(
+        f"any, or spectrum: only replies of more than {SHORT_REPLY_BYTES} bytes count: spectra, "
+        "lists, long codes",
+        kinds=tuple(LINE_KINDS),
+    ),
+}
+
+
+def explain_faults(kinds: Mapping[str, str], what: str) -> str:
+    """Return what a fault can be and how it is written, for `--help`.
+
+    Args:
+        kinds: what this simulator can do, `LINE_KINDS` or `AUTHORITY_KINDS`.
+        what: is counted: replies, deliveries.
+    """
+    usual = Fault("")
+    keys: dict[str, str] = {}
+    for name, key in KEYS.items():
+        some = [kind for kind in key.kinds if kind in kinds]
+        if key.kinds and not some:
+            continue
+        of = f" ({', '.join(some)})" if some and len(some) < len(kinds) else ""
+        bounds = f"{key.least} to {key.most:,.0f}, " if key.most else ""
+        default = getattr(usual, name)
+        keys[f"{name}="] = f"{key.meaning}{of}; {bounds}default {default:{'g' if key.most else ''}}"
+    return (
+        f"faults, KIND[,KEY=VALUE]...; {what} are counted from 1, for each fault by itself:\n"
+        f"{set_rows(kinds)}\nkeys of a fault:\n{set_rows(keys)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +136,18 @@ def parse_fault(text: str, kinds: Mapping[str, str]) -> Fault:
     Raises:
         FaultError: unknown kind or key, or a value out of range.
     """
+    if len(text) > TEXT_CHARACTERS_MAX:
+        raise FaultError(f"fault '{text[:40]}...': at most {TEXT_CHARACTERS_MAX} characters")
     kind, *options = text.strip().split(",")
     if kind not in kinds:
         raise FaultError(f"unknown fault '{kind}': known are {', '.join(kinds)}")
-    names = {field.name: field.type for field in fields(Fault) if field.name != "kind"}
     values: dict[str, str] = {}
     for option in options:
         name, _, value = option.partition("=")
-        if name not in names:
-            raise FaultError(f"fault '{text}': unknown key '{name}': known are {', '.join(names)}")
+        if name not in KEYS:
+            raise FaultError(f"fault '{text}': unknown key '{name}': known are {', '.join(KEYS)}")
+        if name in values:
+            raise FaultError(f"fault '{text}': {name} is given twice; give it once")
         values[name] = value
     try:
         fault = Fault(
@@ -112,16 +170,12 @@ def check_fault(fault: Fault) -> Fault:
     Raises:
         FaultError: one is out of range.
     """
-    bounds = {
-        "at": (fault.at, 1, OCCASIONS_MAX),
-        "times": (fault.times, 1, OCCASIONS_MAX),
-        "every": (fault.every, 0, OCCASIONS_MAX),
-        "bytes": (fault.bytes, 1, BYTES_MAX),
-        "seconds": (fault.seconds, 0, SECONDS_MAX),
-    }
-    for name, (value, least, most) in bounds.items():
-        if not least <= value <= most:
-            raise FaultError(f"fault {fault.kind}: {name}={value:g} is outside {least}..{most:g}")
+    for name, key in KEYS.items():
+        value = getattr(fault, name)
+        if key.most and not key.least <= value <= key.most:
+            raise FaultError(
+                f"fault {fault.kind}: {name}={value:g} is outside {key.least}..{key.most:g}"
+            )
     if fault.on not in ON_KINDS:
         raise FaultError(f"fault {fault.kind}: on={fault.on}: known are {', '.join(ON_KINDS)}")
     return fault

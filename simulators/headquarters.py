@@ -31,12 +31,18 @@ from aiohttp import web
 
 from simulators.authority import ALERTS_MAX, InvalidAlertError, Store, Stored, check_alert
 from simulators.errors import FaultError, HeadquartersError
-from simulators.faults import AUTHORITY_KINDS, Fault, FaultPlan, parse_fault
+from simulators.faults import AUTHORITY_KINDS, Fault, FaultPlan, explain_faults, parse_fault
+from simulators.helping import set_text
 
 BODY_BYTES_MAX = 256 * 1024  # an alert with its evidence is a few kB
 ANSWER_S_MAX = 10.0  # for the store's thread, which serves one delivery at a time
 REQUEST_S_MAX = 30.0  # for a body to arrive
+PORT_MAX = 65_535
 STOP_S_MAX = 5.0  # for open requests when stopping
+EXAMPLE = """\
+example, the second line in another terminal (GET .../counts says what has happened):
+  python -m simulators.headquarters --directory /tmp/authority --port 8099 --fault delay,seconds=2
+  curl http://127.0.0.1:8099/alerts"""
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -277,23 +283,38 @@ async def serve(options: argparse.Namespace, faults: Sequence[Fault]) -> None:
         await stop.wait()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 = stopped as asked, 2 = cannot start."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m simulators.headquarters",
-        description="An authority that receives alerts on 127.0.0.1 and answers with receipts.",
-        epilog="faults: " + "; ".join(f"{kind} = {text}" for kind, text in AUTHORITY_KINDS.items()),
+        description=set_text(
+            "An authority that receives alerts on 127.0.0.1 and answers with receipts. The first "
+            "line on standard output is its address. Ctrl-C ends."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"{explain_faults(AUTHORITY_KINDS, 'deliveries')}\n\n{EXAMPLE}",
     )
     parser.add_argument("--directory", type=Path, required=True, help="where alerts are kept")
-    parser.add_argument("--port", type=int, default=0, help="0 = any free one (default)")
+    parser.add_argument("--port", type=_port, default=0, help="0 = any free one (default)")
     parser.add_argument(
         "--fault",
         action="append",
         default=[],
-        metavar="KIND[,at=N][,times=N][,every=N][,seconds=S]",
-        help="how it misbehaves, see below (repeatable)",
+        metavar="KIND[,KEY=VALUE]...",
+        help="how it misbehaves, such as unavailable,times=3; see below (repeatable)",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text[:9]) > PORT_MAX:
+        raise argparse.ArgumentTypeError(f"'{text[:20]}': give 0 to {PORT_MAX}")
+    return int(text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 = stopped as asked, 2 = cannot start."""
+    options = build_parser().parse_args(arguments)
     try:
         faults = [parse_fault(text, AUTHORITY_KINDS) for text in options.fault]
         asyncio.run(serve(options, faults))

@@ -1,11 +1,13 @@
 """What the programs of all simulated instruments share: options, commands while they run, the end.
 
 The first line on standard output is the port to open. Standard input takes one command a line;
-`unplug`, `reset` and `status` are known by every instrument, the others are its own.
+those of COMMANDS are known by every instrument, the others are its own. `--help` is made from the
+tables that the program goes by.
 """
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import signal
@@ -15,21 +17,36 @@ from pathlib import Path
 from typing import Any, Final
 
 from simulators.errors import FaultError, ScenarioError, WorldError
-from simulators.faults import LINE_KINDS, FaultPlan, parse_fault
+from simulators.faults import LINE_KINDS, FaultPlan, explain_faults, parse_fault
+from simulators.helping import set_rows, set_text
 from simulators.line import Line
-from simulators.scenario import load_scenario
+from simulators.scenario import SCENARIOS, load_scenario
 from simulators.sides import Side
 from simulators.world import load_substances
 
 COMMAND_BYTES_MAX: Final = 4_096  # of one line on standard input
 UNPLUG_S_DEFAULT: Final = 2.0
 UNPLUG_S_MAX: Final = 3_600.0
+SEED_MAX: Final = 999_999_999  # nine digits, as of a sample
 
 Verb = Callable[[str], None]  # gets the rest of the line; raises WorldError
+Commands = Mapping[str, str]  # how a command is written, the verb first -> what it does
+COMMANDS: Final[Commands] = {
+    "unplug [SECONDS]": f"pull the cable, put it back after a while (default {UNPLUG_S_DEFAULT:g})",
+    "reset": "take the instrument's power away for a moment",
+    "status": "tell what it is and has done, as one line of JSON on standard output",
+}
+NEXT: Final[Commands] = {"next": "with --world and --act: do the act's next step here"}
 
 
 def build_parser(
-    prog: str, description: str, bauds: tuple[int, ...], baud: int
+    prog: str,
+    description: str,
+    bauds: tuple[int, ...],
+    baud: int,
+    *,
+    commands: Commands,
+    epilog: str,
 ) -> argparse.ArgumentParser:
     """Return a command line with what every instrument takes.
 
@@ -38,34 +55,64 @@ def build_parser(
         description: one sentence: what it is and what it speaks.
         bauds: the rates it has.
         baud: the usual one.
+        commands: the instrument's own.
+        epilog: what else is to be known, and an example at its end.
     """
+    known = {**commands, **NEXT, **COMMANDS}
     parser = argparse.ArgumentParser(
         prog=prog,
-        description=description,
-        epilog="faults: " + "; ".join(f"{kind} = {text}" for kind, text in LINE_KINDS.items()),
+        description=set_text(
+            f"{description} The first line on standard output is the port: open it raw. "
+            "Ctrl-C ends."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"commands on standard input while it runs, one a line:\n{set_rows(known)}\n\n"
+        f"{explain_faults(LINE_KINDS, 'replies')}\n\n{epilog}",
     )
-    parser.add_argument("--baud", type=int, choices=bauds, default=baud)
-    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
+    parser.add_argument(
+        "--baud", type=int, choices=bauds, default=baud, help="rate of the line (%(default)s)"
+    )
+    add_seed(parser)
     parser.add_argument(
         "--fault",
         action="append",
         default=[],
-        metavar="KIND[,at=N][,times=N][,every=N][,bytes=N][,seconds=S][,on=spectrum]",
-        help="what goes wrong with the replies, see below (repeatable)",
+        metavar="KIND[,KEY=VALUE]...",
+        help="what goes wrong with the replies, such as stall,at=3,seconds=2; see below "
+        "(repeatable)",
     )
     parser.add_argument(
-        "--link", type=Path, metavar="PATH", help="keep a symbolic link to the port"
+        "--link",
+        type=Path,
+        metavar="PATH",
+        help="keep a symbolic link to the port, also when it is another one after unplug",
     )
+    scenarios = ", ".join(sorted(path.stem for path in SCENARIOS.glob("*.toml")))
     parser.add_argument(
         "--world",
         type=Path,
         metavar="FILE",
-        help="scenario whose side is seen here: a file, or one of the project's by name",
+        help=f"scenario whose side is seen here: a file, or {scenarios}",
     )
-    parser.add_argument(
-        "--act", metavar="NAME", help="of the scenario; the command 'next' does its next step here"
-    )
+    parser.add_argument("--act", metavar="NAME", help="of the scenario; goes with --world")
     return parser
+
+
+def add_seed(parser: argparse.ArgumentParser, default: int = 0) -> None:
+    """Add the option `--seed`."""
+    parser.add_argument(
+        "--seed",
+        type=_seed,
+        default=default,
+        metavar="N",
+        help="of everything that is drawn: the same again with the same (%(default)s)",
+    )
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(SEED_MAX)):
+        raise argparse.ArgumentTypeError(f"'{text[:20]}': give a whole number from 0 to {SEED_MAX}")
+    return int(text)
 
 
 def act_verbs(
@@ -176,14 +223,13 @@ class Console:
         if not verb:
             return
         if verb not in self._verbs:
-            print(
-                f"unknown command '{verb[:40]}': known are {', '.join(self._verbs)}",
-                file=sys.stderr,
-            )
+            known = ", ".join(self._verbs)
+            hint = "; it goes with --world and --act" if verb in NEXT else ""
+            print(f"unknown command {verb[:40]!r}{hint}: known are {known}", file=sys.stderr)
             return
         try:
             self._verbs[verb](rest.strip())
-        except WorldError as error:
+        except (WorldError, OSError) as error:
             print(error, file=sys.stderr)
 
     def _unplug(self, rest: str) -> None:
@@ -239,12 +285,25 @@ def run(options: argparse.Namespace, start: Callable[[], Coroutine[Any, Any, Non
         options: of the command line.
         start: makes device and line, and returns the call of `serve`.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes
     try:
         asyncio.run(start())
     except (FaultError, WorldError) as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"cannot provide the port {options.link or ''}: {error}", file=sys.stderr)
-        return 2
+        return _refuse(options, error)
+    except BaseExceptionGroup as group:  # while it ran
+        errors = [error for error in group.exceptions if isinstance(error, OSError)]
+        if len(errors) != len(group.exceptions):
+            raise
+        return _refuse(options, errors[0])
     return 0
+
+
+def _refuse(options: argparse.Namespace, error: OSError) -> int:
+    """Say why there is no port, or no standard output to name it on."""
+    where = f" {options.link}" if options.link else ""
+    print(f"cannot provide the port{where}: {error.strerror or error}", file=sys.stderr)
+    return 2

@@ -36,22 +36,16 @@ def read_measured(path: Path) -> Measured:
     Raises:
         WorldError: the file is missing, too large, or not two increasing columns of numbers.
     """
-    try:
-        if path.stat().st_size > MEASURED_BYTES_MAX:
-            raise WorldError(f"{path} is larger than {MEASURED_BYTES_MAX} bytes; no spectrum is")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise WorldError(f"cannot read the spectrum {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise WorldError(f"{path} is not text; a two-column CSV file is expected") from None
-    rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
+    rows = _read_rows(path)
     points: list[tuple[float, float]] = []
     for index, row in enumerate(rows):
         try:
             points.append((float(row[0]), float(row[1])))
         except (ValueError, IndexError):
             if index:
-                raise WorldError(f"{path}: row {index + 1} is {row!r}, not two numbers") from None
+                raise WorldError(
+                    f"{path}: row {index + 1} is {str(row)[:80]}, not two numbers"
+                ) from None
     columns = np.array(points, dtype=np.float64).reshape(-1, 2)
     shift_cm1, intensity = columns[:, 0], np.maximum(columns[:, 1], 0.0)
     if len(points) < MEASURED_POINTS_MIN or not np.isfinite(columns).all():
@@ -61,3 +55,19 @@ def read_measured(path: Path) -> Measured:
     if intensity.max() == 0.0:
         raise WorldError(f"{path}: the second column has no value above 0")
     return Measured(path.name, shift_cm1, intensity / intensity.max())
+
+
+def _read_rows(path: Path) -> list[list[str]]:
+    if path.exists() and not path.is_file():
+        raise WorldError(f"{path} is no file; a two-column CSV file is expected")
+    try:
+        with path.open("rb") as file:
+            content = file.read(MEASURED_BYTES_MAX + 1)
+        if len(content) <= MEASURED_BYTES_MAX:
+            lines = content.decode("utf-8-sig").splitlines()
+            return [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
+    except OSError as error:
+        raise WorldError(f"cannot read the spectrum {path}: {error.strerror}") from None
+    except (ValueError, csv.Error):  # no UTF-8, a NUL in the path, a column without an end
+        raise WorldError(f"{path} is not text; a two-column CSV file is expected") from None
+    raise WorldError(f"{path} is larger than {MEASURED_BYTES_MAX} bytes; no spectrum is")

@@ -10,26 +10,30 @@ import argparse
 import asyncio
 import contextlib
 import json
-import shutil
 import sys
-import tempfile
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.markup import escape
 
+from simulators import stage
 from simulators.audit import Done, audit
-from simulators.errors import ScenarioError, WorldError
+from simulators.errors import ScenarioError
 from simulators.events import Event
-from simulators.faults import FaultPlan
+from simulators.faults import LINE_KINDS, FaultPlan, explain_faults
+from simulators.helping import set_rows
+from simulators.instrument import add_seed
 from simulators.lane import FILE_LOOK_S, Lane, Stored, stored
 from simulators.line import Line
 from simulators.node import NodeOffError
 from simulators.programs import ProgramError
 from simulators.readers import Readers
-from simulators.scenario import Act, Scenario, Step, load_scenario
+from simulators.scenario import SCENARIOS, Act, Scenario, Step, load_scenario
+from simulators.scenario_keys import explain
 from simulators.sides import Shown, shown
 from simulators.world import Sample, load_substances
 
@@ -39,6 +43,9 @@ ITEM_S_MAX: Final = 4.0  # a scale settles within two seconds; a code takes none
 SAMPLE_S_MAX: Final = 60.0  # looks, dark frame and sample, or an instrument to be found again
 READY_S_MAX: Final = 30.0  # a port that was pulled is tried again at least every 5 s
 TRIGGERS: Final = {"sample": "laser", "look_s": 2}
+EXAMPLE: Final = """\
+example:
+  python -m simulators.play good_morning --act sugar --directory /tmp/lane"""
 LOOKS: Final = 3  # at an empty holder: two that count, and one that may have begun before
 
 
@@ -82,7 +89,8 @@ class Play:
         Raises:
             TimeoutError: a step came to nothing, however often it was tried.
         """
-        self._tell(f"\n[bold]{act.title}[/bold] [dim](declared: {act.consignment.declared})[/dim]")
+        title, declared = escape(act.title), escape(act.consignment.declared)
+        self._tell(f"\n[bold]{title}[/bold] [dim](declared: {declared})[/dim]")
         return [await self._step(act, step) for step in act.steps]
 
     async def _step(self, act: Act, step: Step) -> Done:
@@ -90,9 +98,8 @@ class Play:
         told = thing.label if isinstance(thing, Sample) else str(thing)
         kinds = ", ".join(fault.kind for fault in step.faults)
         by = f" by {step.what}" if step.verb == "measure" else ""
-        self._tell(
-            f"  {step.verb:8} {told}{by}" + (f" [yellow]with {kinds}[/yellow]" if kinds else "")
-        )
+        wrong = f" [yellow]with {kinds}[/yellow]" if kinds else ""
+        self._tell(f"  {step.verb:8} {escape(told)}{by}{wrong}")
         self._line(step).trouble(FaultPlan(step.faults, self._seed + step.number))
         faults: list[str] = []
         for attempt in range(1, TRIES_MAX + 1):
@@ -162,7 +169,7 @@ class Play:
                         return None
                     if event.name == "fault":
                         faults.append(f"{event.fields['what']}: {event.fields['text']}")
-                        self._tell(f"  [dim]node     fault {faults[-1]}[/dim]")
+                        self._tell(f"  [dim]node     fault {escape(faults[-1])}[/dim]")
                         if event.fields["what"] == "instrument":
                             await self._ready()
                             return None
@@ -182,7 +189,7 @@ async def verdicts(lane: Lane, done: list[Done], tell: Callable[[str], None]) ->
         await lane.receipted(each.stored)
         if each.step.verb == "measure":
             judged = await lane.judged(each.stored)
-            tell(f"  verdict  {judged.verdict}: {judged.text}")
+            tell(f"  verdict  {judged.verdict}: {escape(judged.text)}")
             if judged.verdict == "alarm":
                 await lane.delivered(lane.alert_id(each.stored))
 
@@ -202,7 +209,7 @@ async def run(
     acts = [scenario.act(name) for name in names] or list(scenario.acts.values())
     if not acts:
         raise ScenarioError(f"{scenario.path} has no [[act]] to play")
-    console.print(f"[bold]{scenario.title}[/bold]\n{scenario.teaches}")
+    console.print(f"[bold]{escape(scenario.title)}[/bold]\n{escape(scenario.teaches)}")
     looks = any(step.what == "present" for act in acts for step in act.steps)
     done: list[Done] = []
     async with Readers(directory, seed=seed) as readers:
@@ -225,7 +232,7 @@ async def run(
                 done += played
             wrong = audit(lane.post.journal_path, lane.node.name, done)
     for text in wrong:
-        console.print(f"[bold red]wrong[/bold red] {text}")
+        console.print(f"[bold red]wrong[/bold red] {escape(text)}")
     return Played(scenario, len(acts), tuple(done), tuple(wrong))
 
 
@@ -243,39 +250,51 @@ def summarise(played: Played) -> dict[str, object]:
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the program and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m simulators.play", description=__doc__)
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    known = {path.stem: _title(path) for path in sorted(SCENARIOS.glob("*.toml"))}
+    parser = argparse.ArgumentParser(
+        prog="python -m simulators.play",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"scenarios of the project:\n{set_rows(known)}\n\n{explain()}\n\n"
+        f"{explain_faults(LINE_KINDS, 'replies from the step on')}\n\n{EXAMPLE}",
+    )
     parser.add_argument(
         "scenario", type=Path, help="a file, or one of the project's by name: good_morning"
     )
-    parser.add_argument("--act", action="append", default=[], metavar="NAME", help="(repeatable)")
-    parser.add_argument("--directory", type=Path, help="where to keep everything that is written")
-    parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
-    options = parser.parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
-    directory = options.directory or Path(tempfile.mkdtemp(prefix="harmattan-play-"))
-    is_right = False
-    try:
+    parser.add_argument(
+        "--act",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="play this act only (repeatable; default: all, in their order)",
+    )
+    stage.add_directory(parser)
+    add_seed(parser, 1)
+    return parser
+
+
+def _title(path: Path) -> str:
+    """Return what a scenario of the project is called, and its acts."""
+    with path.open("rb") as file:
+        table = tomllib.load(file)
+    acts = ", ".join(act["name"] for act in table.get("act", []))
+    return f"{table['title']}; acts: {acts}" if acts else f"{table['title']}; no acts"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit status."""
+    options = build_parser().parse_args(arguments)
+
+    async def performance(directory: Path, console: Console) -> bool:
         scenario = load_scenario(options.scenario, load_substances())
-        playing = run(scenario, options.act, directory, console, options.seed)
-        played = asyncio.run(playing)
-        is_right = not played.wrong
+        played = await run(scenario, options.act, directory, console, options.seed)
         sys.stdout.flush()
         print(json.dumps(summarise(played)), flush=True)
-    except (ProgramError, WorldError, TimeoutError, OSError) as error:
-        sys.stderr.write(f"play: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        console.print("stopped")
-        is_right = True
-    finally:
-        if is_right and options.directory is None:
-            with contextlib.suppress(OSError):
-                shutil.rmtree(directory)
-        elif options.directory is None:
-            sys.stderr.write(f"play: logs and databases are kept in {directory}\n")
-    return 0 if is_right else 1
+        return not played.wrong
+
+    return stage.perform("play", options.directory, performance)
 
 
 if __name__ == "__main__":

@@ -206,17 +206,21 @@ def _read(path: Path) -> dict[str, object]:
         with path.open("rb") as file:
             text = file.read(FILE_BYTES_MAX + 1)
         if len(text) > FILE_BYTES_MAX:
-            raise ScenarioError(f"{path} has more than {FILE_BYTES_MAX} bytes")
+            raise ScenarioError(f"{path} has more than {FILE_BYTES_MAX} bytes; split it")
         return tomllib.loads(text.decode())
     except OSError as error:
         known = ", ".join(sorted(each.stem for each in SCENARIOS.glob("*.toml")))
         raise ScenarioError(
             f"{path} cannot be read ({error.strerror}); scenarios of the project: {known}"
         ) from None
-    except ValueError as error:  # TOML's own, and text that is not UTF-8
+    except RecursionError:
+        raise ScenarioError(
+            f"{path} is not TOML: too many brackets within each other; this is another file"
+        ) from None
+    except ValueError as error:  # TOML's own, text that is not UTF-8, a path with a NUL in it
         if isinstance(error, ScenarioError):
             raise
-        raise ScenarioError(f"{path} is not TOML: {error}") from None
+        raise ScenarioError(f"{path} is not TOML: {error}; mend that place") from None
 
 
 def _by_name(file: Table, key: str, build: Callable[[Table], _N]) -> dict[str, _N]:

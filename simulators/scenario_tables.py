@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from simulators.errors import ScenarioError
@@ -16,10 +16,18 @@ from simulators.errors import ScenarioError
 TEXT_CHARACTERS_MAX = 500
 MASS_KG_MAX = Decimal(40_000)  # a loaded container; no scale at a lane takes more
 MASS_KG_STEP = Decimal("0.000001")  # a milligram, the unit of the wire
+VALUE_CHARACTERS_MAX = 80  # of a wrong value, as it is shown
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 T = TypeVar("T")
 REQUIRED: Any = object()
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE]-?[0-9]{1,2})?")  # also of text: "12.50"
+
+
+def told(value: object) -> str:
+    """Return a wrong value as it is shown: its beginning, on one line."""
+    text = repr(value)
+    return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
 
 
 class Table:
@@ -35,14 +43,14 @@ class Table:
 
     def __init__(self, where: str, content: object) -> None:
         if not isinstance(content, dict):
-            raise ScenarioError(f"{where} = {content!r}: a table {{ key = value }} is needed")
+            raise ScenarioError(f"{where} = {told(content)}: a table {{ key = value }} is needed")
         self.where = where
         self._content: dict[str, object] = content
         self._asked: set[str] = set()
 
     def wrong(self, key: str, remedy: str) -> ScenarioError:
         """Return a complaint about a key."""
-        return ScenarioError(f"{self.where}: {key} = {self._content.get(key)!r}: {remedy}")
+        return ScenarioError(f"{self.where}: {key} = {told(self._content.get(key))}: {remedy}")
 
     def has(self, key: str) -> bool:
         """Whether a key is given."""
@@ -57,10 +65,15 @@ class Table:
         return self._content[key]
 
     def text(self, key: str, default: str = REQUIRED) -> str:
-        """Return a text of at most TEXT_CHARACTERS_MAX."""
+        """Return a text of at most TEXT_CHARACTERS_MAX, printable but for ends of lines."""
         value = self._get(key, default)
-        if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX:
-            raise self.wrong(key, f"text of at most {TEXT_CHARACTERS_MAX} characters is needed")
+        if (
+            not isinstance(value, str)
+            or len(value) > TEXT_CHARACTERS_MAX
+            or not value.replace("\n", "").isprintable()
+        ):
+            remedy = f"text of at most {TEXT_CHARACTERS_MAX} printable characters is needed"
+            raise self.wrong(key, remedy)
         return value
 
     def name(self, key: str, default: str = REQUIRED) -> str:
@@ -110,11 +123,8 @@ class Table:
         value = self._get(key, default)
         if value is None:
             return None
-        try:
-            mass = Decimal(str(value))
-        except InvalidOperation:
-            mass = Decimal(-1)
-        if isinstance(value, bool) or not 0 <= mass <= MASS_KG_MAX or mass % MASS_KG_STEP:
+        mass = Decimal(str(value) if _NUMBER.fullmatch(str(value)) else -1)  # no nan, no inf
+        if not 0 <= mass <= MASS_KG_MAX or mass % MASS_KG_STEP:
             raise self.wrong(key, f"kilograms from 0 to {MASS_KG_MAX} are needed, to the milligram")
         return mass
 
@@ -147,4 +157,5 @@ class Table:
             if key not in self._asked:
                 near = difflib.get_close_matches(key, self._asked, n=1)
                 remedy = f"did you mean {near[0]}?" if near else f"known: {sorted(self._asked)}"
-                raise ScenarioError(f"{self.where}: {key} means nothing here: {remedy}")
+                name = key if _NAME.fullmatch(key) else told(key)
+                raise ScenarioError(f"{self.where}: {name} means nothing here: {remedy}")

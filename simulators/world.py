@@ -2,26 +2,20 @@
 
 A `Sample` is what an officer holds to the probe. It can be written in one line
 (`potassium_chlorate=0.6 + sucrose=0.4 in ldpe`), as a TOML table, or be a measured spectrum to
-replay. `compose_scene` turns it into light at the pixels of one instrument, by the project's own
-band tables and with the deviations from them that a real sample has.
+replay. `light.py` turns it into light at the pixels of one instrument.
 """
 
 import difflib
 import math
 import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
 
 from gateway.spectra.library import load_library
-from simulators import photons
 from simulators.errors import WorldError
 from simulators.measured import Measured, read_measured
-from simulators.photons import Band, FloatArray, Optics
+from simulators.photons import Band
 
 __all__ = [
     "CONTAINERS",
@@ -30,16 +24,13 @@ __all__ = [
     "Container",
     "Measured",
     "Sample",
-    "Scene",
     "Substance",
     "WorldError",
     "check_sample",
-    "compose_scene",
     "load_substances",
     "mix",
     "parse_fraction",
     "parse_sample",
-    "parse_sample_table",
     "read_measured",
 ]
 
@@ -49,9 +40,23 @@ FLUORESCENCE_MAX = 20.0  # of the unit band; far beyond saturation
 FRACTION_TOLERANCE = 0.005  # fractions typed by people add up to 1 within this
 COMPONENTS_MAX = 8  # more than that, nobody can check the truth of a scene
 TEXT_CHARACTERS_MAX = 500  # one line typed by a person
-MEASURED_PEAK_RATE = 2500.0  # e-/s/mW at a replayed spectrum's top: 33 000 counts in 400 ms, 100 mW
-OPTICS_RATE = 8.0  # e-/s/mW, trace of the probe's own glass
-AMBIENT_RATE = 1500.0  # e-/s, stray light of a roofed inspection lane; chosen
+FORMS: Mapping[str, str] = {  # of a sample in one line, and what each means
+    "urea": "one substance; --list-samples shows all",
+    "potassium_chlorate=0.6 + sucrose=0.4": "a mixture; the fractions add up to 1",
+    "potassium_chlorate + sucrose": "those without a fraction share what is left",
+    "measured FILE": "replays a spectrum: two columns, shift in cm-1 and intensity",
+    EMPTY: "nothing in the holder",
+}
+WORDS: Mapping[str, str] = {  # that may follow
+    "fluorescence": f"LEVEL of the background, 0 to {FLUORESCENCE_MAX:g}; 1: as high as the "
+    f"strongest band of a strong scatterer (default {FLUORESCENCE_DEFAULT:g} of a substance, 0 of "
+    "what is measured or empty)",
+    "shade": "PART of the lane's stray light that the sample keeps from the probe, 0 to 1 "
+    "(default 0)",
+    "seed": "NUMBER of the individual sample: another one of the same kind has other intensities, "
+    "widths and positions (default: for --sample that of --seed, for present 0, in a scenario the "
+    "sample's place in the file)",
+}
 # Light returned by what the substance table calls strong, medium, ...; metals, simple halides and
 # articles without a substance of their own return none. Chosen.
 STRENGTHS = {"strong": 1.0, "medium": 0.4, "weak": 0.12, "inactive": 0.0, "not_applicable": 0.0}
@@ -93,8 +98,6 @@ CONTAINERS: Mapping[str, Container] = {
     "glass": Container(transmission=0.85, hump=0.12),
     "amber_glass": Container(transmission=0.45, hump=0.60),
 }
-GLASS_HUMP_CM1 = 1390.0
-GLASS_HUMP_FWHM_CM1 = 420.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +141,6 @@ class Sample:
         else:
             text = " + ".join(f"{c.substance_id}={c.fraction:g}" for c in self.components)
         return text if self.container == "none" else f"{text} in {self.container}"
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Light at the pixels: shape (n_pixel,) each; e-/s/mW of laser, and e-/s without it."""
-
-    laser_rate: FloatArray
-    ambient_rate: FloatArray
-    notes: tuple[str, ...] = ()
 
 
 def load_substances() -> dict[str, Substance]:
@@ -231,7 +225,7 @@ def mix(parts: Sequence[tuple[str, float | None]]) -> tuple[Component, ...]:
 
 _PART = re.compile(r"([a-z0-9_]+)(?:\s*=\s*([0-9.eE+-]+))?")
 _WALL = re.compile(r"(.*?)\s+in\s+(\w+)")
-_OPTION = re.compile(r"\b(fluorescence|seed|shade)\s*=\s*(\S+)")
+_OPTION = re.compile(rf"\b({'|'.join(WORDS)})\s*=\s*(\S+)")
 
 
 def parse_sample(text: str, substances: Mapping[str, Substance]) -> Sample:
@@ -287,53 +281,6 @@ def parse_fraction(text: str) -> tuple[str, float]:
     return match[1], _number(match[2], match[1])
 
 
-def parse_sample_table(
-    table: Mapping[str, object], substances: Mapping[str, Substance], folder: Path
-) -> Sample:
-    """Read a sample from a TOML table.
-
-    Keys: `sample` (the one-line form), or `substances` (a table of fractions) or `measured` (a
-    file, relative to `folder`); `container`, `fluorescence`, `seed`. Other keys belong to the
-    caller.
-
-    Raises:
-        WorldError: a key has the wrong type, or the sample cannot be presented.
-    """
-    sample = Sample()
-    if "sample" in table:
-        sample = parse_sample(_typed(table, "sample", str), substances)
-    elif "measured" in table:
-        sample = Sample(measured=read_measured(folder / _typed(table, "measured", str)))
-    elif "substances" in table:
-        fractions: dict[str, object] = _typed(table, "substances", dict)
-        components = mix([(name, _number(part, name)) for name, part in fractions.items()])
-        sample = Sample(components=components, fluorescence=FLUORESCENCE_DEFAULT)
-    else:
-        raise WorldError("a sample needs one of the keys sample, substances, measured")
-    if "container" in table:
-        sample = replace(sample, container=_typed(table, "container", str))
-    if "fluorescence" in table:
-        sample = replace(sample, fluorescence=_number(table["fluorescence"], "fluorescence"))
-    if "seed" in table:
-        sample = replace(sample, seed=_seed(str(table["seed"])))
-    return check_sample(sample, substances)
-
-
-_T = TypeVar("_T")
-
-
-def _typed(table: Mapping[str, object], key: str, kind: type[_T]) -> _T:
-    """The value of a key that must have a type.
-
-    Raises:
-        WorldError: it has another.
-    """
-    value = table[key]
-    if not isinstance(value, kind):
-        raise WorldError(f"{key} = {value!r} must be of type {kind.__name__}")
-    return value
-
-
 def _number(value: object, what: str) -> float:
     """A finite number out of text or TOML."""
     try:
@@ -349,62 +296,3 @@ def _seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise WorldError(f"seed '{text}' must be a whole number of at most 9 digits")
     return int(text)
-
-
-def compose_scene(sample: Sample, optics: Optics, substances: Mapping[str, Substance]) -> Scene:
-    """Light of one sample at the pixels of one instrument.
-
-    The same sample (with its seed) deviates from the tables in the same way on every instrument.
-
-    Args:
-        sample: checked by `check_sample`.
-        optics: the instrument's true optics.
-        substances: by id, see `load_substances`.
-    """
-    axis_cm1 = optics.axis_cm1
-    throughput = optics.throughput
-    wall = CONTAINERS[sample.container]
-    notes: list[str] = []
-    curve = np.zeros_like(axis_cm1)
-    for component in sample.components:
-        substance = substances[component.substance_id]
-        bands = photons.perturb_bands(substance.bands, _rng(sample, component.substance_id))
-        drawn = photons.render_bands(bands, axis_cm1, optics.resolution_cm1)
-        curve += component.fraction * substance.strength * drawn
-    rng = _rng(sample, sample.label)
-    coupling = float(np.exp(rng.normal(0.0, photons.COUPLING_SIGMA)))
-    curve += sample.fluorescence * photons.fluorescence_curve(axis_cm1, rng)
-    rate = photons.UNIT_BAND_RATE * coupling * curve
-    if sample.measured is not None:
-        # A measured spectrum already went through a detector: its rates are taken as they are.
-        rate = rate + _replay(sample.measured, axis_cm1, notes) / throughput * optics.pixel_gain
-    rate = rate * wall.transmission
-    if wall.substance_id:
-        bands = photons.perturb_bands(
-            substances[wall.substance_id].bands, _rng(sample, f"wall {wall.substance_id}")
-        )
-        drawn = photons.render_bands(bands, axis_cm1, optics.resolution_cm1)
-        rate = rate + photons.UNIT_BAND_RATE * wall.strength * drawn
-    hump = photons.gaussian_hump(axis_cm1, GLASS_HUMP_CM1, GLASS_HUMP_FWHM_CM1)
-    rate = rate + photons.UNIT_BAND_RATE * wall.hump * hump
-    ambient = AMBIENT_RATE * (1.0 - sample.shade)
-    rate = rate + OPTICS_RATE * photons.optics_background(axis_cm1)
-    return Scene(rate * throughput, ambient * throughput, tuple(notes))
-
-
-def _rng(sample: Sample, purpose: str) -> np.random.Generator:
-    """Randomness that belongs to one sample and one purpose, the same in every run."""
-    return np.random.default_rng([sample.seed, zlib.crc32(purpose.encode())])
-
-
-def _replay(measured: Measured, axis_cm1: FloatArray, notes: list[str]) -> FloatArray:
-    """A measured spectrum at the pixels, e-/s/mW; outside its range its edge values go on."""
-    low, high = measured.shift_cm1[0], measured.shift_cm1[-1]
-    if low > axis_cm1[0] or high < axis_cm1[-1]:
-        notes.append(
-            f"{measured.name} covers {low:.0f}..{high:.0f} cm-1 of the instrument's "
-            f"{axis_cm1[0]:.0f}..{axis_cm1[-1]:.0f}; its edges are continued flat"
-        )
-    curve = np.interp(axis_cm1, measured.shift_cm1, measured.intensity)
-    result: FloatArray = MEASURED_PEAK_RATE * curve
-    return result

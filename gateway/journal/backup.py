@@ -99,7 +99,7 @@ def read_last(directory: Path) -> Backup | None:
     """Return what the last backup of a post was; None: none was noted."""
     try:
         return msgspec.json.decode((directory / LAST_NAME).read_bytes(), type=Backup)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

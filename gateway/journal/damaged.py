@@ -189,7 +189,7 @@ def newest_without_log(path: Path) -> Newest:
                     record_id=number, journal_id=message.journal_id, seq=message.seq
                 )
     for number, name, body in alerts:
-        with contextlib.suppress(msgspec.DecodeError, TypeError):
+        with contextlib.suppress(ValueError, RecursionError, TypeError):
             if msgspec.json.decode(body, type=dict[str, Any]).get("alert_id") == name:
                 found = found._replace(alert_row=number, alert_id=name)
     return found

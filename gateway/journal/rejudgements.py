@@ -218,7 +218,7 @@ def told(explanation: bytes) -> Told | None:
     """Return what matters of a kept verdict; None when it cannot be read any more."""
     try:
         return msgspec.json.decode(explanation, type=Told)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return None
 
 

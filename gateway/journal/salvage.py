@@ -317,7 +317,7 @@ def _stand_in_for_alerts(old: Damaged, fresh: apsw.Connection, copied: set[int])
         try:
             told = msgspec.json.decode(body, type=_Body)
             values = (record_id, told.node, bytes.fromhex(told.journal_id), told.seq)
-        except (msgspec.DecodeError, ValueError, TypeError):  # no body, or none of an alert
+        except (ValueError, RecursionError, TypeError):  # no body, or none of an alert
             values = (record_id, "", record_id.to_bytes(8, "big", signed=True), 0)
             told = None
         _insert(

@@ -399,7 +399,7 @@ def _parsed(text: object) -> object:
         return None
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return text.decode(errors="replace")
 
 

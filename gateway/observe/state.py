@@ -139,7 +139,7 @@ def _newest(folders: Iterable[Path], directory: str, now_s: float) -> State | No
         try:
             with folder.joinpath(FILE_NAME).open("rb") as file:
                 state = msgspec.json.decode(file.read(STATE_BYTES_MAX), type=State)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError, RecursionError):
             continue
         if state.directory == directory:
             if not state.hangs and _is_still(state, folder, now_s):

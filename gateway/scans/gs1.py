@@ -26,7 +26,8 @@ from biip.gs1_application_identifiers import GS1ApplicationIdentifier
 from gateway.scans.numbers import has_gs1_digit
 
 GS: Final = "\x1d"
-ELEMENTS_MAX: Final = 64  # in one code; the densest that is printed has about ten
+# In one code, right or wrong: so many are looked at. The densest that is printed has about ten.
+ELEMENTS_MAX: Final = 64
 # Of the value of an AI: how many characters, from its beginning, end in a check digit.
 _CHECKED: Final = {
     "00": 18,
@@ -142,10 +143,12 @@ def parse(text: str, year: int | None = None) -> Elements:
     rest = text[1:] if text.startswith(GS) else text
     if not rest:
         found.faults.append("nothing in it")
+    count = 0
     while rest:
-        if len(found.values) == ELEMENTS_MAX:
+        if count == ELEMENTS_MAX:
             found.faults.append(f"more than {ELEMENTS_MAX} elements")
             break
+        count += 1
         ai = find(rest)
         if ai is None:
             found.faults.append(f"no AI at character {len(text) - len(rest) + 1}")

@@ -13,6 +13,7 @@ from gateway.scans.gs1 import ELEMENTS_MAX, Elements, find, misfit
 
 _SCHEMES: Final = ("http://", "https://")
 _KEYS: Final = frozenset("00 01 253 255 401 402 414 417 8003 8004 8006 8010 8013 8017 8018".split())
+_STEPS_MAX: Final = 2 * ELEMENTS_MAX + 1  # of a path, the empty one before its first slash too
 
 
 def is_link(text: str) -> bool:
@@ -29,17 +30,19 @@ def parse(text: str, year: int | None = None) -> Elements | None:
     """
     try:
         parts = urllib.parse.urlsplit(text)
-        query = urllib.parse.parse_qsl(parts.query, max_num_fields=ELEMENTS_MAX)
     except ValueError:
         return None
-    steps = [urllib.parse.unquote(step) for step in parts.path.split("/")][: 2 * ELEMENTS_MAX]
+    # All are counted, right or wrong: one more is let through, to be told.
+    steps = list(map(urllib.parse.unquote, parts.path.split("/", _STEPS_MAX)))
+    fields = parts.query.split("&", ELEMENTS_MAX + 1)[: ELEMENTS_MAX + 1]
+    query = urllib.parse.parse_qsl("&".join(fields), keep_blank_values=True)
     begin = next((at for at, step in enumerate(steps[:-1]) if step in _KEYS), None)
     if begin is None:
         return None
     found = Elements()
-    path = steps[begin:]
+    path = steps[begin:_STEPS_MAX]
     pairs = [*zip(path[::2], path[1::2], strict=False), *query]
-    for key, value in pairs:
+    for key, value in pairs[:ELEMENTS_MAX]:
         ai = find(key)
         if ai is None or ai.ai != key:  # a query has other keys, too
             continue
@@ -49,5 +52,7 @@ def parse(text: str, year: int | None = None) -> Elements | None:
             found.faults.append(fault)
         else:
             found.add(ai, padded, year)
+    if len(pairs) > ELEMENTS_MAX or len(steps) > _STEPS_MAX:
+        found.faults.append(f"more than {ELEMENTS_MAX} elements")
     found.finish()
     return found

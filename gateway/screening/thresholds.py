@@ -125,7 +125,7 @@ def parse_thresholds(text: str) -> Thresholds:
         raise ThresholdsError(f"thresholds are larger than {FILE_BYTES_MAX} bytes; choose anew")
     try:
         found = msgspec.toml.decode(text, type=Thresholds)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ThresholdsError(f"thresholds.toml: {error}; choose anew") from None
     for name, (low, high) in RANGES.items():
         value = getattr(found, name)

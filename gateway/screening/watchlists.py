@@ -196,7 +196,7 @@ def parse_watchlist(name: str, text: str) -> Watchlist:
         raise WatchlistError(f"watchlist {name} is larger than {LIST_BYTES_MAX} bytes; shorten it")
     try:
         found = msgspec.toml.decode(text, type=Watchlist)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise WatchlistError(f"watchlist {name}: {error}; correct the file") from None
     if not 1 <= len(found.entries) <= ENTRIES_MAX:
         raise WatchlistError(

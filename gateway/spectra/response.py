@@ -147,10 +147,10 @@ def read_certificate(text: str) -> Certificate:
         )
     try:
         found = msgspec.convert(tomllib.loads(text), Certificate)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ResponseError(f"certificate: not valid TOML: {error}; mend that place") from error
     except msgspec.ValidationError as error:
         raise ResponseError(f"certificate: {error}; copy the paper certificate's") from error
+    except (ValueError, RecursionError) as error:
+        raise ResponseError(f"certificate: not valid TOML: {error}; mend that place") from error
     if not np.isfinite([*found.coefficients, found.centre, found.scale]).all():
         raise ResponseError("certificate: coefficients must be finite; copy them again")
     if found.high_cm1 - found.low_cm1 < SPAN_CM1_MIN:

@@ -1,15 +1,14 @@
 """The simulator as a program: `python -m simulators.document`.
 
 The first line on standard output is the port to open. Standard input takes one command a line:
-`present TD3`, `present TD1 forged`, `present LINE|LINE`, `repeat`, `misread`, `unplug [SECONDS]`,
-`reset`, `status`.
+COMMANDS, and those of every instrument.
 """
 
 import argparse
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,33 +17,54 @@ from simulators.document.device import BAUD_DEFAULT, BAUDS, FRAMINGS, DocumentRe
 from simulators.document.specimen import WIDTHS, Document, parse
 from simulators.line import Line
 
+COMMANDS: Final[instrument.Commands] = {
+    "present KIND [forged]": f"a drawn document, read once: {', '.join(WIDTHS)}; the person is "
+    "nobody, the state Utopia; forged: one digit of the date of birth changed, and no check digit",
+    "present LINE|LINE": "lines of your own",
+    "repeat": "read what lies there again",
+    "misread": "have the next reading come out wrong",
+}
+EPILOG: Final = """\
+each reading of a document is a reply; the fault checksum spoils the digit over all fields.
+
+example (paste it; Ctrl-C ends):
+  python -m simulators.document --link /tmp/document --framing stx --misread 0.5
+  present TD3
+  present TD1 forged
+  repeat
+  status
+what a program reads, in another terminal before the first document:
+  tr '\\r' '\\n' < /tmp/document
+a node reads it with this among the readers of its node.json:
+  {"driver": "document", "port": "/tmp/document", "baud": 9600}"""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = instrument.build_parser(
         "python -m simulators.document",
-        "A reader of travel documents on a pseudo-terminal: swipe or full page, MRZ as ASCII."
-        f" Standard input takes 'present KIND [forged]' (kinds: {', '.join(WIDTHS)}; the person is"
-        " nobody, the state Utopia), 'present LINE|LINE' for lines of your own, 'repeat', 'misread'"
-        " (the next reading comes out wrong), 'unplug [SECONDS]', 'reset' and 'status'.",
+        "A reader of travel documents on a pseudo-terminal: swipe or full page, MRZ as ASCII.",
         BAUDS,
         BAUD_DEFAULT,
+        commands=COMMANDS,
+        epilog=EPILOG,
     )
     parser.add_argument(
         "--framing",
         choices=FRAMINGS,
         default="cr",
         help="cr, crlf, lf: behind each line; stx: STX, CR behind each line, ETX; one: all lines "
-        "in one, CR; bare: all in one and nothing behind",
+        "in one, CR; bare: all in one and nothing behind (%(default)s)",
     )
-    parser.add_argument("--prefix", default="", help="sent before the first line")
-    parser.add_argument("--suffix", default="", help="sent behind the last line")
+    parser.add_argument("--prefix", default="", metavar="TEXT", help="before the first line, ASCII")
+    parser.add_argument("--suffix", default="", metavar="TEXT", help="behind the last line, ASCII")
     parser.add_argument(
         "--misread",
         type=float,
         default=0.0,
         metavar="PART",
-        help="part of the readings in which O and 0, I and 1, B and 8 or S and 5 are confused",
+        help="part of the readings in which O and 0, I and 1, B and 8 or S and 5 are confused, "
+        "0 to 1 (%(default)s)",
     )
     return parser
 

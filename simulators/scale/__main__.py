@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from simulators import instrument, sides
 from simulators.errors import WorldError
@@ -20,15 +20,29 @@ from simulators.scale.pan import PIECES, SHAKE_S_MAX, UNITS, Build, parse_mass
 SHAKE_S_DEFAULT = 2.0
 COUNTS_MIN = 100  # of a scale's display: fewer is a letter scale
 COUNTS_MAX = 100_000_000
-VERBS = """commands on standard input while it runs, one a line:
-  place 12.5 kg       put something on top of what lies there
-  remove [2 kg]       take everything off, or a part
-  shake [SECONDS]     bump into the table
-  wind COUNTS         let the air move it by so many counts; 0 ends it
-  pan off, pan on     take the pan away (underload), lay it on again
-  tare, zero, print   press that key
-  unit UNIT           weigh in another unit: {units}
-  unplug [SECONDS], reset, status"""
+COMMANDS: Final[instrument.Commands] = {
+    "place MASS": "put something on top of what lies there, such as 12.5 kg",
+    "remove [MASS]": "take everything off, or a part",
+    "shake [SECONDS]": f"bump into the table (default {SHAKE_S_DEFAULT:g})",
+    "wind COUNTS": "let the air move it by so many counts; 0 ends it",
+    "pan off|on": "take the pan away (underload), lay it on again",
+    "tare": "press that key: what lies there counts as nothing",
+    "zero": "press that key: near zero it shows nothing again",
+    "print": "press that key: it sends a weight by itself",
+    "unit UNIT": f"weigh in another unit: {', '.join((*UNITS, PIECES))}",
+}
+EPILOG: Final = """\
+MT-SICS has no checksum: the fault checksum does nothing here.
+
+example (paste it; Ctrl-C ends):
+  python -m simulators.scale --load "2 kg" --link /tmp/scale --fault stall,at=3,seconds=2
+  place 500 g
+  shake 1
+  status
+what a program is answered, in another terminal:
+  exec 3<>/tmp/scale; printf 'S\\r\\n' >&3; head -n 1 <&3
+a node reads it with this among the readers of its node.json:
+  {"driver": "mt_sics", "port": "/tmp/scale", "baud": 9600}"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,35 +52,54 @@ def build_parser() -> argparse.ArgumentParser:
         "A scale speaking MT-SICS, levels 0 and 1, on a pseudo-terminal.",
         BAUDS,
         BAUD_DEFAULT,
+        commands=COMMANDS,
+        epilog=EPILOG,
     )
     usual = Build()
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    units = ", ".join((*UNITS, PIECES))
-    faults = (parser.epilog or "").replace("; ", "\n  ").replace("faults: ", "faults:\n  ")
-    parser.epilog = f"{VERBS.format(units=units)}\n\n{faults}"
-    parser.add_argument("--load", default="0 g", metavar="MASS", help="what lies on it, as 12.5 kg")
-    parser.add_argument("--capacity", default="60 kg", metavar="MASS", help="the most it weighs")
-    parser.add_argument("--readability", default="1 g", metavar="MASS", help="one count")
-    parser.add_argument("--unit", choices=(*UNITS, PIECES), help="of its display")
-    parser.add_argument("--level", type=int, choices=(0, 1), default=1, help="of MT-SICS")
     parser.add_argument(
-        "--settle", type=float, default=usual.settle_s, metavar="S", help="time constant of swing"
+        "--load",
+        default="0 g",
+        metavar="MASS",
+        help=f"what lies on it, as 12.5 kg; units: {', '.join(UNITS)} (%(default)s)",
+    )
+    parser.add_argument(
+        "--capacity", default="60 kg", metavar="MASS", help="the most it weighs (%(default)s)"
+    )
+    parser.add_argument(
+        "--readability", default="1 g", metavar="MASS", help="one count (%(default)s)"
+    )
+    parser.add_argument(
+        "--unit",
+        choices=(*UNITS, PIECES),
+        help="of its display (kg; g where one count is less than a gram)",
+    )
+    parser.add_argument(
+        "--level", type=int, choices=(0, 1), default=1, help="of MT-SICS (%(default)s)"
+    )
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=usual.settle_s,
+        metavar="S",
+        help="time constant of its swing (%(default)s)",
     )
     parser.add_argument(
         "--noise",
         type=float,
         default=usual.noise_counts,
         metavar="COUNTS",
-        help="of the last digit",
+        help="of the last digit (%(default)s)",
     )
     parser.add_argument(
         "--drift",
         type=float,
         default=usual.drift_counts_min,
         metavar="COUNTS",
-        help="by which the zero creeps in a minute, at most",
+        help="by which the zero creeps in a minute, at most (%(default)s)",
     )
-    parser.add_argument("--wind", default="0", metavar="COUNTS", help="how much the air moves it")
+    parser.add_argument(
+        "--wind", default="0", metavar="COUNTS", help="how much the air moves it (%(default)s)"
+    )
     return parser
 
 

@@ -1,15 +1,14 @@
-r"""`python -m simulators.scanner`: a scanner to connect to, from the command line.
+"""`python -m simulators.scanner`: a scanner to connect to, from the command line.
 
 The first line on standard output is the device path. Standard input takes commands while it runs,
-one per line: `scan []cm] TEXT`, `random [good|bad]`, `again`, `unplug [SECONDS]`, `reset`,
-`status`.
+one per line: COMMANDS, and those of every instrument.
 """
 
 import argparse
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from simulators import instrument, sides
 from simulators.errors import WorldError
@@ -21,11 +20,26 @@ BAUD = 9_600
 AFFIX_BYTES_MAX = 8
 PACE_S_MAX = 10.0
 EVERY_S_MAX = 86_400.0
-EPILOG = r"""
-commands on standard input: 'scan ]C1 0109501101530003\x1d10LOT' types a code (\x1d is GS, \xNN any
-byte, \\ \r \n \t as usual; without ]cm no AIM identifier is sent); 'random', 'random bad' draw one
-by the seed; 'again' repeats the newest; 'unplug [SECONDS]', 'reset', 'status'.
-"""
+COMMANDS: Final[instrument.Commands] = {
+    "scan [AIM] TEXT": r"a code, with its AIM identifier such as ]C1 or without; in the text \x1d "
+    r"is GS, \xNN any byte, \\ \r \n \t as usual",
+    "random [good|bad]": "a code drawn by --seed: goods, pallets, containers, waybills, links, "
+    "plain bytes; a bad one is a label that is printed wrong",
+    "again": "the newest once more",
+}
+EPILOG: Final = r"""each code is a reply, or with --pace each character; the fault checksum spoils
+the check digit of a GTIN, an SSCC, a container or a waybill. Several scan lines at once are one
+burst. A scanner is not spoken to: what comes in is ignored.
+
+example (paste it; Ctrl-C ends):
+  python -m simulators.scanner --link /tmp/scanner --suffix '\r' --fault drop,at=2,bytes=3
+  scan ]C1 0198412345678908\x1d10LOT
+  random bad
+  status
+what a program reads, in another terminal before the scan:
+  cat /tmp/scanner
+a node reads it with this among the readers of its node.json:
+  {"driver": "scanner", "port": "/tmp/scanner", "baud": 9600}"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,8 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
         "A barcode scanner on a pseudo-terminal: each code is a line.",
         BAUDS,
         BAUD,
+        commands=COMMANDS,
+        epilog=EPILOG,
     )
-    parser.epilog = EPILOG + (parser.epilog or "")
     parser.add_argument("--prefix", default="", metavar="TEXT", help=r"before a code, such as \x02")
     parser.add_argument(
         "--suffix", default=r"\r\n", metavar="TEXT", help=r"after a code (default \r\n); '': none"
@@ -47,17 +62,21 @@ def build_parser() -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="type, so long between characters",
+        help="type, so long between characters (%(default)s: a code at once)",
     )
     parser.add_argument(
-        "--every", type=float, default=0.0, metavar="SECONDS", help="draw and scan a code so often"
+        "--every",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="draw and scan a code so often (%(default)s: never)",
     )
     parser.add_argument(
         "--bad",
         type=float,
         default=0.0,
         metavar="PART",
-        help="of those, labels that are wrong: 0..1",
+        help="of those, labels that are wrong: 0 to 1 (%(default)s)",
     )
     return parser
 

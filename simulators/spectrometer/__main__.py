@@ -1,32 +1,36 @@
 """`python -m simulators.spectrometer`: an instrument to connect to, from the command line.
 
 The first line on standard output is the device path. Standard input takes commands while it runs,
-one per line: `present SAMPLE`, `unplug [SECONDS]`, `reset`, `break`, `mend`, `status`; with
-OBP 2 also `laser on`, `laser off`.
+one per line: COMMANDS, and those of every instrument.
 """
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.spectra.errors import LibraryError
 from simulators import instrument
 from simulators.errors import WorldError
+from simulators.helping import set_rows
 from simulators.spectrometer.ascii_device import BAUD_CODES, AsciiSpectrometer
 from simulators.spectrometer.ascii_models import ASCII_MODELS
 from simulators.spectrometer.device import BAUDS, Spectrometer
 from simulators.spectrometer.line import AsciiLine, SpectrometerLine
-from simulators.spectrometer.models import MODELS
+from simulators.spectrometer.models import MODELS, Model
 from simulators.spectrometer.obp2_device import LaterSpectrometer
 from simulators.spectrometer.obp2_models import OBP2_MODELS
 from simulators.world import (
     CONTAINERS,
     EMPTY,
     FLUORESCENCE_DEFAULT,
+    FLUORESCENCE_MAX,
+    FORMS,
+    WORDS,
     Sample,
     Substance,
     check_sample,
@@ -40,6 +44,21 @@ from simulators.world import (
 BAUD = 115_200
 LASER_DRIFT_NM_MAX = 5.0  # beyond, the filter would stop it
 
+COMMANDS: Final[instrument.Commands] = {
+    "present SAMPLE": "hold another sample to the probe, written as below",
+    "break": "break its detector: it answers, but has no spectra",
+    "mend": "mend it",
+    "laser on, laser off": f"the external laser of {', '.join(OBP2_MODELS)}; dark at first",
+}
+EXAMPLE: Final = """\
+example (paste it; Ctrl-C ends):
+  python -m simulators.spectrometer --sample "urea in pp" --link /tmp/spectrometer
+  present potassium_chlorate=0.6 + sucrose=0.4 in ldpe shade=0.5 seed=7
+  status
+  unplug 1
+a unix node reads it with this in its node.json:
+  "instrument": {"driver": "obp", "port": "/tmp/spectrometer", "baud": 115200, "laser_mw": 100}"""
+
 AnyLine = SpectrometerLine | AsciiLine
 
 
@@ -49,16 +68,17 @@ def build_parser() -> argparse.ArgumentParser:
         "python -m simulators.spectrometer",
         "A Raman spectrometer on a pseudo-terminal, speaking Ocean Binary Protocol, as "
         f"{', '.join(OBP2_MODELS)} version 2 of it or, as {' and '.join(ASCII_MODELS)}, the older "
-        "one-letter commands. While it runs, standard input takes: present SAMPLE, break (its "
-        "detector), mend, unplug [SECONDS], reset, status; with OBP 2 also laser on, laser off.",
+        "one-letter commands.",
         BAUDS,
         BAUD,
+        commands=COMMANDS,
+        epilog=explain_samples() + "\n\n" + EXAMPLE,
     )
     parser.add_argument(
         "--sample",
         default=EMPTY,
-        metavar="TEXT",
-        help="substance id, 'a=0.6 + b=0.4 in ldpe', 'measured FILE' or 'empty' (default)",
+        metavar="SAMPLE",
+        help="what is before the probe at first, such as 'urea in ldpe'; see below (%(default)s)",
     )
     parser.add_argument("--container", choices=CONTAINERS, help="what the sample is in")
     parser.add_argument(
@@ -66,14 +86,26 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="SUBSTANCE=FRACTION",
-        help="mix in another substance; the sample keeps the rest (repeatable)",
+        help="mix in another substance; that of --sample keeps the rest (repeatable)",
     )
     parser.add_argument(
         "--replay", type=Path, metavar="FILE", help="two-column spectrum to replay as the sample"
     )
-    parser.add_argument("--fluorescence", type=float, metavar="LEVEL", help="0 = none, 1 = strong")
-    known = [*MODELS, *OBP2_MODELS, *ASCII_MODELS]
-    parser.add_argument("--model", choices=known, default="ventana_785")
+    parser.add_argument(
+        "--fluorescence",
+        type=float,
+        metavar="LEVEL",
+        help=f"of the sample: 0 = none, 1 = strong, at most {FLUORESCENCE_MAX:g}",
+    )
+    known = _models()
+    parser.add_argument(
+        "--model",
+        choices=known,
+        default="ventana_785",
+        metavar="NAME",
+        help="; ".join(f"{name}: {model.title}" for name, model in known.items())
+        + " (default %(default)s)",
+    )
     parser.add_argument(
         "--laser-line",
         type=Path,
@@ -91,6 +123,19 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _models() -> dict[str, Model]:
+    """Return every model by its name."""
+    old = {name: each.model for name, each in ASCII_MODELS.items()}
+    return {**MODELS, **OBP2_MODELS, **old}
+
+
+def explain_samples() -> str:
+    """Return how a sample is written, for `--help`."""
+    forms = {**FORMS, "SAMPLE in CONTAINER": f"containers: {', '.join(CONTAINERS)}"}
+    words = {f"{word}=": meaning for word, meaning in WORDS.items()}
+    return f"a sample:\n{set_rows(forms)}\nwords that may follow it:\n{set_rows(words)}"
+
+
 def choose_sample(options: argparse.Namespace, substances: Mapping[str, Substance]) -> Sample:
     """The sample that the command line describes.
 
@@ -102,6 +147,8 @@ def choose_sample(options: argparse.Namespace, substances: Mapping[str, Substanc
             raise WorldError("--replay stands alone: leave out --sample and --mix")
         sample = Sample(measured=read_measured(options.replay))
     elif options.mix:
+        if options.sample == EMPTY:
+            raise WorldError("--mix goes with --sample SUBSTANCE, which keeps the rest")
         parts = [parse_fraction(text) for text in options.mix]
         sample = Sample(mix([(options.sample, None), *parts]), fluorescence=FLUORESCENCE_DEFAULT)
     else:
@@ -178,6 +225,9 @@ def _make_line(options: argparse.Namespace, substances: Mapping[str, Substance])
         WorldError, FaultError: it cannot be as asked.
     """
     faults, name = instrument.plan_faults(options), options.model
+    if options.laser_line is not None and name not in OBP2_MODELS:
+        known = ", ".join(OBP2_MODELS)
+        raise WorldError(f"--laser-line with model {name}: its laser is its own; use {known}")
     drift_nm = _checked_drift(options.laser_drift)
     if name in MODELS:
         device = Spectrometer(
@@ -197,7 +247,8 @@ def _make_line(options: argparse.Namespace, substances: Mapping[str, Substance])
             laser_drift_nm=drift_nm,
         )
         if options.laser_line is not None:
-            later.is_lit = options.laser_line.exists
+            line_file = str(options.laser_line)
+            later.is_lit = lambda: os.path.exists(line_file)  # noqa: PTH110 - False, never raises
         return SpectrometerLine(later, link=options.link, faults=faults)
     if options.baud not in BAUD_CODES.values():
         known = ", ".join(map(str, BAUD_CODES.values()))

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulators import photons
+from simulators.light import Scene, compose_scene
 from simulators.photons import CountArray, FloatArray
 from simulators.spectrometer.models import Model, build_unit
-from simulators.world import Sample, Scene, Substance, check_sample, compose_scene
+from simulators.world import Sample, Substance, check_sample
 
 ROOM_C = 22.0
 WARMING_C = 6.0  # the housing above the room after an hour; chosen

@@ -329,6 +329,28 @@ class Bench:
         self._stack.push_async_callback(node.end)
         return node
 
+    async def measure_with(self, line, **instrument):
+        """Measure urea with another spectrometer; return its device, the birth and both readings.
+
+        `instrument` are changes to that section of the settings.
+        """
+        device = line.device
+        device.present(self.sample("urea"))
+        async with self:
+            await self.start_broker()
+            gateway = await self.start_gateway()
+            async with line:
+                section = self.settings()["instrument"] | instrument
+                node = await self.start_node(instrument=section, integration_us=200_000)
+                await node.wait("ready", instrument=device.serial_number)
+                birth = await gateway.wait("birth", lambda birth: birth.instrument_serial)
+                await self.take()
+                readings = [
+                    await gateway.wait("reading", lambda each, role=role: each.role == role)
+                    for role in (messages.ROLE_DARK, messages.ROLE_SAMPLE)
+                ]
+        return device, birth, readings
+
     async def take(self):
         """Press the button and return the number of the sample that is stored."""
         after = len(self.node.signals.items)

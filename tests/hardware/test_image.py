@@ -158,6 +158,7 @@ def test_a_board_gets_the_drivers_that_its_node_names(tmp_path):
     [
         ("{", "cannot be used"),
         ("[]", "must hold one object"),
+        ("[" * 20_000 + "]" * 20_000, "cannot be used"),
         ('{"board": "unix"}', "is for board 'unix'"),
         ('{"board": "pico2_w", "instrument": {"driver": "abacus"}}', "no driver 'abacus'; drivers"),
         ('{"board": "pico2_w", "readers": [7]}', "no driver 'None'"),

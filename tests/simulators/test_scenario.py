@@ -78,6 +78,21 @@ SPOILT = [  # what is replaced, by what, and what the complaint must hold
     ('"4006381333931"', '"4006381333932"', "goods 1: gtin = '4006381333932': its check digit"),
     ('net_kg = "12.5"', 'net_kg = "1200"', "a code carries less than 1000 kg"),
     ('net_kg = "12.5"', "", "step"),  # nothing to weigh any more
+    *(
+        ('net_kg = "12.5"', f"net_kg = {value}", "goods 1: net_kg = ")
+        for value in (
+            *("nan", "inf", "-inf", "-1", "1e308", "9" * 30, "0.0000001", "true", "[1]", "{ }"),
+            *('"nan"', '"sNaN"', '"inf"', '"1_0"', '" 1"', '"٣"', '""', '"x"', "1979-05-27"),
+        )
+    ),
+    ("tare_kg = 2200", "tare_kg = nan", "container 1: tare_kg = nan: kilograms from 0"),
+    ('lot = "A1"', f"lot = {'[' * 200}{']' * 200}", "[[[...: text of at most"),
+    ('title = "One sack"', f"title = {'[' * 5_000}{']' * 5_000}", "too many brackets"),
+    ('title = "One sack"', f"title = {'{ a = ' * 5_000}1{'}' * 5_000}", "too many brackets"),
+    ('title = "One sack"', f"title = {'9' * 5_000}", "is not TOML"),
+    ('title = "One sack"', 'title = "\\u001b[31m"', "printable characters is needed"),
+    ('fault = "mute"', f'fault = "mute,at={"9" * 5_000}"', "at most 200 characters"),
+    ('fault = "mute"', 'fault = "stall,at=2,at=3"', "at is given twice"),
     ('lot = "A1"', 'lot = "A 1"', "lot = 'A 1'"),
     ('{ measure = "foot" }', '{ measure = "hand" }', "steps 5: measure = 'hand': use one of"),
     ('{ measure = "foot" }', "{ }", "one of scan, read, weigh, measure is needed"),

@@ -4,7 +4,6 @@ Method: the one-line form, TOML tables and files, good and bad; then scenes thro
 of one instrument, looked at band by band. Errors must name the thing and the remedy.
 """
 
-import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 
 from gateway.spectra.library import load_library
 from simulators.errors import WorldError
+from simulators.light import compose_scene
 from simulators.measured import read_measured
 from simulators.spectrometer.models import MODELS, build_unit
 from simulators.world import (
@@ -19,11 +19,9 @@ from simulators.world import (
     Component,
     Sample,
     check_sample,
-    compose_scene,
     mix,
     parse_fraction,
     parse_sample,
-    parse_sample_table,
 )
 
 
@@ -125,41 +123,12 @@ def test_mix_shares_what_is_left():
 # ------------------------------------------------------------------------------------- TOML tables
 
 
-def table(text, substances, folder):
-    return parse_sample_table(tomllib.loads(text), substances, folder)
-
-
-def test_reads_tables(substances, tmp_path):
-    (tmp_path / "a.csv").write_text("".join(f"{x},{x}\n" for x in range(300, 340)))
-    assert table('sample = "urea in pp"', substances, tmp_path).label == "urea in pp"
-    full = table(
-        'container = "ldpe"\nfluorescence = 0.2\nseed = 7\nverdict = "alarm"\n'
-        "[substances]\npotassium_chlorate = 0.5\nsucrose = 0.5",
-        substances,
-        tmp_path,
-    )
-    assert (full.label, full.fluorescence, full.seed) == (
-        "potassium_chlorate=0.5 + sucrose=0.5 in ldpe",
-        0.2,
-        7,
-    )
-    assert table('measured = "a.csv"', substances, tmp_path).label == "measured a.csv"
-
-
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("", "one of the keys sample, substances, measured"),
-        ("sample = 3", "sample = 3 must be of type str"),
-        ('substances = "urea"', "must be of type dict"),
-        ('substances = {urea = "much"}', "'much' given for urea is not a number"),
-        ('sample = "urea"\ncontainer = "box"', "unknown container 'box'"),
-        ('sample = "urea"\nseed = 1.5', "seed '1.5'"),
-    ],
-)
-def test_bad_tables_are_named(substances, tmp_path, text, words):
-    with pytest.raises(WorldError, match=words):
-        table(text, substances, tmp_path)
+def test_a_spectrum_is_read_from_files_only(substances):
+    for path in ("/dev/zero", "/dev/null", "/"):  # which never end, or hold nothing
+        with pytest.raises(WorldError, match="is no file"):
+            parse_sample(f"measured {path}", substances)
+    with pytest.raises(WorldError, match="is not text"):
+        parse_sample("measured a\0b", substances)
 
 
 def test_measured_and_components_exclude_each_other(substances, tmp_path):
@@ -195,6 +164,7 @@ def test_reads_files_with_and_without_header_and_clips(tmp_path):
         (b"x,y\nx,y\n", "row 2 is"),
         (b"300,1\n301\n", "row 2 is"),
         (b"\xff\xfe\x00\x01", "not text"),
+        (b'"' + b"x" * 200_000, "not text"),
         ("".join(f"{300 - i},{i}\n" for i in range(20)).encode(), "must increase"),
         ("".join(f"{300 + i},nan\n" for i in range(20)).encode(), "finite"),
         ("".join(f"{300 + i},-{i}\n" for i in range(20)).encode(), "no value above 0"),

@@ -223,7 +223,7 @@ def backup(scene: Scene) -> Found:
         return ok("none was made; the journal is young")
     try:
         made = msgspec.json.decode(path.read_bytes(), type=Backup)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         return unknown(f"{LAST_NAME}: {error}")
     text = f"{Path(made.file).name}, made {age(made.made_ms, scene.now_ms)}"
     return look(text) if scene.now_ms - made.made_ms > days else ok(text)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.scans import gs1, links, numbers, symbology
 from gateway.scans.reading import read_scan, shown
+from protocol.limits import CONTENT_BYTES_MAX
 from simulators.scanner.codes import draw
 
 PATH = Path(__file__).parents[2] / "protocol/scanner_vectors.json"
@@ -89,7 +90,7 @@ def test_vectors_of_waybills(vector):
         ("xx", "no AI at character 1"),
         ("01٣٣٣٣٣٣٣٣٣٣٣٣٣٣", "no AI at character 1"),
         ("17٢٦٠١٠١", "no AI at character 1"),
-        ("\x1d".join(f"9{n}a" for n in range(10)) * 9, "AI 99 twice, with different values"),
+        ("\x1d".join(f"9{n}a" for n in range(10)) * 3, "AI 99 twice, with different values"),
     ],
 )
 def test_a_fault_of_an_element_string_is_named(text, fault):
@@ -202,7 +203,7 @@ def test_a_container_tells_its_size_and_type():
         ("https://[", {}),
         ("https://id.gs1.org/01/", {}),
         ("https://id.gs1.org/01/4006381333930", {}),
-        (f"https://id.gs1.org/01/{GTIN}?" + "&".join(["a=b"] * 100), {}),
+        (f"https://id.gs1.org/01/{GTIN}?" + "&".join(["a=b"] * 100), {"01": GTIN}),
     ],
 )
 def test_a_link_is_a_claim_that_nobody_opens(link, values):
@@ -218,6 +219,37 @@ def test_a_wrong_digit_in_a_link_is_told():
     assert links.parse("https://id.gs1.org/01/400638133393").faults == [
         "AI 01 has not the form N2+N14"
     ]
+
+
+@pytest.mark.parametrize(
+    "element",
+    ["11999999", "37x\x1d", "10A\x1d10B\x1d", f"01{GTIN}", "37\x1d"],
+    ids=["no date", "no form", "differs", "again", "empty"],
+)
+def test_a_code_is_read_up_to_so_many_elements_right_or_wrong(element):
+    scan = read_scan("]d2", (element * 800)[:CONTENT_BYTES_MAX].encode(), year=YEAR)
+    assert f"more than {gs1.ELEMENTS_MAX} elements" in scan.faults
+    assert len(scan.faults) <= gs1.ELEMENTS_MAX + 1
+    assert read_scan("]d2", f"01{GTIN}".encode() * gs1.ELEMENTS_MAX).faults == ()
+
+
+@pytest.mark.parametrize(
+    "path, query",
+    [
+        ("/17/999999" * 65, ""),
+        ("/17/999999" * 40, "17=999999&" * 40),
+        ("", "17=999999&" * 65),
+        ("", "17=&" * 65),
+        ("", "a&" * 1_000),
+    ],
+)
+def test_a_link_is_read_up_to_so_many_elements_right_or_wrong(path, query):
+    found = links.parse(f"https://id.gs1.org/01/{GTIN}{path}?{query}", YEAR)
+    assert found.values == {"01": GTIN}
+    assert found.faults[-1] == f"more than {gs1.ELEMENTS_MAX} elements"
+    assert len(found.faults) <= gs1.ELEMENTS_MAX + 1
+    few = links.parse(f"https://id.gs1.org/01/{GTIN}?" + "&".join(["a=b"] * 63), YEAR)
+    assert few.faults == []
 
 
 def test_a_text_is_shown_on_one_line_and_as_it_is():

@@ -7,38 +7,23 @@ the line which feeds the laser.
 import asyncio
 import struct
 
-from protocol.messages import ROLE_DARK, ROLE_SAMPLE
 from simulators.spectrometer.line import SpectrometerLine
 from simulators.spectrometer.obp2_device import LaterSpectrometer
 from simulators.spectrometer.obp2_models import OBP2_MODELS
-from simulators.world import load_substances, parse_sample
+from simulators.world import load_substances
 from tests.firmware.conftest import BAUD
 
 
 async def measure(bench):
     """Press the button once; return the device, the birth and both readings."""
-    substances = load_substances()
-    async with bench:
-        now_s = asyncio.get_running_loop().time()
-        model = OBP2_MODELS["sr2"]
-        device = LaterSpectrometer(model, substances, seed=1, now_s=now_s, baud=BAUD)
-        device.is_lit = (bench.folder / "laser.on").exists
-        device.present(parse_sample("urea", substances))
-        await bench.start_broker()
-        gateway = await bench.start_gateway()
-        async with SpectrometerLine(device, link=bench.tty):
-            changes = {"driver": "obp2", "pixels_max": 2_110}
-            instrument = bench.settings()["instrument"] | changes
-            node = await bench.start_node(instrument=instrument, integration_us=200_000)
-            await node.wait("ready", instrument=device.serial_number)
-            birth = await gateway.wait("birth", lambda birth: birth.instrument_serial)
-            await bench.take()
-            readings = [
-                await gateway.wait("reading", lambda each, role=role: each.role == role)
-                for role in (ROLE_DARK, ROLE_SAMPLE)
-            ]
-            assert not (bench.folder / "laser.on").exists()
-        return device, birth, readings
+    now_s = asyncio.get_running_loop().time()
+    model = OBP2_MODELS["sr2"]
+    device = LaterSpectrometer(model, load_substances(), seed=1, now_s=now_s, baud=BAUD)
+    device.is_lit = (bench.folder / "laser.on").exists
+    line = SpectrometerLine(device, link=bench.tty)
+    found = await bench.measure_with(line, driver="obp2", pixels_max=2_110)
+    assert not (bench.folder / "laser.on").exists()
+    return found
 
 
 def test_a_node_measures_with_it(bench):

@@ -6,37 +6,18 @@ Method: a real node, broker and gateway's client; the simulated USB4000 as it is
 import asyncio
 import struct
 
-from protocol.messages import ROLE_DARK, ROLE_SAMPLE
 from simulators.spectrometer.ascii_device import AsciiSpectrometer
 from simulators.spectrometer.ascii_models import ASCII_MODELS
 from simulators.spectrometer.line import AsciiLine
-from simulators.world import load_substances, parse_sample
+from simulators.world import load_substances
 
 
 async def measure(bench):
     """Press the button once; return the device, the birth and both readings."""
-    substances = load_substances()
-    async with bench:
-        now_s = asyncio.get_running_loop().time()
-        device = AsciiSpectrometer(ASCII_MODELS["usb4000"], substances, seed=1, now_s=now_s)
-        device.present(parse_sample("urea", substances))
-        await bench.start_broker()
-        gateway = await bench.start_gateway()
-        async with AsciiLine(device, link=bench.tty):
-            instrument = bench.settings()["instrument"] | {
-                "driver": "ocean_ascii",
-                "baud": 115_200,
-                "pixels_max": 3_648,
-            }
-            node = await bench.start_node(instrument=instrument, integration_us=200_000)
-            await node.wait("ready", instrument=device.serial_number)
-            birth = await gateway.wait("birth", lambda birth: birth.instrument_serial)
-            await bench.take()
-            readings = [
-                await gateway.wait("reading", lambda each, role=role: each.role == role)
-                for role in (ROLE_DARK, ROLE_SAMPLE)
-            ]
-        return device, birth, readings
+    now_s = asyncio.get_running_loop().time()
+    device = AsciiSpectrometer(ASCII_MODELS["usb4000"], load_substances(), seed=1, now_s=now_s)
+    line = AsciiLine(device, link=bench.tty)
+    return await bench.measure_with(line, driver="ocean_ascii", baud=115_200, pixels_max=3_648)
 
 
 def test_a_node_measures_with_it(bench):
