@@ -31,6 +31,7 @@ from node.errors import (
     InstrumentSilent,
     InstrumentUnsuited,
     LaserUncertain,
+    LineNoisy,
 )
 from protocol.limits import PIXELS_BYTES_MAX
 
@@ -127,6 +128,8 @@ class Driver:
                 self._reopen(tried)
             try:
                 await self._exchange.wake()
+            except LineNoisy:
+                raise  # at another rate it is noise as well
             except (InstrumentSilent, InstrumentGarbled, InstrumentRefused):
                 continue
             if tried != baud:
