@@ -102,6 +102,8 @@ class Exchange(Line):
                 if answer is not None and answer.command == "I4":
                     self.is_restarted = True
                 self.stray_count += 1
+                if answer is not None:
+                    self._heard_bytes = 0  # no noise, but nothing of ours
                 continue
             try:
                 count = await self._read(deadline_ms)

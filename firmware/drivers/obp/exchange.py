@@ -183,6 +183,7 @@ class Exchange(Line):
                 if ours and frame.flags & frames.RESPONSE:
                     return frame
                 self.stray_count += 1
+                self._heard_bytes = 0  # no noise, but nothing of ours
                 continue
             try:
                 count = await self._read(deadline_ms)

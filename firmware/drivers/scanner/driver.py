@@ -14,7 +14,7 @@ from binascii import crc32
 
 from drivers.scanner import frames
 from node import limits
-from node.errors import ItemRefused, Misread, PortLost
+from node.errors import ItemRefused, LineNoisy, Misread, PortLost
 from node.waiting import within_ms
 from protocol.limits import CONTENT_BYTES_MAX
 from protocol.messages import EVENT_CODE
@@ -24,6 +24,8 @@ if False:  # for the type checker: nothing of it is compiled
 
 GAP_MS = 100  # a scanner that types like a keyboard leaves up to 50 ms between two characters
 BROKEN_MS = 2_000  # a code of 7089 digits takes longer, but never pauses for so long
+NOISE_BYTES = 16_384  # without a pause: twice the longest code there is, and yet none of use
+NOISE_SHARE = 16  # a code makes up for so many times its length of noise, where it may be chance
 # In the order of the faults of frames.py; one text, because each of seven would be an object.
 _REASONS = (
     "has %d bytes and this node takes fewer: raise content_max|"
@@ -62,6 +64,7 @@ class Driver:
             settings["aim"],
         )
         self._heard_ms = 0
+        self._stray_bytes = 0  # that were no code, without a pause
         self._has_told = False  # of the newest bytes, that a code in them was refused
         self._newest = (0, 0)  # checksum and length of the newest code
         self._newest_ms = 0
@@ -75,6 +78,7 @@ class Driver:
         """
         self._port = self._board.open_serial(self._settings["port"], self._settings["baud"])
         self._parser.reset()
+        self._stray_bytes = 0
         self._newest = (0, 0)
 
     async def identify(self) -> str:
@@ -87,6 +91,7 @@ class Driver:
         Raises:
             Misread: something came that is no whole code; the scanner goes on.
             ItemRefused: so it did, and scanner and node.json do not agree.
+            LineNoisy: bytes do not cease to come, and there is no code in them.
             PortLost: the port went away.
         """
         deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
@@ -98,7 +103,10 @@ class Driver:
                     if not self._has_told:  # noise may be a hundred lines at once
                         self._has_told = True
                         raise self._refused(code)
-                elif not self._is_repeated(code):
+                    continue
+                made_up = self._stray_bytes - NOISE_SHARE * len(code.content)
+                self._stray_bytes = max(0, made_up)
+                if not self._is_repeated(code):
                     return EVENT_CODE, code.symbology, code.content, None, None
                 continue
             left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
@@ -120,6 +128,11 @@ class Driver:
         if count == 0:  # None is a spurious wake-up
             raise self._lost("hung up")
         if count:
+            if time.ticks_diff(time.ticks_ms(), self._heard_ms) > BROKEN_MS:
+                self._stray_bytes = 0
+            self._stray_bytes += count
+            if self._stray_bytes > NOISE_BYTES:
+                raise self._noisy()
             self._heard_ms = time.ticks_ms()
             self._has_told = False
             self._parser.feed(self._chunk, count)
@@ -154,6 +167,13 @@ class Driver:
         )
         is_noise = code.fault in (frames.BROKEN, frames.CUT, frames.DIGITS)
         return Misread(text) if is_noise else ItemRefused(text)
+
+    def _noisy(self) -> LineNoisy:
+        return LineNoisy(
+            "scanner on %s: %d bytes at %d baud and hardly a code in them: noise, or something "
+            "else that speaks; check baud rate, cable and the scanner's settings"
+            % (self._settings["port"], NOISE_BYTES, self._settings["baud"])
+        )
 
     def _lost(self, reason: object) -> PortLost:
         return PortLost(
