@@ -45,6 +45,8 @@ LOST: Mapping[str, str] = {
     "reset": "the same: it lost its power before it spoke",
 }
 
+LASTING = ("stall", "baud", "unplug", "reset")  # a reset instrument starts for a while
+
 # A deadline is held with this, for the bytes under way, the turns of the loop and the printing.
 FACTOR, SLACK_S = 1.5, 0.25
 LATE_FACTOR = 4  # a chain of waits is as often late

@@ -33,7 +33,7 @@ from simulators.spectrometer.models import MODELS, Model
 from simulators.spectrometer.obp2_device import LaterSpectrometer
 from simulators.spectrometer.obp2_models import OBP2_MODELS
 from simulators.world import load_substances, parse_sample
-from tests.firmware.drivers.contract.expected import ASKED, HEARD, LOST, wait_s
+from tests.firmware.drivers.contract.expected import ASKED, HEARD, LASTING, LOST, wait_s
 
 BAUD = 460_800
 ASCII_BAUD = 115_200  # the fastest it has
@@ -244,10 +244,13 @@ def lies_there(line: Line[Any], replies: list[bytes], words: list[str]) -> bool:
 
 
 def obp_deadline_s(pixels_bytes: int, busy_s: float = 0.0) -> Callable[[str], float]:
-    """Return the deadlines of obp/exchange.py: a question twice, or an exposure once."""
+    """Return the deadlines of obp/exchange.py: an exposure once, a question twice.
+
+    What spoils one reply only is mended by the second question.
+    """
     asked_s = 2 * wait_s(BAUD, 2 * FRAME_BYTES_MIN + NAME_CHARS_MAX)
     exposed_s = wait_s(BAUD, 2 * FRAME_BYTES_MIN + pixels_bytes, INTEGRATION_S + busy_s)
-    return lambda _: max(asked_s, exposed_s)
+    return lambda kind: max(asked_s, exposed_s) if kind in LASTING else exposed_s
 
 
 def ascii_deadline_s(kind: str) -> float:

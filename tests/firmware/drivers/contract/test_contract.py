@@ -18,14 +18,13 @@ import pytest
 
 from node.limits import LINE_SLACK_MS
 from simulators.faults import LINE_KINDS, OCCASIONS_MAX, Fault, FaultPlan
-from tests.firmware.drivers.contract.expected import limit_s
+from tests.firmware.drivers.contract.expected import LASTING, limit_s
 from tests.firmware.drivers.contract.families import FAMILIES
 
 STORY = Path(__file__).parents[2] / "stories/contract_story.py"
 REPOSITORY = Path(__file__).resolve().parents[4]
 AT_ONCE = 8
 HELD_S = 0.3  # how long a stall, another rate or a pulled plug lasts: shorter than a restart's wait
-LASTING = ("stall", "baud", "unplug", "reset")  # a reset instrument starts for a while
 RUN_S_MAX = 100.0
 STEP_S = 0.02
 BYTES = 8  # of garbage, or lost
