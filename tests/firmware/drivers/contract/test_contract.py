@@ -20,6 +20,7 @@ from node.limits import LINE_SLACK_MS
 from simulators.faults import LINE_KINDS, OCCASIONS_MAX, Fault, FaultPlan
 from tests.firmware.drivers.contract.expected import LASTING, limit_s
 from tests.firmware.drivers.contract.families import FAMILIES
+from tests.firmware.drivers.simulated import keep_replies
 
 STORY = Path(__file__).parents[2] / "stories/contract_story.py"
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -52,19 +53,6 @@ class TimedPlan(FaultPlan):
         return striking
 
 
-def keep_replies(line):
-    """Return the list into which the device's replies go, before any fault."""
-    kept, collect = [], line.device.collect
-
-    def listen(now_s):
-        replies = collect(now_s)
-        kept.extend(reply.data for reply in replies)
-        return replies
-
-    line.device.collect = listen
-    return kept
-
-
 async def watch(late):
     """Keep in `late` by how many milliseconds this loop was held up at the worst."""
     loop = asyncio.get_running_loop()
@@ -81,7 +69,7 @@ async def run(micropython, folder, family, faults):
     link = folder / "port"
     line = family.make(plan)
     line.link = link
-    replies = keep_replies(line)
+    replies = keep_replies(line.device)
     settings = {**family.settings, "port": str(link)}
     name, _, _ = family.name.partition(":")
     fault_ms = round(1000 * max(f.seconds * (f.kind in LASTING) for f in faults))
