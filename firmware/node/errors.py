@@ -9,7 +9,7 @@ NodeError
 |   +-- PortLost            unplugged, or the line failed while in use
 |   +-- InstrumentSilent    no byte of an answer within the deadline
 |   +-- InstrumentGarbled   bytes came, but no whole frame answers the request
-|   |   +-- LineNoisy           and they do not end: noise, or something else that speaks
+|   +-- LineNoisy           bytes do not cease to come: noise, or something else that speaks
 |   +-- InstrumentRefused   the instrument answered with an error number (attribute `number`)
 |   |   +-- ExposureRefused     it does not do the exposure that is set
 |   |   +-- InstrumentBusy      not now: it is doing something else
@@ -70,7 +70,7 @@ class InstrumentGarbled(InstrumentError):
     """Bytes arrived within the deadline, but no whole frame answers the request."""
 
 
-class LineNoisy(InstrumentGarbled):
+class LineNoisy(InstrumentError):
     """Bytes do not cease to come, although nobody asked for any."""
 
 

@@ -31,7 +31,6 @@ from node.errors import (
     InstrumentSilent,
     InstrumentUnsuited,
     LaserUncertain,
-    LineNoisy,
 )
 from protocol.limits import PIXELS_BYTES_MAX
 
@@ -128,10 +127,8 @@ class Driver:
                 self._reopen(tried)
             try:
                 await self._exchange.wake()
-            except LineNoisy:
-                raise  # at another rate it is noise as well
             except (InstrumentSilent, InstrumentGarbled, InstrumentRefused):
-                continue
+                continue  # LineNoisy is not: at another rate it is noise as well
             if tried != baud:
                 await self._change_baud(baud)
             return
