@@ -7,7 +7,7 @@ Rules of this file
   open are dropped, and what a client left unread is gone when the next one opens the port.
 * Nothing spins: an open port costs a selector, a closed one a look every 50 ms.
 * `unplug` takes the pseudo-terminal away under the client and brings another back, as a USB
-  adapter does; `link` is then the path that stays.
+  adapter does; `link` is then the path that is the same again.
 * A client at another rate than the device's reads and sends garbage. The rate that a
   pseudo-terminal begins with says nothing: who never set one is taken to have the right one.
 """
@@ -88,10 +88,11 @@ class Line(Generic[DeviceT]):
 
     Attributes:
         path: what a client opens now; empty while unplugged.
-        link: the path that stays; None: there is none.
+        link: the path that comes back with the plug; None: there is none.
         bytes_in, bytes_out, bytes_lost: traffic so far.
         is_closed: the port is there and no client has it open.
         unplug_count: how often the plug was pulled and put back.
+        haste: bytes come so many times faster than the rate; for what does not depend on it.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Line(Generic[DeviceT]):
         self.path = ""
         self.bytes_in = self.bytes_out = self.bytes_lost = 0
         self.unplug_count = 0
+        self.haste = 1
         self.is_closed = False
         self.link = link
         self._faults = faults or FaultPlan()
@@ -143,8 +145,6 @@ class Line(Generic[DeviceT]):
                 await self._tasks.__aexit__(*told)
         finally:
             self._pull()
-            if self.link is not None and self.link.is_symlink():
-                self.link.unlink(missing_ok=True)
 
     def reset_unexpectedly(self) -> None:
         """Take the instrument's power away for a moment; a wrong rate is forgotten."""
@@ -188,9 +188,14 @@ class Line(Generic[DeviceT]):
         self._plugged.set()
 
     def _pull(self) -> None:
-        """Close the pseudo-terminal; its client sees a hang-up."""
+        """Close the pseudo-terminal; its client sees a hang-up, and the link is gone.
+
+        Left behind it would soon lead to somebody else's pseudo-terminal of the same number.
+        """
         self._plugged.clear()
         if self._master >= 0:
+            if self.link is not None and self.link.is_symlink():
+                self.link.unlink(missing_ok=True)
             asyncio.get_running_loop().remove_reader(self._master)
             os.close(self._master)
             self._master = -1
@@ -322,7 +327,7 @@ class Line(Generic[DeviceT]):
         due_s = loop.time()
         stuck_until_s = due_s + STUCK_S
         while rest:
-            bytes_s = self.device.baud / BITS_PER_BYTE
+            bytes_s = self.haste * self.device.baud / BITS_PER_BYTE
             part = rest[: max(1, int(bytes_s * SLICE_S))]
             due_s += len(part) / bytes_s
             await asyncio.sleep(due_s - loop.time())

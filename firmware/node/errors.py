@@ -9,6 +9,7 @@ NodeError
 |   +-- PortLost            unplugged, or the line failed while in use
 |   +-- InstrumentSilent    no byte of an answer within the deadline
 |   +-- InstrumentGarbled   bytes came, but no whole frame answers the request
+|   +-- LineNoisy           bytes do not cease to come: noise, or something else that speaks
 |   +-- InstrumentRefused   the instrument answered with an error number (attribute `number`)
 |   |   +-- ExposureRefused     it does not do the exposure that is set
 |   |   +-- InstrumentBusy      not now: it is doing something else
@@ -67,6 +68,10 @@ class InstrumentSilent(InstrumentError):
 
 class InstrumentGarbled(InstrumentError):
     """Bytes arrived within the deadline, but no whole frame answers the request."""
+
+
+class LineNoisy(InstrumentError):
+    """Bytes do not cease to come, although nobody asked for any."""
 
 
 class InstrumentRefused(InstrumentError):

@@ -7,13 +7,9 @@ the USB4000 data sheet 211-00000-000-05-201604; noise, gain and light are chosen
 from dataclasses import dataclass, replace
 
 from simulators.photons import Detector
-from simulators.spectrometer.models import MODELS, Model, Unit
+from simulators.spectrometer.models import MODELS, Model, Unit, spread_nm
 
 CONSTANTS = 20  # what an instrument stores: texts by number
-
-# The band of the other Raman models, spread over more pixels.
-_BAND_NM = MODELS["sts_785"].coefficients_nm
-_BAND_PIXELS = MODELS["sts_785"].pixel_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +25,6 @@ class AsciiModel:
     version: int
 
 
-def _spread(pixel_count: int) -> tuple[float, ...]:
-    """Coefficients of the same band over another number of pixels."""
-    part = _BAND_PIXELS / pixel_count
-    return tuple(value * part**power for power, value in enumerate(_BAND_NM))
-
-
 def _build(name: str, title: str, serial_prefix: str, pixel_count: int, range_us: range) -> Model:
     """Derive a model from the one with the laser on the strobe line."""
     return replace(
@@ -47,7 +37,7 @@ def _build(name: str, title: str, serial_prefix: str, pixel_count: int, range_us
         integration_us_max=range_us.stop,
         integration_us_step=10,
         integration_us_default=10_000,
-        coefficients_nm=_spread(pixel_count),
+        coefficients_nm=spread_nm(pixel_count),
         # Chosen: an uncooled CCD line behind a 16-bit converter, small pixels.
         detector=Detector(
             full_scale_counts=65_535,

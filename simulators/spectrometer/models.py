@@ -206,6 +206,12 @@ MODELS = {
 }
 
 
+def spread_nm(pixel_count: int) -> tuple[float, ...]:
+    """Return the coefficients of the Raman models' band over another number of pixels."""
+    part = MODELS["sts_785"].pixel_count / pixel_count
+    return tuple(value * part**power for power, value in enumerate(_RAMAN_785_NM))
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """One instrument of a model: what the maker measured and stored, and what is true.

@@ -8,18 +8,13 @@ has those of SR4 and SR6 from the maker's SR series manual; noise, gain and ligh
 from dataclasses import replace
 
 from simulators.photons import Detector
-from simulators.spectrometer.models import MODELS, Model
-
-# The band of the other Raman models, spread over more pixels.
-_BAND_NM = MODELS["sts_785"].coefficients_nm
-_BAND_PIXELS = MODELS["sts_785"].pixel_count
+from simulators.spectrometer.models import MODELS, Model, spread_nm
 
 
 def _build(
     name: str, pixel_count: int, range_us: tuple[int, int], bits: int = 16, step_us: int = 1
 ) -> Model:
     """Derive a model from the small one; its laser hangs on a line of the node's."""
-    part = _BAND_PIXELS / pixel_count
     return replace(
         MODELS["sts_785"],
         name=name,
@@ -29,7 +24,7 @@ def _build(
         integration_us_min=range_us[0],
         integration_us_max=range_us[1],
         integration_us_step=step_us,
-        coefficients_nm=tuple(value * part**power for power, value in enumerate(_BAND_NM)),
+        coefficients_nm=spread_nm(pixel_count),
         # Chosen: an uncooled CCD or CMOS line.
         detector=Detector(
             full_scale_counts=(1 << bits) - 1,

@@ -148,6 +148,7 @@ def test_a_board_gets_the_drivers_that_its_node_names(tmp_path):
     modules = image.find_modules("pico2_w", ("mt_sics",))
     assert {name for name in modules if name.startswith("drivers/")} == {
         "drivers/__init__",
+        "drivers/port",
         *(f"drivers/mt_sics/{name}" for name in "__init__ driver exchange frames settling".split()),
     }
     assert {"node/node", "protocol/messages"} < modules.keys()

@@ -151,8 +151,9 @@ class Driver:
         if self._noise_count >= NOISE_MAX:
             self._noise_count = 0
             raise InstrumentGarbled(
-                "document reader on %s: what comes at %d baud are no characters; check baud rate, "
-                "parity and cable" % (self._settings["port"], self._settings["baud"])
+                "document reader on %s: what comes at %d baud is noise, or something else speaks; "
+                "check baud rate, parity and cable"
+                % (self._settings["port"], self._settings["baud"])
             )
         raise self._misread(
             "%d characters in %d lines; 2 x 44, 2 x 36 or 3 x 30 are needed"

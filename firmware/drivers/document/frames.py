@@ -32,7 +32,7 @@ class Parser:
     Attributes:
         dropped_bytes: skipped so far, as noise or as parts of no zone.
         line_count, character_count: of the newest misread.
-        is_noise: most of it were bytes that no reader sends.
+        is_noise: most of it were bytes that no reader sends, or it did not end.
     """
 
     def __init__(self, prefix: bytes, suffix: bytes) -> None:
@@ -74,7 +74,7 @@ class Parser:
             self._at += 1
             found: bytes | None = None
             if code == STX:
-                self._drop()
+                self._begin()
             elif code == ETX:
                 found = self.finish()
             elif code in (CR, LF):
@@ -103,9 +103,16 @@ class Parser:
         text = self._characters >= TEXT_BYTES_MIN
         is_misread = text or self._noise >= NOISE_BYTES_MIN
         self.line_count, self.character_count = self._lines, self._characters
-        self.is_noise = self._noise > self._characters
+        is_endless = self._characters + self._noise >= READING_BYTES_MAX
+        self.is_noise = is_endless or self._noise > self._characters
         self._drop()
         return b"" if is_misread else None
+
+    def _begin(self) -> None:
+        """Begin anew; that something came before is not forgotten: it may be all that comes."""
+        before = self._characters, self._noise
+        self._clear()
+        self._characters, self._noise = before
 
     def _drop(self) -> None:
         if self.is_pending:

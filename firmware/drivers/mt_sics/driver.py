@@ -19,6 +19,7 @@ import time
 from drivers.mt_sics.exchange import Exchange
 from drivers.mt_sics.frames import UNIT_UNKNOWN
 from drivers.mt_sics.settling import Settling
+from drivers.port import in_ms, left_ms
 from node.errors import InstrumentRefused
 from protocol.limits import NAME_CHARS_MAX
 from protocol.messages import ACTION_TARE, ACTION_WEIGH, EVENT_WEIGHT
@@ -94,7 +95,7 @@ class Driver:
             self._settling.note(0)  # another scale: what lies on it is not what lay on the other
         self._serial = serial
         self._exchange.is_restarted = False
-        self._identity_ms = _in_ms(IDENTITY_MS)
+        self._identity_ms = in_ms(IDENTITY_MS)
         return ("scale %s, serial number %s" % (model, serial or "unknown")).replace(" ,", ",")
 
     async def _ask_text(self, command: str) -> str:
@@ -110,11 +111,11 @@ class Driver:
         Raises:
             InstrumentError: the scale does not answer.
         """
-        end_ms = _in_ms(wait_ms)
+        end_ms = in_ms(wait_ms)
         while True:
-            answer = await self._exchange.hear(min(_left_ms(self._look_ms), _left_ms(end_ms)))
+            answer = await self._exchange.hear(min(left_ms(self._look_ms), left_ms(end_ms)))
             if answer is None:
-                if _left_ms(self._look_ms):
+                if left_ms(self._look_ms) > 0:
                     return None
                 answer = await self._look()
             mass_mg = self._judge(answer)
@@ -122,17 +123,17 @@ class Driver:
                 mass_mg, answer.step_mg, answer.status == "S"
             ):
                 return _item(answer)
-            if not _left_ms(end_ms):
+            if left_ms(end_ms) <= 0:
                 return None
 
     async def _look(self) -> "Answer":
         """Return what the scale shows now; from time to time see whether it is still the same."""
-        if self._exchange.is_restarted or not _left_ms(self._identity_ms):
+        if self._exchange.is_restarted or left_ms(self._identity_ms) <= 0:
             known = self._serial
             found = await self.identify()
             if self._serial != known:
                 self._board.log("another scale hangs on %s: %s" % (self._settings["port"], found))
-        self._look_ms = _in_ms(LOOK_MS)
+        self._look_ms = in_ms(LOOK_MS)
         return await self._exchange.ask("SI")
 
     def _judge(self, answer: "Answer") -> "int | None":
@@ -175,10 +176,10 @@ class Driver:
 
     async def _rest(self) -> "tuple[Answer | None, bool]":
         """Return the newest weight and whether it rests; wait for that, but not for ever."""
-        end_ms, weight = _in_ms(SETTLE_MS), None
+        end_ms, weight = in_ms(SETTLE_MS), None
         self._settling.disturb()
-        while _left_ms(end_ms):
-            answer = await self._exchange.hear(_left_ms(self._look_ms)) or await self._look()
+        while left_ms(end_ms) > 0:
+            answer = await self._exchange.hear(left_ms(self._look_ms)) or await self._look()
             mass_mg = self._judge(answer)
             if mass_mg is not None:
                 weight = answer
@@ -211,12 +212,3 @@ class Driver:
 
 def _item(answer: "Answer", is_stable: bool = True) -> "Item":
     return EVENT_WEIGHT, "", answer.line.encode(), answer.mass_mg, is_stable
-
-
-def _in_ms(wait_ms: int) -> int:
-    return time.ticks_add(time.ticks_ms(), wait_ms)
-
-
-def _left_ms(deadline_ms: int) -> int:
-    left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
-    return max(0, left_ms)

@@ -12,29 +12,21 @@ Rules of the file
 """
 
 import asyncio
-import time
 
 from drivers.mt_sics import frames
+from drivers.port import Line, in_ms
 from node import limits
-from node.errors import (
-    InstrumentError,
-    InstrumentGarbled,
-    InstrumentRefused,
-    InstrumentSilent,
-    PortLost,
-)
-from node.waiting import within_ms
+from node.errors import InstrumentGarbled, InstrumentRefused, InstrumentSilent
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Port
 
-_BITS_PER_BYTE = 10
 _EXCHANGE_BYTES = 64  # a command and its answer with a name in quotes
 _SYNTAX, _TRANSMISSION, _LOGICAL = 1, 2, 3  # `number` of an InstrumentRefused: 1 + place in ERRORS
 _MEANINGS = ("it does not know that", "it could not read that", "it cannot do that now")
 
 
-class Exchange:
+class Exchange(Line):
     """Commands and answers on an open port; its buffers are made with it, once.
 
     Attributes:
@@ -42,8 +34,10 @@ class Exchange:
         is_restarted: the scale has said that it was switched on; whoever reads it sets it back.
     """
 
+    WHAT = "scale"
+    REMEDY = ", and that it is set to MT-SICS"
+
     def __init__(self) -> None:
-        self._port: Port  # since `open`
         self._chunk = bytearray(limits.CHUNK_BYTES)
         self._parser = frames.Parser(limits.CHUNK_BYTES)
         self.stray_count = 0
@@ -79,31 +73,20 @@ class Exchange:
         Raises:
             PortLost: the port has gone.
         """
-        return await self._receive("S", time.ticks_add(time.ticks_ms(), wait_ms))
+        return await self._receive("S", in_ms(wait_ms))
 
     async def _request(self, command: str, busy_ms: int) -> frames.Answer:
-        port = self._port
-        transfer_ms = _EXCHANGE_BYTES * _BITS_PER_BYTE * 1000 // port.baud
-        wait_ms = 2 * transfer_ms + busy_ms + limits.LINE_SLACK_MS
-        deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
-        dropped_bytes = self._parser.dropped_bytes
-        try:
-            port.stream.write(command.encode() + b"\r\n")
-            await within_ms(port.stream.drain(), _left_ms(deadline_ms))
-        except OSError as error:
-            raise self._lost(error)
-        except asyncio.TimeoutError:
-            raise InstrumentSilent(
-                "serial port %s takes no bytes; check flow control and cable" % port.name
-            )
+        wait_ms = 2 * self._line_ms(_EXCHANGE_BYTES) + busy_ms + limits.LINE_SLACK_MS
+        deadline_ms = in_ms(wait_ms)
+        await self._send(command.encode() + b"\r\n")
         answer = await self._receive("S" if command == "SI" else command, deadline_ms)
         if answer is None:
-            raise self._no_answer(command, self._parser.dropped_bytes - dropped_bytes)
+            raise self._no_answer()
         if answer.command in frames.ERRORS:
             place = frames.ERRORS.index(answer.command)
             raise InstrumentRefused(
                 "scale on %s answers %s to %s: %s; look at its display, and whether it is set to "
-                "MT-SICS" % (port.name, answer.command, command, _MEANINGS[place]),
+                "MT-SICS" % (self._port.name, answer.command, command, _MEANINGS[place]),
                 place + 1,
             )
         return answer
@@ -119,38 +102,11 @@ class Exchange:
                 if answer is not None and answer.command == "I4":
                     self.is_restarted = True
                 self.stray_count += 1
+                if answer is not None:
+                    self._heard_bytes = 0  # no noise, but nothing of ours
                 continue
             try:
-                count = await within_ms(
-                    self._port.stream.readinto(self._chunk), _left_ms(deadline_ms)
-                )
+                count = await self._read(deadline_ms)
             except asyncio.TimeoutError:
                 return None
-            except OSError as error:
-                raise self._lost(error)
-            if count == 0:  # None is a spurious wake-up
-                raise self._lost("hung up")
-            if count:
-                self._parser.feed(self._chunk, count)
-
-    def _no_answer(self, command: str, dropped_bytes: int) -> InstrumentError:
-        port = self._port
-        if dropped_bytes + self._parser.pending_bytes:
-            return InstrumentGarbled(
-                "scale on %s: what comes at %d baud is no answer to %s; check baud rate, parity "
-                "(8N1), cable and shield" % (port.name, port.baud, command)
-            )
-        return InstrumentSilent(
-            "scale on %s does not answer %s at %d baud; check its power, cable, baud rate and that "
-            "it is set to MT-SICS" % (port.name, command, port.baud)
-        )
-
-    def _lost(self, reason: object) -> PortLost:
-        return PortLost(
-            "serial port %s went away (%s); plug the scale in again" % (self._port.name, reason)
-        )
-
-
-def _left_ms(deadline_ms: int) -> int:
-    left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
-    return max(0, left_ms)
+            self._parser.feed(self._chunk, count)

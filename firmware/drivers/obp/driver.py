@@ -17,9 +17,8 @@ from drivers.obp.exchange import Exchange
 from drivers.obp.facts import Facts, payload_bytes
 from drivers.obp.laser import Laser
 from drivers.obp.models import Instrument
-from drivers.obp.pixels import narrow
 from drivers.obp.rate import SERIAL_NUMBER, Rate
-from drivers.obp.spectra import Spectra
+from drivers.obp.spectra import Spectra, narrow
 from node.errors import InstrumentError, InstrumentGarbled, InstrumentSilent
 from protocol.limits import NAME_CHARS_MAX, PIXELS_BYTES_MAX
 

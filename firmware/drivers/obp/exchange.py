@@ -10,20 +10,17 @@ Rules of the file
 """
 
 import asyncio
-import time
 
 from drivers.obp import frames
+from drivers.port import Line, in_ms
 from node import limits
 from node.errors import (
     InstrumentBusy,
-    InstrumentError,
     InstrumentFailed,
     InstrumentGarbled,
     InstrumentRefused,
     InstrumentSilent,
-    PortLost,
 )
-from node.waiting import within_ms
 from protocol.limits import NAME_CHARS_MAX
 
 if False:  # for the type checker: nothing of it is compiled
@@ -57,7 +54,7 @@ _REFUSED = frames.NACK | frames.HARDWARE_EXCEPTION
 _FAILED = (10, 11, 13, 100, 101, 102, 103, 104)  # of the instrument's own, whatever was asked
 
 
-class Exchange:
+class Exchange(Line):
     """Requests and answers on an open port.
 
     The buffers are made with it, once: a heap in use has no room of that size left.
@@ -72,9 +69,8 @@ class Exchange:
     """
 
     def __init__(self, payload_bytes_max: int, version: int = frames.VERSION) -> None:
-        self._version = version
-        self._port: Port  # since `open`
         self._chunk = bytearray(limits.CHUNK_BYTES)
+        self._version = version
         self._large = frames.Parser(payload_bytes_max, limits.CHUNK_BYTES)
         self._small = frames.Parser(NAME_CHARS_MAX, limits.CHUNK_BYTES)
         self._parser = self._large
@@ -141,18 +137,17 @@ class Exchange:
         """
         self._regarding = (self._regarding + 1) & 0xFFFFFFFF
         self._parser.reset()
-        dropped_bytes = self._parser.dropped_bytes
         flags = frames.ACK_REQUESTED if setting else 0
         frame = frames.build(message_type, self._regarding, data, flags, version=self._version)
-        line_ms = (len(frame) + frames.FRAME_BYTES_MIN + answer_bytes) * 10_000 // self._port.baud
+        line_ms = self._line_ms(len(frame) + frames.FRAME_BYTES_MIN + answer_bytes)
         wait_ms = 2 * line_ms + busy_ms + limits.LINE_SLACK_MS
-        deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
-        await self._send(frame, deadline_ms)
+        deadline_ms = in_ms(wait_ms)
+        await self._send(frame)
         for _ in range(limits.DEFERRALS_MAX):
-            answer = await self._receive(message_type, deadline_ms, dropped_bytes)
+            answer = await self._receive(message_type, deadline_ms)
             if answer.error != DEFERRED:
                 break
-            deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
+            deadline_ms = in_ms(wait_ms)
         if answer.error or answer.flags & _REFUSED:  # type: ignore[possibly-undefined]  # DEFERRALS_MAX > 0
             raise self._refusal(message_type, answer)
         if not answer.verified:
@@ -179,20 +174,7 @@ class Exchange:
             return InstrumentBusy(text + "; wait a little and measure again", number)
         return InstrumentRefused(text, number)
 
-    async def _send(self, frame: bytes, deadline_ms: int) -> None:
-        try:
-            self._port.stream.write(frame)
-            await within_ms(self._port.stream.drain(), _left_ms(deadline_ms))
-        except OSError as error:
-            raise self._lost(error)
-        except asyncio.TimeoutError:
-            raise InstrumentSilent(
-                "serial port %s takes no bytes; check flow control and cable" % self._port.name
-            )
-
-    async def _receive(
-        self, message_type: int, deadline_ms: int, dropped_bytes: int
-    ) -> frames.Frame:
+    async def _receive(self, message_type: int, deadline_ms: int) -> frames.Frame:
         """Return the next frame that answers the request under way."""
         while True:
             frame = self._parser.next()
@@ -201,37 +183,13 @@ class Exchange:
                 if ours and frame.flags & frames.RESPONSE:
                     return frame
                 self.stray_count += 1
+                self._heard_bytes = 0  # no noise, but nothing of ours
                 continue
             try:
-                count = await within_ms(
-                    self._port.stream.readinto(self._chunk), _left_ms(deadline_ms)
-                )
+                count = await self._read(deadline_ms)
             except asyncio.TimeoutError:
-                raise self._no_answer(dropped_bytes)
-            except OSError as error:
-                raise self._lost(error)
-            if count == 0:  # None is a spurious wake-up
-                raise self._lost("hung up")
-            if count:
-                self._parser.feed(self._chunk, count)
-
-    def _no_answer(self, dropped_bytes: int) -> InstrumentError:
-        noise_bytes = self._parser.dropped_bytes + self._parser.pending_bytes - dropped_bytes
-        if noise_bytes:
-            return InstrumentGarbled(
-                "instrument on %s: %d bytes at %d baud, none of them an answer; check baud rate, "
-                "cable and shield" % (self._port.name, noise_bytes, self._port.baud)
-            )
-        return InstrumentSilent(
-            "instrument on %s does not answer at %d baud; check its power, cable and baud rate"
-            % (self._port.name, self._port.baud)
-        )
-
-    def _lost(self, reason: object) -> PortLost:
-        return PortLost(
-            "serial port %s went away (%s); plug the instrument in again"
-            % (self._port.name, reason)
-        )
+                raise self._no_answer()
+            self._parser.feed(self._chunk, count)
 
 
 def _meaning(number: int) -> str:
@@ -239,8 +197,3 @@ def _meaning(number: int) -> str:
     lead = "\n%d " % number
     at = _ERRORS.find(lead)
     return _ERRORS[at + len(lead) :].split("\n", 1)[0] if at >= 0 else "unknown"
-
-
-def _left_ms(deadline_ms: int) -> int:
-    left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
-    return max(0, left_ms)

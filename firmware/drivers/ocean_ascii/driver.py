@@ -128,7 +128,7 @@ class Driver:
             try:
                 await self._exchange.wake()
             except (InstrumentSilent, InstrumentGarbled, InstrumentRefused):
-                continue
+                continue  # LineNoisy is not: at another rate it is noise as well
             if tried != baud:
                 await self._change_baud(baud)
             return

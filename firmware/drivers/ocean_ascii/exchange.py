@@ -10,18 +10,11 @@ Rules of the file
 
 import asyncio
 import struct
-import time
 
 from drivers.ocean_ascii import frames
+from drivers.port import Line, in_ms, left_ms
 from node import limits
-from node.errors import (
-    InstrumentError,
-    InstrumentGarbled,
-    InstrumentRefused,
-    InstrumentSilent,
-    PortLost,
-)
-from node.waiting import within_ms
+from node.errors import InstrumentGarbled, InstrumentRefused, InstrumentSilent, LineNoisy
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Port
@@ -31,7 +24,7 @@ QUIET_MS = 60  # without a byte: nothing is under way; more than the 50 ms a bau
 _NOTHING_HELD = b"\0\0\0\0\r"  # ends a command that was cut short, in either data mode
 
 
-class Exchange:
+class Exchange(Line):
     """Commands and answers on an open port.
 
     The buffers are made with it, once: a heap in use has no room of that size left.
@@ -41,7 +34,6 @@ class Exchange:
     """
 
     def __init__(self, pixels_max: int) -> None:
-        self._port: Port  # since `open`
         self._chunk = bytearray(limits.CHUNK_BYTES)
         self._answer = frames.Answer()
         self._spectrum = frames.Spectrum(pixels_max, limits.CHUNK_BYTES)
@@ -66,15 +58,21 @@ class Exchange:
         """Pass over what is still coming, until the line is quiet.
 
         Raises:
+            LineNoisy: it is not, for longer than anything lasts that the instrument sends.
             PortLost: it went away.
         """
-        deadline_ms = self._deadline_ms(self._longest_bytes)
-        while True:
-            wait_ms = min(QUIET_MS, _left_ms(deadline_ms))
+        limit_ms = self._line_ms(self._longest_bytes) + limits.LINE_SLACK_MS
+        deadline_ms = in_ms(limit_ms)
+        while left_ms(deadline_ms) > 0:
             try:
-                await self._read(time.ticks_add(time.ticks_ms(), wait_ms))
+                await self._read(in_ms(QUIET_MS))
             except asyncio.TimeoutError:
                 return
+        raise LineNoisy(
+            "instrument on %s: the line is not quiet for a moment in %d ms at %d baud: noise, or "
+            "something else that speaks; check baud rate, cable and shield"
+            % (self._port.name, limit_ms, self._port.baud)
+        )
 
     async def request(self, command: bytes, size: int = 0) -> bytes:
         """Send one command and return what follows its ACK.
@@ -87,7 +85,6 @@ class Exchange:
         """
         answer = self._answer
         answer.expect(size)
-        dropped_bytes = answer.dropped_bytes
         answer_bytes = frames.TEXT_BYTES_MAX + 2 if size == frames.TEXT else size + 1
         deadline_ms = self._deadline_ms(len(command) + answer_bytes)
         await self._send(command)
@@ -95,8 +92,7 @@ class Exchange:
             try:
                 count = await self._read(deadline_ms)
             except asyncio.TimeoutError:
-                noise_bytes = answer.dropped_bytes - dropped_bytes + len(answer.data)
-                raise self._no_answer(noise_bytes)
+                raise self._no_answer()
             answer.feed(self._chunk, count)
         if answer.word == frames.NAK:
             raise InstrumentRefused(
@@ -176,7 +172,7 @@ class Exchange:
             try:
                 count = await self._read(deadline_ms)
             except asyncio.TimeoutError:
-                raise self._no_answer(spectrum.taken_bytes)
+                raise self._no_answer()
             spectrum.feed(self._chunk, count)
             if spectrum.is_refused:
                 raise InstrumentRefused(
@@ -190,61 +186,9 @@ class Exchange:
         return spectrum.pixels
 
     def _deadline_ms(self, line_bytes: int, busy_ms: int = 0) -> int:
-        wait_ms = 2 * (line_bytes * 10_000 // self._port.baud) + busy_ms + limits.LINE_SLACK_MS
-        return time.ticks_add(time.ticks_ms(), wait_ms)
-
-    async def _send(self, command: bytes) -> None:
-        try:
-            self._port.stream.write(command)
-            await within_ms(self._port.stream.drain(), limits.LINE_SLACK_MS)
-        except OSError as error:
-            raise self._lost(error)
-        except asyncio.TimeoutError:
-            raise InstrumentSilent(
-                "serial port %s takes no bytes; check flow control and cable" % self._port.name
-            )
-
-    async def _read(self, deadline_ms: int) -> int:
-        """Read into the chunk; return how many bytes, at least one.
-
-        Raises:
-            asyncio.TimeoutError: none came.
-            PortLost: the port went away.
-        """
-        while True:
-            try:
-                reading = self._port.stream.readinto(self._chunk)
-                count = await within_ms(reading, _left_ms(deadline_ms))
-            except OSError as error:
-                raise self._lost(error)
-            if count:
-                return count
-            if count == 0:  # None is a spurious wake-up
-                raise self._lost("hung up")
-
-    def _no_answer(self, noise_bytes: int) -> InstrumentError:
-        name, baud = self._port.name, self._port.baud
-        if noise_bytes:
-            return InstrumentGarbled(
-                "instrument on %s: %d bytes at %d baud, but no whole answer; check baud rate, "
-                "cable and shield" % (name, noise_bytes, baud)
-            )
-        return InstrumentSilent(
-            "instrument on %s does not answer at %d baud; check its power, cable and baud rate"
-            % (name, baud)
-        )
-
-    def _lost(self, reason: object) -> PortLost:
-        return PortLost(
-            "serial port %s went away (%s); plug the instrument in again"
-            % (self._port.name, reason)
-        )
+        return in_ms(2 * self._line_ms(line_bytes) + busy_ms + limits.LINE_SLACK_MS)
 
 
 def _shown(command: bytes) -> str:
     """Return a command's letters, without its data."""
     return "".join([chr(code) for code in command[:2] if 32 < code < 127])
-
-
-def _left_ms(deadline_ms: int) -> int:
-    return max(0, time.ticks_diff(deadline_ms, time.ticks_ms()))

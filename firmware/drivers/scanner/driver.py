@@ -15,7 +15,7 @@ from binascii import crc32
 from drivers.scanner import codes, frames
 from drivers.scanner.bursts import Codes
 from node import limits
-from node.errors import ItemRefused, Misread, PortLost
+from node.errors import ItemRefused, LineNoisy, Misread, PortLost
 from node.waiting import within_ms
 from protocol.limits import CONTENT_BYTES_MAX
 from protocol.messages import EVENT_CODE
@@ -26,6 +26,8 @@ if False:  # for the type checker: nothing of it is compiled
 GAP_MS = 100  # a scanner that types like a keyboard leaves up to 50 ms between two characters
 BROKEN_MS = 2_000  # a code of 7089 digits takes longer, but never pauses for so long
 LATE_MS = 20  # a wait that ended so late may have missed what came: it is looked at again
+NOISE_BYTES = 16_384  # without a pause: twice the longest code there is, and yet none of use
+NOISE_SHARE = 16  # a code makes up for so many times its length of noise, where it may be chance
 # In the order of the faults of codes.py; one text, because each of eight would be an object.
 _REASONS = (
     "has %d bytes and this node takes fewer: raise content_max|"
@@ -66,6 +68,7 @@ class Driver:
         )
         self._codes = Codes(self._parser, settings["aim"] or settings["prefix"] != "")
         self._silent_ms = 0  # for how long nothing came while it was listened
+        self._stray_bytes = 0  # that were no code, without a pause
         self._has_told = False  # of the newest bytes, that a code in them was refused
         self._newest = (0, 0)  # checksum and length of the newest code
         self._newest_ms = 0
@@ -80,6 +83,7 @@ class Driver:
         self._port = self._board.open_serial(self._settings["port"], self._settings["baud"])
         self._parser.reset()
         self._codes.reset()
+        self._stray_bytes = 0
         self._newest = (0, 0)
 
     async def identify(self) -> str:
@@ -92,6 +96,7 @@ class Driver:
         Raises:
             Misread: something came that is no whole code; the scanner goes on.
             ItemRefused: so it did, and scanner and node.json do not agree.
+            LineNoisy: bytes do not cease to come, and there is no code in them.
             PortLost: the port went away.
         """
         deadline_ms = time.ticks_add(time.ticks_ms(), wait_ms)
@@ -105,7 +110,10 @@ class Driver:
                     if not self._has_told:  # noise may be a hundred lines at once
                         self._has_told = True
                         raise self._refused(code)
-                elif not self._is_repeated(code):
+                    continue
+                made_up = self._stray_bytes - NOISE_SHARE * len(code.content)
+                self._stray_bytes = max(0, made_up)
+                if not self._is_repeated(code):
                     return EVENT_CODE, code.symbology, code.content, None, None
                 continue
             left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
@@ -131,7 +139,12 @@ class Driver:
         if count == 0:  # None is a spurious wake-up
             raise self._lost("hung up")
         if count:
+            if self._silent_ms >= BROKEN_MS:
+                self._stray_bytes = 0
             self._silent_ms = 0
+            self._stray_bytes += count
+            if self._stray_bytes > NOISE_BYTES:
+                raise self._noisy()
             self._has_told = False
             self._parser.feed(self._chunk, count)
 
@@ -158,6 +171,13 @@ class Driver:
         )
         is_noise = code.fault in (codes.BROKEN, codes.CUT, codes.DIGITS)
         return Misread(text) if is_noise else ItemRefused(text)
+
+    def _noisy(self) -> LineNoisy:
+        return LineNoisy(
+            "scanner on %s: %d bytes at %d baud and hardly a code in them: noise, or something "
+            "else that speaks; check baud rate, cable and the scanner's settings"
+            % (self._settings["port"], NOISE_BYTES, self._settings["baud"])
+        )
 
     def _lost(self, reason: object) -> PortLost:
         return PortLost(

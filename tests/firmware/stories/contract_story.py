@@ -1,4 +1,6 @@
-"""One driver on one port, twice: `contract_story.py REPOSITORY FOLDER FAMILY SETTINGS`.
+"""One driver on one port, twice: `contract_story.py REPOSITORY FOLDER FAMILY GIVEN`.
+
+GIVEN is JSON: the driver's KIND, its settings, and how long the fault lasts, milliseconds.
 
 A turn is what a node does with an instrument from opening the port to closing it. `turn` says that
 one begins, `ready` that a reader listens; then comes one of
@@ -9,8 +11,8 @@ one begins, `ready` that a reader listens; then comes one of
     hung             not over within TURN_MS_MAX: a wait without a deadline
 
 and at the end `late MS`: by how much the loop was kept from running at the worst. Anything else
-that is raised ends the program. The second turn begins after RESTART_MS_MIN, as the supervisor has
-it after an error.
+that is raised ends the program. The second turn begins when the fault is over, and after an error
+not before RESTART_MS_MIN, as the supervisor has it.
 """
 # ruff: noqa: T201
 
@@ -19,7 +21,7 @@ import json
 import sys
 import time
 
-REPOSITORY, FOLDER, FAMILY, SETTINGS = sys.argv[1:5]
+REPOSITORY, FOLDER, FAMILY, GIVEN = sys.argv[1:5]
 sys.path.insert(0, REPOSITORY)
 sys.path.insert(0, REPOSITORY + "/firmware")
 
@@ -55,18 +57,21 @@ async def attend(driver):
 
 
 async def turn(driver, take):
-    """Open, take, close; print what came of it."""
+    """Open, take, close; print what came of it, and say whether all was well."""
     print("turn")
+    is_well = False
     try:
         await driver.open()
         given = await asyncio.wait_for_ms(take(driver), TURN_MS_MAX)
         print("data " + " ".join(given) if given is not None else "nothing")
+        is_well = True
     except InstrumentError as error:
         print("error", error.__class__.__name__, str(error))
     except TimeoutError:
         print("hung")
     finally:
         await driver.close()
+    return is_well
 
 
 class Lateness:
@@ -88,11 +93,11 @@ class Lateness:
 async def main():
     lateness = Lateness()
     watching = asyncio.create_task(lateness.watch())
-    kind, settings = json.loads(SETTINGS)
+    kind, settings, fault_ms = json.loads(GIVEN)
     driver = load_driver(FAMILY, kind)(Board(FOLDER), settings)
     take = measure if kind == "spectrometer" else attend
-    await turn(driver, take)
-    await asyncio.sleep_ms(limits.RESTART_MS_MIN)
+    is_well = await turn(driver, take)
+    await asyncio.sleep_ms(fault_ms if is_well else max(fault_ms, limits.RESTART_MS_MIN))
     await turn(driver, take)
     watching.cancel()
     print("late", lateness.worst_ms)

@@ -195,6 +195,7 @@ def test_unplugged_the_client_is_hung_up_and_the_link_leads_to_the_new_port(
         assert str(link.readlink()) == old_path
         unplugging = asyncio.create_task(line.unplug(0.05))
         await until(lambda: line.path == "")
+        assert not link.is_symlink()  # it would lead to whoever has that number next
 
         def read_hang_up():
             try:

@@ -3,13 +3,20 @@
 import asyncio
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from drivers.document.driver import PAUSE_MS
+from drivers.obp.frames import FRAME_BYTES_MIN
+from drivers.obp2.driver import _LOOK_MS
+from drivers.ocean_ascii.exchange import ATTEMPTS, QUIET_MS
+from drivers.ocean_ascii.frames import TEXT_BYTES_MAX
+from drivers.scanner.driver import BROKEN_MS
+from protocol.limits import NAME_CHARS_MAX, PIXELS_BYTES_MAX
 from simulators.document.device import DocumentReader
 from simulators.document.specimen import draw
 from simulators.faults import FaultPlan
@@ -22,13 +29,16 @@ from simulators.spectrometer.ascii_device import AsciiSpectrometer
 from simulators.spectrometer.ascii_models import ASCII_MODELS
 from simulators.spectrometer.device import Spectrometer
 from simulators.spectrometer.line import AsciiLine, SpectrometerLine
-from simulators.spectrometer.models import MODELS
+from simulators.spectrometer.models import MODELS, Model
 from simulators.spectrometer.obp2_device import LaterSpectrometer
 from simulators.spectrometer.obp2_models import OBP2_MODELS
 from simulators.world import load_substances, parse_sample
+from tests.firmware.drivers.contract.expected import ASKED, HEARD, LASTING, LOST, wait_s
 
 BAUD = 460_800
 ASCII_BAUD = 115_200  # the fastest it has
+HASTE = 8  # no fault here depends on the rate, and a spectrum would take 0.4 s
+INTEGRATION_S = 0.022  # what the story asks for
 SUBSTANCES = cache(load_substances)  # loaded anew it would hold up the runs side by side
 
 
@@ -41,6 +51,12 @@ class Family:
         kind: "spectrometer" or "reader".
         settings: of node.json, without the port.
         make: from a plan of faults, an instrument on its line, not yet entered.
+        deadline_s: longest time from this fault to the error that names it, as the driver states
+            it; what it does before it asks again, included.
+        errors: by fault, the errors that name it.
+        lost: by fault, why an item can go without a trace.
+        is_sampled: every step has one fault only, in turn: the steps are those of another family,
+            but for some.
         act: what happens at the lane once a reader is ready; a spectrometer needs nothing.
         is_right: whether what the driver gave (the words after `data`) is what the instrument sent;
             gets the line, the replies before any fault, and the words.
@@ -53,17 +69,21 @@ class Family:
     settings: Mapping[str, Any]
     make: Callable[[FaultPlan], Line[Any]]
     is_right: Callable[[Line[Any], list[bytes], list[str]], bool]
+    deadline_s: Callable[[str], float]
+    errors: Mapping[str, frozenset[str]] = field(default_factory=lambda: ASKED)
+    lost: Mapping[str, str] = field(default_factory=dict)
+    is_sampled: bool = False
     act: Callable[[Line[Any]], None] = lambda _: None
     unseen: Mapping[str, str] = field(default_factory=dict)
 
 
-def spectrometer(model: str) -> Callable[[FaultPlan], Line[Any]]:
+def spectrometer(model: Model) -> Callable[[FaultPlan], Line[Any]]:
     """Return what makes a spectrometer of this model with urea before its probe."""
 
     def make(plan: FaultPlan) -> Line[Any]:
         substances = SUBSTANCES()
         now_s = asyncio.get_running_loop().time()
-        device = Spectrometer(MODELS[model], substances, seed=1, now_s=now_s, baud=BAUD)
+        device = Spectrometer(model, substances, seed=1, now_s=now_s, baud=BAUD)
         device.present(parse_sample("urea", substances))
         return SpectrometerLine(device, faults=plan)
 
@@ -78,7 +98,9 @@ def ascii_spectrometer(plan: FaultPlan) -> AsciiLine:
     device = AsciiSpectrometer(model, substances, seed=1, now_s=now_s, baud=ASCII_BAUD)
     device.present(parse_sample("urea", substances))
     device.constants[14] = b"0"  # one coefficient of nonlinearity: the others are asked for alike
-    return AsciiLine(device, faults=plan)
+    line = AsciiLine(device, faults=plan)
+    line.haste = HASTE
+    return line
 
 
 def later_spectrometer(model: str) -> Callable[[FaultPlan], Line[Any]]:
@@ -110,6 +132,16 @@ def sent_as_they_are(_: Line[Any], replies: list[bytes], words: list[str]) -> bo
         for pixels in words
     ]
     return len(words) == 2 and 0 <= at[0] < at[1]
+
+
+def sent_with_eighteen_bits(line: Line[Any], replies: list[bytes], words: list[str]) -> bool:
+    """Say the same of pixels of 32 bits behind metadata, of which the node keeps the upper 16."""
+    narrowed = []
+    for reply in replies:
+        if len(reply) > 1_000:
+            counts = np.frombuffer(reply[44 + 32 : -20], "<u4") >> 2
+            narrowed.append(counts.astype("<u2").tobytes())
+    return sent_as_they_are(line, narrowed, words)
 
 
 OBP = {
@@ -211,13 +243,70 @@ def lies_there(line: Line[Any], replies: list[bytes], words: list[str]) -> bool:
     return stable == "True" and off_mg <= 2 * SCALE.readability_g * 1000 and sent in replies
 
 
+def obp_deadline_s(pixels_bytes: int, busy_s: float = 0.0) -> Callable[[str], float]:
+    """Return the deadlines of obp/exchange.py: an exposure once, a question twice.
+
+    What spoils one reply only is mended by the second question.
+    """
+    asked_s = 2 * wait_s(BAUD, 2 * FRAME_BYTES_MIN + NAME_CHARS_MAX)
+    exposed_s = wait_s(BAUD, 2 * FRAME_BYTES_MIN + pixels_bytes, INTEGRATION_S + busy_s)
+    return lambda kind: max(asked_s, exposed_s) if kind in LASTING else exposed_s
+
+
+def ascii_deadline_s(kind: str) -> float:
+    """Return the deadlines of ocean_ascii/exchange.py: a question ATTEMPTS times, or an exposure.
+
+    After a reset both: that the checksum is off again is seen when a spectrum comes without.
+    """
+    asked_s = ATTEMPTS * (wait_s(ASCII_BAUD, TEXT_BYTES_MAX + 5) + QUIET_MS / 1000)
+    exposed_s = wait_s(ASCII_BAUD, 2 * 2_048 + 19, 2 * INTEGRATION_S)
+    return asked_s + exposed_s if kind == "reset" else max(asked_s, exposed_s)
+
+
+def scale_deadline_s(_: str) -> float:
+    """Return the deadline of mt_sics/exchange.py: a command twice."""
+    return 2 * wait_s(SCALE_BAUD, 64)
+
+
+def scanner_deadline_s(_: str) -> float:
+    """Return the deadline of scanner/driver.py: what broke off is waited for."""
+    return BROKEN_MS / 1000
+
+
+def document_deadline_s(_: str) -> float:
+    """Return the deadline of document/driver.py: a pause ends a zone."""
+    return PAUSE_MS / 1000
+
+
+# Cold at once, for no test waits half a minute for a detector.
+COOLED = replace(MODELS["qe_pro"], cooler_s=0.05)
+
 FAMILIES = (
     Family(
         "obp",
         "spectrometer",
         OBP,
-        spectrometer("ventana_785"),
+        spectrometer(MODELS["ventana_785"]),
         sent_as_they_are,
+        obp_deadline_s(2 * 1_024),
+    ),
+    Family(
+        "obp:hdx",
+        "spectrometer",
+        OBP,
+        spectrometer(MODELS["hdx"]),
+        sent_as_they_are,
+        obp_deadline_s(2 * 2_068),
+        is_sampled=True,
+    ),
+    Family(
+        "obp:qe_pro",
+        "spectrometer",
+        OBP | {"cooler": True},
+        spectrometer(COOLED),
+        sent_with_eighteen_bits,
+        obp_deadline_s(4 * 1_044),
+        is_sampled=True,
     ),
     Family(
         "obp2",
@@ -225,6 +314,8 @@ FAMILIES = (
         {"baud": BAUD, "model": "", "laser_mw": 0},
         later_spectrometer("sr2"),
         sent_as_they_are,
+        # The look that tells the model asks for as much as the board has room for.
+        obp_deadline_s(PIXELS_BYTES_MAX, _LOOK_MS / 1000),
     ),
     Family(
         "ocean_ascii",
@@ -232,6 +323,7 @@ FAMILIES = (
         {"baud": ASCII_BAUD, "model": ""},
         ascii_spectrometer,
         sent_the_other_way_round,
+        ascii_deadline_s,
     ),
     Family(
         "scanner",
@@ -239,7 +331,10 @@ FAMILIES = (
         SCANNER,
         scanner,
         read_as_it_is,
-        scan("]E0 4006381333931", "]E0 9780201379624"),
+        scanner_deadline_s,
+        errors=HEARD,
+        lost=LOST,
+        act=scan("]E0 4006381333931", "]E0 9780201379624"),
     ),
     Family(
         "scanner:any code",
@@ -247,7 +342,10 @@ FAMILIES = (
         SCANNER,
         scanner,
         read_as_it_is,
-        scan("]C1 01095011015300031725123110A1", "]Q1 two words"),
+        scanner_deadline_s,
+        errors=HEARD,
+        lost=LOST,
+        act=scan("]C1 01095011015300031725123110A1", "]Q1 two words"),
         unseen={"drop": UNCHECKED, "flip": UNCHECKED, "checksum": UNCHECKED},
     ),
     *(
@@ -257,9 +355,20 @@ FAMILIES = (
             {"baud": BAUD, "prefix": "", "suffix": "", "repeat_ms": 1_000},
             documents(framing),
             as_printed,
-            read_document,
+            document_deadline_s,
+            errors=HEARD,
+            lost=LOST,
+            act=read_document,
         )
         for framing in ("cr", "stx")
     ),
-    Family("mt_sics", "reader", {"baud": SCALE_BAUD}, scale, lies_there, place_bag),
+    Family(
+        "mt_sics",
+        "reader",
+        {"baud": SCALE_BAUD},
+        scale,
+        lies_there,
+        scale_deadline_s,
+        act=place_bag,
+    ),
 )

@@ -3,19 +3,24 @@
 Method: each driver in a real MicroPython on its simulator's pseudo-terminal. A run without faults
 counts the simulator's replies; then each fault of the vocabulary is struck at each of them, once a
 run, many runs side by side. What the simulator meant to send is kept before the fault spoils it.
-A run that breaks the contract while the machine kept simulator or driver from running for longer
-than half of a driver's shortest wait proves nothing, and is repeated.
+Which errors name a fault, where nothing may come of it, and the driver's own deadline from the
+fault to the error, are the family's (`families.py`, `expected.py`). A run that breaks the contract
+while the machine kept simulator or driver from running for longer than half of a driver's shortest
+wait proves nothing, and is repeated.
 """
 
 import asyncio
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from node.limits import LINE_SLACK_MS
 from simulators.faults import LINE_KINDS, OCCASIONS_MAX, Fault, FaultPlan
+from tests.firmware.drivers.contract.expected import LASTING, limit_s
 from tests.firmware.drivers.contract.families import FAMILIES
+from tests.firmware.drivers.simulated import keep_replies
 
 STORY = Path(__file__).parents[2] / "stories/contract_story.py"
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -23,23 +28,29 @@ AT_ONCE = 8
 HELD_S = 0.3  # how long a stall, another rate or a pulled plug lasts: shorter than a restart's wait
 RUN_S_MAX = 100.0
 STEP_S = 0.02
-GOOD = [("data", "right")] * 2
 BYTES = 8  # of garbage, or lost
 LATE_MS_MAX = LINE_SLACK_MS // 2
 TRIES_MAX = 6
 
 
-def keep_replies(line):
-    """Return the list into which the device's replies go, before any fault."""
-    kept, collect = [], line.device.collect
+class Told(NamedTuple):
+    """What came of a turn, and how long after the fault."""
 
-    def listen(now_s):
-        replies = collect(now_s)
-        kept.extend(reply.data for reply in replies)
-        return replies
+    word: str
+    text: str
+    after_s: float
 
-    line.device.collect = listen
-    return kept
+
+class TimedPlan(FaultPlan):
+    """A plan that knows when it struck."""
+
+    struck_s = None
+
+    def next(self, **reply):
+        striking = super().next(**reply)
+        if striking and self.struck_s is None:
+            self.struck_s = asyncio.get_running_loop().time()
+        return striking
 
 
 async def watch(late):
@@ -53,26 +64,29 @@ async def watch(late):
 
 async def run(micropython, folder, family, faults):
     """Let the driver take two turns; return what came of each, the plan, and the lateness in ms."""
-    plan = FaultPlan(faults, seed=1)
+    plan = TimedPlan(faults, seed=1)
+    clock = asyncio.get_running_loop().time
     link = folder / "port"
     line = family.make(plan)
     line.link = link
-    replies = keep_replies(line)
+    replies = keep_replies(line.device)
     settings = {**family.settings, "port": str(link)}
     name, _, _ = family.name.partition(":")
+    fault_ms = round(1000 * max(f.seconds * (f.kind in LASTING) for f in faults))
     told, late = [], [0]
     async with asyncio.timeout(RUN_S_MAX), line:
         watching = asyncio.create_task(watch(late))
         await asyncio.sleep(0)  # it counts from now on, also while other runs are being started
         process = await asyncio.create_subprocess_exec(
             *(micropython, "-X", "heapsize=1m", STORY, REPOSITORY, folder, name),
-            json.dumps([family.kind, settings]),
+            json.dumps([family.kind, settings, fault_ms]),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         begun = 0
         try:
             async for raw in process.stdout:
+                after_s = clock() - (plan.struck_s or 0.0)
                 word, _, rest = raw.decode().strip().partition(" ")
                 if word == "turn":
                     begun = len(replies)
@@ -80,11 +94,12 @@ async def run(micropython, folder, family, faults):
                     family.act(line)
                 elif word == "data":
                     is_right = family.is_right(line, replies[begun:], rest.split())
-                    told.append((word, "right" if is_right else f"wrong: {rest[:80]}"))
+                    text = "right" if is_right else f"wrong: {rest[:80]}"
+                    told.append(Told(word, text, after_s))
                 elif word == "late":
                     late[0] = max(late[0], int(rest))
                 else:
-                    told.append((word, rest.replace(str(link), "PORT")))
+                    told.append(Told(word, rest.replace(str(link), "PORT"), after_s))
             trace = (await process.stderr.read()).decode()
             assert await process.wait() == 0, trace
         finally:
@@ -99,7 +114,7 @@ async def try_fault(micropython, folder, family, fault):
     """Return what of the contract is broken with this fault, empty: nothing."""
     for _ in range(TRIES_MAX):
         told, plan, late_ms = await run(micropython, folder, family, [fault])
-        wrong = judge(family, fault.kind, told)
+        wrong = judge(family, fault.kind, told, late_ms)
         if plan.struck != {fault.kind: 1}:
             wrong = f"it struck {plan.struck}"
         if not wrong or late_ms <= LATE_MS_MAX:
@@ -107,35 +122,59 @@ async def try_fault(micropython, folder, family, fault):
     return f"{wrong}; the machine was late by {late_ms} ms in each of {TRIES_MAX} runs"
 
 
-def judge(family, kind, told):
+def judge(family, kind, told, late_ms):
     """Return what of the contract is broken, empty: nothing."""
     if len(told) != 2:
         return f"{len(told)} turns"
-    (word, text), (next_word, next_text) = told
-    is_seen = kind not in family.unseen
-    if word not in ("data", "error", "nothing"):
+    first, after = told
+    wrong = judge_fault(family, kind, first, late_ms)
+    if not wrong and after[:2] != ("data", "right"):
+        wrong = f"next turn: {after.word} {after.text} (first: {first.word} {first.text})"
+    return wrong
+
+
+def judge_fault(family, kind, told, late_ms):
+    """Return what is wrong with what came of the turn with the fault."""
+    word, text, after_s = told
+    if word == "data":
+        return "" if text == "right" or kind in family.unseen else f"first turn: {text}"
+    if word == "nothing":
+        return "" if kind in family.lost else "first turn: nothing, and nobody was told why"
+    if word != "error":
         return f"first turn: {word} {text}"
-    if is_seen and word == "data" and text != "right":
-        return f"first turn: {text}"
-    if word == "error" and "PORT" not in text:
+    name, _, text = text.partition(" ")
+    if name not in family.errors[kind]:
+        return f"first turn: {name} does not name it: {text}"
+    if "PORT" not in text:
         return f"first turn: the error does not name the port: {text}"
-    if (next_word, next_text) != ("data", "right"):
-        return f"next turn: {next_word} {next_text} (first: {word} {text})"
+    if after_s > limit_s(family.deadline_s(kind), late_ms):
+        deadline_s = family.deadline_s(kind)
+        return f"first turn: {name} {after_s:.2f} s after it, the deadline is {deadline_s:.2f} s"
     return ""
+
+
+async def count_replies(micropython, folder, family):
+    """Return how many replies a turn without faults has; it gives right data."""
+    for _ in range(TRIES_MAX):
+        told, plan, late_ms = await run(
+            micropython, folder, family, [Fault("mute", at=OCCASIONS_MAX)]
+        )
+        if late_ms <= LATE_MS_MAX:
+            break
+    assert [turn[:2] for turn in told] == [("data", "right")] * 2, told
+    assert plan.occasions >= 2
+    return plan.occasions // 2  # both turns are alike
 
 
 async def break_everywhere(micropython, folder, family, kind):
     """Return what is broken with this fault at any reply of the first turn."""
-    counting = Fault("mute", at=OCCASIONS_MAX)
     first = folder / "none"
     first.mkdir()
-    for _ in range(TRIES_MAX):
-        told, plan, late_ms = await run(micropython, first, family, [counting])
-        if late_ms <= LATE_MS_MAX:
-            break
-    assert told == GOOD, told
-    count = plan.occasions // 2  # both turns are alike
-    assert count > 0
+    count = await count_replies(micropython, first, family)
+    steps = range(1, count + 1)
+    if family.is_sampled:
+        kinds = sorted(LINE_KINDS)
+        steps = [at for at in steps if kinds[at % len(kinds)] == kind]
     gate, broken = asyncio.Semaphore(AT_ONCE), []
 
     async def one(at):
@@ -147,7 +186,7 @@ async def break_everywhere(micropython, folder, family, kind):
                 broken.append(f"{kind} at reply {at} of {count}: {wrong}")
 
     async with asyncio.TaskGroup() as tasks:
-        for at in range(1, count + 1):
+        for at in steps:
             tasks.create_task(one(at))
     return broken
 
@@ -158,3 +197,28 @@ async def break_everywhere(micropython, folder, family, kind):
 def test_right_data_or_a_named_error_and_the_next_works(micropython_path, tmp_path, family, kind):
     broken = asyncio.run(break_everywhere(micropython_path, tmp_path, family, kind))
     assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    "kind, told, wrong",
+    [
+        ("drop", Told("nothing", "", 0.0), "nobody was told why"),
+        ("mute", Told("nothing", "", 0.0), ""),
+        ("drop", Told("error", "Misread a code on PORT", 0.1), ""),
+        ("drop", Told("error", "Misread a code on PORT", 9.0), "the deadline is 2.00 s"),
+        ("drop", Told("error", "Misread a code", 0.1), "does not name the port"),
+        ("unplug", Told("error", "Misread a code on PORT", 0.1), "does not name it"),
+        ("checksum", Told("data", "wrong: 4006381333930", 0.1), "wrong: 4006381333930"),
+        ("stall", Told("hung", "", 45.0), "hung"),
+    ],
+)
+def test_the_judge_holds_a_driver_to_what_is_expected(kind, told, wrong):
+    scanner = next(family for family in FAMILIES if family.name == "scanner")
+    found = judge(scanner, kind, [told, Told("data", "right", 0.0)], 0)
+    assert wrong in found
+    assert bool(found) == bool(wrong)
+
+
+def test_the_judge_wants_the_next_turn_to_work():
+    told = Told("error", "PortLost serial port PORT went away", 0.0)
+    assert judge(FAMILIES[0], "unplug", [told, told], 0).startswith("next turn: error PortLost")

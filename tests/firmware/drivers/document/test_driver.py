@@ -141,7 +141,8 @@ def test_noise_is_a_misread_and_then_the_line_is_at_fault(listen):
     lines = listen(hum, hum, ONE, hum, hum, hum, ONE)
     assert lines[1:6] == [told, told, item(ONE), told, told]
     assert lines[6] == (
-        "InstrumentGarbled document reader on PORT: what comes at 460800 baud are no characters; "
+        "InstrumentGarbled document reader on PORT: what comes at 460800 baud is noise, or "
+        "something else speaks; "
         "check baud rate, parity and cable"
     )
 

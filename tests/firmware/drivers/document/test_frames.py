@@ -8,7 +8,7 @@ MicroPython and on CPython.
 import numpy as np
 import pytest
 
-from drivers.document.frames import Parser, lines_of
+from drivers.document.frames import READING_BYTES_MAX, Parser, lines_of
 from simulators.document.device import FRAMINGS, DocumentReader
 from simulators.document.specimen import WIDTHS, Document, draw
 
@@ -202,3 +202,20 @@ def test_random_streams_come_to_the_same_on_both_interpreters(run_story):
         for name in ("cpython", "micropython")
     ]
     assert on_both[0] == on_both[1]
+
+
+def test_a_reading_that_noise_begins_anew_is_a_misread_all_the_same():
+    """Whoever laid a document down would wait for a word that never comes."""
+    parser = Parser(b"", b"")
+    stream = bytes(range(0x80, 0xA0)) + b"P<UTOERIKSSON" + b"\x02" + b"<<A"
+    parser.feed(stream, len(stream))
+    assert parser.next() is None
+    assert parser.is_pending
+    assert parser.finish() == b""
+
+
+def test_text_without_an_end_is_noise():
+    parser = Parser(b"", b"")
+    text = b"x" * READING_BYTES_MAX
+    parser.feed(text, len(text))
+    assert (parser.next(), parser.is_noise) == (b"", True)

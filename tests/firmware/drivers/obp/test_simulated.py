@@ -4,77 +4,39 @@ Method: driver stories in a real MicroPython on simulators in this process, all 
 pixels are held against the bytes that the simulator sent.
 """
 
-import asyncio
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from simulators.faults import LINE_KINDS, FaultPlan, parse_fault
 from simulators.spectrometer.device import Spectrometer
-from simulators.spectrometer.line import SpectrometerLine
 from simulators.spectrometer.models import MODELS
-from simulators.world import Sample, load_substances
+from simulators.world import Sample
+from tests.firmware.drivers import simulated
+from tests.firmware.drivers.simulated import BAUD, run_all
 
-REPOSITORY = Path(__file__).resolve().parents[4]
-STORY = REPOSITORY / "tests/firmware/stories/driver_story.py"
-BAUD = 460_800
-DEADLINE_S = 90.0
-AT_ONCE = 4
-TRIES_MAX = 4
-LATE = ("InstrumentSilent", "InstrumentGarbled")  # no case expects either
 SENSITIVE = replace(MODELS["qe_pro"].detector, electrons_per_count=0.01)  # full within 25 ms
 SWIFT = {"cooler_s": 0.3}  # no test waits half a minute for a detector
 
 
-class Case:
-    """One driver on one simulator."""
+class Case(simulated.Case):
+    """One model, and how it was made."""
 
-    def __init__(self, model, *words, baud=BAUD, found_at=BAUD, faults=(), seed=1, **made):
-        self.words = words
-        self.baud = baud
-        self._model = replace(MODELS[model], **made)
-        self._options = {"seed": seed, "baud": found_at}
-        self._faults = [parse_fault(text, LINE_KINDS) for text in faults]
+    def __init__(self, model, *words, found_at=BAUD, broken=False, **given):
+        options = {name: given.pop(name) for name in ("baud", "faults") if name in given}
+        super().__init__(*words, **options)
+        self._model = replace(MODELS[model], **given)
+        self._found_at, self._is_broken = found_at, broken
 
-    async def run(self, micropython, folder, substances, gate):
-        """Run it, anew where the machine was too busy for the driver's deadlines."""
-        for turn in range(TRIES_MAX):
-            async with gate:
-                await self._run(micropython, folder / str(turn), substances)
-            if not any(line.startswith(LATE) for line in self.lines):
-                return
+    def build(self, substances, now_s):
+        device = Spectrometer(self._model, substances, seed=1, now_s=now_s, baud=self._found_at)
+        device.present(Sample(fluorescence=2.0))
+        device.is_broken = self._is_broken
+        return device
 
-    async def _run(self, micropython, folder, substances):
-        folder.mkdir(parents=True)
-        self.sent = []
-        now_s = asyncio.get_running_loop().time()
-        self.device = Spectrometer(self._model, substances, now_s=now_s, **self._options)
-        self.device.present(Sample(fluorescence=2.0))
-        self.device.is_broken = "broken" in self.words
-        collect = self.device.collect
-
-        def listen(now_s):
-            replies = collect(now_s)
-            self.sent.extend(reply.data for reply in replies)
-            return replies
-
-        self.device.collect = listen
-        async with SpectrometerLine(
-            self.device, link=folder / "port", faults=FaultPlan(self._faults)
-        ) as line:
-            process = await asyncio.create_subprocess_exec(
-                *(micropython, "-X", "heapsize=1m", STORY, REPOSITORY, folder, line.link),
-                *(str(self.baud), *(word for word in self.words if word != "broken")),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            out, err = await process.communicate()
-            self.log = err.decode()
-            assert process.returncode == 0, self.log
-            self.lines = out.decode().splitlines()
-            self.laser_mw = self.device.probe.laser_mw
+    @property
+    def laser_mw(self):
+        return self.device.probe.laser_mw
 
 
 CASES = {
@@ -87,7 +49,7 @@ CASES = {
     "cold": Case("qe_pro", "open", "cooler=true", "caution", "whole", **SWIFT),
     "no cooler": Case("hdx", "open", "cooler=true", "caution", "whole"),
     "too cold": Case("qe_pro", "open", "cooler=true", "cooler_c=-90", "caution"),
-    "broken": Case("ventana_785", "open", "identify", "whole", "broken"),
+    "broken": Case("ventana_785", "open", "identify", "whole", broken=True),
     "found": Case("ventana_785", "open", "facts", "whole", "close", baud=115_200, found_at=9_600),
     "saved": Case(
         "sts_785", "open", "baud_save=true", "facts", "whole", baud=115_200, found_at=57_600
@@ -99,23 +61,13 @@ CASES = {
 @pytest.fixture(scope="module")
 def cases(micropython_path, tmp_path_factory):
     """Every case, after its story."""
-    folder, substances = tmp_path_factory.mktemp("simulated"), load_substances()
-
-    async def run_all():
-        gate = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks:
-            for index, case in enumerate(CASES.values()):
-                place = folder / str(index)
-                tasks.create_task(case.run(micropython_path, place, substances, gate))
-
-    asyncio.run(run_all())
-    return CASES
+    return run_all(CASES, micropython_path, tmp_path_factory.mktemp("simulated"))
 
 
 def spectrum(case, form, beside=0):
     """The pixels of the only spectrum that the simulator sent."""
-    (frame,) = [frame for frame in case.sent if len(frame) > 1_000]
-    return struct.unpack(form, frame[44 + beside : -20])
+    (sent,) = case.spectra(beside)
+    return struct.unpack(form, sent)
 
 
 def pixels(line):

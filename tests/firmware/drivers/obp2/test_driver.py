@@ -4,28 +4,21 @@ Method: driver stories in a real MicroPython on simulators in this process, all 
 pixels are held against the bytes that the simulator sent, requests against what it was asked.
 """
 
-import asyncio
 import struct
-from pathlib import Path
 
 import pytest
 
 from drivers.obp2.driver import Driver
 from node.errors import InstrumentUnsuited
-from simulators.faults import LINE_KINDS, FaultPlan, parse_fault
 from simulators.spectrometer.capabilities import RefusedError
 from simulators.spectrometer.frames import Error
-from simulators.spectrometer.line import SpectrometerLine
 from simulators.spectrometer.obp2_device import LaterSpectrometer
 from simulators.spectrometer.obp2_models import OBP2_MODELS
-from simulators.world import Sample, load_substances
+from simulators.world import Sample
+from tests.firmware.drivers import simulated
+from tests.firmware.drivers.simulated import BAUD, LATE, run_all
 
-REPOSITORY = Path(__file__).resolve().parents[4]
-STORY = REPOSITORY / "tests/firmware/stories/driver_story.py"
-BAUD = 460_800
-DEADLINE_S = 90.0
-AT_ONCE = 4
-LATE = ("InstrumentSilent", "InstrumentGarbled")
+METADATA_BYTES = 32
 KNOWN = {0x100, 0xC01, 0x1100, 0x1200, 0x1C00}
 PIXELS = {"sr2": 2_110, "hr2": 2_110, "sr4": 3_648, "sr6": 2_048, "st": 1_516}
 WHOLE = ("open", "facts", "whole", "close")
@@ -39,63 +32,30 @@ def refuse(_):
     raise RefusedError(Error.UNKNOWN_TYPE)
 
 
-class Case:
-    """One driver on one simulator; a case that expects silence or noise is run once."""
+class Case(simulated.Case):
+    """One model, and what it was asked."""
 
-    def __init__(self, model, *words, baud=BAUD, tries=4, broken=False, faults=(), acts=None):
-        self.words = (*words, 'driver="obp2"')
-        self._model, self._baud, self._tries = model, baud, tries
+    def __init__(self, model, *words, speaks_at=BAUD, broken=False, acts=None, **options):
+        super().__init__(*words, 'driver="obp2"', **options)
+        self._model, self._speaks_at = OBP2_MODELS[model], speaks_at
         self._is_broken, self._acts = broken, acts or {}
-        self._faults = [parse_fault(text, LINE_KINDS) for text in faults]
 
-    async def run(self, micropython, folder, substances, gate):
-        """Run it, anew where the machine was too busy for the driver's deadlines."""
-        for turn in range(self._tries):
-            async with gate:
-                await self._run(micropython, folder / str(turn), substances)
-            if not any(line.startswith(LATE) for line in self.lines):
-                return
-
-    async def _run(self, micropython, folder, substances):
-        folder.mkdir(parents=True)
-        self.sent, self.asked = [], []
-        now_s = asyncio.get_running_loop().time()
-        model = OBP2_MODELS[self._model]
-        self.device = device = LaterSpectrometer(
-            model, substances, seed=1, now_s=now_s, baud=self._baud
+    def build(self, substances, now_s):
+        device = LaterSpectrometer(
+            self._model, substances, seed=1, now_s=now_s, baud=self._speaks_at
         )
         device.present(Sample(fluorescence=1.0))
         device.is_lit = lambda: True
         device.is_broken = self._is_broken
         device._acts |= self._acts
-        collect, take = device.collect, device._take
-
-        def listen(now_s):
-            replies = collect(now_s)
-            self.sent.extend(reply.data for reply in replies)
-            return replies
+        self.asked, take = [], device._take
 
         def overhear(item, now_s):
             self.asked.append(item)
             take(item, now_s)
 
-        device.collect, device._take = listen, overhear
-        line = SpectrometerLine(device, link=folder / "port", faults=FaultPlan(self._faults))
-        async with line:
-            process = await asyncio.create_subprocess_exec(
-                *(micropython, "-X", "heapsize=1m", STORY, REPOSITORY, folder, line.link),
-                *(str(BAUD), *self.words),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            out, err = await process.communicate()
-            assert process.returncode == 0, err.decode()
-            self.lines = out.decode().splitlines()
-
-    def spectra(self):
-        """The pixels of every spectrum that was sent."""
-        frames = [frame for frame in self.sent if len(frame) > 1_000]
-        return [frame[44 + 32 : -20] for frame in frames]
+        device._take = overhear
+        return device
 
 
 CASES = {
@@ -114,7 +74,7 @@ CASES = {
     "spoilt axis": Case("sr6", "open", "identify", acts={0x1100: lambda _: SPOILT}),
     "no curve": Case("sr6", *WHOLE, acts={0x1200: refuse}),
     "spoilt curve": Case("sr6", *WHOLE, acts={0x1200: lambda _: SPOILT}),
-    "other rate": Case("sr6", "open", "identify", baud=115_200, tries=1),
+    "other rate": Case("sr6", "open", "identify", speaks_at=115_200, tries=1),
     "cut": Case("st", "open", "identify", "whole", faults=("unplug,at=7",)),
     "reset": Case("st", "open", "identify", "whole", "identify", "whole", faults=("reset,at=6",)),
 }
@@ -123,17 +83,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def cases(micropython_path, tmp_path_factory):
     """Every case, after its story."""
-    folder, substances = tmp_path_factory.mktemp("later"), load_substances()
-
-    async def run_all():
-        gate = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks:
-            for index, case in enumerate(CASES.values()):
-                place = folder / str(index)
-                tasks.create_task(case.run(micropython_path, place, substances, gate))
-
-    asyncio.run(run_all())
-    return CASES
+    return run_all(CASES, micropython_path, tmp_path_factory.mktemp("later"))
 
 
 @pytest.mark.parametrize("name", PIXELS)
@@ -146,7 +96,7 @@ def test_a_model_is_told_by_the_length_of_its_spectrum(cases, name):
     assert case.lines[0] == f"{told} {full} {limits} {curve}"
     pixels, temperature = case.lines[1].split()
     assert temperature == "None"
-    looked, sent = case.spectra()
+    looked, sent = case.spectra(METADATA_BYTES)
     assert bytes.fromhex(pixels) == sent != looked
     assert len(sent) == 2 * PIXELS[name]
     assert case.device.capabilities.settings.integration_us == 25_000
@@ -227,7 +177,7 @@ def test_an_integration_between_two_steps_is_rounded_down(cases):
 def test_after_an_exposure_nobody_waits_for_the_next_one_is_right(cases):
     case = cases["cancelled"]
     assert case.lines[1] == "cancelled"
-    _, given_up, sent = case.spectra()
+    _, given_up, sent = case.spectra(METADATA_BYTES)
     assert bytes.fromhex(case.lines[2].split()[0]) == sent != given_up
     assert case.lines[3] == case.lines[0]
 
@@ -253,5 +203,5 @@ def test_after_a_reset_it_is_asked_anew_and_set_again(cases):
     assert case.device.counts.resets == 1
     assert case.lines[1].startswith("InstrumentSilent instrument on PORT does not answer")
     assert case.lines[2] == case.lines[0]
-    assert bytes.fromhex(case.lines[3].split()[0]) == case.spectra()[-1]
+    assert bytes.fromhex(case.lines[3].split()[0]) == case.spectra(METADATA_BYTES)[-1]
     assert case.device.capabilities.settings.integration_us == 25_000

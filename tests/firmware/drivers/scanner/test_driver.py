@@ -216,6 +216,14 @@ async def in_noise(scanner):
     assert told.split()[2:] == ["]E0", EAN[3:].hex()]
 
 
+async def a_long_burst(scanner):
+    """More than NOISE_BYTES without a pause, but all of it codes."""
+    for begin in range(0, 1_000, 100):
+        codes = [b"]C1%015d" % number for number in range(begin, begin + 100)]
+        scanner.send(*[code + b"\r\n" for code in codes])
+        assert [await scanner.item() for _ in codes] == codes
+
+
 CASES = {
     two_in_one_burst: {},
     in_pieces: {},
@@ -234,6 +242,7 @@ CASES = {
     without_identifiers: {"aim": False, "repeat_ms": 60_000},
     without_prefix: {"prefix": "\x02", "suffix": "\x03"},
     in_noise: {"aim": True},
+    a_long_burst: {"aim": True},
 }
 
 
