@@ -48,7 +48,8 @@ def test_codes_documents_weights_dark_and_sample_of_one_act_carry_one_inspection
         async with bench, Readers(bench.folder / "ports", seed=1) as readers:
             await bench.start_broker()
             gateway = await bench.start_gateway()
-            await bench.plug()
+            line = await bench.plug()
+            line.present(bench.sample("sucrose"))
             node = await bench.start_node(readers=readers.settings, window=32)
             await node.wait("ready")
             for name in ("scanner", "document", "mt_sics"):

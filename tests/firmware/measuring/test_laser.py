@@ -145,7 +145,17 @@ def test_the_node_chooses_the_exposure(bench):
             await gateway.wait("birth", lambda m: m.config_version == 5)
             seq = await bench.take()
             fixed = await gateway.wait("reading", lambda m: m.seq == seq)
-            assert (fixed.integration_us, fixed.scans, fixed.flags) == (30_000, 2, 0)
+            assert (fixed.integration_us, fixed.scans) == (30_000, 2)
+            assert fixed.flags == messages.FLAG_EMPTY  # by hand, too
+            assert fixed.inspection_id == empty.inspection_id  # what nobody measured is no sample
+
+            line.present(bench.sample("sucrose"))
+            seq = await bench.take()
+            seen = await gateway.wait("reading", lambda m: m.seq == seq)
+            assert (seen.flags, seen.inspection_id) == (0, fixed.inspection_id)
+            await bench.take()
+            newest = await gateway.wait("reading", lambda m: m.seq > seq and m.role == 0)
+            assert newest.inspection_id != seen.inspection_id
 
     asyncio.run(story())
 
