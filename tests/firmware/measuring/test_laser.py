@@ -213,7 +213,9 @@ def test_a_detector_that_has_warmed_since_the_last_sample_has_a_new_dark_frame(b
             probe.temperatures_c = lambda now_s: [c + 2.0 for c in temperatures_c(now_s)]
             asked = line.device.counts.requests
             async with asyncio.timeout(DEADLINE_S):
-                while line.device.counts.requests < asked + 4:  # twice who it is, and how warm
+                while True:  # until it was asked twice who it is and how warm
+                    if line.device.counts.requests >= asked + 4:
+                        break
                     await asyncio.sleep(0.02)
             second = await bench.take()
             found = [
