@@ -67,7 +67,8 @@ class Board:
     def __init__(self, folder: str) -> None:
         # Documents lie in the journal: nobody else reads what the node writes, or has written.
         _umask(0o077)
-        for name, kind in [entry[:2] for entry in os.ilistdir(folder)]:
+        entries = os.ilistdir(folder) if exists(folder) else ()
+        for name, kind in [entry[:2] for entry in entries]:
             if name.startswith("journal") or name.endswith(".img"):
                 _chmod("%s/%s" % (folder, name), 0o700 if kind == _FOLDER else 0o600)
         self.folder = folder
