@@ -72,7 +72,7 @@ def prepare(folder: str) -> "tuple[Given, Board]":
 
     given = settings.load(folder + "/node.json")
     board = load_board(given["board"], folder)
-    board.BUDGET = settings.fit(board.BUDGET, given)
+    board.BUDGET = settings.fit(board, given)
     del sys.modules["node.settings"], sys.modules["node"].settings
     del sys.modules["node.whole"], sys.modules["node"].whole
     return given, board

@@ -69,7 +69,8 @@ def named_by(path: Path, board: str) -> tuple[str, ...]:
         board: that the image is for.
 
     Raises:
-        FamilyError: it cannot be read, is for another board, or names a driver that is none.
+        FamilyError: it cannot be read, is for another board, names a driver that is none, or a port
+            that the board does not have.
     """
     try:
         settings: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -86,7 +87,24 @@ def named_by(path: Path, board: str) -> tuple[str, ...]:
     parts = readers if isinstance(readers, list) else []
     if "instrument" in settings or not parts:
         parts = [{"driver": USUAL, **_section(settings.get("instrument", {}))}, *parts]
-    return check([str(_section(part).get("driver")) for part in parts])
+    named = check([str(_section(part).get("driver")) for part in parts])
+    uarts = find_uarts(board)
+    for port in [_section(part).get("port") for part in parts]:
+        if uarts and port and port not in uarts:
+            raise FamilyError(
+                f"{path}: port {port!r} is none of {board}, which carries {len(uarts)} instruments,"
+                f" on {' and '.join(uarts)}; put further ones on another node"
+            )
+    return named
+
+
+def find_uarts(board: str) -> tuple[str, ...]:
+    """Return the serial ports of a board, as its module names them; none: it has device files."""
+    tree = ast.parse((FIRMWARE / "boards" / f"{board}.py").read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "UARTS":
+            return tuple(sorted(ast.literal_eval(node.value)))
+    return ()
 
 
 def _section(part: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever stands in the file

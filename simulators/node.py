@@ -119,7 +119,7 @@ class Node:
 
     async def start(self) -> None:
         """Switch the node on."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.directory / "node.json").write_text(json.dumps(self.settings))
         self._is_on = True
         await self._start(POWER_ON)

@@ -39,6 +39,7 @@ RESET_STATUS = 3  # exit status of a program that wants to be started again
 _ON_LINUX = sys.platform == "linux"
 _O_NONBLOCK = 0x800
 _ENOENT = 2
+_FOLDER = 0x4000  # of `ilistdir`
 _SIG_BLOCK, _SIG_UNBLOCK = 0, 1
 _SIGINT, _SIGTERM = 2, 15
 _SIGSET_BYTES = 128
@@ -47,6 +48,8 @@ _libc = ffi.open(None)
 _open = _libc.func("i", "open", "sii")
 _close = _libc.func("i", "close", "i")
 _fsync = _libc.func("i", "fsync", "i")
+_umask = _libc.func("i", "umask", "i")
+_chmod = _libc.func("i", "chmod", "si")
 _sigprocmask = _libc.func("i", "sigprocmask", "ipp")
 
 
@@ -62,6 +65,12 @@ class Board:
     BUDGET = BUDGET
 
     def __init__(self, folder: str) -> None:
+        # Documents lie in the journal: nobody else reads what the node writes, or has written.
+        _umask(0o077)
+        entries = os.ilistdir(folder) if exists(folder) else ()
+        for name, kind in [entry[:2] for entry in entries]:
+            if name.startswith("journal") or name.endswith(".img"):
+                _chmod("%s/%s" % (folder, name), 0o700 if kind == _FOLDER else 0o600)
         self.folder = folder
         self._signals: File | None = None
         self._watchdog: Feeds | None = None

@@ -1,8 +1,10 @@
 """Measuring: exposures of one act, each frame that is worth keeping a record in the journal.
 
 Rules of the file
-- The dark frame is stored first; the sample names it. One that fits is not taken again.
-- In the automatic mode shots are taken until the plan keeps one; the others leave nothing.
+- Each shot has its dark frame before it, which is stored; the sample names it. One that fits is
+  not taken again.
+- In the automatic mode shots are taken until the plan keeps one; the others leave nothing but
+  their dark frames.
 - Between two looks at a piece of a spectrum the loop has a turn.
 - A reading states what was used, and says of itself whether it is saturated, empty, interrupted,
   or came without a checksum.
@@ -12,7 +14,7 @@ import asyncio
 
 from node import limits
 from node.errors import LaserStopped
-from node.exposure import SCANS_MAX, Plan
+from node.exposure import SCANS_MAX, Plan, is_nothing
 from node.spectrum import Darks, Look
 from protocol.messages import (
     EXPOSURE_MANUAL,
@@ -63,13 +65,15 @@ class Measure:
         self._upkeep = upkeep
         self._measure_ms_max = measure_ms_max
         self._report = report
-        self._instrument: Instrument  # since `use`, as `_axis_id`
-        self._axis_id: bytes
+        self._instrument: Instrument = None  # type: ignore[assignment]  # until `use`
+        self._axis_id = b""
         self._used: tuple[int, int] | None = None  # exposure of the newest sample in this mode
         self.darks = Darks()
 
     def use(self, instrument: "Instrument", axis_id: bytes) -> None:
         """Take note of the instrument that answers, and of the identity of its axis."""
+        if instrument is not self._instrument:  # another, or the same after a reset
+            self.darks.forget()
         self._instrument, self._axis_id = instrument, axis_id
 
     async def serve(self, role: int, inspection_id: bytes) -> int:
@@ -84,14 +88,19 @@ class Measure:
         is_manual = settings.exposure_mode == EXPOSURE_MANUAL
         given = (settings.integration_us, settings.scans)
         if role == ROLE_DARK:
-            return await self._dark(given if is_manual else self._used or given, inspection_id)
+            exposure = given if is_manual else self._used or given
+            return (await self._dark(exposure, inspection_id))[0]
         why = self._laser.refusal()
         if why:
             raise LaserStopped(why)
         if not is_manual:
             return await self._choose(role, inspection_id)
-        dark_seq = await self._dark_for(given, inspection_id)
-        _, flags = await self._expose(given, role)
+        dark_seq, dark = await self._dark_for(given, inspection_id)
+        look, flags = await self._expose(given, role, dark)
+        full_scale_counts = self._instrument.full_scale_counts
+        is_empty = is_nothing(look.rise_counts, look.stands, full_scale_counts, given[0])
+        if is_empty and not flags & FLAG_INTERRUPTED:
+            flags |= FLAG_EMPTY
         return self._store(role, given, flags, dark_seq, inspection_id)
 
     async def _choose(self, role: int, inspection_id: bytes) -> int:
@@ -102,36 +111,28 @@ class Measure:
         plan = Plan(span_us, full_scale_counts, self._measure_ms_max, scans_max)
         while True:
             exposure = (plan.integration_us, plan.scans)
-            dark_seq = None
-            if plan.is_meant():
-                dark_seq = await self._dark_for(exposure, inspection_id)
-                if plan.shorten(self.darks.level(exposure[0])[0]):
-                    continue
-            look, flags = await self._expose(exposure, role)
-            level = self.darks.level(exposure[0])
-            is_kept = plan.judge(look.high_counts, look.band_counts, *level)
+            dark_seq, dark = await self._dark_for(exposure, inspection_id)
+            if plan.shorten(dark.mean_counts):
+                continue
+            look, flags = await self._expose(exposure, role, dark)
+            is_kept = plan.judge(look.high_counts, look.band_counts, look.stands, look.is_saturated)
             if is_kept or flags & FLAG_INTERRUPTED:
                 break
-        if plan.is_empty:
+        if plan.is_empty and not flags & FLAG_INTERRUPTED:
             flags |= FLAG_EMPTY
         self._used = exposure
         return self._store(role, exposure, flags, dark_seq, inspection_id)
 
-    async def _dark_for(self, exposure: "tuple[int, int]", inspection_id: bytes) -> "int | None":
-        """Return the number of the dark frame for a sample; take one where none fits."""
+    async def _dark_for(
+        self, exposure: "tuple[int, int]", inspection_id: bytes
+    ) -> "tuple[int, Look]":
+        """Return number and look of the dark frame for a sample; take one where none fits."""
+        found = self.darks.find(
+            exposure, self._axis_id, self._driver.temperature_mc, self._node.clock.uptime_ms()
+        )
+        return found or await self._dark(exposure, inspection_id)
 
-        def find() -> "int | None":
-            return self.darks.find(
-                exposure, self._axis_id, self._driver.temperature_mc, self._node.clock.uptime_ms()
-            )
-
-        found = find()
-        if found is None:
-            await self._dark(exposure, inspection_id)
-            found = find()
-        return found
-
-    async def _dark(self, exposure: "tuple[int, int]", inspection_id: bytes) -> int:
+    async def _dark(self, exposure: "tuple[int, int]", inspection_id: bytes) -> "tuple[int, Look]":
         look, flags = await self._expose(exposure, ROLE_DARK)
         seq = self._store(ROLE_DARK, exposure, flags, None, inspection_id)
         self.darks.keep(
@@ -142,10 +143,12 @@ class Measure:
             self._node.clock.uptime_ms(),
             look,
         )
-        return seq
+        return seq, look
 
-    async def _expose(self, exposure: "tuple[int, int]", role: int) -> "tuple[Look, int]":
-        """Expose once; return what the driver's pixels show, and the flags."""
+    async def _expose(
+        self, exposure: "tuple[int, int]", role: int, dark: "Look | None" = None
+    ) -> "tuple[Look, int]":
+        """Expose once; return what the driver's pixels show, beside the dark frame, and flags."""
         driver, (integration_us, scans), why = self._driver, exposure, ""
         self._node.signals.show(
             "measuring",
@@ -160,8 +163,8 @@ class Measure:
         else:
             why = await self._laser.expose(driver, integration_us, scans)
         self._report(0)
-        look = Look(self._instrument.full_scale_counts)
         count = len(driver.pixels) // 2
+        look = Look(self._instrument.full_scale_counts, count, dark)
         for first in range(0, count, limits.LOOK_PIXELS):
             look.take(driver.pixels, first, min(first + limits.LOOK_PIXELS, count))
             await asyncio.sleep_ms(0)
@@ -207,6 +210,6 @@ class Measure:
         )
         if flags & (FLAG_EMPTY | FLAG_INTERRUPTED):
             node.inspection.missed(inspection_id)
-        if role == ROLE_STANDARD:
+        elif role == ROLE_STANDARD:
             self._upkeep.standard(uptime_ms, clock.time_ms())
         return seq

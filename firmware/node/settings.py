@@ -25,7 +25,7 @@ from protocol.limits import (
 from protocol.topics import check_name
 
 if False:  # for the type checker: nothing of it is compiled
-    from node.typed import Any, Budget, Given, Sequence
+    from node.typed import Any, Board, Budget, Given, Sequence
 
 _FILE_BYTES_MAX = 4_096
 _TLS_PORT = 8883  # registered for MQTT over TLS
@@ -87,7 +87,7 @@ _KEYS: "dict[str, tuple[tuple[str, Any, int, int, Any], ...]]" = {
 }
 _SECTIONS = ("wifi", "broker", "instrument", "triggers")
 _LOOKS = ("off", "ambient", "laser")  # of triggers.sample
-_READERS_MAX = 3  # scanner, document reader, scale; a board has no more serial ports
+_READERS_MAX = 3  # scanner, document reader, scale
 _NO_INSTRUMENT = {"driver": "", "port": "", "pixels_max": 1, "excitation_pm": 0}
 
 
@@ -116,15 +116,25 @@ def load(path: str) -> "Given":
     return check(settings)
 
 
-def fit(budget: "Budget", given: "Given") -> "Budget":
+def fit(board: "Board", given: "Given") -> "Budget":
     """Return a board's budget with buffers for what the instruments of node.json give.
 
     Spectra are limited by the board, codes only by `content_max`: who asks for long ones has them.
+
+    Raises:
+        SettingsError: an instrument is on a port that the board does not have.
     """
-    pixels_bytes = min(2 * given["instrument"]["pixels_max"], budget["pixels_bytes_max"])
-    head_bytes = budget["record_bytes_max"] - budget["pixels_bytes_max"]
+    uarts = sorted(getattr(board, "UARTS", ()))  # none: ports are device files, and many
+    for port in [part["port"] for part in [given["instrument"]] + given["readers"]]:
+        if uarts and port and port not in uarts:
+            raise SettingsError(
+                "node.json: port %r is none of %s, which carries %d instruments, on %s; put "
+                "further ones on another node" % (port, board.NAME, len(uarts), " and ".join(uarts))
+            )
+    fitted = board.BUDGET.copy()
+    pixels_bytes = min(2 * given["instrument"]["pixels_max"], fitted["pixels_bytes_max"])
+    head_bytes = fitted["record_bytes_max"] - fitted["pixels_bytes_max"]
     contents = [reader["content_max"] + EVENT_HEAD_BYTES for reader in given["readers"]]
-    fitted = budget.copy()
     fitted["pixels_bytes_max"] = pixels_bytes
     fitted["record_bytes_max"] = max(contents + [pixels_bytes + head_bytes])
     return fitted

@@ -1,5 +1,6 @@
 """What is told from a spectrum and its axis without an evaluation, and the newest dark frames."""
 
+from array import array
 from hashlib import sha256
 
 from node import limits
@@ -10,27 +11,38 @@ if False:  # for the type checker: nothing of it is compiled
 
 _BOX = 4  # pixels taken together: about a line's width
 _BOXES = 5  # a band, its shoulders, and what lies between
+_CLEAR = 4  # times the mean step from box to box, 4.5 sigma; of 500 boxes chance lifts one to 3.5
+_UNEVEN = 64  # boxes differ by 0.5 % in their response: three times that is no band
+_OFF_MAX = 32_767  # of a box from the first one: two bytes each
 
 
 class Look:
     """What a spectrum shows, taken in piece by piece so that the loop goes on meanwhile.
 
+    A box is the sum of _BOX pixels, each counting no more than the one before it: so a cosmic ray
+    in one of them is no signal.
+
     Args:
         full_scale_counts: counts at which a pixel is saturated.
+        pixel_count: of the spectrum.
+        dark: of its dark frame; None: it is one itself.
     Attributes:
-        high_counts: the brightest pixel; of two neighbours the lower counts, so that a cosmic ray
-            in one is no signal.
-        band_counts: how far the tallest band stands above both its shoulders, means of _BOX pixels
-            two boxes apart,
-            each pixel counting no more than the one before it.
+        high_counts: the brightest pixel; of two neighbours the lower counts.
         is_saturated: a pixel reaches full scale.
+        first, boxes: of a dark frame, the first and all less that; empty where one is too far off.
     """
 
-    def __init__(self, full_scale_counts: int) -> None:
+    def __init__(
+        self, full_scale_counts: int, pixel_count: int, dark: "Look | None" = None
+    ) -> None:
         self._full = full_scale_counts
         self._total = self._count = self._before = self._box = 0
-        self._boxes: list[int] = []
-        self.high_counts = self.band_counts = 0
+        self._dark = dark
+        self._box_count = self.first = 0
+        self._window: list[int] = []
+        self._rise = self._band = self._steps = 0  # sums, as boxes are
+        self.boxes = array("h", bytes(0 if dark else 2 * (pixel_count // _BOX)))
+        self.high_counts = 0
         self.is_saturated = False
 
     def take(self, pixels_u16le: memoryview, first: int, last: int) -> None:
@@ -56,17 +68,49 @@ class Look:
         self._before, self.high_counts, self._box = before, high, box
 
     def _take_box(self, total: int) -> None:
-        boxes = self._boxes
-        boxes.append(total)
-        if len(boxes) == _BOXES:
-            stands = (boxes[2] - max(boxes[0], boxes[4])) // _BOX
-            self.band_counts = max(self.band_counts, stands)
-            boxes.pop(0)
+        index, dark = self._box_count, self._dark
+        self._box_count = index + 1
+        if dark is None:
+            self.first = self.first or total
+            off = total - self.first
+            if -_OFF_MAX <= off <= _OFF_MAX and index < len(self.boxes):
+                self.boxes[index] = off
+            else:
+                self.boxes = self.boxes[:0]
+        elif index < len(dark.boxes):
+            self._compare(total - dark.boxes[index] - dark.first)
+
+    def _compare(self, rise: int) -> None:
+        window = self._window
+        self._rise = max(self._rise, rise)
+        if window:
+            self._steps += abs(rise - window[-1])
+        window.append(rise)
+        if len(window) == _BOXES:
+            self._band = max(self._band, window[2] - max(window[0], window[4]))
+            window.pop(0)
 
     @property
     def mean_counts(self) -> int:
         """Return the mean of what was taken, 0 for nothing."""
         return self._total // max(self._count, 1)
+
+    @property
+    def rise_counts(self) -> int:
+        """Return how far the brightest box is above the dark frame's, mean of its pixels."""
+        return self._rise // _BOX
+
+    @property
+    def band_counts(self) -> int:
+        """Return how far the tallest band stands above both its shoulders, two boxes away."""
+        return self._band // _BOX
+
+    @property
+    def stands(self) -> bool:
+        """Say whether that band is more than noise and uneven pixels; nobody knows: it is."""
+        if self._dark is None or not self._dark.boxes:
+            return True
+        return self._band > _CLEAR * self._steps // self._box_count + self._rise // _UNEVEN
 
 
 class Darks:
@@ -76,14 +120,16 @@ class Darks:
     - One fits a sample of the same axis and integration, of no more scans, while the detector's
       temperature is within DARK_CHANGE_MC_MAX of what it was and it is not DARK_AGE_MS_MAX old.
     - An instrument without thermometer goes by age alone.
+    - One with a full pixel serves the sample it was taken for and no other: a cosmic ray's hole
+      would be in all of them.
 
     Attributes:
         mean_counts: of the newest, None before the first.
     """
 
     def __init__(self) -> None:
-        # Each: number, integration time, scans, axis, temperature, uptime, mean, band.
-        self._kept: list[tuple[int, int, int, bytes, int | None, int, int, int]] = []
+        # Each: number, integration time, scans, axis, temperature, uptime, what it shows.
+        self._kept: list[tuple[int, int, int, bytes, int | None, int, Look]] = []
         self.mean_counts: int | None = None
 
     def keep(
@@ -106,10 +152,9 @@ class Darks:
             look: what it shows.
         """
         kept = [dark for dark in self._kept if dark[1] != exposure[0]]
-        mean = self.mean_counts = look.mean_counts
-        kept.append(
-            (seq,) + exposure + (axis_id, temperature_mc, uptime_ms, mean, look.band_counts)
-        )
+        self.mean_counts = look.mean_counts
+        if not look.is_saturated:
+            kept.append((seq,) + exposure + (axis_id, temperature_mc, uptime_ms, look))
         self._kept = kept[-limits.DARKS_MAX :]
 
     def forget(self) -> None:
@@ -122,27 +167,18 @@ class Darks:
         axis_id: "bytes | None",
         temperature_mc: "int | None",
         uptime_ms: int,
-    ) -> "int | None":
-        """Return the number of one that fits such a sample, None where there is none."""
-        for seq, taken_us, scans, axis, was_mc, was_ms, _, _ in self._kept:
+    ) -> "tuple[int, Look] | None":
+        """Return number and look of one that fits such a sample, None where there is none."""
+        for seq, taken_us, scans, axis, was_mc, was_ms, look in self._kept:
             if taken_us != exposure[0] or scans < exposure[1] or axis != axis_id:
                 continue
             if uptime_ms - was_ms >= limits.DARK_AGE_MS_MAX:
                 continue
             if was_mc is None or temperature_mc is None:
-                return seq
+                return seq, look
             if abs(was_mc - temperature_mc) <= limits.DARK_CHANGE_MC_MAX:
-                return seq
+                return seq, look
         return None
-
-    def level(self, integration_us: int) -> "tuple[int, int]":
-        """Return mean and band of the one nearest in integration time; 0, 0 without any."""
-        nearest, least_us = (0, 0), -1
-        for _, taken_us, _, _, _, _, mean, band in self._kept:
-            away_us = abs(taken_us - integration_us)
-            if least_us < 0 or away_us < least_us:
-                nearest, least_us = (mean, band), away_us
-        return nearest
 
 
 def axis_id(instrument: "Instrument", excitation_pm: int) -> bytes:

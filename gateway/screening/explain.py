@@ -82,9 +82,9 @@ REASONS: dict[str, str] = {
     ),
     "interrupted": "INCONCLUSIVE: the measurement was cut short or damaged. Measure again.",
     "empty": (
-        "INCONCLUSIVE: nothing before the probe gave a signal, even at the longest exposure. Hold "
-        "the sample to the probe and measure again. Metal powders and some salts give no signal: "
-        "then check weight and documents."
+        "INCONCLUSIVE: nothing before the probe gave a signal at this exposure. Hold the sample to "
+        "the probe and measure again, for longer where the exposure is set by hand. Metal powders "
+        "and some salts give no signal: then check weight and documents."
     ),
     "no_axis": (
         "INCONCLUSIVE: the axis of this instrument is not known. Restart the node; if it stays so, "

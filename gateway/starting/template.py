@@ -40,7 +40,11 @@ def fill(text: str, values: Mapping[Path, str | int], nodes: tuple[str, ...]) ->
         return "\n".join(rows)
     at = next(i for i, row in enumerate(table) if row.startswith("id = "))
     table[at] = _set(table[at], "id", nodes[0])
-    others = [line for node in nodes[1:] for line in ("", _NODES, f"id = {_quoted(node)}")]
+    # What the example sets although it is no default holds for every node.
+    differs = [row for row in table if row.startswith("exposure = ")]
+    others = [
+        line for node in nodes[1:] for line in ("", _NODES, f"id = {_quoted(node)}", *differs)
+    ]
     rows[first:last] = [*table, *others]
     return "\n".join(rows)
 

@@ -101,3 +101,30 @@ def test_a_document_is_in_the_journal_and_in_its_event_and_nowhere_else(bench):
         return said + shown
 
     search(asyncio.run(story()), bench.folder)
+
+
+def test_nobody_else_can_read_what_a_node_on_a_host_writes(bench):
+    """Started as docs/node.md says; what an older firmware left open is closed at the start."""
+    reader = {"driver": "document", "port": str(bench.folder / "mrz"), "baud": BAUD}
+    left = bench.folder / "journal.unusable0"
+
+    async def story():
+        device = DocumentReader(baud=BAUD)
+        async with bench, Line(device, link=bench.folder / "mrz") as line:
+            left.mkdir(mode=0o755)
+            (left / "00000000000001.seg").write_bytes(b"of an act long ago")
+            await bench.plug()
+            mine = {path for path in bench.folder.rglob("*") if left not in (path, *path.parents)}
+            node = await bench.start_node(readers=[reader])
+            await node.wait("ready")
+            await node.log.wait(lambda text: "document: document reader at" in text)
+            device.present(PASSPORT)
+            line.speak()
+            await node.wait("stored", role="document")
+            written = set(bench.folder.rglob("*")) - mine - {bench.folder / "node.json"}
+            open_to_others = {path for path in written if path.lstat().st_mode & 0o077}
+            assert open_to_others == {left / "00000000000001.seg"}  # its folder is closed
+            assert left.stat().st_mode & 0o777 == 0o700
+            assert {path.name for path in written} >= {"journal", "identity", "00000000000001.seg"}
+
+    asyncio.run(story())

@@ -53,7 +53,8 @@ async def start(bench, readers, **settings):
     """Return gateway, node and officer, once everything at the lane is ready."""
     await bench.start_broker()
     gateway = await bench.start_gateway()
-    await bench.plug()
+    line = await bench.plug()
+    line.present(bench.sample("sucrose"))  # nothing before the probe would be no sample
     node = await bench.start_node(readers=readers.settings, window=32, **settings)
     await node.wait("ready")
     for name in ("scanner", "document", "mt_sics"):

@@ -184,7 +184,8 @@ def test_a_dark_frame_can_be_ordered_and_health_tells_its_level(bench):
         async with bench:
             await bench.start_broker()
             gateway = await bench.start_gateway()
-            await bench.plug()
+            line = await bench.plug()
+            line.present(bench.sample("polystyrene"))
             node = await bench.start_node()
             await node.wait("ready")
             first = await gateway.wait("health")

@@ -27,10 +27,12 @@ async def until(is_true):
 async def begin(bench):
     """Return the line and the node once it looks: the first sample is measured by hand."""
     line = await bench.plug()
+    line.present(parse_sample("sucrose", load_substances()))
     node = await bench.start_node(triggers=LASER)
     await node.wait("ready")
     await node.press()
     await node.wait("stored", role="sample")
+    line.present(Sample())
     return line, node
 
 

@@ -62,7 +62,8 @@ def test_the_example_holds_every_key_with_its_default(repository_path, tmp_path)
     ):
         assert set(found) == set(kind.__struct_fields__), kind
     loaded = load(write(tmp_path, text))
-    assert loaded.nodes == (NodeSettings("lane-1"),)
+    # Where the key is absent the time that is written counts; who begins lets the node choose.
+    assert loaded.nodes == (NodeSettings("lane-1", exposure="automatic"),)
     assert loaded.broker == BrokerSettings()
     assert loaded.authority == AuthoritySettings()
     assert loaded.spectra == SpectraSettings(library_directory=str(tmp_path / "library"))

@@ -163,6 +163,10 @@ def test_a_board_gets_the_drivers_that_its_node_names(tmp_path):
         ('{"board": "unix"}', "is for board 'unix'"),
         ('{"board": "pico2_w", "instrument": {"driver": "abacus"}}', "no driver 'abacus'; drivers"),
         ('{"board": "pico2_w", "readers": [7]}', "no driver 'None'"),
+        (
+            '{"board": "pico2_w", "instrument": {"port": "uart2"}}',
+            "port 'uart2' is none of pico2_w, which carries 2 instruments, on uart0 and uart1; put",
+        ),
         ('{"board": "pico2_w", "readers": [{"driver": "obp/driver"}]}', "no driver 'obp/driver'"),
     ],
 )

@@ -38,7 +38,8 @@ class Driver:
     Attributes:
         pixels: the newest spectrum, little-endian u16 each; where the port's bytes came in, and
             valid until the next call.
-        temperature_mc: at the detector in 1e-3 degree Celsius, None when it has no sensor.
+        temperature_mc: at the detector in 1e-3 degree Celsius, asked for after each spectrum and
+            when idle; None when it has no sensor.
         unverified: the newest spectrum came without a checksum.
     """
 
@@ -90,6 +91,8 @@ class Driver:
         is_reset = self._exchange.reset_count != self._reset_count
         if known is not None and known.serial == serial and not is_reset:
             await self._cooler.look()
+            # A dark frame is chosen by what the detector has now, not at the spectrum before.
+            self.temperature_mc = await self._cooler.temperature_mc()
             return known
         self._reset_count = self._exchange.reset_count
         self._cooler.forget()

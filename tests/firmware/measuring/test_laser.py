@@ -8,6 +8,7 @@ Then the whole node on the simulated instrument, with the interlock's file.
 """
 
 import asyncio
+import dataclasses
 import inspect
 import signal
 import struct
@@ -15,6 +16,8 @@ import struct
 import pytest
 
 from node import errors
+from node.measure import Measure
+from node.spectrum import Look
 from protocol import messages
 from tests.firmware.conftest import DEADLINE_S
 
@@ -145,7 +148,84 @@ def test_the_node_chooses_the_exposure(bench):
             await gateway.wait("birth", lambda m: m.config_version == 5)
             seq = await bench.take()
             fixed = await gateway.wait("reading", lambda m: m.seq == seq)
-            assert (fixed.integration_us, fixed.scans, fixed.flags) == (30_000, 2, 0)
+            assert (fixed.integration_us, fixed.scans) == (30_000, 2)
+            assert fixed.flags == messages.FLAG_EMPTY  # by hand, too
+            assert fixed.inspection_id == empty.inspection_id  # what nobody measured is no sample
+
+            line.present(bench.sample("sucrose"))
+            seq = await bench.take()
+            seen = await gateway.wait("reading", lambda m: m.seq == seq)
+            assert (seen.flags, seen.inspection_id) == (0, fixed.inspection_id)
+            await bench.take()
+            newest = await gateway.wait("reading", lambda m: m.seq > seq and m.role == 0)
+            assert newest.inspection_id != seen.inspection_id
+
+    asyncio.run(story())
+
+
+def test_a_sample_that_fills_the_detector_at_the_shortest_time_has_its_dark_frame(bench):
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            line = await bench.plug()
+            probe = line.device.probe
+            probe.model = dataclasses.replace(probe.model, collection=100.0)
+            line.present(bench.sample("sucrose"))
+            node = await bench.start_node(exposure="automatic", measure_s_max=2)
+            await node.wait("ready")
+            await bench.take()
+            sample = await gateway.wait("reading", lambda m: m.role == messages.ROLE_SAMPLE)
+            assert sample.flags == messages.FLAG_SATURATED
+            dark = await gateway.wait("reading", lambda m: m.seq == sample.dark_seq)
+            assert (dark.role, dark.laser_mw) == (messages.ROLE_DARK, 0)
+            assert dark.integration_us == sample.integration_us == 22_000
+
+    asyncio.run(story())
+
+
+def test_no_dark_frame_is_used_beyond_another_instrument_or_a_reset():
+    """A reset makes another instrument of it: the driver asks anew who it is."""
+    look = Look(65_535, 8)
+    look.take(memoryview(bytes(16)), 0, 8)
+    measure = Measure(None, None, None, None, 0, None)
+    first, second = object(), object()
+    for instrument, is_known in ((first, True), (second, False)):
+        measure.use(first, b"axis")
+        measure.darks.keep(1, (100, 1), b"axis", None, 0, look)
+        measure.use(instrument, b"axis")
+        assert (measure.darks.find((100, 1), b"axis", None, 0) is not None) == is_known
+
+
+def test_a_detector_that_has_warmed_since_the_last_sample_has_a_new_dark_frame(bench):
+    """What it has now counts, not what it had then: it is asked while the instrument is idle."""
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            line = await bench.plug()
+            line.present(bench.sample("sucrose"))
+            node = await bench.start_node()
+            await node.wait("ready")
+            first = await bench.take()
+            probe, temperatures_c = line.device.probe, line.device.probe.temperatures_c
+            probe.temperatures_c = lambda now_s: [c + 2.0 for c in temperatures_c(now_s)]
+            asked = line.device.counts.requests
+            async with asyncio.timeout(DEADLINE_S):
+                while True:  # until it was asked twice who it is and how warm
+                    if line.device.counts.requests >= asked + 4:
+                        break
+                    await asyncio.sleep(0.02)
+            second = await bench.take()
+            found = [
+                await gateway.wait("reading", lambda m, n=n: m.seq == n) for n in (first, second)
+            ]
+            darks = [
+                await gateway.wait("reading", lambda m, n=one.dark_seq: m.seq == n) for one in found
+            ]
+            assert darks[0].seq < first < darks[1].seq < second
+            assert darks[1].temperature_mc - darks[0].temperature_mc > 1_000
 
     asyncio.run(story())
 

@@ -7,6 +7,7 @@ import copy
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -258,10 +259,11 @@ def test_a_damaged_saved_config_leaves_the_settings_of_node_json(tmp_path, conte
 
 def test_buffers_fit_the_instrument_and_never_exceed_the_board():
     budget = {"pixels_bytes_max": 4_136, "record_bytes_max": 4_448, "segment_bytes": 65_536}
-    given = {"instrument": {"pixels_max": 1_024}, "readers": []}
-    fitted = settings.fit(budget, given)
+    given = {"instrument": {"port": "x", "pixels_max": 1_024}, "readers": []}
+    fitted = settings.fit(SimpleNamespace(BUDGET=budget), given)
     assert fitted == budget | {"pixels_bytes_max": 2_048, "record_bytes_max": 2_360}
-    assert settings.fit(budget, given | {"instrument": {"pixels_max": 4_096}}) == budget
+    given["instrument"]["pixels_max"] = 4_096
+    assert settings.fit(SimpleNamespace(BUDGET=budget), given) == budget
 
 
 def test_buffers_take_the_longest_code_that_a_reader_may_give():
@@ -272,12 +274,58 @@ def test_buffers_take_the_longest_code_that_a_reader_may_give():
     given["readers"][1]["content_max"] = 7_168
     checked = settings.check(copy.deepcopy(given))
     assert [reader["content_max"] for reader in checked["readers"]] == [2_048, 7_168]
-    assert settings.fit(budget, checked)["record_bytes_max"] == 7_168 + EVENT_HEAD_BYTES
+    fitted = settings.fit(SimpleNamespace(BUDGET=budget), checked)
+    assert fitted["record_bytes_max"] == 7_168 + EVENT_HEAD_BYTES
     whole = Event(*ITEM, "]Q1-----", bytes(7_168), -(1 << 31), *[True])
     assert len(whole.pack()) <= 7_168 + EVENT_HEAD_BYTES
     given["readers"][1]["content_max"] = 7_169
     with pytest.raises(SettingsError, match=r"readers\[1\]\.content_max is 7169; use 1 to 7168"):
         settings.check(given)
+
+
+# A board of two serial ports: what bare boards have, without their pins.
+SMALL = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+import main
+class Board:
+    NAME, UARTS = "esp32_s3", {"uart1": (1, 17, 18), "uart2": (2, 15, 16)}
+    BUDGET = {"pixels_bytes_max": 4136, "record_bytes_max": 4448}
+main.load_board = lambda name, folder: Board
+try:
+    main.prepare(sys.argv[3])
+    print("taken")
+except main.SettingsError as error:
+    print(error)
+"""
+TOO_MANY = (
+    "node.json: port %r is none of esp32_s3, which carries 2 instruments, on uart1 and uart2; "
+    "put further ones on another node"
+)
+
+
+@pytest.mark.parametrize(
+    "ports, told",
+    [
+        (("uart1",), "taken"),
+        (("uart1", "uart2"), "taken"),
+        ((None, "uart2", "uart1"), "taken"),
+        (("uart1", "uart2", "uart3"), TOO_MANY % "uart3"),
+        (("uart1", "uart2", "uart0", "uart3"), TOO_MANY % "uart0"),
+        (("/dev/ttyUSB0",), TOO_MANY % "/dev/ttyUSB0"),
+    ],
+)
+def test_more_instruments_than_a_board_has_ports_for_are_refused_at_the_start(
+    tmp_path, micropython_path, ports, told
+):
+    given = {"post": "p", "node": "n", "board": "esp32_s3", "broker": {"host": "h"}}
+    if ports[0]:
+        given["instrument"] = {"port": ports[0]}
+    given["readers"] = [{"driver": "scanner", "port": port} for port in ports[1:]]
+    (tmp_path / "node.json").write_text(json.dumps(given))
+    command = [micropython_path, "-c", SMALL, FIRMWARE, FIRMWARE.parent, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout.strip(), done.stderr) == (told, "")
 
 
 @pytest.mark.parametrize("name", ["tty", "bare", "nowhere"])

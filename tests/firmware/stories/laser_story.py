@@ -159,6 +159,10 @@ class Stage:
             found.append("light for %d ms with the interlock open" % board.open_ms)
         if board.late_ms > limits.LASER_POLL_MS + SLACK_MS:
             found.append("light for %d ms too long" % board.late_ms)
+        taken = {dark.seq: dark.integration_us for dark in self.node.stored if dark.role == 1}
+        samples = [reading for reading in self.node.stored if reading.role == 0]
+        if not all(taken.get(one.dark_seq) == one.integration_us for one in samples):
+            found.append("a sample has no dark frame")
         return found
 
 

@@ -86,6 +86,8 @@ def test_every_comment_of_the_example_is_there(tmp_path):
         comment = row.partition(" # ")[2] or (row if row.startswith("# ") else "")
         assert comment.removeprefix("# ").partition(" = ")[2] or comment in made
     assert tomllib.loads(made)["broker"]["nodes"]["crl_file"] == "keys/crl.pem"
+    chosen = [(node["id"], node["exposure"]) for node in tomllib.loads(made)["nodes"]]
+    assert chosen == [("a", "automatic"), ("b", "automatic")]
 
 
 def test_the_answers_are_in_the_settings_and_in_the_certificate(call, tmp_path):

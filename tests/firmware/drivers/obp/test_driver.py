@@ -76,9 +76,10 @@ def test_a_spectrum_from_opening_to_closing(drive):
         (INTEGRATION_MAX, b""),
         (INTEGRATION_STEP, b""),
         (SERIAL, b""),  # the same instrument needs no second introduction
+        (COOLER_TEMPERATURE, b""),  # asked once: this one has no cooler
+        temperature,  # by which a dark frame is chosen
         *settings,
         spectrum,
-        (COOLER_TEMPERATURE, b""),  # asked once: this one has no cooler
         temperature,
         *settings,
         LASER_ON,
