@@ -498,6 +498,9 @@ def main() -> None:
     except OSError as error:
         streams.complain(f"harmattan: {streams.told(error)}")
         status = EXIT_FAULT
+    except UnicodeEncodeError as error:  # bytes of a command line that are no text
+        streams.complain(f"harmattan: {error.object[:40]!a} is not UTF-8; write it anew")
+        status = EXIT_FAULT
     fault = streams.finish(stream)
     if fault and status != EXIT_FAULT:
         streams.complain(f"harmattan: {fault}")

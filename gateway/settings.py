@@ -5,6 +5,7 @@ settings_keys.py, what their types cannot say in settings_checks.py.
 """
 
 import codecs
+import sys
 import tomllib
 from pathlib import Path
 
@@ -83,8 +84,11 @@ def parse(content: bytes, path: Path) -> Settings:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"settings {path}, {syntax(str(error), text)}") from error
-    except ValueError as error:  # a number of more digits than Python reads
-        raise SettingsError(f"settings {path}: not valid TOML: {error}; mend that place") from error
+    except ValueError as error:  # of Python, which reads no more digits
+        raise SettingsError(
+            f"settings {path}: not valid TOML: a number of more than {sys.get_int_max_str_digits()}"
+            " digits; shorten it"
+        ) from error
     except RecursionError as error:
         raise SettingsError(
             f"settings {path}: not valid TOML: too many brackets within each other; this is another"

@@ -189,6 +189,8 @@ class Console:
 
     def listen(self) -> None:
         """Follow standard input; a terminal only when this is its foreground program."""
+        if sys.stdin is None:  # closed; the number may be another file's by now
+            return
         if os.isatty(0) and os.tcgetpgrp(0) != os.getpgrp():
             return
         try:
@@ -269,13 +271,17 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with line, asyncio.TaskGroup() as tasks:
-        print(line.link or line.path, flush=True)
+    async with line:
+        try:
+            print(line.link or line.path, flush=True)
+        except OSError as error:
+            raise WorldError(f"standard output cannot be written: {error.strerror}") from None
         print(told, file=sys.stderr, flush=True)
-        console = Console(line, verbs, describe, tasks)
-        console.listen()
-        await stop.wait()
-        console.close()
+        async with asyncio.TaskGroup() as tasks:
+            console = Console(line, verbs, describe, tasks)
+            console.listen()
+            await stop.wait()
+            console.close()
 
 
 def run(options: argparse.Namespace, start: Callable[[], Coroutine[Any, Any, None]]) -> int:
@@ -303,7 +309,7 @@ def run(options: argparse.Namespace, start: Callable[[], Coroutine[Any, Any, Non
 
 
 def _refuse(options: argparse.Namespace, error: OSError) -> int:
-    """Say why there is no port, or no standard output to name it on."""
+    """Say why there is no port."""
     where = f" {options.link}" if options.link else ""
     print(f"cannot provide the port{where}: {error.strerror or error}", file=sys.stderr)
     return 2

@@ -217,10 +217,11 @@ def _read(path: Path) -> dict[str, object]:
         raise ScenarioError(
             f"{path} is not TOML: too many brackets within each other; this is another file"
         ) from None
-    except ValueError as error:  # TOML's own, text that is not UTF-8, a path with a NUL in it
+    except ValueError as error:  # TOML's own, text that is not UTF-8, a number of 5000 digits
         if isinstance(error, ScenarioError):
             raise
-        raise ScenarioError(f"{path} is not TOML: {error}; mend that place") from None
+        why = "a number is too long" if "integer string conversion" in str(error) else error
+        raise ScenarioError(f"{path} is not TOML: {why}; mend that place") from None
 
 
 def _by_name(file: Table, key: str, build: Callable[[Table], _N]) -> dict[str, _N]:

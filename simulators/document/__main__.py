@@ -34,7 +34,7 @@ example (paste it; Ctrl-C ends):
   repeat
   status
 what a program reads, in another terminal before the first document:
-  tr '\\r' '\\n' < /tmp/document
+  cat -v /tmp/document
 a node reads it with this among the readers of its node.json:
   {"driver": "document", "port": "/tmp/document", "baud": 9600}"""
 

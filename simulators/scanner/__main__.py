@@ -37,7 +37,7 @@ example (paste it; Ctrl-C ends):
   random bad
   status
 what a program reads, in another terminal before the scan:
-  cat /tmp/scanner
+  cat -v /tmp/scanner
 a node reads it with this among the readers of its node.json:
   {"driver": "scanner", "port": "/tmp/scanner", "baud": 9600}"""
 

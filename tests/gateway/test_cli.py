@@ -164,3 +164,14 @@ def test_a_post_s_folder_that_is_a_file(call, tmp_path, free_port, arguments, na
         f"harmattan: directory {tmp_path / name}: a file has this name, or one of the folders on"
         " the way; set `directory` to a folder in the settings\n"
     )
+
+
+def test_bytes_of_a_command_line_that_are_no_text(call, tmp_path, free_port):
+    path = write_settings(tmp_path, free_port)
+    (tmp_path / "state").mkdir()
+    connect(tmp_path / "state" / FILE_NAME).close()
+    target = tmp_path / "e.zip"
+    code, printed, said = call("export", target, "--node", "lane\udcff", "--settings", path)
+    assert (code, printed) == (2, "")
+    assert said == "harmattan: 'lane\\udcff' is not UTF-8; write it anew\n"
+    assert not target.exists()

@@ -104,6 +104,17 @@ def test_without_micropython_one_sentence_says_what_to_do(tmp_path, command):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("shell", ["exec {} < /dev/null > /dev/full", "exec {} 0<&- > /dev/full"])
+def test_without_standard_output_or_input_it_says_so(shell):
+    command = f"{sys.executable} -m simulators.scale"
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell.format(command)], capture_output=True, timeout=60, check=False
+    )
+    assert b"standard output cannot be written: No space left on device\n" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
 def test_a_command_that_cannot_be_done_leaves_the_program_running(tmp_path):
     link = tmp_path / "folder" / "port"
     link.parent.mkdir()
