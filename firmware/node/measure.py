@@ -85,7 +85,7 @@ class Measure:
         given = (settings.integration_us, settings.scans)
         if role == ROLE_DARK:
             return await self._dark(given if is_manual else self._used or given, inspection_id)
-        why = self._laser.refusal()
+        why = self._laser.opened or self._laser.refusal()
         if why:
             raise LaserStopped(why)
         if not is_manual:
