@@ -227,18 +227,24 @@ def test_the_node_chooses_the_exposure(bench):
     asyncio.run(story())
 
 
+def watch_laser(line):
+    """Return an event that is set when the instrument's laser goes on."""
+    lit, set_laser = asyncio.Event(), line.device.probe.set_laser
+
+    def note(power_mw, now_s):
+        set_laser(power_mw, now_s)
+        if power_mw:
+            lit.set()
+
+    line.device.probe.set_laser = note
+    return lit
+
+
 def test_a_node_that_was_cut_off_in_an_exposure_begins_with_the_laser_off(bench):
     async def story():
         async with bench:
             line = await bench.plug()
-            lit, set_laser = asyncio.Event(), line.device.probe.set_laser
-
-            def note(power_mw, now_s):
-                set_laser(power_mw, now_s)
-                if power_mw:
-                    lit.set()
-
-            line.device.probe.set_laser = note
+            lit = watch_laser(line)
             node = await bench.start_node(integration_us=6_000_000)
             await node.wait("ready")
             await node.press()
@@ -251,6 +257,32 @@ def test_a_node_that_was_cut_off_in_an_exposure_begins_with_the_laser_off(bench)
             node = await bench.start_node()
             await node.wait("ready")
             assert not (bench.folder / "laser.on").exists()
+            assert line.device.probe.laser_mw == 0
+
+    asyncio.run(story())
+
+
+def test_an_instrument_that_is_unplugged_with_its_laser_on_is_told_of_and_then_told(bench):
+    """Its own laser stays on: only the key, or the node that finds it again, ends that."""
+
+    async def story():
+        async with bench:
+            line = await bench.plug()
+            lit = watch_laser(line)
+            node = await bench.start_node(integration_us=6_000_000)
+            await node.wait("ready")
+            await node.press()
+            await node.wait("measuring", role="sample")
+            async with asyncio.timeout(DEADLINE_S):
+                await lit.wait()
+            after = len(node.signals.items)
+            await line.unplug(0.1)
+            assert line.device.probe.laser_mw > 0
+            fault = await node.wait("fault", after=after, what="instrument")
+            assert fault["text"].startswith("laser may be on: serial port ")
+            assert fault["text"].endswith("; use the key switch")
+            assert not (bench.folder / "laser.on").exists()
+            await node.wait("ready", after=after)
             assert line.device.probe.laser_mw == 0
 
     asyncio.run(story())
