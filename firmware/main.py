@@ -57,7 +57,11 @@ def run(board: "Board", given: "Given", boot: "Boot") -> int:
     gc.collect()  # the large buffers come next, and find one piece
     node = Node(board, given, boot)
     board.hold_signals()
-    if asyncio.run(node.run()):
+    try:
+        is_restarting = asyncio.run(node.run())
+    finally:
+        board.laser_line(0)  # Ctrl-C, or an error of the loop itself: no task has its way out then
+    if is_restarting:
         board.reset()
     return 0
 

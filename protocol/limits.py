@@ -3,7 +3,7 @@
 PROTOCOL_VERSION = 1  # the `v1` of the topics; a changed meaning of a field needs a new number
 
 MESSAGE_BYTES_MAX = 12_288  # a reading of 4096 pixels has at most 8,305 bytes; a third for appended
-PIXELS_BYTES_MAX = 8_192  # 4096 pixels of 2 bytes; the largest instrument listed has 2068
+PIXELS_BYTES_MAX = 8_192  # 4096 pixels of 2 bytes; the largest instrument listed has 3648
 CONTENT_BYTES_MAX = 7_168  # a QR code holds at most 7089 digits (ISO/IEC 18004)
 COEFFICIENT_COUNT_MAX = 8  # OEM spectrometers store 4; 8 leaves room for a fifth-order refit
 ARGUMENT_BYTES_MAX = 256  # a command's argument is a number or a short name

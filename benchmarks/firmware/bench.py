@@ -9,7 +9,8 @@ import shlex
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,9 +23,18 @@ from gateway.settings import BrokerSettings, NodeListenerSettings
 from hardware import keys
 from protocol import messages, topics
 from protocol.delivery import Ledger
+from simulators.document.device import DocumentReader
+from simulators.line import Line
+from simulators.scale.device import Scale
+from simulators.scale.pan import Build
+from simulators.scanner.device import Scanner
+from simulators.spectrometer.ascii_device import AsciiSpectrometer
+from simulators.spectrometer.ascii_models import ASCII_MODELS
 from simulators.spectrometer.device import Spectrometer
 from simulators.spectrometer.line import SpectrometerLine
 from simulators.spectrometer.models import MODELS
+from simulators.spectrometer.obp2_device import LaterSpectrometer
+from simulators.spectrometer.obp2_models import OBP2_MODELS
 from simulators.world import load_substances
 
 POST, NODE, HOST = "post1", "lane1", "gateway.post1"
@@ -40,6 +50,67 @@ MODEL = dataclasses.replace(
     pixel_count=PIXELS,
     coefficients_nm=(800.3, 0.0710, -3.0e-6, -1.2e-10),
 )
+
+
+def _wide(now_s: float) -> Line[Any]:
+    """Return a spectrometer of 2048 pixels."""
+    return SpectrometerLine(
+        Spectrometer(MODEL, load_substances(), seed=1, now_s=now_s, baud=BAUD),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Hangs:
+    """What hangs on a node.
+
+    Attributes:
+        instrument: of node.json, without the port.
+        make: the spectrometer on its line, not yet entered, from the time in seconds.
+        integration_us: that it takes.
+        readers: driver of node.json -> the reader on its line, not yet entered.
+    """
+
+    instrument: Mapping[str, Any]
+    make: Callable[[float], Line[Any]]
+    integration_us: int = 1_000
+    readers: Mapping[str, Callable[[float], Line[Any]]] = dataclasses.field(default_factory=dict)
+
+
+WIDE = Hangs({"baud": BAUD, "laser_mw": 100}, _wide)
+ASCII_BAUD = 115_200  # the fastest it has
+READERS: Mapping[str, Callable[[float], Line[Any]]] = {  # one of each kind
+    "scanner": lambda _: Line(Scanner(baud=9_600)),
+    "document": lambda _: Line(DocumentReader(baud=9_600)),
+    "mt_sics": lambda now_s: Line(Scale(Build(), seed=1, now_s=now_s, baud=9_600)),
+}
+
+
+def _usb4000(now_s: float) -> Line[Any]:
+    model = ASCII_MODELS["usb4000"]
+    return Line(AsciiSpectrometer(model, load_substances(), seed=1, now_s=now_s, baud=ASCII_BAUD))
+
+
+def _later(name: str, now_s: float) -> Line[Any]:
+    model = OBP2_MODELS[name]
+    return SpectrometerLine(
+        LaterSpectrometer(model, load_substances(), seed=1, now_s=now_s, baud=BAUD)
+    )
+
+
+FULLEST: Mapping[str, Hangs] = {  # the largest spectra there are, and every kind of reader
+    "usb4000": Hangs(
+        {"driver": "ocean_ascii", "baud": ASCII_BAUD, "laser_mw": 100, "pixels_max": 3_648},
+        _usb4000,
+        10_000,
+        READERS,
+    ),
+    "sr4": Hangs(
+        {"driver": "obp2", "baud": BAUD, "laser_mw": 100, "pixels_max": 3_648},
+        partial(_later, "sr4"),
+        10_000,
+        READERS,
+    ),
+}
 
 
 class NodeFailedError(Exception):
@@ -93,8 +164,9 @@ class Bench:
         gateway: what the node's messages come to.
     """
 
-    def __init__(self, folder: Path, ports: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, ports: tuple[int, int], hangs: Hangs) -> None:
         self.folder = folder
+        self._hangs = hangs
         self.port, self.plain_port = ports
         self.tty = folder / "tty"
         self._count = 0
@@ -109,8 +181,11 @@ class Bench:
             "post": POST,
             "node": NODE,
             "broker": {"host": "127.0.0.1", "port": self.port, "tls": True, "name": HOST},
-            "instrument": {"port": str(self.tty), "baud": BAUD, "laser_mw": 100},
-            "integration_us": 1_000,
+            "instrument": {"port": str(self.tty), **self._hangs.instrument},
+            "readers": [
+                {"driver": name, "port": f"{self.tty}-{name}"} for name in self._hangs.readers
+            ],
+            "integration_us": self._hangs.integration_us,
             "resend_ms": 60_000,
         }
         (folder / "node.json").write_text(json.dumps(settings))
@@ -137,8 +212,8 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def start_bench(folder: Path) -> AsyncIterator[Bench]:
-    """Start broker and instrument in `folder`."""
+async def start_bench(folder: Path, hangs: Hangs = WIDE) -> AsyncIterator[Bench]:
+    """Start broker and instruments in `folder`."""
     with (
         socket.create_server(("127.0.0.1", 0)) as one,
         socket.create_server(("127.0.0.1", 0)) as two,
@@ -155,12 +230,15 @@ async def start_bench(folder: Path) -> AsyncIterator[Bench]:
     process = await asyncio.create_subprocess_exec(
         find_program("mosquitto"), "-c", str(path), stderr=asyncio.subprocess.DEVNULL
     )
-    bench = Bench(folder, ports)
-    loop = asyncio.get_running_loop()
-    device = Spectrometer(MODEL, load_substances(), seed=1, now_s=loop.time(), baud=BAUD)
+    bench = Bench(folder, ports, hangs)
+    now_s = asyncio.get_running_loop().time()
     try:
         await _listens(ports[1])
-        async with SpectrometerLine(device, link=bench.tty):
+        async with contextlib.AsyncExitStack() as lines:
+            for end_of_name, make in {"": hangs.make, **hangs.readers}.items():
+                line = make(now_s)
+                line.link = Path(f"{bench.tty}-{end_of_name}" if end_of_name else bench.tty)
+                await lines.enter_async_context(line)
             yield bench
     finally:
         process.kill()
@@ -256,7 +334,8 @@ class Node:
                         return found
         except TimeoutError as error:
             raise NodeFailedError(f"{name} {fields} did not come") from error
-        raise NodeFailedError(f"the node ended; {self.complaints}")
+        status = await self._process.wait()
+        raise NodeFailedError(f"the node ended with status {status}; {self.complaints}")
 
     async def measure(self) -> str:
         """Have it take a reading; return its number.

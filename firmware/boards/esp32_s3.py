@@ -33,8 +33,8 @@ class Board(bare.Board):
     BUDGET = {
         "journal_bytes_max": 3_600_000,  # of 4 MiB: littlefs needs room to copy and to spread wear
         "segment_bytes": 131_072,  # one eviction costs at most 31 spectra of 2048 pixels
-        "record_bytes_max": 4_448,  # 2068 pixels and 256 bytes of head
-        "pixels_bytes_max": 4_136,
+        "record_bytes_max": 8_448,  # 4096 pixels and 256 bytes of head
+        "pixels_bytes_max": 8_192,
     }
     UARTS = {"uart1": (1, 17, 18), "uart2": (2, 15, 16)}
     BUTTON_PIN = 4

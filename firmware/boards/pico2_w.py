@@ -41,8 +41,8 @@ class Board(bare.Board):
         # 500 spectra of 2048 pixels, of 2.5 MiB storage that programs (as .mpy) and settings share
         "journal_bytes_max": 2_228_224,
         "segment_bytes": 65_536,
-        "record_bytes_max": 4_448,  # 2068 pixels and 256 bytes of head
-        "pixels_bytes_max": 4_136,
+        "record_bytes_max": 8_448,  # 4096 pixels and 256 bytes of head
+        "pixels_bytes_max": 8_192,
     }
     UARTS = {"uart0": (0, 0, 1), "uart1": (1, 4, 5)}
     TIMER = LASER_TIMER = -1  # virtual ones: rp2 has no others

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import termios
+from asyncio import core  # type: ignore[attr-defined]  # MicroPython's
 
 import ffi
 
@@ -37,10 +38,30 @@ _LINUX_SPEEDS = {
     921_600: 0x1007,
 }
 
+_POLLIN = 1
+_WAITING_MAX = 12  # four instruments, buttons, signals, the connection; some to spare
+
 _libc = ffi.open(None)
 _open = _libc.func("i", "open", "sii")
 _close = _libc.func("i", "close", "i")
 _flock = _libc.func("i", "flock", "ii")
+
+
+def make_room() -> None:
+    """Have asyncio's poll take _WAITING_MAX descriptors before any of them waits.
+
+    MicroPython 1.25 moves what waits when it makes room for a fifth descriptor, and an entry that
+    has none of its own, a connection with TLS, then points nowhere: the program crashes. The room
+    stays when they are gone.
+    """
+    poller, files = core._io_queue.poller, []  # noqa: SLF001 - nothing else gives it
+    for _ in range(_WAITING_MAX):
+        file = open("/dev/null", "rb")  # noqa: SIM115 - all of them at once
+        poller.register(file, _POLLIN)
+        files.append(file)
+    for file in files:
+        poller.unregister(file)
+        file.close()
 
 
 class Port:

@@ -13,7 +13,7 @@ import sys
 
 import ffi
 
-from boards.tty import Port, open_port
+from boards.tty import Port, make_room, open_port
 from node import limits
 from node.shelf import exists
 from node.waiting import within_ms
@@ -76,6 +76,7 @@ class Board:
         self._watchdog: Feeds | None = None
         self._laser_path = folder + "/laser.on"
         self.laser_line(0)  # a program that was killed may have left it
+        make_room()
 
     def flash_devices(self) -> "list[tuple[str, BlockDevice]]":
         """Return the partitions that are there: journal.img, spare.img; none: a plain folder."""

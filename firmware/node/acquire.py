@@ -14,6 +14,7 @@ from node.laser import Laser
 from node.measure import Measure
 from node.spectrum import axis_id
 from node.upkeep import Upkeep
+from node.vigil import Vigil, Wish
 from node.waiting import within_ms
 from protocol.messages import OUTCOME_DONE, OUTCOME_FAILED, ROLE_DARK, ROLE_SAMPLE
 
@@ -48,7 +49,7 @@ class Acquire:
         self._node = node
         self._driver: Driver = driver
         self._excitation_pm = given["instrument"]["excitation_pm"]
-        self._triggers: list[tuple[bytes, bytes | None, int]] = []
+        self._triggers: list[Wish] = []  # the oldest is served; the others wait
         self._wake = asyncio.Event()
         self._between: Look | None = None
         self.instrument: Instrument | None = None
@@ -58,6 +59,7 @@ class Acquire:
         power_mw, laser_ms_max = given["instrument"]["laser_mw"], given["laser_s_max"] * 1000
         self.laser = Laser(node, self.upkeep, power_mw, laser_ms_max, transfer_ms)
         self.bar = self.laser.bar
+        self._vigil = Vigil(node.board, self.laser, self._triggers)
         measure_ms_max = min(given["measure_s_max"] * 1000, laser_ms_max)
         self.measure = Measure(
             node,
@@ -98,7 +100,8 @@ class Acquire:
         inspection_id = inspection.alone(command_id)
         if role == ROLE_SAMPLE:
             inspection_id = inspection.of_sample(self._node.clock.uptime_ms(), command_id)
-        self._triggers.append((inspection_id, command_id, role))
+        self._vigil.begin()
+        self._triggers.append(Wish(inspection_id, command_id, role))
         self._wake.set()
         return ""
 
@@ -189,9 +192,10 @@ class Acquire:
 
     async def _inspect(self) -> None:
         """Serve the oldest trigger."""
-        inspection_id, _, role = self._triggers[0]
+        wish = self._triggers[0]
+        self._vigil.serve(wish)
         try:
-            seq = await self.measure.serve(role, inspection_id)
+            seq = await self.measure.serve(wish.role, wish.inspection_id)
         except LaserStopped as stopped:  # the instrument is well: it goes on
             self._finish(OUTCOME_FAILED, str(stopped))
             if not self.bar.is_set:
@@ -210,10 +214,11 @@ class Acquire:
             self.finished(self._darkening.pop(0), OUTCOME_DONE, LaserBar.TEXT)
 
     def _finish(self, outcome: int, detail: str) -> None:
-        inspection_id, command_id, _ = self._triggers.pop(0)
+        wish = self._triggers.pop(0)
+        self._vigil.serve(None)
         inspection = self._node.inspection
         if outcome == OUTCOME_FAILED:
-            inspection.missed(inspection_id)
-        inspection.ended(inspection_id, self._node.clock.uptime_ms())
-        if command_id is not None:
-            self.finished(command_id, outcome, detail)
+            inspection.missed(wish.inspection_id)
+        inspection.ended(wish.inspection_id, self._node.clock.uptime_ms())
+        if wish.command_id is not None:
+            self.finished(wish.command_id, outcome, detail)

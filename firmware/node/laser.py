@@ -8,6 +8,8 @@ Rules of the file
   and ends the measurement then, so a driver that hangs in a wait, or on its way out, keeps no
   laser on. The line has a limit of its own besides, where the board has a timer for it.
 - Who needs no laser (a dark frame) needs no permission.
+- Closing interlock or key lights nothing: what opened while somebody's wish was waiting, or while a
+  dark frame was taken for it, is kept in `opened` (acquire.py), and the wish has failed.
 """
 
 import asyncio
@@ -31,6 +33,7 @@ class Laser:
         transfer_ms: what a spectrum takes on the line.
     Attributes:
         bar: set and lifted by people.
+        opened: why what is asked for now may not have the laser any more, empty: it may.
         power_mw: at the sample; 0: there is none.
     """
 
@@ -45,6 +48,7 @@ class Laser:
         self._why = ""  # it must not be on any more
         self._is_ending = False
         self._until_ms = 0  # uptime at which the exposure is over, or else is ended
+        self.opened = ""
         self.power_mw = power_mw
         self.bar = LaserBar(node.board.folder + "/laser.barred", node.board.log, node.signals)
 
@@ -103,12 +107,13 @@ class Laser:
             Why the laser had to be off before the end all the same; empty: it was on.
         Raises:
             LaserStopped: it may not be on, or had to be switched off.
-            LaserUncertain: the driver does not come to an end.
+            LaserUncertain: the driver does not come to an end, or the instrument does not confirm
+                that its laser is off.
             InstrumentError: of the driver.
         """
         clock, line = self._node.clock, self._node.board.laser_line
         exposure_ms = integration_us * scans // 1000
-        why = self.refusal(exposure_ms)
+        why = self.opened or self.refusal(exposure_ms)
         if why:
             raise LaserStopped(why)
         begun_ms = clock.uptime_ms()
@@ -136,12 +141,13 @@ class Laser:
             self._upkeep.laser(now_ms - begun_ms, now_ms)
         if not task.done():
             raise LaserUncertain("driver does not end: %s; use the key switch" % self._why)
-        if not outcome:
-            if self._why:
-                raise LaserStopped(self._why)
+        if not outcome and not self._why:
             await task  # it is done: this raises what nobody foresaw
-        if outcome[0] is not None:
-            raise outcome[0]
+        error = outcome[0] if outcome else LaserStopped(self._why)
+        if error is not None:
+            if getattr(driver, "laser_uncertain", False) and not isinstance(error, LaserUncertain):
+                raise LaserUncertain("laser may be on: %s; use the key switch" % error)
+            raise error
         return self._why or self.refusal()
 
     async def _wait(self, done: asyncio.Event) -> None:

@@ -79,6 +79,8 @@ class Looks:
         level = -await self._level(driver, full_scale_counts)
         self._dark_counts = -level // PART
         if self._has_laser:
+            if self._halted is not None:  # interlock or key opened during the dark half
+                return
             begun_ms = node.clock.uptime_ms()
             node.acquire.report(0)
             try:

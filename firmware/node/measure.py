@@ -90,7 +90,7 @@ class Measure:
         if role == ROLE_DARK:
             exposure = given if is_manual else self._used or given
             return (await self._dark(exposure, inspection_id))[0]
-        why = self._laser.refusal()
+        why = self._laser.opened or self._laser.refusal()
         if why:
             raise LaserStopped(why)
         if not is_manual:

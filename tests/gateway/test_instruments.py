@@ -1,10 +1,12 @@
 """Goal: whoever installs a node finds every driver's wiring and settings without a network.
 
 Method: the real command; what it says is held against the drivers' folders, the keys that node.json
-really has, and the simulators that can really be started.
+really has, those that driver and node really read, and the simulators that can really be started.
 """
 
+import ast
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -60,6 +62,46 @@ def test_settings_are_keys_of_node_json(keys):
         section = SECTION.get(about.kind, "readers")
         assert {"port", "baud"} <= set(about.settings), name
         assert set(about.settings) <= set(keys[section]), name
+
+
+def read_by_driver(folder):
+    """The settings that a driver's modules read: `settings["key"]`."""
+    found = set()
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_key = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+            if is_key and ast.unparse(node.value).endswith("settings"):
+                found.add(node.slice.value)
+    return found
+
+
+def read_by_node(firmware):
+    """The settings of a spectrometer that the node itself reads: power, axis, buffers."""
+    text = "".join(path.read_text() for path in (firmware / "node").glob("*.py"))
+    return set(re.findall(r"""instrument(?:"\])?\["(\w+)"\]""", text)) - {"driver"}
+
+
+def not_had(folder):
+    """The settings that a driver refuses, as its models.py says."""
+    path = folder / "models.py"
+    for statement in ast.parse(path.read_text()).body if path.exists() else ():
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "NOT_HAD":
+            return set(ast.literal_eval(statement.value))
+    return set()
+
+
+def test_every_setting_that_is_read_is_listed_and_no_other(repository_path, keys):
+    firmware = repository_path / "firmware"
+    everywhere = read_by_node(firmware)
+    assert {"laser_mw", "excitation_pm", "resolution_mcm1", "pixels_max", "baud"} == everywhere
+    for name, about in read_all().items():
+        folder = firmware / "drivers" / name
+        is_spectrometer = about.kind == "spectrometer"
+        wanted = read_by_driver(folder) | (everywhere if is_spectrometer else set())
+        assert set(about.settings) == wanted, name
+        idle = {"driver", "cooler_c"}  # the one chose it; the other means nothing without `cooler`
+        if is_spectrometer:  # what it does not do is refused, not passed over
+            assert not_had(folder) == set(keys["instrument"]) - wanted - idle, name
 
 
 def test_the_usual_rate_is_one_it_has():

@@ -67,6 +67,11 @@ class Driver:
         """What is not as it should be, although there are spectra; None: nothing."""
         return self._cooler.caution
 
+    @property
+    def laser_uncertain(self) -> bool:
+        """Whether the laser was switched on, and "off" is not confirmed."""
+        return self._laser.is_uncertain
+
     async def open(self) -> None:
         """Open the port.
 

@@ -29,12 +29,13 @@ class Laser:
         percent: of the module's full power; 0: as the instrument has it.
     Attributes:
         is_module: it obeys light source messages; otherwise the lamp line.
+        is_uncertain: it was switched on, and "off" is not confirmed.
     """
 
     def __init__(self, exchange: "Exchange", percent: int) -> None:
         self._exchange = exchange
         self._percent = percent
-        self.is_module = False
+        self.is_module = self.is_uncertain = False
 
     async def find(self) -> None:
         """Learn how it is switched; the instrument's first answer, whatever the baud rate.
@@ -62,6 +63,7 @@ class Laser:
         Raises:
             InstrumentError: not confirmed.
         """
+        self.is_uncertain = True
         if self.is_module and self._percent:
             level = struct.pack("<f", self._percent / 100)
             try:
@@ -87,9 +89,10 @@ class Laser:
         for _ in range(limits.LASER_OFF_ATTEMPTS):
             try:
                 await self._switch(False)
-            except InstrumentError as error:
-                failure = error
+            except (InstrumentError, MemoryError) as error:
+                failure: Exception = error
             else:
+                self.is_uncertain = False
                 return
         if strict:
             raise LaserUncertain("laser may be on: %s; use the key switch" % failure)  # type: ignore[possibly-undefined]  # one attempt at least

@@ -19,7 +19,7 @@ import struct
 import time
 
 from drivers.obp.exchange import RESET, Exchange
-from drivers.obp2.facts import METADATA_BYTES, floats, models_of
+from drivers.obp2.facts import METADATA_BYTES, check_settings, floats, models_of
 from drivers.obp2.models import Instrument
 from node.errors import (
     ExposureRefused,
@@ -93,7 +93,7 @@ class Driver:
         Raises:
             InstrumentError: it does not answer, or this firmware cannot use it.
         """
-        self._check_laser()
+        check_settings(self._settings, self._board)
         self._exchange.release()
         await self._await_idle()
         serial = _printable(await self._exchange.ask(SERIAL_NUMBER))
@@ -118,15 +118,6 @@ class Driver:
         models = await self._look()
         self._instrument = Instrument(models, serial, coefficients, nonlinearity)
         return self._instrument
-
-    def _check_laser(self) -> None:
-        """Refuse a laser that this board could not switch: dark frames would have its light."""
-        if self._settings["laser_mw"] and getattr(self._board, "LASER_PIN", 0) is None:
-            raise InstrumentUnsuited(
-                "the laser beside the instrument on %s hangs on the board's LASER_PIN, which is "
-                "None; wire it as hardware/laser_safety.md says, or set instrument.laser_mw to 0"
-                % self._settings["port"]
-            )
 
     async def _look(self) -> "list[str]":
         """Take a spectrum without laser; return the models that send one of its length."""

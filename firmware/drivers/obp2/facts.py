@@ -2,16 +2,37 @@
 
 import struct
 
-from drivers.obp2.models import MODELS, infer_models
+from drivers.obp2.models import MODELS, NOT_HAD, infer_models
 from node.errors import InstrumentUnsuited
 from protocol.limits import COEFFICIENT_COUNT_MAX
 
 if False:  # for the type checker: nothing of it is compiled
     from drivers.obp.exchange import Exchange
-    from node.typed import InstrumentSettings
+    from node.typed import Board, InstrumentSettings
 
 METADATA_BYTES = 32  # before the pixels
 _BYTES_MAX = 4 * (COEFFICIENT_COUNT_MAX + 1)
+
+
+def check_settings(settings: "InstrumentSettings", board: "Board") -> None:
+    """Refuse what this family does not do.
+
+    Raises:
+        InstrumentUnsuited: names the key; or there is a laser that this board could not switch:
+            dark frames would have its light.
+    """
+    for key in NOT_HAD:
+        if settings.get(key):
+            raise InstrumentUnsuited(
+                "instrument on %s: its driver does not do instrument.%s; leave it out of node.json"
+                % (settings["port"], key)
+            )
+    if settings["laser_mw"] and getattr(board, "LASER_PIN", 0) is None:
+        raise InstrumentUnsuited(
+            "the laser beside the instrument on %s hangs on the board's LASER_PIN, which is "
+            "None; wire it as hardware/laser_safety.md says, or set instrument.laser_mw to 0"
+            % settings["port"]
+        )
 
 
 async def floats(

@@ -13,6 +13,7 @@ MODELS = {
     "sr6": (2048, 65_535, 7_200, 5_000_000, 1),
     "st": (1516, 16_383, 1_560, 6_000_000, 10),
 }
+NOT_HAD = ("baud_save", "cooler", "corrected", "laser_percent")  # settings for other families
 
 
 class Instrument:

@@ -21,16 +21,15 @@ import struct
 import time
 
 from drivers.ocean_ascii.exchange import QUIET_MS, Exchange
+from drivers.ocean_ascii.laser import Laser
 from drivers.ocean_ascii.models import Instrument, choose_model, round_integration
 from node.errors import (
     ExposureRefused,
     InstrumentBusy,
-    InstrumentError,
     InstrumentGarbled,
     InstrumentRefused,
     InstrumentSilent,
     InstrumentUnsuited,
-    LaserUncertain,
 )
 from protocol.limits import PIXELS_BYTES_MAX
 
@@ -70,9 +69,15 @@ class Driver:
         self._busy_ms = 0  # its length; 0: there is none
         self._pixels_max = min(board.BUDGET["pixels_bytes_max"], PIXELS_BYTES_MAX) // 2
         self._exchange = Exchange(self._pixels_max)
+        self._laser = Laser(self._exchange)
         self.pixels = _NO_PIXELS
         self.temperature_mc: int | None = None
         self.unverified = False
+
+    @property
+    def laser_uncertain(self) -> bool:
+        """Whether the laser was switched on, and "off" is not confirmed."""
+        return self._laser.is_uncertain
 
     async def open(self) -> None:
         """Open the port.
@@ -199,7 +204,7 @@ class Driver:
         complete = False
         try:
             if laser_on:
-                await self._exchange.ask(b"J\0\1", confirm=True)
+                await self._laser.on()
             self._busy_ms = busy_ms
             self._busy_until_ms = time.ticks_add(time.ticks_ms(), busy_ms)
             count = self._instrument.pixel_count  # type: ignore[union-attr]  # after `identify`
@@ -210,7 +215,7 @@ class Driver:
             # Reached (1) after a spectrum, (2) after an InstrumentError, (3) when the task is
             # cancelled. In 2 and 3 the instrument may still be exposing: there is no abort.
             if laser_on:
-                await self._laser_off(complete)
+                await self._laser.off(complete)
 
     async def _await_idle(self) -> None:
         """Wait for the end of an exposure that nobody waited for, and pass over its spectrum."""
@@ -222,25 +227,13 @@ class Driver:
         await self._exchange.settle()
         self._busy_ms = 0
 
-    async def _laser_off(self, strict: bool) -> None:
-        """Switch the laser off and read it back, a few times if need be.
-
-        Args:
-            strict: False while another error is on its way: that one is reported then.
-        """
-        try:
-            await self._exchange.ask(b"J\0\0", confirm=True)
-        except InstrumentError as error:
-            if strict:
-                raise LaserUncertain("laser may be on: %s; use the key switch" % error)
-
     async def laser_off(self) -> None:
         """Switch the laser off, whatever it is.
 
         Raises:
             LaserUncertain: the instrument did not confirm.
         """
-        await self._laser_off(True)
+        await self._laser.off()
 
     async def close(self) -> None:
         """Give the port back; nothing is raised."""

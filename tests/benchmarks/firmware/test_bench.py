@@ -2,7 +2,8 @@
 
 Method: the bench itself, with a few readings: the whole firmware from a mapped ROMFS image in a
 real MicroPython, TLS to a real mosquitto that cuts the connection, a simulated spectrometer of 2048
-pixels; once with a heap that does, with a margin, once with one that cannot.
+pixels; once with a heap that does, with a margin, once with one that cannot. Then the fullest node
+there is: the spectrometers of 3648 pixels, and a reader of each kind beside them.
 
 Whether it grows: up to five waits that have ended are still held by asyncio's queue, 544 bytes
 each, sometimes for thirty readings. So no two readings are compared but all pairs of them, and the
@@ -21,6 +22,7 @@ from hardware import image
 from simulators.spectrometer.models import MODELS
 
 HEAP_BYTES = 232 << 10  # `make bench-firmware` finds what is really needed; docs/node.md says it
+FULLEST_HEAP_BYTES = 288 << 10  # with 64-bit objects; a Pico 2 W has 520 KiB for objects of 32
 # 64 bytes of each reading that stay are 2,048; steps up and down come to none mostly, or to 800.
 GROWTH_BYTES, GROWTH_READINGS = 1_024, 32
 FIRST_READINGS = 20  # meanwhile each part begins its first wait
@@ -34,9 +36,9 @@ def code(tmp_path_factory):
     return built / "code.romfs"
 
 
-def play(folder, code, heap_bytes, readings, **options):
+def play(folder, code, heap_bytes, readings, hangs=bench.WIDE, **options):
     async def story():
-        async with bench.start_bench(folder) as post:
+        async with bench.start_bench(folder, hangs) as post:
             return await bench.run(post, code, heap_bytes, readings, **options)
 
     return asyncio.run(story())
@@ -44,6 +46,12 @@ def play(folder, code, heap_bytes, readings, **options):
 
 def test_readings_and_reconnects_with_tls_fit_into_a_small_heap(tmp_path, code):
     play(tmp_path, code, HEAP_BYTES, 8, cuts=2)
+
+
+@pytest.mark.parametrize("name", bench.FULLEST)
+def test_the_fullest_node_fits_into_the_heap_of_every_board(tmp_path, code, name):
+    """More descriptors wait beside TLS, too, than MicroPython's poll has room for at first."""
+    play(tmp_path, code, FULLEST_HEAP_BYTES, 4, bench.FULLEST[name], cuts=1)
 
 
 def slope(values):

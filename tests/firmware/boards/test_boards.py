@@ -7,6 +7,7 @@ file is compiled by the real MicroPython; budgets are held against the protocol'
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from protocol.messages import Reading
 REPOSITORY = Path(__file__).parents[3]
 
 BARE = ("esp32_s3", "pico2_w")
+PIXELS_DEFAULT = 2_068  # of pixels_max in node.json
 
 
 @pytest.fixture(scope="session")
@@ -56,11 +58,39 @@ def test_budgets_hold_what_they_promise(firmware, name):
     assert isinstance(constants_unix["BUDGET"], ast.Name)
     head_bytes = frame_bytes_max(Reading) - limits.PIXELS_BYTES_MAX
     assert budget["record_bytes_max"] >= budget["pixels_bytes_max"] + head_bytes
-    assert budget["pixels_bytes_max"] >= 2 * 2068  # the largest instrument listed
+    assert budget["pixels_bytes_max"] == limits.PIXELS_BYTES_MAX
     assert budget["journal_bytes_max"] >= 8 * budget["segment_bytes"]
     assert budget["segment_bytes"] >= 4 * budget["record_bytes_max"]
     assert ast.literal_eval(constants["NAME"]) == name
     assert len(name) <= limits.NAME_CHARS_MAX
+
+
+def read_models(folder):
+    """Return {model: pixels of its spectrum} of a driver's models.py."""
+    for statement in ast.parse((folder / "models.py").read_text()).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "MODELS":
+            rows = zip(statement.value.keys, statement.value.values, strict=True)
+            return {key.value: row.elts[0].value for key, row in rows}
+    raise AssertionError(f"{folder.name} has no MODELS")
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_every_spectrometer_that_is_listed_fits_every_board(firmware, name):
+    """And where the default of `pixels_max` does not do, about.toml says what does."""
+    budget = ast.literal_eval(read_class(firmware / f"boards/{name}.py")[1]["BUDGET"])
+    spectrometers = {}
+    for path in firmware.glob("drivers/*/about.toml"):
+        about = tomllib.loads(path.read_text())
+        if about["kind"] == "spectrometer":
+            spectrometers[path.parent] = about["settings"]["pixels_max"]
+    assert len(spectrometers) > 2
+    for folder, told in spectrometers.items():
+        for model, pixel_count in read_models(folder).items():
+            assert 2 * pixel_count <= budget["pixels_bytes_max"], model
+            if pixel_count > PIXELS_DEFAULT:
+                assert model in told, model
+                assert str(pixel_count) in told, model
+                assert "every board" in told, model
 
 
 @pytest.mark.parametrize("name", BARE)

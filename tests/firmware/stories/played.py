@@ -1,15 +1,14 @@
-"""What the laser's story plays on: time that only waits let pass, a spectrometer, a board, a node.
+"""What the laser's story plays on: time that only waits let pass, strikes, and a board.
 
 Rules of the file
 - Time is virtual: the loop waits by moving the clock, so a deadline costs nothing and the same
   case takes the same turns each time.
-- The spectrometer answers in the real protocol, built by the driver's own frames, and keeps what
-  it was told about its laser. Light leaves it only while the board's line is closed, too.
 - Every task made is counted at each of its suspensions, so that a strike can fall on any.
+- Light leaves the probe by what feeds the laser: the board's line, the instrument, or both in
+  series. It is watched, not asked for.
 """
 
 import asyncio
-import struct
 import sys
 import time as real
 from asyncio import core
@@ -40,6 +39,8 @@ class Waiting:
         clock.now_ms += wait_ms
 
 
+NOTICE_MS = 60  # the guard looks every 50
+
 clock = Time()
 sys.modules["time"] = clock
 core.ticks = clock.ticks_ms
@@ -56,9 +57,11 @@ class Strike:
         error: raised where it falls, instead of going on.
         call: called where it falls.
         holds: the task that is struck never goes on, whoever cancels it.
+        life: of the program; tasks of an earlier one never go on.
     """
 
     def __init__(self):
+        self.life = 0
         self.begin(0)
 
     def begin(self, at, call=None, error=None, *, holds=False):
@@ -77,9 +80,18 @@ class Strike:
 strike = Strike()
 
 
+def for_ever():
+    """Wait, whoever cancels it."""
+    while True:
+        try:
+            yield from asyncio.Event().wait()
+        except asyncio.CancelledError:
+            continue
+
+
 def stepped(coroutine):
     """Run a coroutine as it is; see Strike."""
-    error = None
+    error, life = None, strike.life
     while True:
         try:
             if error is None:
@@ -96,11 +108,10 @@ def stepped(coroutine):
                 yield from asyncio.Event().wait()
         except asyncio.CancelledError as cancelled:
             error = cancelled
-            while is_struck and strike.holds:
-                try:
-                    yield from asyncio.Event().wait()
-                except asyncio.CancelledError:
-                    continue
+            if is_struck and strike.holds:
+                yield from for_ever()
+        if life != strike.life:
+            yield from for_ever()
         if is_struck and strike.error is not None and error is None:
             error = strike.error
 
@@ -121,164 +132,100 @@ def at_once(function):
 asyncio.create_task = create_task
 asyncio.sleep_ms  # noqa: B018 - loaded before time is anything else
 
-from drivers.obp import frames  # noqa: E402
 
-LAMP, LIGHT, LIGHT_SET, ABORT = 0x110410, 0x810021, 0x810031, 0x100000
-INTEGRATION, SCANS, SPECTRUM = 0x110010, 0x120010, 0x101100
-UNKNOWN, DEFERRED = 2, 255  # error numbers
-TURN_MS = 3
-DEFERRAL_MS = 300
-LOOK_MS = 20  # between looks at what may have come
-ANSWERS = {
-    0x100: b"VEN00042",
-    0x110220: struct.pack("<I", 16),
-    0x180100: b"\x01",
-    0x180101: struct.pack("<f", 800.0),
-    0x400001: struct.pack("<f", 20.0),
-    LIGHT: b"\0",
-}
-PIXELS = struct.pack("<16H", *(1500 + 100 * i for i in range(16)))
-
-
-def failed(kind, tag, flags, number):
-    """Return an answer with an error number; it carries no checksum."""
-    answer = bytearray(frames.build(kind, tag, b"", flags, checked=False))
-    answer[6:8] = struct.pack("<H", number)
-    return bytes(answer)
-
-
-class Port:
-    """A port, its stream and the spectrometer behind it.
+class Watched:
+    """Something that is on or off, and for how long it was on when it should not have been.
 
     Attributes:
-        has_laser: what it was told last.
-        way: "", or how it answers from now on: mute, deaf, lost, closed, garbage, late, defers.
-        refusal: error number it answers everything with but "laser off" and abort; 0: none.
-        requests: how many it has taken.
+        open_ms: the longest with the interlock open.
+        late_ms: the longest beyond what was asked for.
+        on_ms: in all.
+        again: how often it went on after the interlock was open.
+        count: how often it went on.
     """
 
-    name, baud = "PORT", 115_200
-
     def __init__(self):
-        self.stream = self
+        self.is_on = False
         self.begin()
 
     def begin(self):
-        self.has_laser = False
-        self.way, self.refusal = "", 0
-        self.requests = 0
-        self.on_request = None
-        self._waiting = []  # (when, bytes)
+        self.open_ms = self.late_ms = self.on_ms = self.again = self.count = 0
+        self._since_ms = clock.now_ms
 
-    def close(self):
-        self._waiting = []
-
-    def write(self, frame):
-        if self.way == "lost":
-            raise OSError(5)
-        if self.way == "deaf":
-            return
-        flags, _, kind, tag = struct.unpack_from("<HHII", frame, 4)
-        self.requests += 1
-        if self.on_request is not None:
-            self.on_request(self.requests)
-        self._serve(kind, tag, bytes(frame[24 : 24 + frame[23]]), flags)
-
-    def _serve(self, kind, tag, data, flags):
-        if kind == LIGHT_SET:
-            self.has_laser = data[-1] == 1 and not self.refusal
-        elif kind == INTEGRATION:
-            self._integration_us = struct.unpack("<I", data)[0]
-        elif kind == SCANS:
-            self._scans = struct.unpack("<H", data)[0]
-        if self.way == "mute":
-            return
-        answer, after_ms = self._answer(kind, tag, data, flags), TURN_MS
-        if self.way == "garbage":
-            answer = bytes(byte ^ 0x55 for byte in answer)
-        if kind == SPECTRUM:
-            after_ms += self._integration_us * self._scans // 1000
-            after_ms += 100_000 if self.way == "late" else 0
-            if self.way == "defers":
-                for _ in range(20):
-                    self._waiting.append((clock.now_ms + after_ms, answer))
-                    after_ms += DEFERRAL_MS
-                return
-        self._waiting.append((clock.now_ms + after_ms, answer))
-
-    def _answer(self, kind, tag, data, flags):
-        is_urgent = kind == ABORT or (kind == LIGHT_SET and data[-1] == 0)
-        if self.refusal and not is_urgent:
-            return failed(kind, tag, frames.RESPONSE | frames.NACK, self.refusal)
-        if kind == SPECTRUM and self.way == "defers":
-            return failed(kind, tag, frames.RESPONSE, DEFERRED)
-        if kind == SPECTRUM:
-            return frames.build(kind, tag, PIXELS, frames.RESPONSE)
-        if kind in ANSWERS:
-            return frames.build(kind, tag, ANSWERS[kind], frames.RESPONSE)
-        if flags & frames.ACK_REQUESTED:
-            return frames.build(kind, tag, b"", frames.RESPONSE | frames.ACK)
-        return failed(kind, tag, frames.RESPONSE | frames.NACK, UNKNOWN)
-
-    async def drain(self):
-        await asyncio.sleep_ms(1)
-
-    async def readinto(self, buffer):
-        while True:
-            if self.way == "lost":
-                raise OSError(5)
-            if self.way == "closed":
-                return 0
-            for index, (due_ms, content) in enumerate(self._waiting):
-                if due_ms <= clock.now_ms:
-                    self._waiting.pop(index)
-                    buffer[: len(content)] = content
-                    return len(content)
-            await asyncio.sleep_ms(LOOK_MS)
+    def set(self, is_on, board):
+        now_ms = clock.now_ms
+        if self.is_on:
+            self.on_ms += now_ms - self._since_ms
+            self.late_ms = max(self.late_ms, now_ms - board.until_ms)
+            if board.open_since_ms is not None:
+                begun_ms = max(self._lit_ms, board.open_since_ms)
+                self.open_ms = max(self.open_ms, now_ms - begun_ms)
+        elif is_on:
+            self._lit_ms = now_ms
+            self.again += board.is_barred()
+            self.count += 1
+        self.is_on, self._since_ms = is_on, now_ms
 
 
 class Board:
-    """A board with an interlock that can be opened and a line that is watched.
+    """A board with an interlock, a key and a line that is watched.
 
+    Args:
+        folder: of the node.
+        port: with the instrument behind it.
+        feed: what lets light out: "line", "instrument", or "both".
     Attributes:
-        open_since_ms: the interlock is, None: closed.
-        open_ms: the longest that the line was closed while the interlock was open.
-        late_ms: the longest that it was closed beyond what was asked for.
+        line, light: Watched.
+        open_since_ms: interlock or key is open, None: closed.
+        until_ms: when the line should be open again.
     """
 
     NAME = "played"
     BUDGET = {"pixels_bytes_max": 32}  # noqa: RUF012 - as the boards have it
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.port = Port()
+    def __init__(self, folder, port, feed):
+        self.folder, self.port, self._feed = folder, port, feed
+        self.LASER_PIN = None if feed == "instrument" else 0
+        port.board = self
+        self.line, self.light = Watched(), Watched()
         self.begin()
 
     def begin(self):
-        self.open_since_ms = None
-        self._until_ms = 0
-        self.is_closed = False  # the line
-        self.closings = 0
-        self.open_ms = self.late_ms = 0
+        self.open_since_ms = self._opened_ms = None
+        self._why = ""
+        self.until_ms = 0
+        self.line.begin()
+        self.light.begin()
 
-    def open_interlock(self):
-        self.open_since_ms = clock.now_ms
+    def open_chain(self, why):
+        self.note()
+        if self.open_since_ms is None:
+            self.open_since_ms = self._opened_ms = clock.now_ms
+        self._why = why
+
+    def is_barred(self):
+        """Say whether the chain was open, and somebody must have seen it by now."""
+        return self._opened_ms is not None and clock.now_ms > self._opened_ms + NOTICE_MS
+
+    def close_chain(self):
+        self.note()
+        self.open_since_ms = None
 
     def laser_permit(self):
-        return "interlock is open: door; close it" if self.open_since_ms is not None else ""
+        return self._why if self.open_since_ms is not None else ""
 
     def laser_line(self, on_ms):
-        if self.is_closed:
-            if self.open_since_ms is not None:
-                self.open_ms = max(self.open_ms, clock.now_ms - self.open_since_ms)
-            self.late_ms = max(self.late_ms, clock.now_ms - self._until_ms)
-        self.is_closed = on_ms > 0
-        self.closings += self.is_closed
-        self._until_ms = clock.now_ms + on_ms
+        self.note()
+        if on_ms:
+            self.until_ms = clock.now_ms + on_ms
+        self.line.set(on_ms > 0, self)
+        self.note()
 
-    def is_lit(self):
-        """Say whether light leaves the probe."""
-        return self.port.has_laser and self.is_closed
+    def note(self):
+        """Take note of the light: something is about to change, or has changed."""
+        self.line.set(self.line.is_on, self)
+        is_fed = self.line.is_on or self._feed == "instrument"
+        self.light.set(is_fed and (self.port.has_laser or self._feed == "line"), self)
 
     def open_serial(self, _name, _baud):
         return self.port

@@ -8,7 +8,8 @@ import struct
 
 import pytest
 
-from drivers.obp2.driver import Driver
+from drivers.obp2.facts import check_settings
+from drivers.obp2.models import NOT_HAD
 from node.errors import InstrumentUnsuited
 from simulators.spectrometer.capabilities import RefusedError
 from simulators.spectrometer.frames import Error
@@ -150,13 +151,20 @@ def test_a_laser_that_no_line_of_the_board_feeds_is_refused():
     """Its light would be in the dark frames."""
 
     class Board:
-        BUDGET = {"pixels_bytes_max": 4_096}  # noqa: RUF012 - as a board has it
         LASER_PIN = None
 
     settings = {"port": "uart0", "baud": BAUD, "model": "", "laser_mw": 100}
     with pytest.raises(InstrumentUnsuited, match="LASER_PIN, which is None; wire it"):
-        Driver(Board, settings)._check_laser()
-    Driver(Board, settings | {"laser_mw": 0})._check_laser()
+        check_settings(settings, Board)
+    check_settings(settings | {"laser_mw": 0}, Board)
+
+
+@pytest.mark.parametrize("key", NOT_HAD)
+def test_what_the_family_does_not_do_is_refused(key):
+    settings = {"port": "uart0", "laser_mw": 0, key: 1}
+    with pytest.raises(InstrumentUnsuited, match=f"does not do instrument.{key}; leave it out"):
+        check_settings(settings, None)
+    check_settings(settings | {key: 0}, None)
 
 
 def test_what_it_cannot_expose_is_refused_before_it_is_asked(cases):
