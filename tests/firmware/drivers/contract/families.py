@@ -3,7 +3,7 @@
 import asyncio
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -32,6 +32,7 @@ from simulators.spectrometer.line import AsciiLine, SpectrometerLine
 from simulators.spectrometer.models import MODELS, Model
 from simulators.spectrometer.obp2_device import LaterSpectrometer
 from simulators.spectrometer.obp2_models import OBP2_MODELS
+from simulators.spectrometer.probe import ROOM_C
 from simulators.world import load_substances, parse_sample
 from tests.firmware.drivers.contract.expected import ASKED, HEARD, LASTING, LOST, wait_s
 
@@ -278,8 +279,8 @@ def document_deadline_s(_: str) -> float:
     return PAUSE_MS / 1000
 
 
-# Cold at once, for no test waits half a minute for a detector.
-COOLED = replace(MODELS["qe_pro"], cooler_s=0.05)
+# A detector that is to be as warm as the room is cold enough at the first look.
+COOLED = {"cooler": True, "cooler_c": round(ROOM_C)}
 
 FAMILIES = (
     Family(
@@ -302,8 +303,8 @@ FAMILIES = (
     Family(
         "obp:qe_pro",
         "spectrometer",
-        OBP | {"cooler": True},
-        spectrometer(COOLED),
+        OBP | COOLED,
+        spectrometer(MODELS["qe_pro"]),
         sent_with_eighteen_bits,
         obp_deadline_s(4 * 1_044),
         is_sampled=True,
