@@ -95,7 +95,7 @@ class Started:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._watch = threading.Timer(DEADLINE_S, self.process.kill)
+        self._watch = threading.Timer(DEADLINE_S, self.process.terminate)  # a board ends its node
         self._watch.start()
 
     def say(self, *lines):
@@ -106,19 +106,35 @@ class Started:
         return self.process.stdout.readline().strip()
 
     def end(self):
-        self.process.terminate()
+        if self.process.poll() is None:
+            self.process.terminate()
         out, err = self.process.communicate(timeout=DEADLINE_S)
         self._watch.cancel()
         return out, err
 
 
+@pytest.fixture
+def start():
+    """Starts programs; one that a failed test has left is ended."""
+    started = []
+
+    def start(command, folder):
+        started.append(Started(command, folder))
+        return started[-1]
+
+    yield start
+    for program in started:
+        if program.process.poll() is None:
+            program.end()
+
+
 @pytest.mark.parametrize("name", INSTRUMENTS)
-def test_the_example_can_be_pasted_and_every_command_is_told(helped, name, tmp_path):
+def test_the_example_can_be_pasted_and_every_command_is_told(helped, start, name, tmp_path):
     text = helped(name).replace("/tmp/", f"{tmp_path}/")
     command, *lines = list(rows_of_example(text))
     more = " --model sr2" if name == "spectrometer" else ""  # it knows all commands then
     command = command.replace("python", shlex.quote(sys.executable), 1)
-    program = Started(f"{command} --world good_morning --act sugar{more}", tmp_path)
+    program = start(f"{command} --world good_morning --act sugar{more}", tmp_path)
     assert program.line() == str(tmp_path / name)
     last = lines.index("status")
     program.say(*lines[: last + 1])
@@ -147,9 +163,9 @@ def rows_of_example(text):
         yield line.strip()
 
 
-def test_a_scale_answers_the_line_of_its_help(helped, tmp_path):
+def test_a_scale_answers_the_line_of_its_help(helped, start, tmp_path):
     text = helped("scale").replace("/tmp/", f"{tmp_path}/")
-    program = Started(f"{sys.executable} -m simulators.scale --link {tmp_path}/scale", tmp_path)
+    program = start(f"{sys.executable} -m simulators.scale --link {tmp_path}/scale", tmp_path)
     assert program.line()
     line = re.search(r"in another terminal:\n  (.*)", text)[1]
     done = subprocess.run(
@@ -215,13 +231,13 @@ def test_the_help_of_play_names_the_scenarios_and_its_example_can_be_played(help
     assert [found.act(name) for name in options.act]
 
 
-def test_the_board_of_the_example_runs_a_node_that_is_told_to_measure(helped, tmp_path):
+def test_the_board_of_the_example_runs_a_node_that_is_told_to_measure(helped, start, tmp_path):
     text = helped("board").replace("/tmp/", f"{tmp_path}/")
     lines = text[text.index("example, ") :].splitlines()[1:]
     last = lines.pop()
     *shell, board = lines
     subprocess.run(["/bin/sh", "-c", "\n".join(shell)], check=True, timeout=DEADLINE_S)
-    program = Started(board.strip().replace("python", shlex.quote(sys.executable), 1), tmp_path)
+    program = start(board.strip().replace("python", shlex.quote(sys.executable), 1), tmp_path)
     switches = list(rows(text, "standard input is"))
     assert last.strip() in switches
     for switch in ("", *switches):  # at first the node says by itself that the port is missing
