@@ -132,10 +132,10 @@ def fit(board: "Board", given: "Given") -> "Budget":
                 "further ones on another node" % (port, board.NAME, len(uarts), " and ".join(uarts))
             )
     fitted = board.BUDGET.copy()
-    pixels_bytes = min(2 * given["instrument"]["pixels_max"], fitted["pixels_bytes_max"])
     head_bytes = fitted["record_bytes_max"] - fitted["pixels_bytes_max"]
-    contents = [reader["content_max"] + EVENT_HEAD_BYTES for reader in given["readers"]]
+    pixels_bytes = min(2 * given["instrument"]["pixels_max"], fitted["pixels_bytes_max"])
     fitted["pixels_bytes_max"] = pixels_bytes
+    contents = [reader["content_max"] + EVENT_HEAD_BYTES for reader in given["readers"]]
     fitted["record_bytes_max"] = max(contents + [pixels_bytes + head_bytes])
     return fitted
 
@@ -240,9 +240,8 @@ def _check_ports(parts: "list[dict[str, Any]]") -> None:
     ports = [part["port"] for part in parts if part["port"]]
     for port in ports:
         if ports.count(port) > 1:
-            raise SettingsError(
-                "node.json: two instruments have the port %r; give each its own" % port
-            )
+            text = "node.json: two instruments have the port %r; give each its own"
+            raise SettingsError(text % port)
 
 
 def _kind(form: "type[object]") -> str:

@@ -10,6 +10,7 @@ import signal
 import struct
 
 from protocol import messages
+from tests.firmware.test_presence import until
 
 COMMAND_ID = b"command1"
 
@@ -319,6 +320,36 @@ def test_a_config_with_a_period_measures_by_itself(bench):
             await node.wait("ready")
             await gateway.say(messages.Config(1, 22_000, 1, 1, 60, 8, 5000))
             await node.wait("stored", seq=3)
+
+    asyncio.run(story())
+
+
+def test_closing_the_interlock_begins_no_period(bench):
+    """Nothing is lit by itself until somebody has a sample measured."""
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            line = await bench.plug()
+            line.present(bench.sample("sucrose"))
+            node = await bench.start_node()
+            await node.wait("ready")
+            await gateway.say(messages.Config(1, 22_000, 1, 1, 60, 8, 5000))
+            await node.wait("stored", seq=3)
+            interlock = bench.folder / "interlock"
+            interlock.write_text("the lid is open")
+            fault = await node.wait("fault", what="period")
+            assert "since interlock or key was open" in fault["text"]
+            interlock.unlink()
+            lit_s = line.device.probe.laser_on_s
+            enough = line.device.counts.requests + 2  # several periods are over by then
+            await until(lambda: line.device.counts.requests >= enough)
+            assert line.device.probe.laser_on_s == lit_s
+            after = len(node.signals.items)
+            await node.press()
+            await node.wait("stored", role="sample", after=after)
+            await node.wait("stored", role="sample", after=len(node.signals.items))
 
     asyncio.run(story())
 

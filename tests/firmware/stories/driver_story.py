@@ -74,7 +74,7 @@ async def step(driver, name):
 
 async def main():
     board = Board(FOLDER)
-    board.BUDGET = fit(board.BUDGET, GIVEN)
+    board.BUDGET = fit(board, GIVEN)
     driver = load_driver(SETTINGS["driver"], "spectrometer")(board, SETTINGS)
     for name in STEPS:
         try:
