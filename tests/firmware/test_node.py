@@ -10,7 +10,7 @@ import signal
 import struct
 
 from protocol import messages
-from tests.firmware.test_presence import until
+from tests.firmware.test_presence import ready, until
 
 COMMAND_ID = b"command1"
 
@@ -347,6 +347,7 @@ def test_closing_the_interlock_begins_no_period(bench):
             await until(lambda: line.device.counts.requests >= enough)
             assert line.device.probe.laser_on_s == lit_s
             after = len(node.signals.items)
+            await ready(node)
             await node.press()
             await node.wait("stored", role="sample", after=after)
             await node.wait("stored", role="sample", after=len(node.signals.items))
@@ -586,7 +587,7 @@ def test_fifty_readings_fit_into_a_small_heap(bench):
             await bench.start_broker()
             gateway = await bench.start_gateway()
             await bench.plug()
-            node = await bench.start_node(heap="336k")
+            node = await bench.start_node(heap="352k")
             await node.wait("ready")
             for seq in range(2, 52):
                 assert await bench.take() == seq

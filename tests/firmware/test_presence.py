@@ -36,6 +36,20 @@ async def begin(bench):
     return line, node
 
 
+async def ready(node):
+    """Wait until the instrument answers; on a busy machine it may not confirm "off" in time."""
+
+    def answers():
+        told = [
+            name
+            for name, fields in node.signals.items
+            if name == "ready" or fields.get("what") == "instrument"
+        ]
+        return told[-1:] == ["ready"]
+
+    await until(answers)
+
+
 class Looked:
     """Waits for looks: each takes spectra that become no record."""
 
@@ -115,6 +129,7 @@ def test_nothing_is_lit_by_itself_before_somebody_measured_or_after_the_interloc
             line.present(parse_sample("urea in pp", load_substances()))
             await look.asked()
             assert probe.laser_on_s == lit_s, "closing the interlock lit the laser"
+            await ready(node)
             await node.press()
             await node.signals.wait(lambda _: len(look.samples()) == 2)
             await look.more(3)
