@@ -59,6 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--prefix", default="", metavar="TEXT", help="before the first line, ASCII")
     parser.add_argument("--suffix", default="", metavar="TEXT", help="behind the last line, ASCII")
     parser.add_argument(
+        "--around-lines", action="store_true", help="send prefix and suffix around each line"
+    )
+    parser.add_argument(
         "--misread",
         type=float,
         default=0.0,
@@ -89,6 +92,7 @@ def start(options: argparse.Namespace) -> Coroutine[Any, Any, None]:
         framing=options.framing,
         prefix=options.prefix,
         suffix=options.suffix,
+        around_lines=options.around_lines,
         misread=options.misread,
         seed=options.seed,
         baud=options.baud,

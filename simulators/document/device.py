@@ -52,6 +52,7 @@ class DocumentReader:
     Args:
         framing: key of `FRAMINGS`.
         prefix, suffix: sent before the first line and behind the last.
+        around_lines: before and behind each line instead.
         misread: part of the readings that come out wrong, 0 to 1.
         seed: of the misreads.
         baud: the rate that is set in it.
@@ -66,6 +67,7 @@ class DocumentReader:
         framing: str = "cr",
         prefix: str = "",
         suffix: str = "",
+        around_lines: bool = False,
         misread: float = 0.0,
         seed: int = 0,
         baud: int = BAUD_DEFAULT,
@@ -88,6 +90,7 @@ class DocumentReader:
         self.misread_next = False
         self._framing = FRAMINGS[framing]
         self._prefix, self._suffix = prefix, suffix
+        self._around_lines = around_lines
         self._misread = misread
         self._rng = np.random.default_rng(seed)
         self._replies: deque[Reply] = deque()
@@ -116,6 +119,8 @@ class DocumentReader:
             self.counts.misread += 1
             lines = self._misread_lines(lines)
         before, between, behind = self._framing
+        if self._around_lines:
+            between = self._suffix + between + self._prefix
         text = before + self._prefix + between.join(lines) + self._suffix + behind
         check_at = len(text) - len(self._suffix) - len(behind) - 1
         if len(lines) == 3:  # the digit over all ends the second line, not the third

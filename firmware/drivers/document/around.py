@@ -26,7 +26,8 @@ class Around:
         prefix, suffix: as they are set; may be empty.
         size: of a line's place.
     Attributes:
-        ends: the suffix cannot stand in a zone, so it ends a line wherever it comes.
+        ends: the suffix cannot stand in a zone, so it ends a line wherever it comes but in the
+            prefix: that may hold the same characters.
     """
 
     def __init__(self, prefix: bytes, suffix: bytes, size: int) -> None:
@@ -40,7 +41,10 @@ class Around:
         size = len(self._suffix)
         if not self.ends or not size <= end <= self._size or line[end - 1] != self._suffix[-1]:
             return False
-        return line[end - size : end] == self._suffix
+        if line[end - size : end] != self._suffix:
+            return False
+        begun = min(end, len(self._prefix))
+        return end - size >= begun or line[:begun] != self._prefix[:begun]
 
     def is_alone(self, line: "Bytes", width: int) -> bool:
         """Say whether a line is nothing but prefix or suffix."""

@@ -155,10 +155,14 @@ class Driver:
                 "check baud rate, parity and cable"
                 % (self._settings["port"], self._settings["baud"])
             )
-        raise self._misread(
-            "%d characters in %d lines; 2 x 44, 2 x 36 or 3 x 30 are needed"
-            % (parser.character_count, parser.line_count)
+        what = "%d characters in %d lines; 2 x 44, 2 x 36 or 3 x 30 are needed" % (
+            parser.character_count,
+            parser.line_count,
         )
+        around = (self._settings["prefix"], self._settings["suffix"])
+        if around != ("", ""):  # they may be set otherwise in the reader
+            what += ", and around them prefix %r and suffix %r" % around
+        raise self._misread(what)
 
     def _misread(self, what: str) -> Misread:
         return Misread(

@@ -2,7 +2,7 @@
 
 document_story.py REPOSITORY FOLDER streams COUNT    what becomes of random streams
 document_story.py REPOSITORY FOLDER affixes COUNT    prefixes and suffixes of up to COUNT characters
-document_story.py REPOSITORY FOLDER PORT COUNT WAIT_MS    so many calls of `next`
+document_story.py REPOSITORY FOLDER PORT COUNT WAIT_MS PREFIX SUFFIX    so many calls of `next`
 """
 # ruff: noqa: T201
 
@@ -74,7 +74,13 @@ def affixes(count):
     """Print how many zones with something around them were found wrong."""
     digits = b"0123456789" * 9
     tried = wrong = 0
-    for prefix, suffix in ((b"[MRZ:#1]", b"{end}#!;"), (b"AB12<CDE", b"<<<<<<<<")):
+    pairs = (
+        (b"[MRZ:#1]", b"{end}#!;"),
+        (b"AB12<CDE", b"<<<<<<<<"),
+        (b"########", b"########"),
+        (b"[#MRZ:#]", b"#]#:#]#:"),
+    )
+    for prefix, suffix in pairs:
         for i in range((count + 1) ** 2):
             begin, end = prefix[: i // (count + 1)], suffix[: i % (count + 1)]
             for width, lines in ((30, 3), (36, 2), (44, 2)):
@@ -91,9 +97,10 @@ def affixes(count):
     print(tried, "zones,", wrong, "wrong")
 
 
-async def listen(wait_ms):
+async def listen(wait_ms, prefix, suffix):
     """Print what each call of `next` gives."""
-    settings = {"port": PORT, "baud": 460_800, "prefix": "", "suffix": "", "repeat_ms": 1_000}
+    settings = {"port": PORT, "baud": 460_800, "repeat_ms": 1_000}
+    settings.update(prefix=prefix, suffix=suffix)
     driver = Driver(Board(FOLDER), settings)
     await driver.open()
     print(await driver.identify())
@@ -120,4 +127,4 @@ else:
     from drivers.document.driver import Driver
     from node.errors import InstrumentError, Misread
 
-    asyncio.run(listen(int(sys.argv[5])))
+    asyncio.run(listen(int(sys.argv[5]), *sys.argv[6:8]))

@@ -70,6 +70,14 @@ def test_framings_and_what_stands_around_the_lines():
     assert sent(reader) == ["\x02<<AB\rCD#\r\x03"]
 
 
+def test_prefix_and_suffix_may_stand_around_each_line():
+    reader = DocumentReader(prefix="<<", suffix="#", around_lines=True)
+    reader.present(Document("TD1", ("AB", "CD", "EF")))
+    (reply,) = reader.collect(0.0)
+    assert reply.data == b"<<AB#\r<<CD#\r<<EF#\r"
+    assert chr(reply.data[reply.check_at]) == "D"
+
+
 def test_a_misread_is_one_confusion_and_what_is_printed_stays():
     reader = DocumentReader(misread=1.0, seed=3)
     document = draw("TD1", np.random.default_rng(3))

@@ -40,7 +40,7 @@ class Humming(DocumentReader):
 def listen(micropython_path, tmp_path):
     """Answer each call of `next` by an act; return what the driver said."""
 
-    def listen(*acts, wait_ms=WAIT_MS, faults=(), **settings):
+    def listen(*acts, wait_ms=WAIT_MS, faults=(), around=("", ""), **settings):
         async def story():
             device = Humming(baud=BAUD, **settings)
             plan = FaultPlan([parse_fault(text, LINE_KINDS) for text in faults])
@@ -49,6 +49,7 @@ def listen(micropython_path, tmp_path):
                 process = await asyncio.create_subprocess_exec(
                     *(micropython_path, "-X", "heapsize=1m", STORIES / "document_story.py"),
                     *(REPOSITORY, tmp_path, tmp_path / "port", str(len(acts)), str(wait_ms)),
+                    *around,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
                 )
@@ -124,6 +125,21 @@ def test_strange_characters_and_lengths_never_are_given(listen):
     length = "87 characters in 2 lines; 2 x 44, 2 x 36 or 3 x 30 are needed"
     assert lines[1:9] == [MISREAD % "wrong characters"] * 4 + [MISREAD % length] * 4
     assert lines[9] == item(OTHER)
+
+
+@pytest.mark.parametrize("around", [("#", "#"), ("[MRZ]", "]"), ("$$", "$"), (" ", " ")])
+def test_prefix_and_suffix_around_each_line_may_share_characters(listen, around):
+    prefix, suffix = around
+    settings = {"prefix": prefix, "suffix": suffix, "around_lines": True, "around": around}
+    lines = listen(ONE, OTHER, **settings)
+    assert lines[1:] == [item(ONE), item(OTHER), "misread 0 repeated 0"]
+
+
+def test_of_a_wrong_length_prefix_and_suffix_are_named(listen):
+    """They may be set otherwise in the reader."""
+    lines = listen(ONE, prefix="MRZ:", suffix="#", around=("MRZ", ""))
+    length = "93 characters in 2 lines; 2 x 44, 2 x 36 or 3 x 30 are needed"
+    assert lines[1] == MISREAD % (length + ", and around them prefix 'MRZ' and suffix ''")
 
 
 def test_no_error_holds_anything_of_a_document(listen):
