@@ -28,7 +28,7 @@ BROKEN_MS = 2_000  # a code of 7089 digits takes longer, but never pauses for so
 LATE_MS = 20  # a wait that ended so late may have missed what came: it is looked at again
 NOISE_BYTES = 16_384  # without a pause: twice the longest code there is, and yet none of use
 NOISE_SHARE = 16  # a code makes up for so many times its length of noise, where it may be chance
-# In the order of the faults of codes.py; one text, because each of eight would be an object.
+# In the order of the faults of codes.py; one text, because each of nine would be an object.
 _REASONS = (
     "has %d bytes and this node takes fewer: raise content_max|"
     "has the control byte 0x%02x: have none sent but GS, RS and EOT|"
@@ -37,7 +37,9 @@ _REASONS = (
     "of %d bytes has no AIM identifier: have it sent with every code, or set aim false|"
     "of %d bytes has not the prefix of node.json|"
     "is not %d digits with a good check digit: have UPC sent as EAN|"
-    "has lines behind its first %d bytes: set prefix and suffix, of the scanner and in node.json"
+    "has lines behind its first %d bytes: set prefix and suffix, of the scanner and in node.json, "
+    "alike|"
+    "ends otherwise than with the suffix of node.json, or broke off after %d bytes: set both alike"
 )
 
 

@@ -3,8 +3,10 @@
 Rules of the file
 - A code is given whole or refused with a reason, never cut. What is refused is not kept.
 - Where no suffix is set, CR LF, CR, LF and Tab end a code; where one is set only that does, and CR,
-  LF and Tab are content (2D codes hold lines). GS, RS and EOT are content always; another control
-  byte spoils the line. Bytes from 0x80 on are content as they are.
+  LF and Tab are content (2D codes hold lines). Before a prefix or an AIM identifier they are none:
+  scanners add them behind the suffix. GS, RS and EOT are content always; another control byte
+  spoils the line. Bytes from 0x80 on are content as they are.
+- The prefix may hold what a code ends with: no line ends within it.
 - A scanner either sends a suffix or does not: what it did once it is held to, until `reset`.
   Whether it sends AIM identifiers is a setting, never guessed: a label may begin like one.
 - A line is not yet a whole code: bursts.py says.
@@ -14,23 +16,12 @@ Rules of the file
 References: AIM identifiers ISO/IEC 15424; check digit of EAN, GS1 General Specifications 7.9.
 """
 
-from drivers.scanner.codes import (
-    BROKEN,
-    CONTROL,
-    CUT,
-    DIGITS,
-    NO_AIM,
-    NO_PREFIX,
-    TOO_LONG,
-    Code,
-    is_ean,
-)
+from drivers.scanner import codes
 
 if False:  # for the type checker: nothing of it is compiled
+    from drivers.scanner.codes import Code
     from node.typed import Bytes
 
-AIM_BYTES = 3
-_BRACKET = 0x5D
 _SEPARATORS = b"\x1d\x1e\x04"  # GS, RS, EOT
 _ENDS = b"\r\n\t"
 # Digits, or GS1's invariant set 82: no `]` among them.
@@ -63,10 +54,13 @@ class Parser:
         self.content_max = content_max
         self._prefix, self._suffix = prefix, suffix
         self._kept = _SEPARATORS + prefix + suffix + (_ENDS if suffix else b"")
-        self._restart = prefix[0] if prefix and prefix[0] < 0x20 else -1
+        self._first = prefix[0] if prefix else -1
+        self._restart = self._first if self._first < 0x20 else -1
         self._last = suffix[-1] if suffix else -1
         self._has_aim = has_aim
-        self._line_max = len(prefix) + AIM_BYTES + content_max + len(suffix)
+        is_free = not suffix or prefix or has_aim
+        self._between = bytes([code for code in _ENDS if is_free and code != self._first])
+        self._line_max = len(prefix) + codes.AIM_BYTES + content_max + len(suffix)
         self._buffer = bytearray(self._line_max + chunk_bytes)
         self._view = memoryview(self._buffer)
         self.dropped_bytes = 0
@@ -116,7 +110,8 @@ class Parser:
         if not self.pending_bytes:
             return None
         if self.ends:
-            return self._refuse(BROKEN, self.pending_bytes)
+            is_ended = self._suffix and self._buffer[self._end - 1] in _ENDS
+            return self._refuse(codes.ENDING if is_ended else codes.BROKEN, self.pending_bytes)
         self.ends = False
         self._stop = self._resume = self._end
         return self._cut()
@@ -130,7 +125,7 @@ class Parser:
     def forget(self) -> None:
         """Let go of a line that has begun, and of what lines before it told of suffixes."""
         if self.pending_bytes:
-            self._refuse(BROKEN, 0)
+            self._refuse(codes.BROKEN, 0)
         if not self._suffix:
             self.ends = None
 
@@ -142,12 +137,18 @@ class Parser:
             is_text = code >= 0x20 and code != 0x7F
             if is_text and code != last:
                 continue
-            if code == last and buffer[max(at + 1 - len(suffix), self._start) : at + 1] == suffix:
-                stop = at + 1 - len(suffix)
+            if at == self._start and code in self._between and not self._passed_bytes:
+                self._start = at + 1
+                continue
+            stop = max(at + 1 - len(suffix), self._start)
+            if code == last and buffer[stop : at + 1] == suffix:
+                if self._is_in_prefix(stop, at + 1):
+                    continue
             elif not suffix and code in _ENDS:
                 stop = at
             else:
-                if code == self._restart:  # what stands before it has lost its end
+                if code == self._restart and not self._is_in_prefix(at, at + 1):
+                    # What stands before it has lost its end.
                     self.refused_count += at > self._start
                     self._drop(at - self._start)
                 elif not is_text and code not in kept and self._spoilt < 0:
@@ -156,9 +157,17 @@ class Parser:
             if stop > self._start or self._passed_bytes:
                 self._stop, self._resume = stop, at + 1
                 return True
-            self._start = at + 1  # LF after CR
+            self._start = at + 1  # nothing before it
         self._seen = self._end
         return False
+
+    def _is_in_prefix(self, at: int, end: int) -> bool:
+        """Say whether the line up to `end` began as the prefix does, and `at` lies in that."""
+        start = self._start
+        begun = min(end - start, len(self._prefix))
+        if at - start >= begun or self._passed_bytes:
+            return False
+        return self._buffer[start : start + begun] == self._prefix[:begun]
 
     def _drop(self, count: int) -> None:
         """Let go of `count` bytes at the beginning of the line."""
@@ -184,45 +193,47 @@ class Parser:
             self.ends = True
         line_bytes = self._passed_bytes + self._stop - self._start
         if line_bytes > self._line_max - len(self._suffix):
-            return self._refuse(TOO_LONG, line_bytes)
+            return self._refuse(codes.TOO_LONG, line_bytes)
         if self._spoilt >= 0:
-            return self._refuse(CONTROL, self._spoilt)
+            return self._refuse(codes.CONTROL, self._spoilt)
         if self._prefix:
             at = self._buffer.find(self._prefix, self._start, self._stop)
             if at < 0:
-                return self._refuse(NO_PREFIX, line_bytes)
+                return self._refuse(codes.NO_PREFIX, line_bytes)
             self._drop(at - self._start)
             self._start += len(self._prefix)
         begin = self._start
         if self._has_aim:
-            if not self._is_aim(begin):
-                return self._refuse(NO_AIM, line_bytes)
-            begin += AIM_BYTES
+            if not codes.is_aim(self._buffer, begin, self._stop):
+                return self._refuse(codes.NO_AIM, line_bytes)
+            begin += codes.AIM_BYTES
         if begin == self._stop:
-            return self._refuse(BROKEN, line_bytes)
+            return self._refuse(codes.BROKEN, line_bytes)
         return self._piece(bytes(self._view[self._start : begin]), begin)
 
     def _piece(self, symbology: bytes, begin: int) -> "Code":
         """Return the code whose content begins there; others may follow it in the same line."""
-        after = self._next_aim(begin) if symbology and symbology in _NO_BRACKETS else self._stop
+        after = self._stop
+        if symbology and symbology in _NO_BRACKETS:
+            after = codes.find_aim(self._buffer, begin, after)
         if after - begin > self.content_max:
-            return self._refuse(TOO_LONG, after - begin)
+            return self._refuse(codes.TOO_LONG, after - begin)
         content = bytes(self._view[begin:after])
         count = _EAN_DIGITS.get(symbology, 0)
-        is_sure = count > 0 and is_ean(content, count)
+        is_sure = count > 0 and codes.is_ean(content, count)
         if after == self._stop:
             if count and not is_sure:
-                return self._refuse(DIGITS, count)
+                return self._refuse(codes.DIGITS, count)
             self._leave()
         elif self._prefix:
-            return self._refuse(CUT, after - begin)  # the other's prefix is in it
+            return self._refuse(codes.CUT, after - begin)  # the other's prefix is in it
         else:
             self._start = after
             if not is_sure and (self.ends or count):
                 self.refused_count += 1
-                self.dropped_bytes += AIM_BYTES + after - begin
-                return Code(CUT, after - begin)
-        return Code(0, 0, symbology.decode(), content)
+                self.dropped_bytes += codes.AIM_BYTES + after - begin
+                return codes.Code(codes.CUT, after - begin)
+        return codes.Code(0, 0, symbology.decode(), content)
 
     def _refuse(self, fault: int, number: int) -> "Code":
         """Let go of the line and return why."""
@@ -232,18 +243,4 @@ class Parser:
         if self._stop < 0:
             self._resume = self._end
         self._leave()
-        return Code(fault, number)
-
-    def _is_aim(self, at: int) -> bool:
-        """Say whether an AIM identifier stands there."""
-        if at + AIM_BYTES > self._stop or self._buffer[at] != _BRACKET:
-            return False
-        letter, more = self._buffer[at + 1] | 0x20, self._buffer[at + 2]
-        return 0x61 <= letter <= 0x7A and (0x30 <= more <= 0x39 or 0x61 <= more | 0x20 <= 0x7A)
-
-    def _next_aim(self, begin: int) -> int:
-        """Return where the next AIM identifier of the line stands, or the line's end."""
-        at = self._buffer.find(b"]", begin, self._stop)
-        while at >= 0 and not self._is_aim(at):
-            at = self._buffer.find(b"]", at + 1, self._stop)
-        return at if at >= 0 else self._stop
+        return codes.Code(fault, number)

@@ -170,7 +170,7 @@ async def with_lines(scanner):
         scanner.send(line + b"\r\n")
         assert await scanner.refusal() == (
             f"has lines behind its first {count} bytes: set prefix and suffix, of the scanner and"
-            " in node.json"
+            " in node.json, alike"
         )
     scanner.send(b"]Q1one\r\n" + CARD + b"\r\n" + EAN + b"\r\n")
     assert await scanner.item() == b"]Q1one"
@@ -196,6 +196,37 @@ async def with_lines_and_no_suffix(scanner):
 async def whole_with_lines(scanner):
     scanner.send(b"\x02" + CARD + b"\x03\x02" + LICENCE + b"\x03")
     assert [await scanner.item(), await scanner.item()] == [CARD, LICENCE]
+
+
+async def with_more_behind_the_suffix(scanner):
+    """A scanner adds CR LF behind ETX: it is of no code."""
+    for line in (CASE, EAN, CARD):
+        scanner.send(b"\x02" + line + b"\x03\r\n")
+        assert await scanner.item() == line
+
+
+async def with_lf_behind_cr(scanner):
+    for line in (CASE, EAN):
+        scanner.send(line + b"\r\n")
+        assert await scanner.item() == line
+
+
+async def with_another_end(scanner):
+    for line in (CASE, EAN):
+        scanner.send(line + b"\r")
+        assert await scanner.refusal() == (
+            "ends otherwise than with the suffix of node.json, or broke off after"
+            f" {len(line) + 1} bytes: set both alike"
+        )
+    scanner.send(b"]C1012")
+    assert await scanner.refusal() == "broke off after 6 bytes"
+
+
+async def with_one_sign_around(scanner):
+    """Prefix and suffix may be the same."""
+    for line in (CASE, EAN):
+        scanner.send(b"#" + line + b"#\r\n")
+        assert await scanner.item() == line
 
 
 async def without_identifiers(scanner):
@@ -239,6 +270,10 @@ CASES = {
     with_lines_in_pieces: {"suffix": "\r\n"},
     with_lines_and_no_suffix: {"repeat_ms": 60_000},
     whole_with_lines: {"prefix": "\x02", "suffix": "\x03"},
+    with_more_behind_the_suffix: {"prefix": "\x02", "suffix": "\x03"},
+    with_lf_behind_cr: {"suffix": "\r"},
+    with_another_end: {"suffix": "\r\n"},
+    with_one_sign_around: {"prefix": "#", "suffix": "#"},
     without_identifiers: {"aim": False, "repeat_ms": 60_000},
     without_prefix: {"prefix": "\x02", "suffix": "\x03"},
     in_noise: {"aim": True},

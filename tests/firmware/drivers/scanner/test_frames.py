@@ -71,8 +71,25 @@ CASES = [
     (STRICT, b"]C1012" + EAN + b"\r\n", [refused(codes.CUT, 3), code(EAN)], True),
     (DEFAULT, EAN + b"\r\n]C1012", [code(EAN), "|", refused(codes.BROKEN, 6)], True),
     (STRICT, b"]C1012", ["|", refused(codes.BROKEN, 6)], True),
-    (STRICT, b"]C1012\r", ["|", refused(codes.BROKEN, 7)], True),
+    (STRICT, b"]C1012\r", ["|", refused(codes.ENDING, 7)], True),
+    (FRAMED, b"\x02" + CASE + b"\r\n", ["|", refused(codes.ENDING, 22)], True),
     (STRICT, b"]Q1a\r\n]C1012", ["|", code(b"]Q1a"), refused(codes.BROKEN, 6)], True),
+    # Behind the suffix CR, LF and Tab are of no code; without a sign of one they may be.
+    (FRAMED, (b"\x02" + CASE + b"\x03\r\n") * 2, [code(CASE), "|", code(CASE)], True),
+    (FRAMED, b"\x02" + EAN + b"\x03\r\n\t", [code(EAN)], True),
+    (("", "\r", True), CASE + b"\r\n" + EAN + b"\r\n", "C E", True),
+    (("", "\r", True), CARD + b"\r\n", [refused(codes.LINES, 11)], True),
+    (("", "\r", False), b"a\r\nb\r\n", [refused(codes.LINES, 1)], True),
+    # A prefix that holds what the suffix does.
+    (("#", "#", True), b"#" + CASE + b"#\r\n#" + EAN + b"#\r\n", "C E", True),
+    (("[C]", "]", False), b"[C]a][C]b]", [code(b"a"), "|", code(b"b")], True),
+    (
+        *(("##", "#", True), b"x##" + EAN + b"###" + EAN_8 + b"#"),
+        *([refused(codes.NO_PREFIX, 1), refused(codes.NO_PREFIX, 17), code(EAN_8)], True),
+    ),
+    (("#ID#", "#", False), b"#ID#a##ID#b#", [code(b"a"), "|", code(b"b")], True),
+    (("\x02\x02", "\x03", True), b"\x02\x02" + EAN + b"\x03", [code(EAN)], True),
+    (("\r", "\r", True), b"\r" + EAN + b"\r\r" + EAN_8 + b"\r", "E e", True),
     # Two codes in one burst, or in one line: a code whose check digit agrees is whole.
     (STRICT, EAN + CASE + b"\r\n", [code(EAN), "|", code(CASE)], True),
     (STRICT, BAD_EAN + EAN_8 + b"\r\n", [refused(codes.CUT, 13), code(EAN_8)], True),
