@@ -11,8 +11,10 @@ from stdnum import ean, iso6346
 
 _DIGITS: Final = re.compile(r"[0-9]+")
 # Owner and category, serial, check digit; then size and type where they stand beside it.
-_CONTAINER: Final = re.compile(
-    r"([A-Z]{3}[UJZ]) ?-?([0-9]{6}) ?-?([0-9])(?: ?([0-9A-Z]{2}[0-9A-Z]{2}))?"
+_CONTAINER: Final = re.compile(r"([A-Z]{3}[UJZ]) ?-?([0-9]{6}) ?-?([0-9])(?: ?([0-9A-Z]{4}))?")
+# Length, height and width; group and kind. One is a digit: four letters are a name as well.
+_SIZE_TYPE: Final = re.compile(
+    r"(?=.*[0-9])[1-4A-HK-NP][0245689C-FL-NP][ABGHKNPRSTUV][0-9A-Z]"  # editions 1995 to 2022
 )
 _WAYBILL: Final = re.compile(r"([0-9]{3})(-?) ?([0-9]{4}) ?([0-9]{3})([0-9])")
 _PIECE: Final = re.compile(r"([0-9]{3})([0-9]{7})([0-9])([0-9]{5})")
@@ -30,6 +32,7 @@ class Container:
     Attributes:
         number: eleven characters.
         size_type: such as 22G1, empty when it is not stated.
+        has_other: four characters stand there that are none.
         is_right: the check digit agrees.
         is_doubtful: it is 0 for a remainder of 10: owners are advised against such serials, because
             a remainder of 0 has the same digit.
@@ -37,6 +40,7 @@ class Container:
 
     number: str
     size_type: str
+    has_other: bool
     is_right: bool
     is_doubtful: bool
 
@@ -82,11 +86,13 @@ def read_container(text: str) -> Container | None:
     found = _CONTAINER.fullmatch(text)
     if found is None:
         return None
-    owner, serial, digit, size_type = found.groups()
+    owner, serial, digit, behind = found.groups(default="")
+    is_size_type = _SIZE_TYPE.fullmatch(behind) is not None
     total = weighted_sum(owner + serial) % 11
     return Container(
         owner + serial + digit,
-        size_type or "",
+        behind if is_size_type else "",
+        behind != "" and not is_size_type,
         iso6346.calc_check_digit(owner + serial) == digit,
         total == 10,
     )

@@ -44,7 +44,7 @@ def read_openly(identifier: str, content: bytes, *, year: int | None = None) -> 
     if scan.form == "gtin":
         return _open_gtin(scan, identifier)
     if scan.form == "container" and not scan.faulty:
-        return scan
+        return _keep_rest(scan) if scan.faults else scan
     if scan.form == "waybill" and not scan.faulty:
         return scan if b"-" in content else _withhold(scan, tuple(scan.values), _PLAIN_NUMBER)
     return _withhold(scan, ("content",)) if content else scan
@@ -97,9 +97,12 @@ def _open_gtin(scan: Scan, identifier: str) -> Scan:
         return _withhold(scan, ("gtin",), _PLAIN_NUMBER)
     if not numbers.is_of_goods(number):
         return _withhold(scan, tuple(scan.values), _OWN_NUMBER)
-    if scan.faults:  # what stands behind it
-        return msgspec.structs.replace(scan, text=None, withheld=("content",))
-    return scan
+    return _keep_rest(scan) if scan.faults else scan
+
+
+def _keep_rest(scan: Scan) -> Scan:
+    """Return a scan with the values of it only: something else stands behind them."""
+    return msgspec.structs.replace(scan, text=None, withheld=("content",))
 
 
 def _withhold(scan: Scan, names: tuple[str, ...], note: str = "") -> Scan:

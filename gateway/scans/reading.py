@@ -142,12 +142,15 @@ def _read_container(kind: str, _: str, text: str, __: int | None) -> Scan | None
     values = {"container": found.number}
     if found.size_type:
         values["size_type"] = found.size_type
+    faults = [] if found.is_right else ["bad check digit in a container's number"]
+    if found.has_other:
+        faults.append("what stands behind the container's number is no size and type")
     doubt = "its check digit 0 stands for a remainder of 10: another serial may have the same"
     return Scan(
         symbology=kind,
         form="container",
         values=values,
-        faults=() if found.is_right else ("bad check digit in a container's number",),
+        faults=tuple(faults),
         faulty=() if found.is_right else tuple(values),
         notes=(doubt,) if found.is_doubtful and found.is_right else (),
     )

@@ -197,6 +197,35 @@ def test_wrong_numbers_and_add_ons_are_not_told():
     assert "ANNA" not in msgspec.json.encode(scan).decode()
 
 
+@pytest.mark.parametrize("identifier", IDENTIFIERS[:1] + IDENTIFIERS[2:4])
+@pytest.mark.parametrize("behind", ["JOHN", " GERT", "1974"])
+def test_what_is_no_size_and_type_behind_a_container_is_not_told(identifier, behind):
+    scan = read_openly(identifier, b"CSQU3054383" + behind.encode())
+    assert (scan.values, scan.withheld) == ({"container": "CSQU3054383"}, ("content",))
+    assert behind.strip() not in msgspec.json.encode(scan).decode()
+    assert scan.text is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"8018{SSCC}\x1d10ERIKSSON\x1d21ANNA",
+        f"8017{SSCC}\x1d10ERIKSSON\x1d21ANNA",
+        "2534000001000005ID-77\x1d21ERIKSSON\x1d10ANNA",
+        "2554000001000005\x1d21ERIKSSON\x1d10ANNA",
+        *[f"41{number}400000100000510ERIKSSON\x1d21ANNA" for number in range(8)],
+    ],
+)
+def test_beside_persons_places_and_documents_there_is_no_free_text(content):
+    """Only a number of goods makes the lot beside it one of goods."""
+    scan = read_openly("]C1", content.encode())
+    assert scan.faults == ()
+    assert {"10", "21"} <= set(scan.withheld)
+    told = msgspec.json.encode(scan).decode()
+    assert "ERIKSSON" not in told
+    assert "ANNA" not in told
+
+
 def test_an_empty_code_has_nothing_to_withhold():
     assert read_openly("]C1", b"").withheld == ()
 

@@ -192,6 +192,25 @@ def test_a_container_tells_its_size_and_type():
 
 
 @pytest.mark.parametrize(
+    "behind", ["22G1", "45R1", "L5G1", "LEG1", "2EP3", "22GP", "22GB", "42K7", "M9A0", "10B6"]
+)
+def test_sizes_and_types_are_those_of_the_standard(behind):
+    scan = read_scan("]A0", f"CSQU3054383 {behind}".encode())
+    assert (scan.values["size_type"], scan.faults) == (behind, ())
+
+
+@pytest.mark.parametrize(
+    "behind",
+    ["JOHN", "GERT", "LEGP", "1974", "2210", "2JG1", "52G1", "21G1", "22Z1", "2G1A", "AG12"],
+)
+def test_what_else_stands_behind_a_container_is_no_size_and_type(behind):
+    scan = read_scan("]A0", f"CSQU3054383{behind}".encode())
+    assert scan.values == {"container": "CSQU3054383"}
+    assert scan.faults == ("what stands behind the container's number is no size and type",)
+    assert scan.faulty == ()
+
+
+@pytest.mark.parametrize(
     "link, values",
     [
         (
