@@ -86,8 +86,6 @@ class Acquire:
         signals = self._node.signals
         if self.instrument is None:
             reason = signals.standing("instrument") or "instrument is not ready yet; wait"
-            if self._driver is None:
-                reason = "this node has no spectrometer; ask another one"
             signals.fault("instrument", reason, repeat=True)
             return reason
         reason = "" if role == ROLE_DARK else self.laser.refusal()

@@ -28,6 +28,7 @@ if False:  # for the type checker: nothing of it is compiled
     from node.typed import Action, Answer, Command, LogRing, Node, Report
 
 _DONE = (OUTCOME_DONE, "")
+_LACKS = (OUTCOME_REFUSED, "this node has no spectrometer; ask another one")
 _REPORT_MS = 5_000
 _LOOK_MS = 50  # between looks at whether the answer to `reboot` has gone
 
@@ -47,8 +48,12 @@ class Actions:
         self._blinks = 0
         self._is_rebooting = False
 
-    def known(self, with_instrument: bool = True) -> "dict[int, Action]":
-        """Return the functions by their numbers; without an instrument those that need none."""
+    def known(self, has_instrument: bool = True) -> "dict[int, Action]":
+        """Return the functions by their numbers.
+
+        Args:
+            has_instrument: a spectrometer is meant to hang on the node, whether it answers or not.
+        """
         actions: dict[int, Action] = {
             ACTION_BIRTH: self._birth,
             ACTION_IDENTIFY: self._identify,
@@ -58,10 +63,11 @@ class Actions:
             ACTION_TARE: self._order_scale,
             ACTION_ZERO: self._order_scale,
             ACTION_WEIGH: self._order_scale,
+            ACTION_CAPTURE: self._capture,
+            ACTION_LASER_OFF: self._laser_off,
         }
-        if with_instrument:
-            actions[ACTION_CAPTURE] = self._capture
-            actions[ACTION_LASER_OFF] = self._laser_off
+        if not has_instrument:  # a bar could not be lifted: such a node has no button
+            actions[ACTION_CAPTURE] = actions[ACTION_LASER_OFF] = lambda _command: _LACKS
         return actions
 
     def _birth(self, _command: "Command") -> "Answer":

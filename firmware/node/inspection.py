@@ -19,6 +19,16 @@ Rules of the file
     sample failed,     -                the act has none: it is asked  -
     empty, cut short                    for again, and all else joins
 
+- On a node without spectrometer there is no sample to tell one consignment from the next: papers,
+  which come first or last (`papers_first`), tell it where what they turn up with changes.
+
+    what comes         papers first                        papers last
+    document           begins an act where something else  joins
+                       was read since the act's newest one
+    code, weight       joins                               begins an act where a document was read
+                                                           last, and not only documents were
+
+  Nothing for IDLE_MS ends an act there, too.
 - An act that a sample of a command begins is named by the command; every other by chance.
 - Time does not count while the sample of the act is being measured: exposures may take long.
 - Acts are forgotten at a restart.
@@ -30,6 +40,7 @@ from protocol.messages import EVENT_DOCUMENT
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import RandomBytes
 
+_PAPERS = 1 << EVENT_DOCUMENT
 IDLE_MS = 90_000  # walking from the scale to the probe; the next lorry takes longer
 
 
@@ -38,20 +49,25 @@ class Inspection:
 
     Args:
         random_bytes: names acts that nobody ordered.
-        papers_first: documents are read before the sample.
+        papers_first: documents are read before the sample, or where there is none before the rest.
+        has_probe: there are samples, a spectrometer is meant to hang on the node.
     Attributes:
         sample_count: samples that were asked for in this boot.
     """
 
-    def __init__(self, random_bytes: "RandomBytes", papers_first: bool = True) -> None:
+    def __init__(
+        self, random_bytes: "RandomBytes", papers_first: bool = True, has_probe: bool = True
+    ) -> None:
         self._random_bytes = random_bytes
-        self._first = 1 << EVENT_DOCUMENT if papers_first else 0
+        self._first = _PAPERS if papers_first else 0
+        self._has_probe = has_probe
         self._id = b""
         self._touched_ms = 0
         self.sample_count = 0
         self._has_sample = False
         self._is_measuring = False
         self._read = self._before = 0  # kinds of items: of the act, before its sample; a bit each
+        self._newest = 0  # kind of the item that was read last
 
     def of_item(self, uptime_ms: int, event_type: int) -> bytes:
         """Return the act of a code, a document or a weight that was read now.
@@ -61,11 +77,22 @@ class Inspection:
             event_type: EVENT_CODE, EVENT_DOCUMENT or EVENT_WEIGHT.
         """
         kind = 1 << event_type
-        if self._has_sample and (self._before | self._first) & kind:
+        if self._follows(kind) if self._has_probe else self._turns(kind):
             self._begin()
         found = self._current(uptime_ms)
         self._read |= kind
+        self._newest = kind
         return found
+
+    def _follows(self, kind: int) -> bool:
+        """Say whether an item is of the consignment after the one that was measured."""
+        return self._has_sample and bool((self._before | self._first) & kind)
+
+    def _turns(self, kind: int) -> bool:
+        """Say whether an item is of the next consignment where nothing is measured."""
+        if self._first:
+            return kind == _PAPERS != self._newest and bool(self._read & _PAPERS)
+        return kind != _PAPERS == self._newest and self._read != _PAPERS
 
     def of_sample(self, uptime_ms: int, command_id: "bytes | None" = None) -> bytes:
         """Return the act of a sample that is asked for now.

@@ -41,6 +41,7 @@ class Node:
         boot: this start, and what those before it came to.
     Attributes:
         is_safe: nothing is measured, see `safe.py`.
+        has_instrument: a spectrometer is meant to hang on it; else there is no button either.
         readers: what hangs on it beside the spectrometer, by name.
     """
 
@@ -68,14 +69,14 @@ class Node:
         )
         self.tuning = Tuning(self)
         self.configure, self.heard = self.tuning.configure, self.tuning.heard
-        self.inspection = Inspection(board.random_bytes, given["papers_first"])
         instrument = given["instrument"]
+        self.has_instrument = instrument["driver"] != ""
+        self.inspection = Inspection(board.random_bytes, given["papers_first"], self.has_instrument)
         self._transfer_ms = 2 * board.BUDGET["pixels_bytes_max"] * _BAUD_BITS * 1000
         self._transfer_ms //= instrument["baud"]
-        self._has_instrument = instrument["driver"] != ""
         self._looks = given["triggers"]
         driver = None
-        if self._has_instrument and not self.is_safe:
+        if self.has_instrument and not self.is_safe:
             driver = self._load_driver("spectrometer", instrument)
         self.acquire = Acquire(self, driver, given, self._transfer_ms)
         self.readers: dict[str, Attend] = {}
@@ -87,7 +88,7 @@ class Node:
         self.reporter = Reporter(self, self.acquire, self.supervisor, instrument, FIRMWARE)
         self.commands = Commands(self.clock, self._reply, board.folder + "/commands", board.log)
         self.actions = Actions(self, ring)
-        self.commands.actions = self.actions.known()
+        self.commands.actions = self.actions.known(self.has_instrument)
         commands = safe.Gate(self.commands, self._reply) if self.is_safe else self.commands
         self.uplink = Uplink(self, given["broker"], given["wifi"], commands)
         self.hearing = Hearing(self)
@@ -213,7 +214,7 @@ class Node:
         """Begin what needs a journal."""
         for name, reader in self.readers.items():
             self._add(name, reader.run, limits.INSTRUMENT_MS_MAX)
-        if not self._has_instrument:
+        if not self.has_instrument:
             return
         triggers = Triggers(self)
         self._add("button", triggers.press)

@@ -48,7 +48,8 @@ class Pulse:
     def tell_start(self) -> None:
         """Tell what the start before this one came to."""
         node, boot = self._node, self._node.boot
-        node.acquire.bar.tell()
+        if node.has_instrument:
+            node.acquire.bar.tell()
         if boot.left:
             node.board.log("the start before this one left: %s" % boot.left)
         if node.is_safe:

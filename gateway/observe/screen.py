@@ -117,6 +117,8 @@ def _show_library(library: Progress, console: Console) -> None:
 
 def _age(state: NodeState) -> Text:
     """Return the calibration in a few words."""
+    if state.calibration == "unneeded":
+        return Text("-")
     if state.calibration_age_s is None:
         return Text("none", style="red")
     hours = state.calibration_age_s / 3_600

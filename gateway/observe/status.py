@@ -52,7 +52,7 @@ class NodeState(msgspec.Struct, frozen=True):
         config_in_force: the node has confirmed the config that the gateway sends.
         fault: what it says of itself, empty when it is well.
         calibration: valid, expired, failed (the last standard it measured set no axis) or absent;
-            of the axis that the node announced last.
+            of the axis that the node announced last. unneeded: it has no spectrometer.
         calibration_age_s: since the last standard was measured; None: never.
         calibration_text: the standard, or why it failed.
         response: valid, expired or absent: the correction of intensities by a measured glass.
@@ -83,7 +83,7 @@ class NodeState(msgspec.Struct, frozen=True):
         if self.state == "revoked":
             return True
         is_blamed = self.state not in {"online", "unknown"}
-        return not is_blamed and not self.fault and self.calibration == "valid"
+        return not is_blamed and not self.fault and self.calibration in {"valid", "unneeded"}
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -372,6 +372,8 @@ def _calibrated(
 ) -> NodeState:
     """Return the state with what is known of the node's calibration."""
     birth = read_frame(row[1]) if row else None
+    if isinstance(birth, wire.Birth) and not birth.excitation_pm:
+        return msgspec.structs.replace(state, calibration="unneeded")
     axis_id = birth.axis_id if isinstance(birth, wire.Birth) else None
     kept = read_newest(connection, state.node, axis_id, INSTRUMENT_FAULTS) if axis_id else None
     glass = read_response(connection, state.node, axis_id, SEQ_LAST) if axis_id else None

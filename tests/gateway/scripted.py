@@ -107,6 +107,8 @@ class Node:
         coefficients: bytes = COEFFICIENTS,
         pixel_count: int = PIXEL_COUNT,
         uptime_ms: int = 1_000,
+        model: str = "instrument",
+        excitation_pm: int = 785_000,
     ) -> None:
         """Announce the node."""
         await self.say(
@@ -121,11 +123,11 @@ class Node:
                 "scripted 1",
                 "unix",
                 0,
-                "instrument",
-                "1",
+                model,
+                "1" if model else "",
                 axis_id,
                 pixel_count,
-                785_000,
+                excitation_pm,
                 8_000,
                 coefficients,
                 65_535,

@@ -256,3 +256,26 @@ def test_a_fault_says_where_the_rest_of_it_is(tmp_path, free_port):
         assert f"it (in short; harmattan command {NODE} log says it all)" in printed
 
     asyncio.run(story())
+
+
+def test_a_node_without_spectrometer_needs_no_calibration_and_one_that_lost_its_own_does(
+    tmp_path, free_port
+):
+    async def story():
+        path = write_settings(tmp_path, free_port)
+        async with running(path) as log, contextlib.AsyncExitStack() as stack:
+            for name, excitation_pm in ((NODE, 0), ("lane-2", 785_000)):
+                node = await stack.enter_async_context(connected(free_port, name))
+                await node.be_born(model="", axis_id=None, excitation_pm=excitation_pm)
+                await node.say_status(online=True)
+            await log.event("node_status", 2, online=True)
+            found = read(path)
+            told = [(node.calibration, node.is_well) for node in found.nodes]
+            assert told == [("unneeded", True), ("absent", False)]
+            console = Console(record=True, width=200)
+            show(found, console, wall_ms())
+            rows = [line.split() for line in console.export_text().splitlines()]
+            cells = {row[0]: row[5:7] for row in rows if row[1:2] == ["online"]}  # what, axis set
+            assert cells == {NODE: ["-", "-"], "lane-2": ["-", "none"]}
+
+    asyncio.run(story())
