@@ -6,7 +6,11 @@ Rules of the file
   on the edge, a drum being set down and a digit that noise changed pass between two looks.
 - It is one record however long the thing lies there, wind and warmth moving the last digits: each
   stable weight is compared with the one before, and only a jump of more than a step is a new one.
-  A drum that was touched, or lifted and put back before the scale showed nothing, is the old one.
+  A drum that was touched, or lifted and put back before the scale was empty, is the old one.
+- The scale is empty when it shows less than a tenth of what lay there in two looks in a row, come
+  to rest or not: two bags of the same mass may follow each other before it settles on nothing. One
+  look is not enough: a jolt dips for a moment with the drum still on; nor is a half: one who shifts
+  a drum carries part of it.
 - Nothing is no weight: what is below LEAST_STEPS, and what is less than nothing because something
   tared was taken off. After it the same drum is a new one. What is put on then and still shows less
   than nothing (`is_below`) is no weight either, and must be told: somebody forgot a tare.
@@ -17,6 +21,8 @@ Rules of the file
 """
 
 LEAST_STEPS = 4  # 20 of the last digit: below it no scale weighs well (OIML R 76-1, table 3: 20 e)
+EMPTY_PART = 10  # of what lay there; what swings out is below it within a second
+EMPTY_STEPS = 2  # or below so little: a tenth of a light thing is the noise of the last digit
 
 
 class Settling:
@@ -30,6 +36,7 @@ class Settling:
         self.is_below = False
         self._known_mg = 0  # what lies there and needs no record any more
         self._before_mg: int | None = None  # at the look before, when it was stable
+        self._was_empty = False  # at the look before
 
     def take(self, mass_mg: int, step_mg: int, is_stable: bool) -> bool:
         """Take one look.
@@ -53,13 +60,18 @@ class Settling:
 
     def rests(self, mass_mg: int, step_mg: int, is_stable: bool) -> bool:
         """Take one look; return whether the weight has come to rest."""
+        is_empty = mass_mg < max(EMPTY_STEPS * step_mg, self._known_mg // EMPTY_PART)
+        if is_empty and self._was_empty and self._known_mg > 0:
+            self._known_mg = 0
+        self._was_empty = is_empty
         before_mg, self._before_mg = self._before_mg, mass_mg if is_stable else None
         return is_stable and before_mg is not None and abs(mass_mg - before_mg) <= step_mg
 
     def note(self, mass_mg: int) -> None:
         """Somebody recorded this weight, or it counts as nothing from now on."""
-        self._known_mg, self._before_mg, self.is_below = mass_mg, None, False
+        self._known_mg, self.is_below = mass_mg, False
+        self.disturb()
 
     def disturb(self) -> None:
         """The scale shows no weight just now."""
-        self._before_mg = None
+        self._before_mg, self._was_empty = None, False

@@ -23,11 +23,37 @@ def rest(mass_mg, looks=3):
     return [(mass_mg, True)] * looks
 
 
+def swing(*masses_mg):
+    return [(mass_mg, False) for mass_mg in masses_mg]
+
+
 @pytest.mark.parametrize(
     "looks, told",
     [
         pytest.param([*rest(0), (9_000_000, False), *rest(DRUM, 40)], [DRUM], id="put on"),
         pytest.param([*rest(DRUM), *rest(0), *rest(DRUM)], [DRUM, DRUM], id="and again"),
+        pytest.param(
+            [*rest(DRUM), *swing(3_000, -2_000), *rest(DRUM)], [DRUM, DRUM], id="never at rest"
+        ),
+        pytest.param(
+            [*rest(DRUM), *swing(4_600_000, 1_200_000, -400_000), *rest(DRUM)],
+            [DRUM, DRUM],
+            id="another one as soon as the first was off",
+        ),
+        pytest.param(
+            [*rest(DRUM), *swing(-3_000_000, 15_000_000, 1_000_000, 13_000_000), *rest(DRUM)],
+            [DRUM],
+            id="jolts through nothing",
+        ),
+        pytest.param(
+            [*rest(DRUM), *swing(2_000_000, 1_300_000, 1_300_000), *rest(DRUM)],
+            [DRUM],
+            id="half carried while it was shifted",
+        ),
+        pytest.param(
+            [*rest(20_000), *swing(9_000, 9_000), *rest(20_000)], [20_000] * 2, id="a little twice"
+        ),
+        pytest.param([*rest(20_000), *swing(12_000, 12_000), *rest(20_000)], [20_000], id="touch"),
         pytest.param([(DRUM, True)], [], id="one look is not enough"),
         pytest.param([(DRUM, True), (DRUM + 1_000_000, True)], [], id="a spoilt digit"),
         pytest.param(
@@ -75,6 +101,24 @@ def test_a_forgotten_tare_is_told_when_something_is_put_on():
         settling.take(mass_mg, STEP_MG, is_stable)
     settling.note(0)  # it was zeroed
     assert not settling.is_below
+
+
+def test_a_scale_that_shows_no_weight_between_two_looks_is_not_empty():
+    settling = Settling()
+    told = []
+    for look in (*rest(DRUM), *swing(0), None, *swing(0), *rest(DRUM)):
+        if look is None:
+            settling.disturb()
+        elif settling.take(look[0], STEP_MG, look[1]):
+            told.append(look[0])
+    assert told == [DRUM]
+
+
+def test_what_swings_through_nothing_does_not_hide_a_forgotten_tare():
+    settling = Settling()
+    for mass_mg, is_stable in (*rest(0), *rest(-DRUM), *swing(0, 0), *rest(-2_500_000)):
+        settling.take(mass_mg, STEP_MG, is_stable)
+    assert settling.is_below
 
 
 def test_what_somebody_recorded_is_not_recorded_again():
