@@ -9,7 +9,7 @@ import asyncio
 
 from node import limits
 from node.bar import LaserBar
-from node.errors import FlashRefused, InstrumentError, LaserStopped
+from node.errors import LASER_ON, FlashRefused, InstrumentError, LaserStopped
 from node.laser import Laser
 from node.measure import Measure
 from node.spectrum import axis_id
@@ -85,8 +85,9 @@ class Acquire:
             return LaserBar.TEXT
         signals = self._node.signals
         if self.instrument is None:
-            reason = signals.standing("instrument") or "instrument is not ready yet; wait"
-            signals.fault("instrument", reason, repeat=True)
+            part = LASER_ON if signals.standing(LASER_ON) else "instrument"
+            reason = signals.standing(part) or "instrument is not ready yet; wait"
+            signals.fault(part, reason, repeat=True)
             return reason
         reason = "" if role == ROLE_DARK else self.laser.refusal()
         if reason:
@@ -168,6 +169,8 @@ class Acquire:
         self.upkeep.use(instrument.serial)
         self.laser.settle()
         self._node.signals.clear("instrument")
+        if not getattr(self._driver, "laser_uncertain", False):  # it has confirmed "off"
+            self._node.signals.clear(LASER_ON)
         caution = getattr(self._driver, "caution", None)  # not every family has one
         if caution is None:
             self._node.signals.clear("detector")

@@ -31,6 +31,7 @@ NodeError
     +-- LinkLost            closed, reset, or silent beyond the keep-alive
 """
 
+LASER_ON = "laser_on"  # a part of its own: a port that is gone says nothing of the laser
 FLASH_DAMAGED = (5, 84)  # EIO of the medium, EILSEQ of littlefs about its own structures
 
 
@@ -170,6 +171,7 @@ def part_of(error: Exception) -> str:
     """Return the part of the node that an error concerns, empty: none in particular."""
     for kind, name in (
         (LinkError, "broker"),
+        (LaserUncertain, LASER_ON),
         (InstrumentError, "instrument"),
         (LaserStopped, "laser"),
         (JournalError, "journal"),

@@ -1,17 +1,19 @@
 """What the node shows: one line per signal, one word for the display, and the faults that stand.
 
 A signal is `signal NAME key=value ...`. A fault is shown when it appears or changes, not at every
-attempt, and stands until it is cleared; the newest standing one goes into the health message.
+attempt, and stands until it is cleared; the one that is shown goes into the health message.
 
 Rules of the file
 - What is lit is the first of these that holds: an alarm, an exposure, something to be read again, a
   standing fault, what became of the newest reading, whether the instrument is ready.
 - An alarm stays until the next exposure begins; that something is to be read again, until `forget`.
+- Of the faults the newest is shown, but none before that of a laser that may be on.
 - When the last fault goes, what else holds is shown again.
 - A fault that is shown is in the log, too: health has room for its beginning only.
 """
 
 from node import limits
+from node.errors import LASER_ON
 from node.words import NAMES, plain, word
 from protocol.limits import FAULT_CHARS_MAX
 
@@ -21,7 +23,11 @@ if False:  # for the type checker: nothing of it is compiled
 LAMPS = tuple("ready measuring published sent clear inconclusive alarm fault reread".split())
 _MILD = ("", "published", "sent", "clear", "inconclusive")  # moments that give way to newer ones
 _LOGGED = "fault of %s: %s"
-_ON_INSTRUMENT = ("instrument", "acquire")  # parts whose fault ends an exposure, and readiness
+_ON_INSTRUMENT = (
+    "instrument",
+    "acquire",
+    LASER_ON,
+)  # parts whose fault ends an exposure, and readiness
 
 
 class Signals:
@@ -102,7 +108,7 @@ class Signals:
         """Have the board show it; lamp and display agree, unless the display shows it `as_told`."""
         lamp = self._lamp()
         if lamp == "fault" and not as_told:
-            what, fault = self._faults[-1]
+            what, fault = self._shown()
             text = "%s\n%s: %s" % (plain("fault", self._language), what, fault)
         elif lamp and lamp == self._moment and not as_told:
             text = self._text
@@ -126,7 +132,8 @@ class Signals:
         """Note that part `what` is at fault.
 
         Args:
-            what: part of the node: instrument, broker, journal, flash, config, or a task's name.
+            what: part of the node: instrument, laser_on, broker, journal, flash, config, or a
+                task's name.
             text: what is wrong and the remedy.
             repeat: show it even if it stands already: somebody just pressed the button.
             is_logged: the log has it already.
@@ -167,10 +174,17 @@ class Signals:
         return ""
 
     def newest(self) -> str:
-        """Return the newest standing fault in short, printable ASCII, for the health message."""
+        """Return the standing fault that is shown in short, printable ASCII, for health."""
         if not self._faults:
             return ""
-        return ascii_text("%s: %s" % self._faults[-1], FAULT_CHARS_MAX)
+        return ascii_text("%s: %s" % self._shown(), FAULT_CHARS_MAX)
+
+    def _shown(self) -> "tuple[str, str]":
+        """Return part and text of the fault that matters most; there is one."""
+        for fault in self._faults:
+            if fault[0] == LASER_ON:
+                return fault
+        return self._faults[-1]
 
 
 def ascii_text(text: str, count_max: int) -> str:

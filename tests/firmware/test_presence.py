@@ -43,7 +43,7 @@ async def ready(node):
         told = [
             name
             for name, fields in node.signals.items
-            if name == "ready" or fields.get("what") == "instrument"
+            if name == "ready" or fields.get("what") in ("instrument", "laser_on")
         ]
         return told[-1:] == ["ready"]
 

@@ -358,11 +358,46 @@ def test_an_instrument_that_is_unplugged_with_its_laser_on_is_told_of_and_then_t
             after = len(node.signals.items)
             await line.unplug(0.1)
             assert line.device.probe.laser_mw > 0
-            fault = await node.wait("fault", after=after, what="instrument")
+            fault = await node.wait("fault", after=after, what="laser_on")
             assert fault["text"].startswith("laser may be on: serial port ")
             assert fault["text"].endswith("; use the key switch")
             assert not (bench.folder / "laser.on").exists()
             await node.wait("ready", after=after)
             assert line.device.probe.laser_mw == 0
+
+    asyncio.run(story())
+
+
+def test_while_it_is_unplugged_no_fault_of_the_port_hides_that_its_laser_may_be_on(bench):
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            line = await bench.plug()
+            lit = watch_laser(line)
+            node = await bench.start_node(integration_us=6_000_000)
+            await node.wait("ready")
+            await node.press()
+            await node.wait("measuring", role="sample")
+            async with asyncio.timeout(DEADLINE_S):
+                await lit.wait()
+            after = len(node.signals.items)
+            line._pull()
+            await node.wait("fault", after=after, what="laser_on")
+            gone = await node.wait("fault", after=after, what="instrument")
+            assert "does not exist" in gone["text"]
+            healths = len(gateway.heard.items)
+            after = len(node.signals.items)
+            await node.press()  # whoever presses is told what matters
+            told = await node.wait("fault", after=after)
+            assert told["what"] == "laser_on"
+            assert told["text"].startswith("laser may be on: ")
+            told = "laser_on: laser may be on"
+            await gateway.wait("health", lambda m: m.fault.startswith(told))
+            assert line.device.probe.laser_mw > 0
+            line._plug()
+            await node.wait("ready", after=after)
+            assert line.device.probe.laser_mw == 0
+            await gateway.wait("health", lambda m: not m.fault, after=healths)
 
     asyncio.run(story())
