@@ -135,7 +135,7 @@ class Plan:
 
         Args:
             high_counts: brightest pixel.
-            band_counts: tallest band over its shoulders, mean of four pixels.
+            band_counts: tallest band over its shoulders, mean of a box of pixels.
             stands: that band is more than noise and uneven pixels.
             is_saturated: a pixel is, and be it one alone.
         """

@@ -9,9 +9,11 @@ from protocol.limits import ID_BYTES
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Instrument
 
-_BOX = 4  # pixels taken together: about a line's width
+_BOX_MIN = 4  # pixels taken together, at least: so one of them alone makes no band
+_AXIS_BOXES = 256  # of finer axes at least so many: a box is about a line's width on any of them
+_PARTS = 4  # of a count: the unit of a box's level
 _BOXES = 5  # a band, its shoulders, and what lies between
-_CLEAR = 4  # times the mean step from box to box, 4.5 sigma; of 500 boxes chance lifts one to 3.5
+_CLEAR = 4  # times the mean step from box to box, 4.5 sigma; of 300 boxes chance lifts one to 3.5
 _UNEVEN = 64  # boxes differ by 0.5 % in their response: three times that is no band
 _OFF_MAX = 32_767  # of a box from the first one: two bytes each
 
@@ -19,8 +21,8 @@ _OFF_MAX = 32_767  # of a box from the first one: two bytes each
 class Look:
     """What a spectrum shows, taken in piece by piece so that the loop goes on meanwhile.
 
-    A box is the sum of _BOX pixels, each counting no more than the one before it: so a cosmic ray
-    in one of them is no signal.
+    A box is the mean of neighbouring pixels, each counting no more than the one before it: so a
+    cosmic ray in one of them is no signal. The more pixels a spectrum has, the more are in a box.
 
     Args:
         full_scale_counts: counts at which a pixel is saturated.
@@ -36,20 +38,21 @@ class Look:
         self, full_scale_counts: int, pixel_count: int, dark: "Look | None" = None
     ) -> None:
         self._full = full_scale_counts
+        self._size = max(_BOX_MIN, pixel_count // _AXIS_BOXES)
         self._total = self._count = self._before = self._box = 0
         self._dark = dark
         self._box_count = self.first = 0
         self._window: list[int] = []
-        self._rise = self._band = self._steps = 0  # sums, as boxes are
-        self.boxes = array("h", bytes(0 if dark else 2 * (pixel_count // _BOX)))
+        self._rise = self._band = self._steps = 0  # in parts, as boxes are
+        self.boxes = array("h", bytes(0 if dark else 2 * (pixel_count // self._size)))
         self.high_counts = 0
         self.is_saturated = False
 
     def take(self, pixels_u16le: memoryview, first: int, last: int) -> None:
         """Take pixels `first` up to `last`, without it; they follow those taken before."""
         before, high, box, full = self._before, self.high_counts, self._box, self._full
-        total = 0
-        left = _BOX - self._count % _BOX
+        total, size = 0, self._size
+        left = size - self._count % size
         for i in range(2 * first, 2 * last, 2):
             value = pixels_u16le[i + 1] << 8 | pixels_u16le[i]
             low = min(value, before)
@@ -61,24 +64,24 @@ class Look:
             box += low
             left -= 1
             if not left:
-                self._take_box(box)
-                left, box = _BOX, 0
+                self._take_box(_PARTS * box // size)
+                left, box = size, 0
         self._count += last - first
         self._total += total
         self._before, self.high_counts, self._box = before, high, box
 
-    def _take_box(self, total: int) -> None:
+    def _take_box(self, level: int) -> None:
         index, dark = self._box_count, self._dark
         self._box_count = index + 1
         if dark is None:
-            self.first = self.first or total
-            off = total - self.first
+            self.first = self.first or level
+            off = level - self.first
             if -_OFF_MAX <= off <= _OFF_MAX and index < len(self.boxes):
                 self.boxes[index] = off
             else:
                 self.boxes = self.boxes[:0]
         elif index < len(dark.boxes):
-            self._compare(total - dark.boxes[index] - dark.first)
+            self._compare(level - dark.boxes[index] - dark.first)
 
     def _compare(self, rise: int) -> None:
         window = self._window
@@ -98,12 +101,12 @@ class Look:
     @property
     def rise_counts(self) -> int:
         """Return how far the brightest box is above the dark frame's, mean of its pixels."""
-        return self._rise // _BOX
+        return self._rise // _PARTS
 
     @property
     def band_counts(self) -> int:
         """Return how far the tallest band stands above both its shoulders, two boxes away."""
-        return self._band // _BOX
+        return self._band // _PARTS
 
     @property
     def stands(self) -> bool:
