@@ -2,8 +2,9 @@
 
 import struct
 
+from drivers.obp.exchange import RESET
 from drivers.obp.models import Instrument, infer_model
-from node.errors import InstrumentRefused, InstrumentUnsuited
+from node.errors import InstrumentBusy, InstrumentFailed, InstrumentRefused, InstrumentUnsuited
 from protocol.limits import COEFFICIENT_COUNT_MAX
 
 if False:  # for the type checker: nothing of it is compiled
@@ -76,8 +77,9 @@ class Facts:
         for message_type in (INTEGRATION_MIN, INTEGRATION_MAX, INTEGRATION_STEP):
             try:
                 told.append(await self._number(message_type))
-            except InstrumentRefused:  # the model's hold
-                told.append(0)
+            except InstrumentRefused as error:
+                _insist(error)
+                told.append(0)  # the model's hold
         if 0 < told[0] <= told[1]:
             found.integration_us_range = (told[0], told[1])
         found.integration_us_step = max(1, told[2])
@@ -99,7 +101,8 @@ class Facts:
             if count > COEFFICIENT_COUNT_MAX:
                 return b""
             return await self._floats("nonlinearity", NONLINEARITY, count)
-        except InstrumentRefused:
+        except InstrumentRefused as error:
+            _insist(error)
             return b""
 
     async def _floats(self, kind: str, message_type: int, count: int) -> bytes:
@@ -119,3 +122,9 @@ class Facts:
                 )
             values += value
         return values
+
+
+def _insist(error: InstrumentRefused) -> None:
+    """Raise a refusal that holds for now only: what is not there later either is left out."""
+    if isinstance(error, (InstrumentBusy, InstrumentFailed)) or error.number == RESET:
+        raise error

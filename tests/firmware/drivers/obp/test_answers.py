@@ -26,6 +26,7 @@ from tests.firmware.drivers.obp.playing import (
     PIXEL_COUNT,
     SCANS,
     SERIAL,
+    SET_POINT_SET,
     SPECTRUM,
     UNKNOWN,
     laser_is_off,
@@ -109,6 +110,48 @@ def test_limits_are_the_instruments_own_or_the_models(drive):
     shortest = lambda kind, tag, _d, _n: pack(kind, tag, struct.pack("<I", 5))  # noqa: E731
     lines, _ = drive("open", "facts", INTEGRATION_MIN=shortest)
     assert lines[0].startswith("ventana 65535 (5, 60000000) ")
+
+
+@pytest.mark.parametrize("kind", ["NONLINEARITY_COUNT", "NONLINEARITY", "INTEGRATION_MIN"])
+@pytest.mark.parametrize(
+    "number, told", [(NOT_READY, "InstrumentBusy"), (13, "InstrumentFailed"), (9, "InstrumentRef")]
+)
+def test_what_is_refused_for_now_is_not_taken_for_absent(drive, kind, number, told):
+    lines, _ = drive("open", "facts", **{kind: nack(number)})
+    assert lines[0].startswith(told)
+
+
+@pytest.mark.parametrize("number", [6, NOT_READY, 13])
+def test_a_thermometer_that_refuses_costs_no_spectrum(drive, number):
+    steps = ("open", "identify", "dark", "sample", "caution", "sample", "caution")
+    refusing = lambda kind, tag, _d, nth: (  # noqa: E731
+        pack(kind, tag, flags=9, error=number) if nth <= 3 else None
+    )
+    lines, _ = drive(*steps, TEMPERATURE=refusing)
+    for line, name in ((lines[1], "dark"), (lines[2], "sample")):
+        word, _, temperature, _ = line.split()
+        assert (word, temperature) == (name, "None")
+    assert "message 0x00400001" in lines[3]
+    assert lines[3].endswith("without a temperature, and dark frames are renewed by age only")
+    assert lines[4].split()[2] == "-5250"
+    assert lines[5] == "NoneType None"
+
+
+def test_a_coolers_thermometer_that_refuses_is_passed_over_once_it_does_so_again(drive):
+    lines, _ = drive("open", "identify", *["dark"] * 4, COOLER_TEMPERATURE=nack(6))
+    assert [line.split()[2] for line in lines[1:]] == ["None", "None", "-5250", "-5250"]
+
+
+def test_a_cooler_that_is_busy_is_set_again(drive):
+    once = lambda kind, tag, _d, nth: (  # noqa: E731
+        pack(kind, tag, flags=9, error=NOT_READY) if nth == 1 else None
+    )
+    cold = lambda kind, tag, _d, _n: pack(kind, tag, struct.pack("<f", -10.0))  # noqa: E731
+    lines, instrument = drive(
+        *("open", "cooler=true", "caution"), SET_POINT_SET=once, COOLER_TEMPERATURE=cold
+    )
+    assert lines == ["NoneType None"]
+    assert [kind for kind, _ in instrument.requests].count(SET_POINT_SET) == 2
 
 
 def test_an_integration_the_instrument_rounds_is_refused(drive):
