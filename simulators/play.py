@@ -170,7 +170,7 @@ class Play:
                     if event.name == "fault":
                         faults.append(f"{event.fields['what']}: {event.fields['text']}")
                         self._tell(f"  [dim]node     fault {escape(faults[-1])}[/dim]")
-                        if event.fields["what"] == "instrument":
+                        if event.fields["what"] in {"instrument", "laser_on"}:
                             await self._ready()
                             return None
         except TimeoutError:

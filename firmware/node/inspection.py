@@ -30,7 +30,8 @@ Rules of the file
 
   Nothing for IDLE_MS ends an act there, too.
 - An act that a sample of a command begins is named by the command; every other by chance.
-- Time does not count while the sample of the act is being measured: exposures may take long.
+- Time does not count while the sample of the act is being measured: exposures may take long. One
+  that was missed prolongs nothing: a period over an empty holder keeps no act open.
 - Acts are forgotten at a restart.
 """
 
@@ -63,6 +64,7 @@ class Inspection:
         self._has_probe = has_probe
         self._id = b""
         self._touched_ms = 0
+        self._idle_ms = 0  # that had gone by when the sample under way was asked for
         self.sample_count = 0
         self._has_sample = False
         self._is_measuring = False
@@ -80,6 +82,7 @@ class Inspection:
         if self._follows(kind) if self._has_probe else self._turns(kind):
             self._begin()
         found = self._current(uptime_ms)
+        self._idle_ms = 0
         self._read |= kind
         self._newest = kind
         return found
@@ -103,7 +106,9 @@ class Inspection:
         """
         if self._has_sample:
             self._begin()
+        before, idle_ms = self._id, uptime_ms - self._touched_ms
         found = self._current(uptime_ms, command_id or b"")
+        self._idle_ms = idle_ms if found == before else 0
         self._has_sample = self._is_measuring = True
         self._before = self._read
         self.sample_count += 1
@@ -118,7 +123,7 @@ class Inspection:
         """Note that what was asked for in an act is measured, or failed."""
         if inspection_id == self._id:
             self._is_measuring = False
-            self._touched_ms = uptime_ms
+            self._touched_ms = uptime_ms if self._has_sample else uptime_ms - self._idle_ms
 
     def alone(self, command_id: "bytes | None" = None) -> bytes:
         """Return an act that consists of one measurement: of a standard, or of the dark."""

@@ -224,6 +224,25 @@ def test_without_a_probe_an_act_ends_when_nothing_comes_for_long(papers_first):
     assert inspection.of_item(4_000 + 2 * IDLE_MS, PAPERS) == second
 
 
+def test_a_period_over_an_empty_holder_keeps_no_act_open(inspection):
+    """What is read of one lorry, minutes later, is not of the one before."""
+    first = inspection.of_item(0, EVENT_DOCUMENT)
+    for now_ms in range(30_000, IDLE_MS, 30_000):
+        assert inspection.of_sample(now_ms) == first
+        inspection.missed(first)
+        inspection.ended(first, now_ms + 5_000)  # measuring does not count
+    second = inspection.of_item(IDLE_MS + 10_001 + 5_000, EVENT_DOCUMENT)
+    assert second != first
+
+
+def test_who_measures_again_after_a_long_exposure_that_failed_is_still_in_the_act(inspection):
+    first = inspection.of_item(0, EVENT_DOCUMENT)
+    assert inspection.of_sample(10_000) == first
+    inspection.missed(first)
+    inspection.ended(first, 10_000 + 5 * IDLE_MS)
+    assert inspection.of_sample(10_000 + 6 * IDLE_MS - 10_000) == first
+
+
 class Act:
     """One act as the table sees it.
 
@@ -250,6 +269,7 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.inspection = Inspection(counted(), self.papers_first)
         self.now_ms = self.newest_ms = 0
+        self.idle_ms = 0  # before the newest sample was asked for
         self.act = Act()
         self.names = set()  # of all acts so far
         self.ordered = 0
@@ -279,11 +299,13 @@ class AnyOrder(RuleBasedStateMachine):
             self.act = Act()
         self.expect(self.inspection.of_item(self.now_ms, kind))
         self.act.read.append(kind)
+        self.idle_ms = 0
 
     def ask(self, command_id):
         self.end_if_idle()
         if self.act.sample != "none":
             self.act = Act()
+        self.idle_ms = 0 if self.act.name is None else self.now_ms - self.newest_ms
         self.expect(self.inspection.of_sample(self.now_ms, command_id), command_id)
         self.act.sample, self.act.before = "asked", list(self.act.read)
         self.asked.append(self.act.name)
@@ -319,7 +341,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.inspection.ended(name, self.now_ms)
         if name == self.act.name:
             self.act.sample = "none" if is_missed else "measured"
-            self.newest_ms = self.now_ms
+            self.newest_ms = self.now_ms - (self.idle_ms if is_missed else 0)
 
     @rule(ms=st.sampled_from([1, 1_000, IDLE_MS // 2, IDLE_MS, IDLE_MS + 1, 3 * IDLE_MS]))
     def wait(self, ms):
