@@ -3,7 +3,8 @@
 Instruments are simulated, each on a pseudo-terminal whose link lies in the lane's folder; node,
 broker and gateway are the real ones. What is done, what the node says and what the post makes of it
 is told for a person; the last line is one JSON object for a program. Exit status 0 only if the
-journal of the post holds what the world demands; 1 if not; 2 if something needed is missing.
+journal of the post holds what the world demands; 1 if not; 2 if something needed is missing, or
+the acts cannot come out right. A directory may be played in again.
 """
 
 import argparse
