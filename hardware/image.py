@@ -24,6 +24,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.ingest.program import locate
 from hardware import families, folding
 from hardware.families import FamilyError
 
@@ -174,9 +175,9 @@ def format_partition(target: Path, size: int) -> None:
     Raises:
         ImageError: MicroPython is missing or refuses.
     """
-    micropython = shutil.which("micropython")
+    micropython = locate("micropython")
     if micropython is None:
-        raise ImageError("micropython is not on PATH; run `make tools`")
+        raise ImageError("micropython is neither on PATH nor in .tools/bin; run `make tools`")
     target.write_bytes(b"\xff" * size)
     _run([micropython, "-c", _FORMAT, str(FIRMWARE), str(target)])
 

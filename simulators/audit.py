@@ -3,7 +3,7 @@
 Acts are told apart by their inspections: one each, and none shared.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,19 +34,39 @@ class Done:
     faults: tuple[str, ...] = ()
 
 
-def audit(journal: Path, node: str, done: Sequence[Done]) -> list[str]:
+def newest(journal: Path, node: str) -> dict[str, int]:
+    """Return the newest record of each journal of a node that a gateway's journal holds."""
+    found: dict[str, int] = {}
+    for name, seq in _records(journal, node):
+        found[name] = max(seq, found.get(name, 0))
+    return found
+
+
+def _records(journal: Path, node: str) -> dict[tuple[str, int], Event | Reading]:
+    found: dict[tuple[str, int], Event | Reading] = {}
+    for (frame,) in read_rows(journal, "SELECT frame FROM records WHERE node = ?", node):
+        record = messages.unpack(frame)
+        if isinstance(record, Event | Reading):
+            found[record.journal_id.hex(), record.seq] = record
+    return found
+
+
+def audit(
+    journal: Path, node: str, done: Sequence[Done], before: Mapping[str, int] | None = None
+) -> list[str]:
     """Return what is not as the world demands, a sentence each; empty: everything is.
 
     Args:
         journal: of the gateway.
-        node: that was played on; it has done nothing else but calibrate.
+        node: that was played on; since `before` it has done nothing else but calibrate.
         done: everything that was played, in order.
+        before: what `newest` said before the first step; a node sends what is older first.
     """
-    records: dict[tuple[str, int], Event | Reading] = {}
-    for (frame,) in read_rows(journal, "SELECT frame FROM records WHERE node = ?", node):
-        record = messages.unpack(frame)
-        if isinstance(record, Event | Reading):
-            records[record.journal_id.hex(), record.seq] = record
+    records = {
+        (name, seq): record
+        for (name, seq), record in _records(journal, node).items()
+        if seq > (before or {}).get(name, 0)
+    }
     verdicts = {(each.journal, each.seq): each for each in read_judged(journal)}
     wrong: list[str] = []
     for each in done:

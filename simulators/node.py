@@ -3,11 +3,11 @@
 import asyncio
 import json
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.ingest.program import locate
 from simulators.board import POWER_ON, RESET_VARIABLE, reset_cause
 from simulators.events import Event, Events, tell_end
 from simulators.programs import Program, ProgramError
@@ -35,9 +35,9 @@ def find_micropython() -> str:
     Raises:
         ProgramError: there is none.
     """
-    found = shutil.which("micropython")
+    found = locate("micropython")
     if found is None:
-        raise ProgramError("micropython is not on PATH; run `make tools`, which puts 1.25 there")
+        raise ProgramError("micropython is neither on PATH nor in .tools/bin; run `make tools`")
     return found
 
 

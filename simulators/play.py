@@ -3,7 +3,8 @@
 Instruments are simulated, each on a pseudo-terminal whose link lies in the lane's folder; node,
 broker and gateway are the real ones. What is done, what the node says and what the post makes of it
 is told for a person; the last line is one JSON object for a program. Exit status 0 only if the
-journal of the post holds what the world demands; 1 if not; 2 if something needed is missing.
+journal of the post holds what the world demands; 1 if not; 2 if something needed is missing, or
+the acts cannot come out right. A directory may be played in again.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from simulators import stage
-from simulators.audit import Done, audit
+from simulators.audit import Done, audit, newest
 from simulators.errors import ScenarioError
 from simulators.events import Event
 from simulators.faults import LINE_KINDS, FaultPlan, explain_faults
@@ -30,11 +31,13 @@ from simulators.instrument import add_seed
 from simulators.lane import FILE_LOOK_S, Lane, Stored, stored
 from simulators.line import Line
 from simulators.node import NodeOffError
+from simulators.order import refuse_acts
 from simulators.programs import ProgramError
 from simulators.readers import Readers
+from simulators.scale.pan import Build
 from simulators.scenario import SCENARIOS, Act, Scenario, Step, load_scenario
 from simulators.scenario_keys import explain
-from simulators.sides import Shown, shown
+from simulators.sides import Mass, Shown, shown
 from simulators.world import Sample, load_substances
 
 ROLES: Final = {"scan": "code", "read": "document", "weigh": "weight", "measure": "sample"}
@@ -46,6 +49,7 @@ TRIGGERS: Final = {"sample": "laser", "look_s": 2}
 EXAMPLE: Final = """\
 example:
   python -m simulators.play good_morning --act sugar --directory /tmp/lane"""
+MASS_G_MIN: Final = 30  # below 20 counts a node calls it nothing, and zero and noise move some
 LOOKS: Final = 3  # at an empty holder: two that count, and one that may have begun before
 
 
@@ -83,15 +87,23 @@ class Play:
         if event.source == self._lane.node.name:
             self._said.put_nowait(event)
 
-    async def act(self, act: Act) -> list[Done]:
-        """Play one act and return what became of each step.
+    async def act(self, act: Act) -> tuple[list[Done], str]:
+        """Play one act.
 
-        Raises:
-            TimeoutError: a step came to nothing, however often it was tried.
+        Returns:
+            What became of each step, and which came to nothing, however often it was tried; that is
+            the last one. Empty: none.
         """
         title, declared = escape(act.title), escape(act.consignment.declared)
         self._tell(f"\n[bold]{title}[/bold] [dim](declared: {declared})[/dim]")
-        return [await self._step(act, step) for step in act.steps]
+        done: list[Done] = []
+        for step in act.steps:
+            try:
+                done.append(await self._step(act, step))
+            except TimeoutError as error:
+                why = str(error) or "the lane does not answer"
+                return done, f"act {act.name}, step {step.number}: {why}"
+        return done, ""
 
     async def _step(self, act: Act, step: Step) -> Done:
         thing = shown(act, step)
@@ -108,14 +120,14 @@ class Play:
             with contextlib.suppress(NodeOffError):
                 await self._do(step, thing)
             found = await self._outcome(step, faults)
-            self._undo(step)
+            await self._undo(step, is_done=found is not None)
             if found is not None:
                 again = f", at try {attempt}" if attempt > 1 else ""
                 self._tell(f"  node     record {found.seq}, inspection {found.inspection}{again}")
                 return Done(act, step, found, attempt, tuple(faults))
         raise TimeoutError(
-            f"act {act.name}, step {step.number}: nothing was stored in {TRIES_MAX} tries; "
-            f"the node said: {'; '.join(faults) or 'nothing'}"
+            f"nothing was stored in {TRIES_MAX} tries; the node said: "
+            f"{'; '.join(faults) or 'nothing'}"
         )
 
     def _line(self, step: Step) -> Line[Any]:
@@ -147,12 +159,14 @@ class Play:
                     return
                 await asyncio.sleep(FILE_LOOK_S)
 
-    def _undo(self, step: Step) -> None:
-        """Take away what was shown."""
+    async def _undo(self, step: Step, *, is_done: bool) -> None:
+        """Take away what was shown; what comes next may be as heavy as that."""
         if step.verb == "measure":
             self._lane.line.present(Sample())
         elif step.verb == "weigh":
             self._readers.clear()
+            if is_done:
+                await self._readers.emptied()
 
     async def _outcome(self, step: Step, faults: list[str]) -> Stored | None:
         """Return the record that came of a step; None: none came, and one may try again."""
@@ -194,6 +208,38 @@ async def verdicts(lane: Lane, done: list[Done], tell: Callable[[str], None]) ->
                 await lane.delivered(lane.alert_id(each.stored))
 
 
+def check(scenario: Scenario, acts: list[Act]) -> None:
+    """Make sure that acts can come out right on a lane, one after the other.
+
+    Raises:
+        ScenarioError: they cannot.
+    """
+    names = [act.name for act in acts]
+    if not acts:
+        raise ScenarioError(f"{scenario.path} has no [[act]] to play")
+    if len(set(names)) < len(names):
+        raise ScenarioError(f"{scenario.path}: an act is played once: {', '.join(names)}")
+    refused = refuse_acts([(act.name, [step.verb for step in act.steps]) for act in acts])
+    if refused is not None:
+        raise ScenarioError(f"{scenario.path}: act {refused[0]}, step 1: {refused[1]}")
+    by_hand, most_g = False, Build().capacity_g
+    for act in acts:
+        for step in act.steps:
+            where = f"{scenario.path}: act {act.name}, step {step.number}"
+            thing = shown(act, step)
+            if isinstance(thing, Mass) and not MASS_G_MIN <= thing.g <= most_g:
+                raise ScenarioError(
+                    f"{where}: {thing}: the scale of a lane that is played weighs {MASS_G_MIN} g to"
+                    f" {most_g} g; change mass_kg"
+                )
+            if step.verb == "measure" and step.what == "present" and not by_hand:
+                raise ScenarioError(
+                    f"{where}: measure = 'present': a node looks by itself only after a measurement"
+                    " by button, foot or command; play such an act first"
+                )
+            by_hand = by_hand or step.verb == "measure"
+
+
 async def run(
     scenario: Scenario, names: list[str], directory: Path, console: Console, seed: int
 ) -> Played:
@@ -205,13 +251,16 @@ async def run(
         directory: where everything is written.
         console: for the account.
         seed: of the instruments and of the randomness inside the faults.
+
+    Raises:
+        ScenarioError: they cannot come out right.
     """
     acts = [scenario.act(name) for name in names] or list(scenario.acts.values())
-    if not acts:
-        raise ScenarioError(f"{scenario.path} has no [[act]] to play")
+    check(scenario, acts)
     console.print(f"[bold]{escape(scenario.title)}[/bold]\n{escape(scenario.teaches)}")
     looks = any(step.what == "present" for act in acts for step in act.steps)
     done: list[Done] = []
+    wrong: list[str] = []
     async with Readers(directory, seed=seed) as readers:
         lane = Lane(directory, seed=seed, more={"readers": readers.settings})
         async with lane:
@@ -225,12 +274,20 @@ async def run(
                 lane.node.settings["triggers"] = TRIGGERS
                 await lane.node.start()
                 await lane.events.wait(lane.node.name, "ready", deadline_s=READY_S_MAX, count=2)
+            journal, node = lane.post.journal_path, lane.node.name
+            before = newest(journal, node)  # somebody may have played here already
             play = Play(lane, readers, console.print, seed)
             for act in acts:
-                played = await play.act(act)
-                await verdicts(lane, played, console.print)
+                played, nothing = await play.act(act)
                 done += played
-            wrong = audit(lane.post.journal_path, lane.node.name, done)
+                try:
+                    await verdicts(lane, played, console.print)
+                except TimeoutError:
+                    wrong.append(f"act {act.name}: the post has not done its part in time")
+                wrong += [nothing] if nothing else []
+                if wrong:  # what follows would be taken for a part of this act
+                    break
+            wrong += audit(journal, node, done, before)
     for text in wrong:
         console.print(f"[bold red]wrong[/bold red] {escape(text)}")
     return Played(scenario, len(acts), tuple(done), tuple(wrong))

@@ -19,6 +19,9 @@ from simulators.scanner.device import Scanner
 from simulators.sides import KINDS, Code, Lines, Mass, Shown
 
 BAUD: Final = 9_600
+EMPTY_S_MAX: Final = 30.0  # a port that was pulled is tried again at least every 5 s
+LOOK_S: Final = 0.05
+LOOKS: Final = 4  # of a node at the empty scale: two that count, and some that a fault may take
 DRIVERS: Final = {"scanner": "scanner", "document": "document", "scale": "mt_sics"}
 
 
@@ -94,3 +97,19 @@ class Readers:
         """Take everything off the scale."""
         self.scale.remove(asyncio.get_running_loop().time())
         self.lines["scale"].speak()
+
+    async def emptied(self) -> None:
+        """Wait until the scale shows nothing, and whoever asks it has seen that.
+
+        Not for ever: that a scale is asked no more, the next weight tells.
+        """
+        now_s = asyncio.get_running_loop().time
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EMPTY_S_MAX):
+                left = LOOKS
+                asked = self.scale.counts.weights
+                while left > 0:
+                    await asyncio.sleep(LOOK_S)
+                    if self.scale.pan.is_stable(now_s()):
+                        left -= self.scale.counts.weights - asked
+                    asked = self.scale.counts.weights

@@ -23,6 +23,7 @@ from typing import Final, Protocol, TypeVar
 from simulators import papers
 from simulators.errors import FaultError, ScenarioError
 from simulators.faults import FAULTS_MAX, LINE_KINDS, Fault, parse_fault
+from simulators.order import refuse_act
 from simulators.papers import Holder
 from simulators.scenario_tables import Table
 from simulators.world import Sample, Substance, WorldError, parse_sample
@@ -333,12 +334,11 @@ def _act(consignments: Mapping[str, Consignment], table: Table) -> Act:
     consignment = table.refer("consignment", consignments)
     tables = table.tables("steps", least=1, most=STEPS_MAX)
     steps = tuple(_step(number, each, consignment) for number, each in enumerate(tables, start=1))
-    verbs = [step.verb for step in steps]
-    if "measure" in verbs and "read" in verbs[verbs.index("measure") :]:
-        raise ScenarioError(
-            f"{table.where}: read documents before you measure: a node takes what comes later for"
-            " papers of the next act"
-        )
+    refused = refuse_act([step.verb for step in steps])
+    if refused is not None:
+        number, why = refused
+        step = steps[number - 1]
+        raise ScenarioError(f"{table.where}, steps {number}: {step.verb} = '{step.what}': {why}")
     return Act(name, table.text("title", name), consignment, steps)
 
 

@@ -68,8 +68,8 @@ KEYS: Final[Mapping[str, Mapping[str, str]]] = {
         "scan": "container or goods; goods.2 where there are several",
         "read": "name of a document of the consignment",
         "weigh": "goods",
-        "measure": f"{', '.join(TRIGGERS)}: what the measurement begins with; present needs a step "
-        "by hand before it",
+        "measure": f"{', '.join(TRIGGERS)}: what the measurement begins with; present needs a "
+        "measurement by hand in an act before it",
         "fault": "what goes wrong at the step's instrument, or a list: 'unplug,seconds=0.5'",
     },
 }

@@ -47,7 +47,8 @@ def perform(name: str, kept: Path | None, performance: Performance) -> int:
             directory = Path(tempfile.mkdtemp(prefix=f"harmattan-{name}-"))
         is_right = asyncio.run(performance(directory, console))
     except (ProgramError, WorldError, TimeoutError, OSError) as error:
-        sys.stderr.write(f"{name}: {error}\n")
+        why = str(error) or "the lane does not answer"  # a TimeoutError has no words
+        sys.stderr.write(f"{name}: {why}\n")
         return 2
     except KeyboardInterrupt:
         console.print("stopped")

@@ -17,16 +17,20 @@ _NO_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENODEV, 
 _PROCESSES = Path("/proc")  # Linux; elsewhere `ps` is asked
 
 
+def locate(name: str) -> str | None:
+    """Return the path of a program: on PATH, else what `make tools` has fetched; None: neither."""
+    return shutil.which(name) or shutil.which(name, path=str(_TREE / ".tools/bin"))
+
+
 def find_program(name: str) -> str:
     """Return the path of mosquitto.
 
     Raises:
         BrokerError: there is none.
     """
-    for path in (None, str(_TREE / ".tools/bin"), os.pathsep.join(_PROGRAM_FOLDERS)):
-        found = shutil.which(name, path=path)
-        if found is not None:
-            return found
+    found = locate(name) or shutil.which(name, path=os.pathsep.join(_PROGRAM_FOLDERS))
+    if found is not None:
+        return found
     make = "run `make tools`, " if (_TREE / "Makefile").exists() else ""
     raise BrokerError(
         f"broker program {name!r} is not on PATH; {make}install mosquitto, or set broker.program in"

@@ -10,10 +10,21 @@ import sys
 
 import pytest
 
+from gateway.ingest import program
 from simulators import headquarters, play
+from simulators.node import find_micropython
+from simulators.programs import ProgramError
 
 INSTRUMENTS = ["spectrometer", "scanner", "document", "scale"]
 DEEP = "title = " + "[" * 5_000 + "]" * 5_000
+# Starts a module as `python -m` does, in a tree into which `make tools` has fetched nothing.
+WITHOUT_TOOLS = """\
+import pathlib, runpy, sys
+from gateway.ingest import program
+program._TREE = pathlib.Path("/nowhere")
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
 WRONG = [
     ("--seed", "-1"),
     ("--seed", "9" * 5_000),
@@ -86,12 +97,27 @@ def test_what_cannot_be_played_leaves_no_folder(capfd, tmp_path, monkeypatch):
     assert not list((tmp_path / "made").iterdir())
 
 
+def test_what_make_tools_has_fetched_is_found_without_make(tmp_path, monkeypatch):
+    """As after `. .venv/bin/activate`, whose PATH knows nothing of .tools."""
+    fetched = tmp_path / ".tools/bin/micropython"
+    fetched.parent.mkdir(parents=True)
+    fetched.write_text("#!/bin/sh\n")
+    fetched.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(program, "_TREE", tmp_path)
+    assert find_micropython() == str(fetched)
+    fetched.unlink()
+    with pytest.raises(ProgramError, match="run `make tools`"):
+        find_micropython()
+
+
 @pytest.mark.parametrize(
     "command", [["simulators.board", "."], ["simulators.play", "good_morning"], ["simulators.demo"]]
 )
 def test_without_micropython_one_sentence_says_what_to_do(tmp_path, command):
+    module, *words = command
     done = subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, "-c", WITHOUT_TOOLS, module, *words],
         env={**os.environ, "PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -99,7 +125,7 @@ def test_without_micropython_one_sentence_says_what_to_do(tmp_path, command):
         check=False,
     )
     assert done.returncode == 2
-    assert "micropython is not on PATH; run `make tools`" in done.stderr
+    assert "micropython is neither on PATH nor in .tools/bin; run `make tools`" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 

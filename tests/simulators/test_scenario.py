@@ -97,6 +97,17 @@ SPOILT = [  # what is replaced, by what, and what the complaint must hold
     ('{ measure = "foot" }', '{ measure = "hand" }', "steps 5: measure = 'hand': use one of"),
     ('{ measure = "foot" }', "{ }", "one of scan, read, weigh, measure is needed"),
     ('{ measure = "foot" }', '{ measure = "foot" }, { read = "driver" }', "before you measure"),
+    (
+        '{ measure = "foot" }',
+        '{ measure = "foot" }, { scan = "goods" }',
+        "act 1, steps 6: scan = 'goods': a node takes this for the next act",
+    ),
+    ('{ measure = "foot" }', '{ measure = "foot" }, { weigh = "goods" }', "before you measure"),
+    (
+        '{ measure = "foot" }',
+        '{ measure = "foot" }, { measure = "button" }',
+        "steps 6: measure = 'button': a node takes this for the next act: one act has one",
+    ),
     ('fault = "mute"', 'fault = "moot"', "fault = 'moot': unknown fault 'moot'"),
     ('fault = "mute"', 'fault = "stall,seconds=x"', "must be numbers"),
     ('name = "first"', 'name = "The First"', "small letters, digits"),

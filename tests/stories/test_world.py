@@ -6,6 +6,7 @@ gateway. Its journal is then held against the world, and against a world that is
 
 import asyncio
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -84,6 +85,58 @@ def assert_doubts(journal, done):
     missing = replace(done[0].stored, seq=999)
     assert "record 999 is not in the journal" in doubted(0, stored=missing)
     assert "belongs to no step" in "\n".join(audit(journal, NODE, done[1:]))
+
+
+TWICE = """
+[[sample]]
+title = "sugar"
+sample = "sucrose in ldpe"
+verdict = "clear"
+[[consignment]]
+name = "bags"
+declared = "sugar"
+sample = "sugar"
+[[consignment.goods]]
+title = "bag"
+gtin = "4006381333931"
+mass_kg = 12
+[[act]]
+name = "one"
+consignment = "bags"
+steps = [{ weigh = "goods" }, { weigh = "goods" }, { measure = "button" }]
+[[act]]
+name = "two"
+consignment = "bags"
+steps = [{ weigh = "goods" }, { weigh = "goods" }]
+"""
+NOTHING = """
+[[act]]
+name = "three"
+consignment = "bags"
+steps = [{ weigh = "goods" }, { scan = "goods", fault = "mute,times=100" }, { weigh = "goods" }]
+"""
+
+
+@pytest.mark.timeout(180)
+def test_the_same_mass_again_in_a_folder_used_before_and_a_step_that_comes_to_nothing(
+    tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setattr(play, "TRIES_MAX", 2)
+
+    def played(text, *words):
+        (tmp_path / "bags.toml").write_text(text)
+        words = [str(tmp_path / "bags.toml"), *words, "--directory", str(tmp_path / "lane")]
+        status = play.main(words)
+        return status, json.loads(capfd.readouterr().out.splitlines()[-1])
+
+    status, summary = played(TWICE)
+    assert (status, summary["wrong"], summary["steps"], summary["tries"]) == (0, [], 5, 5)
+    status, summary = played(TWICE + NOTHING, "--act", "three", "--seed", "2")
+    assert status == 1
+    assert summary["wrong"] == [
+        "act three, step 2: nothing was stored in 2 tries; the node said: nothing"
+    ]
+    assert (summary["steps"], summary["ok"]) == (1, False)
 
 
 def test_a_scenario_that_cannot_be_played_is_one_sentence(tmp_path):

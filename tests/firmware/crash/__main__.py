@@ -9,7 +9,6 @@ first broken promise ends it with what repeats it.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import count, islice
 from pathlib import Path
+
+from gateway.ingest.program import locate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 REPLAY = Path(__file__).with_name("replay.py")
@@ -91,9 +92,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first round")
     parser.add_argument("--jobs", type=int, default=2, help="interpreters at once")
     given = parser.parse_args()
-    micropython = shutil.which("micropython")
+    micropython = locate("micropython")
     if micropython is None:
-        print("micropython is not on PATH; `make tools` puts it into .tools/bin", file=sys.stderr)
+        print("micropython is neither on PATH nor in .tools/bin; run `make tools`", file=sys.stderr)
         return 2
     begun_s = time.monotonic()
     try:
