@@ -164,7 +164,8 @@ class Measure:
             why = await self._laser.expose(driver, integration_us, scans)
         self._report(0)
         count = len(driver.pixels) // 2
-        look = Look(self._instrument.full_scale_counts, count, dark)
+        spare = None if dark else self.darks.spare  # who measured beside that dark frame is done
+        look = Look(self._instrument.full_scale_counts, count, dark, spare)
         for first in range(0, count, limits.LOOK_PIXELS):
             look.take(driver.pixels, first, min(first + limits.LOOK_PIXELS, count))
             await asyncio.sleep_ms(0)

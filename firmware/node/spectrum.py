@@ -28,6 +28,7 @@ class Look:
         full_scale_counts: counts at which a pixel is saturated.
         pixel_count: of the spectrum.
         dark: of its dark frame; None: it is one itself.
+        boxes: for those of a dark frame, if there are as many: a kilobyte in one piece is rare.
     Attributes:
         high_counts: the brightest pixel; of two neighbours the lower counts.
         is_saturated: a pixel reaches full scale.
@@ -35,7 +36,11 @@ class Look:
     """
 
     def __init__(
-        self, full_scale_counts: int, pixel_count: int, dark: "Look | None" = None
+        self,
+        full_scale_counts: int,
+        pixel_count: int,
+        dark: "Look | None" = None,
+        boxes: "array[int] | None" = None,
     ) -> None:
         self._full = full_scale_counts
         self._size = max(_BOX_MIN, pixel_count // _AXIS_BOXES)
@@ -44,7 +49,10 @@ class Look:
         self._box_count = self.first = 0
         self._window: list[int] = []
         self._rise = self._band = self._steps = 0  # in parts, as boxes are
-        self.boxes = array("h", bytes(0 if dark else 2 * (pixel_count // self._size)))
+        count = 0 if dark else pixel_count // self._size
+        if boxes is None or len(boxes) != count:
+            boxes = array("h", range(count))  # each is written over; bytes would be as much again
+        self.boxes = boxes
         self.high_counts = 0
         self.is_saturated = False
 
@@ -128,12 +136,14 @@ class Darks:
 
     Attributes:
         mean_counts: of the newest, None before the first.
+        spare: boxes of the one that the newest displaced, for the next; None: it displaced none.
     """
 
     def __init__(self) -> None:
         # Each: number, integration time, scans, axis, temperature, uptime, what it shows.
         self._kept: list[tuple[int, int, int, bytes, int | None, int, Look]] = []
         self.mean_counts: int | None = None
+        self.spare: array[int] | None = None
 
     def keep(
         self,
@@ -158,7 +168,10 @@ class Darks:
         self.mean_counts = look.mean_counts
         if not look.is_saturated:
             kept.append((seq,) + exposure + (axis_id, temperature_mc, uptime_ms, look))
-        self._kept = kept[-limits.DARKS_MAX :]
+        kept = kept[-limits.DARKS_MAX :]
+        gone = [dark[-1] for dark in self._kept if dark not in kept]
+        self.spare = gone[-1].boxes if gone else None
+        self._kept = kept
 
     def forget(self) -> None:
         """Let no sample refer to them: the instrument may be another, or have become cold."""

@@ -246,7 +246,7 @@ def test_pulling_the_plug_in_an_exposure_loses_that_press_and_nothing_else(bench
             await node.wait("ready")
             await node.press()
             await node.wait("stored", seq=1, role="dark")
-            fault = await node.wait("fault", what="instrument")
+            fault = await node.wait("fault", what="laser_on")
             assert "went away" in fault["text"]
             after = len(node.signals.items)
             await node.wait("ready", after=after)

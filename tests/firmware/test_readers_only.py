@@ -46,6 +46,7 @@ async def lane(bench, **settings):
         node = await bench.start_node(post=POST, node=NODE, readers=readers.settings, **settings)
         for name in ("scanner", "document", "mt_sics"):
             await node.log.wait(lambda line, name=name: line.startswith(f"{name}:"))
+        await log.event("node_born")
         await log.event("node_status", online=True)
         yield path, node, Officer(node, readers)
 

@@ -63,6 +63,30 @@ def test_plans_looks_and_darks_are_the_same_on_both_interpreters(run_story):
     assert lines[-2:] == ["full 8375 None", "None"]
 
 
+def test_a_dark_frame_that_goes_leaves_its_room_to_the_next():
+    """A kilobyte in one piece may be nowhere in a heap that has run for long."""
+    darks = Darks()
+
+    def take(time_us, *counts):
+        pixels = np.array(counts)
+        look = seen(pixels, 65_535, None, darks.spare)
+        assert list(look.boxes) == list(seen(pixels, 65_535).boxes)
+        darks.keep(1, (time_us, 1), AXIS, None, 0, look)
+        return look
+
+    first, second = take(100, *range(16)), take(100, *range(0, 32, 2))
+    third = take(100, *range(16, 0, -1))
+    assert third.boxes is first.boxes
+    assert third.boxes is not second.boxes
+    assert darks.find((100, 1), AXIS, None, 0) == (1, third)
+    other = take(200, *range(5, 21))  # displaces none
+    assert other.boxes is second.boxes
+    full = take(200, *[65_535] * 16)  # kept for its own sample alone, which is still to come
+    assert not any(full.boxes is each.boxes for each in (third, other))
+    assert take(300, *range(16)).boxes is other.boxes
+    assert take(300, *range(24)).boxes is not full.boxes  # another instrument
+
+
 class Bench:
     """A detector of whole numbers, and a plan on it.
 
@@ -255,9 +279,9 @@ class Instrument:
                 return plan, look, 100 * above // (self.full - dark.mean_counts)
 
 
-def seen(counts, full, dark=None):
+def seen(counts, full, dark=None, boxes=None):
     """Return what the node sees of a spectrum."""
-    look = Look(full, len(counts), dark)
+    look = Look(full, len(counts), dark, boxes)
     look.take(memoryview(counts.astype("<u2").tobytes()), 0, len(counts))
     return look
 
