@@ -20,6 +20,12 @@ from node import errors
 from node.measure import Measure
 from node.spectrum import Look
 from protocol import messages
+from simulators.spectrometer.ascii_device import AsciiSpectrometer
+from simulators.spectrometer.ascii_models import ASCII_MODELS
+from simulators.spectrometer.device import Spectrometer
+from simulators.spectrometer.line import AsciiLine, SpectrometerLine
+from simulators.spectrometer.models import MODELS
+from simulators.world import load_substances
 from tests.firmware.conftest import DEADLINE_S
 
 OTHERS = {"FlashRefused", "LaserStopped", "OSError", "ValueError", "MemoryError"}
@@ -399,5 +405,64 @@ def test_while_it_is_unplugged_no_fault_of_the_port_hides_that_its_laser_may_be_
             await node.wait("ready", after=after)
             assert line.device.probe.laser_mw == 0
             await gateway.wait("health", lambda m: not m.fault, after=healths)
+
+    asyncio.run(story())
+
+
+SLOW_BAUD = 9_600  # a spectrum takes 4 and 8 s
+
+
+def slow_line(bench, driver):
+    """Return the line of a spectrometer of that family, slow, and its section of node.json."""
+    now_s, substances = asyncio.get_running_loop().time(), load_substances()
+    if driver == "obp":
+        device = Spectrometer(MODELS["hdx"], substances, seed=1, now_s=now_s, baud=SLOW_BAUD)
+        line = SpectrometerLine(device, link=bench.tty)
+    else:
+        kind = ASCII_MODELS["usb4000"]
+        device = AsciiSpectrometer(kind, substances, seed=1, now_s=now_s, baud=SLOW_BAUD)
+        line = AsciiLine(device, link=bench.tty)
+    changes = {"driver": driver, "baud": SLOW_BAUD, "pixels_max": 3_648}
+    return line, bench.settings()["instrument"] | changes
+
+
+async def until_sent(line, spectra):
+    """Wait until so many spectra are on the line."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            if line.device.counts.spectra >= spectra:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("driver", ["obp", "ocean_ascii"])
+def test_off_is_confirmed_behind_a_spectrum_that_comes_slowly(bench, driver):
+    """In pieces, for longer than the answer to "off" may take; then the same as the node stops."""
+
+    async def story():
+        async with bench:
+            line, section = slow_line(bench, driver)
+            async with line:
+                node = await bench.start_node(instrument=section)
+                await node.wait("ready")
+                after = len(node.signals.items)
+                await node.press()
+                await until_sent(line, 2)  # a dark frame's, and a sample's that begins to come
+                assert line.device.probe.laser_mw > 0
+                open_chain(bench, "door")
+                fault = await node.wait("fault", after=after, what="laser")
+                assert fault["text"] == "interlock is open: door; close it"
+                await node.wait("ready", after=after)  # the session goes on
+                assert line.device.probe.laser_mw == 0
+                (bench.folder / "interlock").unlink()
+
+                await node.press()
+                await until_sent(line, 3)
+                assert await node.end(signal.SIGTERM) == 0
+                assert line.device.probe.laser_mw == 0
+                faults = [fields["what"] for name, fields in node.signals.items if name == "fault"]
+                assert not {"instrument", "laser_on", "acquire"} & set(faults)
+                for complaint in ("wasn't retrieved", "did not stop", "acquire failed"):
+                    assert not any(complaint in told for told in node.log.items)
 
     asyncio.run(story())
