@@ -8,6 +8,7 @@ Rules of the file
   and ends the measurement then, so a driver that hangs in a wait, or on its way out, keeps no
   laser on. The line has a limit of its own besides, where the board has a timer for it.
 - What switches the laser off at the instrument may have to wait behind a spectrum on the line.
+- It is on while the spectrum is on the line, too: only then is the exposure known to be over.
 - Who needs no laser (a dark frame) needs no permission.
 - Closing interlock or key lights nothing: what opened while somebody's wish was waiting, or while a
   dark frame was taken for it, is kept in `opened` (acquire.py), and the wish has failed.
@@ -24,13 +25,19 @@ if False:  # for the type checker: nothing of it is compiled
     from node.upkeep import Upkeep
 
 
+_TOO_LONG = (
+    "exposure of %d ms and %d ms for a spectrum on the line are longer than laser_s_max of "
+    "node.json allows, %d s; a higher baud rate shortens the latter"
+)
+
+
 class Laser:
     """The laser of a node's spectrometer.
 
     Args:
         node: what the parts share: board, clock, signals.
         upkeep: counts how long it was on.
-        on_ms_max: of one exposure.
+        on_ms_max: of one exposure and the transfer of its spectrum.
         transfer_ms: what a spectrum takes on the line.
     Attributes:
         bar: set and lifted by people.
@@ -53,6 +60,11 @@ class Laser:
         self.power_mw = power_mw
         self.bar = LaserBar(node.board.folder + "/laser.barred", node.board.log, node.signals)
 
+    @property
+    def exposure_ms_max(self) -> int:
+        """The longest exposure; less than 0: a transfer takes longer than it may be on."""
+        return self._on_ms_max - self._transfer_ms
+
     def refusal(self, exposure_ms: int = 0) -> str:
         """Return why the laser may not be on now, empty: it may.
 
@@ -63,11 +75,8 @@ class Laser:
             return ""
         if self.bar.is_set:
             return LaserBar.TEXT
-        if exposure_ms > self._on_ms_max:
-            return "exposure of %d ms is longer than laser_s_max of node.json allows, %d s" % (
-                exposure_ms,
-                self._on_ms_max // 1000,
-            )
+        if exposure_ms > self.exposure_ms_max:
+            return _TOO_LONG % (exposure_ms, self._transfer_ms, self._on_ms_max // 1000)
         return self._node.board.laser_permit()
 
     def told(self) -> str:
