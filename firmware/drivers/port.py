@@ -10,12 +10,13 @@ import asyncio
 import time
 
 from node import limits
-from node.errors import InstrumentError, InstrumentGarbled, InstrumentSilent, PortLost
+from node.errors import InstrumentError, InstrumentGarbled, InstrumentSilent, LineNoisy, PortLost
 from node.waiting import within_ms
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Bytes, Port
 
+QUIET_MS = 60  # without a byte: nothing is under way; more than the 50 ms a baud change needs
 LATE_MS = 500  # nothing of ours holds the loop up for longer: a flash block is erased in 400 ms
 
 
@@ -32,6 +33,7 @@ class Line:
     _port: "Port"  # since `open`
     _chunk: bytearray
     _heard_bytes: int  # since bytes were sent
+    _longest_bytes: int  # that are sent at once, of who settles
 
     def _line_ms(self, count: int) -> int:
         """Return how long so many bytes are on the line."""
@@ -49,7 +51,7 @@ class Line:
         try:
             self._port.stream.write(data)
             await within_ms(self._port.stream.drain(), wait_ms)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter: it was closed
             raise self._lost(error)
         except asyncio.TimeoutError:
             raise InstrumentSilent(
@@ -69,13 +71,33 @@ class Line:
                 raise asyncio.TimeoutError
             try:
                 count = await within_ms(self._port.stream.readinto(self._chunk), wait_ms)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise self._lost(error)
             if count:
                 self._heard_bytes += count
                 return count
             if count == 0:  # None is a spurious wake-up
                 raise self._lost("hung up")
+
+    async def settle(self) -> None:
+        """Pass over what is still coming, until the line is quiet.
+
+        Raises:
+            LineNoisy: it is not, for longer than anything lasts that the instrument sends.
+            PortLost: it went away.
+        """
+        limit_ms = self._line_ms(self._longest_bytes) + limits.LINE_SLACK_MS
+        deadline_ms = in_ms(limit_ms)
+        while left_ms(deadline_ms) > 0:
+            try:
+                await self._read(in_ms(QUIET_MS))
+            except asyncio.TimeoutError:
+                return
+        raise LineNoisy(
+            "instrument on %s: the line is not quiet for a moment in %d ms at %d baud: noise, or "
+            "something else that speaks; check baud rate, cable and shield"
+            % (self._port.name, limit_ms, self._port.baud)
+        )
 
     def _no_answer(self) -> InstrumentError:
         """Return what it means that none came to what was sent."""

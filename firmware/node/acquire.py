@@ -60,7 +60,9 @@ class Acquire:
         self.laser = Laser(node, self.upkeep, power_mw, laser_ms_max, transfer_ms)
         self.bar = self.laser.bar
         self._vigil = Vigil(node.board, self.laser, self._triggers)
-        measure_ms_max = min(given["measure_s_max"] * 1000, laser_ms_max)
+        measure_ms_max = given["measure_s_max"] * 1000
+        if power_mw:
+            measure_ms_max = min(measure_ms_max, max(self.laser.exposure_ms_max, 1))
         self.measure = Measure(
             node,
             driver,

@@ -7,6 +7,8 @@ Rules of the file
 - A task of its own looks at interlock, key and time every LASER_POLL_MS. It opens the line first
   and ends the measurement then, so a driver that hangs in a wait, or on its way out, keeps no
   laser on. The line has a limit of its own besides, where the board has a timer for it.
+- What switches the laser off at the instrument may have to wait behind a spectrum on the line.
+- It is on while the spectrum is on the line, too: only then is the exposure known to be over.
 - Who needs no laser (a dark frame) needs no permission.
 - Closing interlock or key lights nothing: what opened while somebody's wish was waiting, or while a
   dark frame was taken for it, is kept in `opened` (acquire.py), and the wish has failed.
@@ -23,13 +25,19 @@ if False:  # for the type checker: nothing of it is compiled
     from node.upkeep import Upkeep
 
 
+_TOO_LONG = (
+    "exposure of %d ms and %d ms for a spectrum on the line are longer than laser_s_max of "
+    "node.json allows, %d s; a higher baud rate shortens the latter"
+)
+
+
 class Laser:
     """The laser of a node's spectrometer.
 
     Args:
         node: what the parts share: board, clock, signals.
         upkeep: counts how long it was on.
-        on_ms_max: of one exposure.
+        on_ms_max: of one exposure and the transfer of its spectrum.
         transfer_ms: what a spectrum takes on the line.
     Attributes:
         bar: set and lifted by people.
@@ -46,11 +54,16 @@ class Laser:
         self._transfer_ms = transfer_ms
         self._task: asyncio.Task[None] | None = None  # that measures with it, while it does
         self._why = ""  # it must not be on any more
-        self._is_ending = False
+        self._is_ending = self._is_hung = False
         self._until_ms = 0  # uptime at which the exposure is over, or else is ended
         self.opened = ""
         self.power_mw = power_mw
         self.bar = LaserBar(node.board.folder + "/laser.barred", node.board.log, node.signals)
+
+    @property
+    def exposure_ms_max(self) -> int:
+        """The longest exposure; less than 0: a transfer takes longer than it may be on."""
+        return self._on_ms_max - self._transfer_ms
 
     def refusal(self, exposure_ms: int = 0) -> str:
         """Return why the laser may not be on now, empty: it may.
@@ -62,11 +75,8 @@ class Laser:
             return ""
         if self.bar.is_set:
             return LaserBar.TEXT
-        if exposure_ms > self._on_ms_max:
-            return "exposure of %d ms is longer than laser_s_max of node.json allows, %d s" % (
-                exposure_ms,
-                self._on_ms_max // 1000,
-            )
+        if exposure_ms > self.exposure_ms_max:
+            return _TOO_LONG % (exposure_ms, self._transfer_ms, self._on_ms_max // 1000)
         return self._node.board.laser_permit()
 
     def told(self) -> str:
@@ -93,11 +103,17 @@ class Laser:
             self._end()
         return True
 
+    async def over(self) -> None:
+        """Wait until no exposure uses it."""
+        while self._task is not None:
+            await asyncio.sleep_ms(limits.LASER_POLL_MS)
+
     def _end(self) -> None:
         """Cancel what measures, once: a second time would cut its way out short."""
         if not self._is_ending:
             self._is_ending = True
-            self._until_ms = self._node.clock.uptime_ms() + limits.LASER_OFF_MS_MAX
+            off_ms = self._transfer_ms + limits.LASER_OFF_MS_MAX
+            self._until_ms = self._node.clock.uptime_ms() + off_ms
             self._task.cancel()  # type: ignore[union-attr]  # an exposure is under way
 
     async def expose(self, driver: "Driver", integration_us: int, scans: int) -> str:
@@ -119,6 +135,7 @@ class Laser:
         begun_ms = clock.uptime_ms()
         on_ms = 2 * exposure_ms + self._transfer_ms + limits.LASER_SLACK_MS
         self._why, self._is_ending, self._until_ms = "", False, begun_ms + on_ms
+        self._is_hung = False
         done = asyncio.Event()
         outcome: list[NodeError | None] = []
         watch: asyncio.Task[None] | None = None
@@ -139,7 +156,7 @@ class Laser:
                 task.cancel()  # it has not begun, and must not without its guard
             now_ms = clock.uptime_ms()
             self._upkeep.laser(now_ms - begun_ms, now_ms)
-        if not task.done():
+        if self._is_hung or not task.done():
             raise LaserUncertain("driver does not end: %s; use the key switch" % self._why)
         if not outcome and not self._why:
             await task  # it is done: this raises what nobody foresaw
@@ -175,11 +192,16 @@ class Laser:
         """Stop the exposure when the laser may not be on any more."""
         while True:
             await asyncio.sleep_ms(limits.LASER_POLL_MS)
-            is_late = self._node.clock.uptime_ms() > self._until_ms
+            late_ms = self._node.clock.uptime_ms() - self._until_ms
+            is_late = late_ms > 0
             if self._is_ending:
+                task = self._task
                 # It was cancelled before it began, or the driver hangs: nobody waits any more.
-                if is_late or self._task is None or self._task.done():
+                if task is None or task.done() or late_ms > limits.LASER_CUT_MS:
                     done.set()
+                elif is_late:  # cut its way out short: its port will be closed
+                    self._is_hung = True
+                    task.cancel()
                 continue
             why = self.refusal()
             if not why and is_late:

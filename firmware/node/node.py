@@ -191,8 +191,10 @@ class Node:
         self.board.feed_watchdog()
         if self._laser is not None:
             self._laser.task.cancel()  # first of all: its way out switches the laser off
+            self.acquire.laser.stop("the node stops")
         self.uplink.leave()
         await self.supervisor.wait(link, limits.FAREWELL_MS_MAX)
+        await self.acquire.laser.over()  # behind a spectrum on a slow line
         await self.supervisor.stop()
         self.acquire.upkeep.close(self.clock.uptime_ms())
         self.storage.close()

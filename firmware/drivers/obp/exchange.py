@@ -74,6 +74,7 @@ class Exchange(Line):
         self._large = frames.Parser(payload_bytes_max, limits.CHUNK_BYTES)
         self._small = frames.Parser(NAME_CHARS_MAX, limits.CHUNK_BYTES)
         self._parser = self._large
+        self._longest_bytes = payload_bytes_max + frames.FRAME_BYTES_MIN
         self._regarding = 0
         self.unverified = False
         self.stray_count = self.reset_count = 0

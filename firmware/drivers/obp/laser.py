@@ -7,7 +7,13 @@ lamp line: switching the wrong one off would leave a laser on.
 import struct
 
 from node import limits
-from node.errors import InstrumentError, InstrumentRefused, InstrumentUnsuited, LaserUncertain
+from node.errors import (
+    InstrumentError,
+    InstrumentGarbled,
+    InstrumentRefused,
+    InstrumentUnsuited,
+    LaserUncertain,
+)
 
 if False:  # for the type checker: nothing of it is compiled
     from drivers.obp.exchange import Exchange
@@ -80,22 +86,29 @@ class Laser:
     async def off(self, strict: bool = True) -> None:
         """Switch it off, LASER_OFF_ATTEMPTS times if need be.
 
+        The answer may come behind a spectrum that is on the line: that is let pass once.
+
         Args:
             strict: False while another error is on its way: that one is reported then.
 
         Raises:
             LaserUncertain: not confirmed.
         """
+        is_settled = False
+        failure: Exception | None = None
         for _ in range(limits.LASER_OFF_ATTEMPTS):
             try:
+                if not is_settled and isinstance(failure, InstrumentGarbled):
+                    is_settled = True
+                    await self._exchange.settle()
                 await self._switch(False)
             except (InstrumentError, MemoryError) as error:
-                failure: Exception = error
+                failure = error
             else:
                 self.is_uncertain = False
                 return
         if strict:
-            raise LaserUncertain("laser may be on: %s; use the key switch" % failure)  # type: ignore[possibly-undefined]  # one attempt at least
+            raise LaserUncertain("laser may be on: %s; use the key switch" % failure)
 
     async def _switch(self, on: bool) -> None:
         state = bytes([on])

@@ -20,9 +20,10 @@ import asyncio
 import struct
 import time
 
-from drivers.ocean_ascii.exchange import QUIET_MS, Exchange
+from drivers.ocean_ascii.exchange import Exchange
 from drivers.ocean_ascii.laser import Laser
 from drivers.ocean_ascii.models import Instrument, choose_model, round_integration
+from drivers.port import QUIET_MS
 from node.errors import (
     ExposureRefused,
     InstrumentBusy,

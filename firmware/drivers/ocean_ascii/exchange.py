@@ -12,15 +12,14 @@ import asyncio
 import struct
 
 from drivers.ocean_ascii import frames
-from drivers.port import Line, in_ms, left_ms
+from drivers.port import Line, in_ms
 from node import limits
-from node.errors import InstrumentGarbled, InstrumentRefused, InstrumentSilent, LineNoisy
+from node.errors import InstrumentGarbled, InstrumentRefused, InstrumentSilent
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Port
 
 ATTEMPTS = 3  # of a question or a setting; of "laser off" too
-QUIET_MS = 60  # without a byte: nothing is under way; more than the 50 ms a baud change needs
 _NOTHING_HELD = b"\0\0\0\0\r"  # ends a command that was cut short, in either data mode
 
 
@@ -53,26 +52,6 @@ class Exchange(Line):
         await self.settle()
         await self.request(b"bB")
         await self.settle()  # from ASCII mode: a prompt
-
-    async def settle(self) -> None:
-        """Pass over what is still coming, until the line is quiet.
-
-        Raises:
-            LineNoisy: it is not, for longer than anything lasts that the instrument sends.
-            PortLost: it went away.
-        """
-        limit_ms = self._line_ms(self._longest_bytes) + limits.LINE_SLACK_MS
-        deadline_ms = in_ms(limit_ms)
-        while left_ms(deadline_ms) > 0:
-            try:
-                await self._read(in_ms(QUIET_MS))
-            except asyncio.TimeoutError:
-                return
-        raise LineNoisy(
-            "instrument on %s: the line is not quiet for a moment in %d ms at %d baud: noise, or "
-            "something else that speaks; check baud rate, cable and shield"
-            % (self._port.name, limit_ms, self._port.baud)
-        )
 
     async def request(self, command: bytes, size: int = 0) -> bytes:
         """Send one command and return what follows its ACK.

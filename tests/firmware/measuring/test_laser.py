@@ -20,7 +20,13 @@ from node import errors
 from node.measure import Measure
 from node.spectrum import Look
 from protocol import messages
-from tests.firmware.conftest import DEADLINE_S
+from simulators.spectrometer.ascii_device import AsciiSpectrometer
+from simulators.spectrometer.ascii_models import ASCII_MODELS
+from simulators.spectrometer.device import Spectrometer
+from simulators.spectrometer.line import AsciiLine, SpectrometerLine
+from simulators.spectrometer.models import MODELS
+from simulators.world import load_substances
+from tests.firmware.conftest import BAUD, DEADLINE_S
 
 OTHERS = {"FlashRefused", "LaserStopped", "OSError", "ValueError", "MemoryError"}
 # Rig, act: at how many suspensions at least there is something to strike, and how often the laser
@@ -127,6 +133,20 @@ def test_a_broken_guard_is_noticed(run_story, broken, rig, strike, complaint):
     assert complaint in wrong
 
 
+@pytest.mark.parametrize("rig", ["module", "letters alone", "later"])
+def test_looks_have_the_laser_on_for_a_twentieth_of_the_time_at_most(run_story, rig):
+    """With a look due every second; one that finds no rest between them is noticed."""
+
+    def parts(*broken):
+        (line,) = run_story("laser_story.py", rig, "look", "duty", *broken, heap="8m")
+        count, on_ms, passed_ms = (int(word) for word in line.split(" ")[1:])
+        assert count >= 10
+        return passed_ms / on_ms
+
+    assert parts() >= 20
+    assert parts("no rest") < 20
+
+
 def test_the_line_is_open_however_the_program_ends(run_story):
     """Ctrl-C at a board's console raises KeyboardInterrupt: no task has its way out then."""
     lines = run_story("ending_story.py")
@@ -179,16 +199,39 @@ def test_an_open_interlock_is_told_and_ends_an_exposure(bench):
     asyncio.run(story())
 
 
-def test_a_limit_of_the_post_is_kept(bench):
+TRANSFER_MS = 2 * 2 * 2_068 * 10_000 // BAUD  # of the longest spectrum, where nothing is set
+
+
+@pytest.mark.parametrize("integration_us", [1_100_000, 999_000])  # the latter: with its transfer
+def test_a_limit_of_the_post_is_kept(bench, integration_us):
     async def story():
         async with bench:
             line = await bench.plug()
-            node = await bench.start_node(integration_us=1_100_000, scans=2, laser_s_max=2)
+            node = await bench.start_node(integration_us=integration_us, scans=2, laser_s_max=2)
             await node.wait("ready")
             await node.press()
             fault = await node.wait("fault", what="laser")
-            assert fault["text"].startswith("exposure of 2200 ms is longer than laser_s_max")
+            exposure_ms = 2 * integration_us // 1000
+            told = f"exposure of {exposure_ms} ms and {TRANSFER_MS} ms for a spectrum on the line"
+            assert fault["text"].startswith(told)
             assert line.device.probe.laser_on_s == 0
+
+    asyncio.run(story())
+
+
+def test_what_the_node_chooses_leaves_time_for_the_transfer(bench):
+    async def story():
+        async with bench:
+            line = await bench.plug()
+            probe = line.device.probe  # so weak that it asks for all there is
+            probe.model = dataclasses.replace(probe.model, collection=0.02 * probe.model.collection)
+            line.present(bench.sample("sucrose"))
+            node = await bench.start_node(exposure="automatic", laser_s_max=1)
+            await node.wait("ready")
+            await bench.take()
+            shots = [fields for name, fields in node.signals.items if name == "measuring"]
+            exposures_ms = [int(f["integration_us"]) * int(f["scans"]) // 1000 for f in shots]
+            assert 500 < max(exposures_ms) <= 1_000 - TRANSFER_MS
 
     asyncio.run(story())
 
@@ -399,5 +442,64 @@ def test_while_it_is_unplugged_no_fault_of_the_port_hides_that_its_laser_may_be_
             await node.wait("ready", after=after)
             assert line.device.probe.laser_mw == 0
             await gateway.wait("health", lambda m: not m.fault, after=healths)
+
+    asyncio.run(story())
+
+
+SLOW_BAUD = 9_600  # a spectrum takes 4 and 8 s
+
+
+def slow_line(bench, driver):
+    """Return the line of a spectrometer of that family, slow, and its section of node.json."""
+    now_s, substances = asyncio.get_running_loop().time(), load_substances()
+    if driver == "obp":
+        device = Spectrometer(MODELS["hdx"], substances, seed=1, now_s=now_s, baud=SLOW_BAUD)
+        line = SpectrometerLine(device, link=bench.tty)
+    else:
+        kind = ASCII_MODELS["usb4000"]
+        device = AsciiSpectrometer(kind, substances, seed=1, now_s=now_s, baud=SLOW_BAUD)
+        line = AsciiLine(device, link=bench.tty)
+    changes = {"driver": driver, "baud": SLOW_BAUD, "pixels_max": 3_648}
+    return line, bench.settings()["instrument"] | changes
+
+
+async def until_sent(line, spectra):
+    """Wait until so many spectra are on the line."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            if line.device.counts.spectra >= spectra:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("driver", ["obp", "ocean_ascii"])
+def test_off_is_confirmed_behind_a_spectrum_that_comes_slowly(bench, driver):
+    """In pieces, for longer than the answer to "off" may take; then the same as the node stops."""
+
+    async def story():
+        async with bench:
+            line, section = slow_line(bench, driver)
+            async with line:
+                node = await bench.start_node(instrument=section)
+                await node.wait("ready")
+                after = len(node.signals.items)
+                await node.press()
+                await until_sent(line, 2)  # a dark frame's, and a sample's that begins to come
+                assert line.device.probe.laser_mw > 0
+                open_chain(bench, "door")
+                fault = await node.wait("fault", after=after, what="laser")
+                assert fault["text"] == "interlock is open: door; close it"
+                await node.wait("ready", after=after)  # the session goes on
+                assert line.device.probe.laser_mw == 0
+                (bench.folder / "interlock").unlink()
+
+                await node.press()
+                await until_sent(line, 3)
+                assert await node.end(signal.SIGTERM) == 0
+                assert line.device.probe.laser_mw == 0
+                faults = [fields["what"] for name, fields in node.signals.items if name == "fault"]
+                assert not {"instrument", "laser_on", "acquire"} & set(faults)
+                for complaint in ("wasn't retrieved", "did not stop", "acquire failed"):
+                    assert not any(complaint in told for told in node.log.items)
 
     asyncio.run(story())

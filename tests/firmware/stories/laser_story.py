@@ -32,6 +32,7 @@ from protocol.messages import ROLE_DARK, ROLE_SAMPLE, ROLE_STANDARD, Config
 
 HANG_MS = 15_000  # longer than the guard waits for a driver
 SETTLE_MS = 100_000  # of virtual time, after which a case must have come to its end
+DUTY_MS = 120_000  # of looks
 LOOK_S_MS = 2_000  # a look has begun and ended by then
 SLACK_MS = 10  # of the loop
 INTEGRATION_US = 150_000
@@ -175,10 +176,10 @@ class Stage:
         """Return what upkeep has counted."""
         return sum([record[0] for record in self.acquire.upkeep._records.values()])
 
-    def ask(self):
-        """Have done what the case is about."""
+    def ask(self, look_s=3_600):
+        """Have done what the case is about; looks every `look_s` seconds."""
         if self.act == "look":
-            looks = Looks(self.node, {"sample": "laser", "look_s": 3_600, "rise_counts": 0})
+            looks = Looks(self.node, {"sample": "laser", "look_s": look_s, "rise_counts": 0})
             self.node.inspection.of_sample(self.node.clock.uptime_ms())  # somebody has pressed
             self.looking = asyncio.create_task(looks.run(lambda: None))
             return
@@ -403,6 +404,17 @@ async def refuse_all():
     print("refused", (len(numbers) - 1) * requests, wrong)
 
 
+async def count_duty():
+    """Look as often as may be; print how often the line was closed, for how long, of how long."""
+    stage = Stage(RIGS[RIG], ACT)
+    await stage.ready()
+    begun_ms = clock.now_ms
+    stage.ask(look_s=1)
+    await asyncio.sleep_ms(DUTY_MS)
+    stage.board.note()
+    print("duty", stage.board.line.count, stage.board.line.on_ms, clock.now_ms - begun_ms)
+
+
 async def well(stage):
     """Do it with nothing in the way; complain if that gives nothing, or leaves light."""
     found = await stage.measure(at=0) + stage.complaints(True)
@@ -439,6 +451,10 @@ def break_guard(how):
         from node.vigil import Vigil
 
         Vigil._look = sleep
+    elif how == "no rest":
+        from node import looks
+
+        looks.DUTY = 0
     elif how == "hours are forgotten":
         from node.upkeep import Upkeep
 
@@ -450,6 +466,8 @@ async def main():
         break_guard(BROKEN[0])
     if STRIKES == "refused":
         await refuse_all()
+    elif STRIKES == "duty":
+        await count_duty()
     else:
         await strike_all()
 

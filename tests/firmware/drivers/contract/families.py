@@ -13,8 +13,9 @@ import numpy as np
 from drivers.document.driver import PAUSE_MS
 from drivers.obp.frames import FRAME_BYTES_MIN
 from drivers.obp2.driver import _LOOK_MS
-from drivers.ocean_ascii.exchange import ATTEMPTS, QUIET_MS
+from drivers.ocean_ascii.exchange import ATTEMPTS
 from drivers.ocean_ascii.frames import TEXT_BYTES_MAX
+from drivers.port import QUIET_MS
 from drivers.scanner.driver import BROKEN_MS
 from protocol.limits import NAME_CHARS_MAX, PIXELS_BYTES_MAX
 from simulators.document.device import DocumentReader
