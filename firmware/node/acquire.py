@@ -9,14 +9,14 @@ import asyncio
 
 from node import limits
 from node.bar import LaserBar
-from node.errors import LASER_ON, FlashRefused, InstrumentError, LaserStopped
+from node.errors import LASER_ON, ExposureRefused, FlashRefused, InstrumentError, LaserStopped
 from node.laser import Laser
 from node.measure import Measure
 from node.spectrum import axis_id
 from node.upkeep import Upkeep
 from node.vigil import Vigil, Wish
 from node.waiting import within_ms
-from protocol.messages import OUTCOME_DONE, OUTCOME_FAILED, ROLE_DARK, ROLE_SAMPLE
+from protocol.messages import EXPOSURE_MANUAL, OUTCOME_DONE, OUTCOME_FAILED, ROLE_DARK, ROLE_SAMPLE
 
 if False:  # for the type checker: nothing of it is compiled
     from node.typed import Any, Call, Driver, Finished, Given, Instrument, Look, Node, Report
@@ -195,7 +195,8 @@ class Acquire:
 
     async def _inspect(self) -> None:
         """Serve the oldest trigger."""
-        wish = self._triggers[0]
+        wish, settings = self._triggers[0], self._node.settings
+        version = settings.version
         self._vigil.serve(wish)
         try:
             seq = await self.measure.serve(wish.role, wish.inspection_id)
@@ -206,6 +207,10 @@ class Acquire:
             self._node.signals.show("ready", ("instrument", self.instrument.serial))  # type: ignore[union-attr]  # identified
         except (InstrumentError, FlashRefused) as error:
             self._finish(OUTCOME_FAILED, str(error))
+            # Its own numbers were refused: not what the automatic mode chose, nor a look's.
+            is_own = settings.exposure_mode == EXPOSURE_MANUAL and settings.version == version
+            if is_own and isinstance(error, ExposureRefused):
+                self._node.tuning.refused(str(error))
             raise
         else:
             self._finish(OUTCOME_DONE, "seq=%d" % seq)

@@ -4,7 +4,8 @@ Rules of the file
 - Aim: the brightest pixel at 57 to 80 % of what the dark level leaves of full scale. Above 85 % a
   hand that moves fills the detector, and its response bends; below 50 % a scan costs as much time
   and says less. A shot within 50 to 85 % is kept.
-- Times are rungs of a ladder, each 1.41 times the one below, so that dark frames fit again.
+- Times are rungs of a ladder, each 1.41 times the one below, so that dark frames fit again; each is
+  made shorter to the next that the instrument can be set to.
 - Four shots at most. A shot tells the signal where it is between the noise and full, which is a
   range of 200 times. A full detector says only that less is needed, no signal only that more is:
   so the steps from 100 ms to the shortest time or the longest leave no gap wider than that, and
@@ -34,13 +35,31 @@ SHOT_RATIO, READ_RATIO = 300, 1_300  # full scale over its noise
 CLEAR_SIGMA = 6  # of the largest among 2,000 pixels: noise reaches 4
 
 
-def rung(time_us: int) -> int:
-    """Return the longest time of the ladder that is not above `time_us`, 10 at least."""
+def rung(time_us: int, unit_us: int = 1) -> int:
+    """Return the longest time of the ladder that is not above `time_us`, 10 at least.
+
+    Args:
+        time_us: microseconds.
+        unit_us: of which every time is a multiple; above 10, the result may be 0.
+    """
     step = 10
-    while 2 * step <= time_us:
+    while 2 * step // unit_us * unit_us <= time_us:
         step *= 2
-    half = step * 141 // 100
-    return half if half <= time_us else step
+    half = step * 141 // 100 // unit_us * unit_us
+    return half if half <= time_us else step // unit_us * unit_us
+
+
+def settable(time_us: int, range_us: "tuple[int, ...]", unit_us: int) -> int:
+    """Return the time next to `time_us` that an instrument can be set to, longer rather than not.
+
+    Args:
+        time_us: microseconds.
+        range_us: shortest and longest integration of the instrument.
+        unit_us: of which each is a multiple; one lies within the range.
+    """
+    time_us = min(max(time_us, range_us[0]), range_us[1])
+    longer_us = time_us + -time_us % unit_us
+    return longer_us if longer_us <= range_us[1] else longer_us - unit_us
 
 
 def noise_counts(signal_counts: int, full_scale_counts: int) -> int:
@@ -78,6 +97,7 @@ class Plan:
         full_scale_counts: counts at which a pixel is saturated.
         measure_ms_max: integration x scans of one shot.
         scans_max: that the instrument averages.
+        unit_us: of which its integration is a multiple.
     Attributes:
         integration_us, scans: of the shot to take next, and of the newest once it is kept.
         shots: taken so far.
@@ -90,10 +110,12 @@ class Plan:
         full_scale_counts: int,
         measure_ms_max: int,
         scans_max: int = SCANS_MAX,
+        unit_us: int = 1,
     ) -> None:
+        self._unit_us = unit_us
         self._scans_max = min(scans_max, SCANS_MAX)
-        self._low_us = max(range_us[0], 10)
-        self._high_us = max(self._low_us, rung(min(range_us[1], measure_ms_max * 500)))
+        self._low_us = settable(10, range_us, unit_us)
+        self._high_us = max(self._low_us, rung(min(range_us[1], measure_ms_max * 500), unit_us))
         self._full = full_scale_counts
         self._measure_us = measure_ms_max * 1000
         self._seen = (0, 1)  # signal of the newest shot that was neither full nor nothing, and time
@@ -179,11 +201,11 @@ class Plan:
         self.scans = scans
 
     def _within(self, time_us: int) -> int:
-        return min(max(rung(time_us), self._low_us), self._high_us)
+        return min(max(rung(time_us, self._unit_us), self._low_us), self._high_us)
 
     def _below(self, time_us: int) -> int:
         """Return the next shorter time."""
-        return max(rung(time_us - 1), self._low_us)
+        return max(rung(time_us - 1, self._unit_us), self._low_us)
 
     def _down(self, time_us: int) -> int:
         """Return the time after one at which the detector is full."""

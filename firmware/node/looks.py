@@ -14,6 +14,7 @@ import asyncio
 
 from node import limits
 from node.errors import LaserStopped
+from node.measure import nearest
 from node.presence import PART, Presence, cap, rise, total
 from protocol.limits import U16_MAX
 
@@ -73,7 +74,7 @@ class Looks:
             presence.forget()
         sample_count = node.inspection.sample_count  # before the look: somebody may press during it
         full_scale_counts = instrument.full_scale_counts
-        integration_us = max(LOOK_US, instrument.integration_us_range[0])
+        integration_us = nearest(LOOK_US, instrument)
         node.acquire.report(0)
         await driver.measure(integration_us, 1, False)
         level = -await self._level(driver, full_scale_counts)

@@ -14,7 +14,7 @@ import asyncio
 
 from node import limits
 from node.errors import LaserStopped
-from node.exposure import SCANS_MAX, Plan, is_nothing
+from node.exposure import SCANS_MAX, Plan, is_nothing, settable
 from node.spectrum import Darks, Look
 from protocol.messages import (
     EXPOSURE_MANUAL,
@@ -34,6 +34,16 @@ if False:  # for the type checker: nothing of it is compiled
     from node.upkeep import Upkeep
 
 ROLE_NAMES = {ROLE_SAMPLE: "sample", ROLE_DARK: "dark", ROLE_STANDARD: "standard"}
+
+
+def unit_us(instrument: "Instrument") -> int:
+    """Return what an integration must be a multiple of."""
+    return getattr(instrument, "integration_us_step", 1)  # not every family has one
+
+
+def nearest(integration_us: int, instrument: "Instrument") -> int:
+    """Return the integration next to this one that the instrument does."""
+    return settable(integration_us, instrument.integration_us_range, unit_us(instrument))
 
 
 class Measure:
@@ -88,7 +98,9 @@ class Measure:
         is_manual = settings.exposure_mode == EXPOSURE_MANUAL
         given = (settings.integration_us, settings.scans)
         if role == ROLE_DARK:
-            exposure = given if is_manual else self._used or given
+            exposure = given
+            if not is_manual:
+                exposure = self._used or (nearest(given[0], self._instrument), given[1])
             return (await self._dark(exposure, inspection_id))[0]
         why = self._laser.opened or self._laser.refusal()
         if why:
@@ -105,10 +117,14 @@ class Measure:
 
     async def _choose(self, role: int, inspection_id: bytes) -> int:
         """Expose as the signal asks for; store the shot that is kept."""
-        full_scale_counts = self._instrument.full_scale_counts
-        span_us = self._instrument.integration_us_range
-        scans_max = getattr(self._instrument, "scans_max", SCANS_MAX)
-        plan = Plan(span_us, full_scale_counts, self._measure_ms_max, scans_max)
+        found = self._instrument
+        plan = Plan(
+            found.integration_us_range,
+            found.full_scale_counts,
+            self._measure_ms_max,
+            getattr(found, "scans_max", SCANS_MAX),
+            unit_us(found),
+        )
         while True:
             exposure = (plan.integration_us, plan.scans)
             dark_seq, dark = await self._dark_for(exposure, inspection_id)

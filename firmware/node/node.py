@@ -10,7 +10,7 @@ from node.attend import Attend
 from node.clock import Clock
 from node.commands import Commands
 from node.config import Settings
-from node.errors import ExposureRefused, part_of
+from node.errors import part_of
 from node.health import Reporter
 from node.hearing import Hearing
 from node.inspection import Inspection
@@ -152,8 +152,6 @@ class Node:
         if traced:
             told = "failures by task: %s\n%s" % (self.supervisor.summary(), traced)
             self.boot.note(name, told)
-        if isinstance(error, ExposureRefused):
-            self.tuning.refused(str(error))
         name = name if name in self.readers else part_of(error) or name
         text = str(error) or error.__class__.__name__
         if traced:

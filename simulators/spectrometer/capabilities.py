@@ -109,10 +109,9 @@ class Capabilities:
     def _settings(self) -> dict[int, Act]:
         """What can be asked and set."""
         model = self._model
-        least_us, most_us = model.integration_us_min, model.integration_us_max
         return {
             Type.INTEGRATION: lambda _: struct.pack("<I", self.settings.integration_us),
-            Type.INTEGRATION_SET: self._setter("integration_us", least_us, most_us),
+            Type.INTEGRATION_SET: self._set_integration,
             Type.SCANS: lambda _: struct.pack("<H", self.settings.scans),
             Type.SCANS_SET: self._setter("scans", 1, model.scans_max),
             Type.BOXCAR: lambda _: struct.pack("<B", self.settings.boxcar),
@@ -189,6 +188,15 @@ class Capabilities:
             return b""
 
         return store
+
+    def _set_integration(self, call: Call) -> bytes:
+        """Take the integration, rounded down to the model's step, without a word about it."""
+        (value,) = call.arguments
+        model = self._model
+        if not model.integration_us_min <= value <= model.integration_us_max:
+            raise RefusedError(Error.INVALID_PAYLOAD)
+        self.settings.integration_us = value - value % model.integration_us_step
+        return b""
 
     def _set_checksum(self, call: Call) -> bytes:
         (kind,) = call.arguments

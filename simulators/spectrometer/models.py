@@ -144,7 +144,7 @@ MODELS = {
         pixel_count=2068,
         integration_us_min=6_000,
         integration_us_max=10_000_000,
-        integration_us_step=1,
+        integration_us_step=10,  # chosen
         integration_us_default=100_000,
         scans_max=5000,
         # The same range over twice the pixels.

@@ -5,10 +5,12 @@ that plays the gateway: it answers, or it does not.
 """
 
 import asyncio
+import dataclasses
 import signal
 
 from protocol import messages
 from simulators.board import POWER_ON
+from simulators.spectrometer.models import MODELS
 from tests.firmware.conftest import INTEGRATION_US, BoardProgram
 
 FAST = 100  # the trial of 300 s takes three
@@ -108,3 +110,66 @@ def test_a_config_the_instrument_cannot_do_is_refused_or_taken_back(bench):
             await story(INTEGRATION_US, 5001, words % INTEGRATION_US, 9)
 
     asyncio.run(both())
+
+
+def test_an_instrument_that_counts_in_steps_is_exposed_in_them(bench):
+    """An hdx counts its integration in steps of 10; who writes another one is told."""
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            line = await bench.plug(model="hdx")
+            line.present(bench.sample("paracetamol"))
+            node = await bench.start_node()
+            await node.wait("ready")
+            automatic = messages.EXPOSURE_AUTOMATIC
+            await gateway.say(messages.Config(8, 400_005, 1, 0, 60, 8, 5_000, automatic))
+            await gateway.wait("birth", lambda m: m.config_version == 8)
+            await gateway.say(messages.Command(b"command1", messages.ACTION_CAPTURE, None, b"\x01"))
+            dark = await gateway.wait("reading")
+            assert (dark.role, dark.integration_us) == (messages.ROLE_DARK, 400_010)
+            await node.press()
+            is_sample = lambda m: m.role == messages.ROLE_SAMPLE  # noqa: E731
+            sample = await gateway.wait("reading", is_sample)
+            rungs = {10 << step for step in range(24)}
+            assert sample.integration_us % 10 == 0
+            assert sample.integration_us not in rungs, "another sample: this one shows nothing"
+            after = len(gateway.heard.items)
+            await gateway.say(messages.Command(b"command2", messages.ACTION_BIRTH, None, b""))
+            assert (await gateway.wait("birth", after=after)).config_version == 8
+
+            await gateway.say(messages.Config(9, 400_005, 1, 0, 60, 8, 5_000))
+            await gateway.wait("birth", lambda m: m.config_version == 9)
+            await node.press()
+            fault = await node.wait("fault", what="config")
+            words = "config 9 was taken back: the instrument made integration_us 400000 of 400005;"
+            assert words in fault["text"], fault
+
+    asyncio.run(story())
+
+
+def test_what_the_automatic_exposure_chose_is_not_the_configs_fault(bench, monkeypatch):
+    """An instrument that averages nothing refuses the scans; nobody had written them."""
+    model = dataclasses.replace(MODELS["sts_785"], scans_max=1)
+    monkeypatch.setitem(MODELS, "sts_785", model)
+
+    async def story():
+        async with bench:
+            await bench.start_broker()
+            gateway = await bench.start_gateway()
+            line = await bench.plug(model="sts_785")
+            line.present(bench.sample("sucrose in pet"))
+            node = await bench.start_node()
+            await node.wait("ready")
+            automatic = messages.EXPOSURE_AUTOMATIC
+            await gateway.say(messages.Config(8, 400_000, 1, 0, 60, 8, 5_000, automatic))
+            await gateway.wait("birth", lambda m: m.config_version == 8)
+            await node.press()
+            fault = await node.wait("fault", what="instrument")
+            assert "the instrument refuses integration_us" in fault["text"], fault
+            after = len(gateway.heard.items)
+            await gateway.say(messages.Command(b"command1", messages.ACTION_BIRTH, None, b""))
+            assert (await gateway.wait("birth", after=after)).config_version == 8
+
+    asyncio.run(story())

@@ -82,7 +82,9 @@ class Facts:
                 told.append(0)  # the model's hold
         if 0 < told[0] <= told[1]:
             found.integration_us_range = (told[0], told[1])
-        found.integration_us_step = max(1, told[2])
+        shortest_us, longest_us = found.integration_us_range
+        if 0 < told[2] <= longest_us - shortest_us:  # else no multiple of it may lie in between
+            found.integration_us_step = told[2]
 
     async def _coefficients(self) -> bytes:
         """Return the wavelength coefficients as the instrument stores them, 4 bytes each."""

@@ -95,12 +95,13 @@ class Bench:
         dark_rate: counts of every pixel in a second.
         error: of the brightest pixel, times its noise.
         band_percent: of the signal, the tallest band.
+        unit_us: of which its integration is a multiple.
     """
 
-    def __init__(self, rate, dark_rate, span_us, measure_ms, error, band_percent):
+    def __init__(self, rate, dark_rate, span_us, measure_ms, error, band_percent, unit_us=1):
         self._rate, self._dark_rate = rate, dark_rate
         self._error, self._band_percent = error, band_percent
-        self.plan = Plan(span_us, FULL, measure_ms)
+        self.plan = Plan(span_us, FULL, measure_ms, unit_us=unit_us)
         self.shots = []
         self.dark_count = 0
 
@@ -127,6 +128,7 @@ class Bench:
         while True:
             time_us = plan.integration_us
             taken.add(time_us)
+            assert len(taken) <= SHOTS_MAX + 1
             if plan.shorten(self.dark(time_us)):
                 continue
             light = self.signal(time_us) + self._error * self.noise(time_us)
@@ -177,6 +179,39 @@ def test_no_signal_is_beyond_four_shots(span_us):
                 within += 50 <= 100 * (high - bench.dark(last_us)) // room <= 85
     assert reachable > 1_500
     assert within > 0.97 * reachable
+
+
+@pytest.mark.parametrize("span_us", RANGES_US, ids=str)
+@pytest.mark.parametrize("unit_us", [7, 10, 1_000, 3_000, 1_000_000])
+def test_every_shot_is_one_that_the_instrument_can_be_set_to(span_us, unit_us):
+    for step, dark_rate, measure_ms in itertools.product(
+        range(-12, 132, 3), (0, 400, 40_000), (1_000, MEASURE_MS)
+    ):
+        bench = Bench(int(10 ** (step / 12)), dark_rate, span_us, measure_ms, 0, 60, unit_us)
+        high = bench.run()
+        case = (step, dark_rate, measure_ms, bench.shots)
+        assert len(bench.shots) <= SHOTS_MAX, case
+        for time_us, _ in bench.shots:
+            assert time_us % unit_us == 0, case
+            assert span_us[0] <= time_us <= span_us[1], case
+        shortest_us = exposure.settable(0, span_us, unit_us)
+        if high >= FULL:
+            assert bench.shots[-1][0] == shortest_us, case
+
+
+@pytest.mark.parametrize(
+    "time_us, unit_us, expected",
+    [
+        (22_000, 1, 22_000),
+        (22_000, 3_000, 24_000),
+        (0, 10, 6_000),
+        (99, 7_000, 7_000),
+        (20_000_000, 10, 10_000_000),
+        (9_999_999, 6_000, 9_996_000),
+    ],
+)
+def test_a_time_that_is_set_is_the_next_longer_one_within_the_range(time_us, unit_us, expected):
+    assert exposure.settable(time_us, (6_000, 10_000_000), unit_us) == expected
 
 
 def test_a_plan_reaches_the_aim_in_four_shots_or_the_end_of_what_is_allowed(run_story):

@@ -516,6 +516,13 @@ def test_a_buffer_holds_nothing_that_was_not_asked_for(connect):
     assert connect("hdx").ask(0x100830, ack=True).error == 2
 
 
+def test_an_hdx_rounds_an_integration_down_to_its_step(connect):
+    hdx = connect("hdx")
+    assert hdx.ask(0x110003).data == u32(10)
+    hdx.ask(0x110010, u32(400_005), ack=True)
+    assert hdx.ask(0x110000).data == u32(400_000)
+
+
 def test_an_hdx_has_2068_pixels_of_sixteen_bits(connect):
     hdx = connect("hdx")
     assert hdx.ask(0x110220).data == u32(2068)

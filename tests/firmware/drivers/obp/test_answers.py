@@ -165,6 +165,13 @@ def test_an_integration_the_instrument_rounds_is_refused(drive):
     assert SPECTRUM not in [kind for kind, _ in instrument.requests]
 
 
+@pytest.mark.parametrize("step_us", [0, 60_000_000, 0xFFFF_FFFF])
+def test_a_step_that_leaves_no_time_is_none(drive, step_us):
+    step = lambda kind, tag, _d, _n: pack(kind, tag, struct.pack("<I", step_us))  # noqa: E731
+    lines, _ = drive("open", "identify", "sample", INTEGRATION_STEP=step)
+    assert lines[1].startswith("sample ")
+
+
 def test_settings_that_are_refused_say_what_would_do(drive):
     lines, _ = drive("open", "identify", "dark", SCANS=nack(6))
     assert lines[1].startswith("ExposureRefused the instrument refuses integration_us 20000 with")
