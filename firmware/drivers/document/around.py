@@ -6,6 +6,8 @@ Rules of the file
 - Readers send them around the whole, around each line, on lines of their own, or not at all. What
   is taken off must be there. Of several ways to read the same lines the first holds whose check
   digits are right, else the first.
+- The end of one zone and the beginning of the next are no zone, though they be as wide: otherwise a
+  reader that stopped in the middle once would be out of step for as long as it makes no pause.
 - Lines lie in places of `size` bytes, one behind the other.
 """
 
@@ -66,7 +68,8 @@ class Around:
                 zone = b"".join([bytes(lines[begin:end]) for begin, end in spans])
                 if not wrong_fields(kind_of(zone), zone):
                     return zone
-                first = first or zone
+                if not first and _is_in_order(zone, len(spans)):
+                    first = zone
         if _widths(self._each(lines, widths, 2)) == [30, 30]:
             return b""  # of TD1; with what is around them they may look like TD2
         return first
@@ -126,6 +129,16 @@ def _is_zone(spans: "list[Span]") -> bool:
     widths = _widths(spans)
     width = WIDTHS.get(sum(widths))
     return width is not None and (len(widths) == 1 or widths == [width] * len(widths))
+
+
+def _is_in_order(zone: bytes, count: int) -> bool:
+    """Say whether the line of the names is in its place: the one with the fewest digits."""
+    width = len(zone) // count
+    digits = [
+        sum([48 <= code <= 57 for code in zone[at : at + width]])
+        for at in range(0, len(zone), width)
+    ]
+    return count == 1 or digits.pop(0 if count == 2 else -1) <= min(digits)
 
 
 def _printed(affix: bytes, index: int) -> bytes:

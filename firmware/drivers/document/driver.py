@@ -94,14 +94,15 @@ class Driver:
         parser = self._parser
         self._chunk[:] = _BLANK  # what was in it has been read
         wait_ms = left_ms = time.ticks_diff(deadline_ms, time.ticks_ms())
+        is_over = False  # whatever lies there is taken first: the loop may have been held up
         if parser.is_pending:
             quiet_ms = time.ticks_diff(time.ticks_ms(), self._heard_ms)
+            is_over = quiet_ms >= PAUSE_MS
             wait_ms = min(left_ms, PAUSE_MS - quiet_ms)
         try:
             count = await within_ms(self._port.stream.readinto(self._chunk), max(wait_ms, 0))  # type: ignore[union-attr]  # open
         except asyncio.TimeoutError:
-            quiet_ms = time.ticks_diff(time.ticks_ms(), self._heard_ms)
-            return parser.finish() if parser.is_pending and quiet_ms >= PAUSE_MS else None
+            return parser.finish() if is_over else None
         except OSError as error:
             raise self._lost(error)
         if count == 0:  # None is a spurious wake-up

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from drivers.document.driver import PAUSE_MS
+from drivers.obp.driver import ABORT
 from drivers.obp.frames import FRAME_BYTES_MIN
 from drivers.obp2.driver import _LOOK_MS
 from drivers.ocean_ascii.exchange import ATTEMPTS
@@ -64,6 +65,7 @@ class Family:
             gets the line, the replies before any fault, and the words.
         unseen: faults that no receiver of this protocol can tell from the truth, with the reason:
             only the next turn is looked at.
+        is_checked: whether a reply has a checksum that the driver must compare.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Family:
     is_sampled: bool = False
     act: Callable[[Line[Any]], None] = lambda _: None
     unseen: Mapping[str, str] = field(default_factory=dict)
+    is_checked: Callable[[bytes], bool] = lambda _: True
 
 
 def spectrometer(model: Model) -> Callable[[FaultPlan], Line[Any]]:
@@ -144,6 +147,16 @@ def sent_with_eighteen_bits(line: Line[Any], replies: list[bytes], words: list[s
             counts = np.frombuffer(reply[44 + 32 : -20], "<u4") >> 2
             narrowed.append(counts.astype("<u2").tobytes())
     return sent_as_they_are(line, narrowed, words)
+
+
+def is_needed(reply: bytes) -> bool:
+    """Say whether the driver makes anything of a frame: not of "aborted", which mends nothing."""
+    return int.from_bytes(reply[8:12], "little") != ABORT
+
+
+def is_spectrum(reply: bytes) -> bool:
+    """Say whether it is one: of answers to one-letter commands no other has a checksum."""
+    return len(reply) > 1_000
 
 
 OBP = {
@@ -291,6 +304,7 @@ FAMILIES = (
         spectrometer(MODELS["ventana_785"]),
         sent_as_they_are,
         obp_deadline_s(2 * 1_024),
+        is_checked=is_needed,
     ),
     Family(
         "obp:hdx",
@@ -300,6 +314,7 @@ FAMILIES = (
         sent_as_they_are,
         obp_deadline_s(2 * 2_068),
         is_sampled=True,
+        is_checked=is_needed,
     ),
     Family(
         "obp:qe_pro",
@@ -309,6 +324,7 @@ FAMILIES = (
         sent_with_eighteen_bits,
         obp_deadline_s(4 * 1_044),
         is_sampled=True,
+        is_checked=is_needed,
     ),
     Family(
         "obp2",
@@ -326,6 +342,7 @@ FAMILIES = (
         ascii_spectrometer,
         sent_the_other_way_round,
         ascii_deadline_s,
+        is_checked=is_spectrum,
     ),
     Family(
         "scanner",

@@ -3,10 +3,10 @@
 Method: each driver in a real MicroPython on its simulator's pseudo-terminal. A run without faults
 counts the simulator's replies; then each fault of the vocabulary is struck at each of them, once a
 run, many runs side by side. What the simulator meant to send is kept before the fault spoils it.
-Which errors name a fault, where nothing may come of it, and the driver's own deadline from the
-fault to the error, are the family's (`families.py`, `expected.py`). A run that breaks the contract
-while the machine kept simulator or driver from running for longer than half of a driver's shortest
-wait proves nothing, and is repeated.
+A wrong checksum must be noticed: an error, or one request more. Which errors name a fault, where
+nothing may come of it, and the driver's own deadline from the fault to the error, are the family's
+(`families.py`, `expected.py`). A run that breaks the contract while the machine kept simulator or
+driver from running for longer than half of a driver's shortest wait proves nothing: it is repeated.
 """
 
 import asyncio
@@ -42,9 +42,11 @@ class Told(NamedTuple):
 
 
 class TimedPlan(FaultPlan):
-    """A plan that knows when it struck."""
+    """A plan that knows when it struck, the replies, and how many of them the first turn had."""
 
     struck_s = None
+    replies = ()
+    turn_replies = 0
 
     def next(self, **reply):
         striking = super().next(**reply)
@@ -69,7 +71,7 @@ async def run(micropython, folder, family, faults):
     link = folder / "port"
     line = family.make(plan)
     line.link = link
-    replies = keep_replies(line.device)
+    replies = plan.replies = keep_replies(line.device)
     settings = {**family.settings, "port": str(link)}
     name, _, _ = family.name.partition(":")
     fault_ms = round(1000 * max(f.seconds * (f.kind in LASTING) for f in faults))
@@ -89,7 +91,7 @@ async def run(micropython, folder, family, faults):
                 after_s = clock() - (plan.struck_s or 0.0)
                 word, _, rest = raw.decode().strip().partition(" ")
                 if word == "turn":
-                    begun = len(replies)
+                    begun = plan.turn_replies = len(replies)
                 elif word == "ready":
                     family.act(line)
                 elif word == "data":
@@ -110,11 +112,17 @@ async def run(micropython, folder, family, faults):
     return told, plan, late[0]
 
 
-async def try_fault(micropython, folder, family, fault):
-    """Return what of the contract is broken with this fault, empty: nothing."""
+async def try_fault(micropython, folder, family, fault, count):
+    """Return what of the contract is broken with this fault, empty: nothing.
+
+    `count` is how many replies a turn without faults has.
+    """
     for _ in range(TRIES_MAX):
         told, plan, late_ms = await run(micropython, folder, family, [fault])
         wrong = judge(family, fault.kind, told, late_ms)
+        if not wrong and fault.kind == "checksum":
+            is_asked_again = plan.turn_replies > count
+            wrong = judge_noticed(family, plan.replies[fault.at - 1], told[0], is_asked_again)
         if plan.struck != {fault.kind: 1}:
             wrong = f"it struck {plan.struck}"
         if not wrong or late_ms <= LATE_MS_MAX:
@@ -153,6 +161,18 @@ def judge_fault(family, kind, told, late_ms):
     return ""
 
 
+def judge_noticed(family, reply, told, is_asked_again):
+    """Return what is wrong where the content of a reply is right and only its checksum is not.
+
+    A driver that compares none gives right data here, too. Of a reader the check digit is content.
+    """
+    if family.kind != "spectrometer" or not family.is_checked(reply):
+        return ""
+    if told.word != "data" or is_asked_again:
+        return ""
+    return "first turn: the checksum was wrong, and nobody noticed"
+
+
 async def count_replies(micropython, folder, family):
     """Return how many replies a turn without faults has; it gives right data."""
     for _ in range(TRIES_MAX):
@@ -182,7 +202,7 @@ async def break_everywhere(micropython, folder, family, kind):
             where = folder / str(at)
             where.mkdir()
             fault = Fault(kind, at=at, bytes=BYTES, seconds=HELD_S)
-            if wrong := await try_fault(micropython, where, family, fault):
+            if wrong := await try_fault(micropython, where, family, fault, count):
                 broken.append(f"{kind} at reply {at} of {count}: {wrong}")
 
     async with asyncio.TaskGroup() as tasks:
@@ -215,6 +235,21 @@ def test_right_data_or_a_named_error_and_the_next_works(micropython_path, tmp_pa
 def test_the_judge_holds_a_driver_to_what_is_expected(kind, told, wrong):
     scanner = next(family for family in FAMILIES if family.name == "scanner")
     found = judge(scanner, kind, [told, Told("data", "right", 0.0)], 0)
+    assert wrong in found
+    assert bool(found) == bool(wrong)
+
+
+@pytest.mark.parametrize(
+    "reply, word, is_asked_again, wrong",
+    [
+        (bytes(64), "data", False, "nobody noticed"),
+        (bytes(64), "data", True, ""),
+        (bytes(64), "error", False, ""),
+        (bytes(8) + b"\0\0\x10\0" + bytes(52), "data", False, ""),  # "aborted" is not needed
+    ],
+)
+def test_the_judge_wants_a_wrong_checksum_noticed(reply, word, is_asked_again, wrong):
+    found = judge_noticed(FAMILIES[0], reply, Told(word, "", 0.0), is_asked_again)
     assert wrong in found
     assert bool(found) == bool(wrong)
 

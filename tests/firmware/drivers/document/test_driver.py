@@ -6,6 +6,9 @@ answered by the next act of the case.
 
 import asyncio
 import contextlib
+import os
+import subprocess
+import tty
 
 import numpy as np
 import pytest
@@ -181,3 +184,22 @@ def test_a_port_that_goes_is_named(listen):
 
 def test_nothing_is_none_within_the_time(listen):
     assert listen(None, None, wait_ms=50)[1:3] == ["None", "None"]
+
+
+def test_a_loop_that_is_held_up_makes_no_pause(micropython_path, tmp_path):
+    """What lies there when it goes on is read before a zone counts as broken off."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    first, second = (line.encode() + b"\r" for line in ONE.lines)
+    program = [micropython_path, STORIES / "document_held_story.py", REPOSITORY, os.ttyname(theirs)]
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as node:
+        assert node.stdout.readline() == "open\n"
+        os.write(ours, first)
+        assert node.stdout.readline() == "heard\n"
+        os.write(ours, second)
+        told, _ = node.communicate("\n", timeout=DEADLINE_S)
+    for descriptor in (ours, theirs):
+        os.close(descriptor)
+    assert told.strip() == item(ONE)

@@ -178,6 +178,16 @@ def test_what_is_no_zone_is_a_misread_and_the_next_is_found(stream):
     assert parser.next() == zone(OTHER)
 
 
+@pytest.mark.parametrize("kind", WIDTHS)
+@pytest.mark.parametrize("lost", [1, 2])
+def test_the_end_of_one_zone_and_the_beginning_of_the_next_are_none(kind, lost):
+    """Otherwise each reading that follows without a pause is a misread, too, for ever."""
+    document = draw(kind, np.random.default_rng(4))
+    rest = "".join(line + "\r" for line in document.lines[lost:]).encode()
+    found, _ = read(rest + 3 * sent(document))
+    assert found == [zone(document)] * 3
+
+
 def test_noise_is_passed_over_and_much_of_it_is_told():
     found, parser = read(b"\xff\x00" + sent(ONE) + b"\x80" * 3)
     assert (found, parser.dropped_bytes) == ([zone(ONE)], 5)
