@@ -13,6 +13,7 @@ import contextlib
 import json
 import sys
 import tomllib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ from simulators.sides import Mass, Shown, shown
 from simulators.world import Sample, load_substances
 
 ROLES: Final = {"scan": "code", "read": "document", "weigh": "weight", "measure": "sample"}
+SIGNALS_MAX: Final = 40  # told when a step comes to nothing
 TRIES_MAX: Final = 8  # an officer who has tried so often calls the technician
 ITEM_S_MAX: Final = 4.0  # a scale settles within two seconds; a code takes none
 SAMPLE_S_MAX: Final = 60.0  # looks, dark frame and sample, or an instrument to be found again
@@ -81,11 +83,13 @@ class Play:
         self._tell = tell
         self._seed = seed
         self._said: asyncio.Queue[Event] = asyncio.Queue()
+        self._signals: deque[str] = deque(maxlen=SIGNALS_MAX)  # of the step, or the newest of it
         lane.events.listen(self._hear)
 
     def _hear(self, event: Event) -> None:
         if event.source == self._lane.node.name:
             self._said.put_nowait(event)
+            self._signals.append(event.name)
 
     async def act(self, act: Act) -> tuple[list[Done], str]:
         """Play one act.
@@ -93,6 +97,8 @@ class Play:
         Returns:
             What became of each step, and which came to nothing, however often it was tried; that is
             the last one. Empty: none.
+        Raises:
+            ProgramError: the node has ended, and nobody asked it to.
         """
         title, declared = escape(act.title), escape(act.consignment.declared)
         self._tell(f"\n[bold]{title}[/bold] [dim](declared: {declared})[/dim]")
@@ -114,6 +120,7 @@ class Play:
         self._tell(f"  {step.verb:8} {escape(told)}{by}{wrong}")
         self._line(step).trouble(FaultPlan(step.faults, self._seed + step.number))
         faults: list[str] = []
+        self._signals.clear()
         for attempt in range(1, TRIES_MAX + 1):
             while not self._said.empty():
                 self._said.get_nowait()
@@ -125,9 +132,17 @@ class Play:
                 again = f", at try {attempt}" if attempt > 1 else ""
                 self._tell(f"  node     record {found.seq}, inspection {found.inspection}{again}")
                 return Done(act, step, found, attempt, tuple(faults))
-        raise TimeoutError(
-            f"nothing was stored in {TRIES_MAX} tries; the node said: "
-            f"{'; '.join(faults) or 'nothing'}"
+        self._lane.events.check()
+        told = f"nothing was stored in {TRIES_MAX} tries"
+        raise TimeoutError(self._explain(step, told, faults))
+
+    def _explain(self, step: Step, told: str, faults: list[str]) -> str:
+        """Return what went wrong, with what is needed to find out why."""
+        line = self._line(step)
+        return (
+            f"{told}; faults: {'; '.join(faults) or 'none'}; "
+            f"signals: {' '.join(self._signals) or 'none'}; bytes to the node: {line.bytes_out}, "
+            f"lost {line.bytes_lost}; the node's last lines:\n{self._lane.node.last}"
         )
 
     def _line(self, step: Step) -> Line[Any]:
@@ -181,6 +196,8 @@ class Play:
                     if event.name == "reread":
                         self._tell("  [dim]node     asks to read it again[/dim]")
                         return None
+                    if event.name == "killed":  # nothing can come of any further try
+                        raise ProgramError(self._explain(step, str(event.fields["text"]), faults))
                     if event.name == "fault":
                         faults.append(f"{event.fields['what']}: {event.fields['text']}")
                         self._tell(f"  [dim]node     fault {escape(faults[-1])}[/dim]")
