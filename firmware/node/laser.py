@@ -103,9 +103,11 @@ class Laser:
             self._end()
         return True
 
-    async def over(self) -> None:
-        """Wait until no exposure uses it."""
-        while self._task is not None:
+    async def over(self, why: str) -> None:
+        """Stop whatever uses it, and wait for as long as that may take."""
+        while self.stop(why):
+            if self._node.clock.uptime_ms() > self._until_ms + 2 * limits.LASER_CUT_MS:
+                return
             await asyncio.sleep_ms(limits.LASER_POLL_MS)
 
     def _end(self) -> None:

@@ -29,6 +29,7 @@ if False:  # for the type checker: nothing of it is compiled
     from node import typed
 
 FIRMWARE = "harmattan 0.1.0"
+_STOPS = "the node stops"
 _BAUD_BITS = 10  # of one byte on a serial line, start and stop included
 
 
@@ -189,10 +190,10 @@ class Node:
         self.board.feed_watchdog()
         if self._laser is not None:
             self._laser.task.cancel()  # first of all: its way out switches the laser off
-            self.acquire.laser.stop("the node stops")
+            self.acquire.laser.stop(_STOPS)
         self.uplink.leave()
         await self.supervisor.wait(link, limits.FAREWELL_MS_MAX)
-        await self.acquire.laser.over()  # behind a spectrum on a slow line
+        await self.acquire.laser.over(_STOPS)  # behind a spectrum on a slow line
         await self.supervisor.stop()
         self.acquire.upkeep.close(self.clock.uptime_ms())
         self.storage.close()

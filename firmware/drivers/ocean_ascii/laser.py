@@ -1,13 +1,7 @@
 """The laser: an external one on the instrument's lamp enable line."""
 
 from node import limits
-from node.errors import (
-    InstrumentError,
-    InstrumentGarbled,
-    InstrumentRefused,
-    InstrumentSilent,
-    LaserUncertain,
-)
+from node.errors import InstrumentError, InstrumentSilent, LaserUncertain
 
 if False:  # for the type checker: nothing of it is compiled
     from drivers.ocean_ascii.exchange import Exchange
@@ -47,11 +41,11 @@ class Laser:
         for _ in range(limits.LASER_OFF_ATTEMPTS):
             try:
                 await self._exchange.ask(b"J\0\0", confirm=True)
-            except (InstrumentSilent, InstrumentGarbled, InstrumentRefused) as error:
+            except InstrumentSilent as error:
                 failure: Exception = error
                 break  # that was several times
             except (InstrumentError, MemoryError) as error:
-                failure = error
+                failure = error  # a spectrum on the line that halts for a moment garbles some
             else:
                 self.is_uncertain = False
                 return
