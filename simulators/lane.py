@@ -6,7 +6,6 @@ MicroPython, the post the real gateway with a real mosquitto. The demo and the s
 
 import asyncio
 import contextlib
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Self
 import apsw
 import msgspec
 
+from gateway.doctor.rehearsal.stage import free_port
 from gateway.screening.explain import explain
 from gateway.screening.verdict import Verdict
 from gateway.spectra.library import load_library
@@ -43,14 +43,6 @@ PRESS_AGAIN_S = 15.0  # whoever waits longer for a reading presses again
 PRESSES_MAX = 6
 OFF_LOOK_S = 0.5  # between looks whether a node is on again
 FILE_LOOK_S = 0.05  # between looks into a file that another process writes
-
-
-def free_port() -> int:
-    """Return a TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import gateway  # noqa: F401 - before NumPy: it bounds the threads of BLAS
+from gateway.doctor.rehearsal import stage
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RAMAN_VARIABLE = "HARMATTAN_RAMAN"
@@ -127,9 +127,7 @@ def systemd_present() -> None:
 @pytest.fixture
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    return stage.free_port()
 
 
 # What may be absent: the fixture that stands for it, and what to say of it.

@@ -25,7 +25,7 @@ from gateway.errors import BrokerError
 from gateway.ingest import door, secret, spare
 from gateway.ingest.answering import TURN_S, connect, has_answered, is_alive
 from gateway.ingest.mosquitto import access_list, configuration
-from gateway.ingest.overheard import Overheard
+from gateway.ingest.overheard import LOG_PIECE_BYTES, Overheard
 from gateway.ingest.program import check_port, find_leftovers, find_program, hint_of_root
 from gateway.ingest.shunning import Barred, Shunning
 from gateway.observe.counters import Counters
@@ -357,9 +357,19 @@ def _send(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
-    """Stop the broker, by force if it does not listen, or if we are hurried."""
-    if child.returncode is not None:
-        return
+    """Stop the broker, by force if it does not listen, or if we are hurried.
+
+    What is left of its log is passed over: a pipe that is not read to its end stays open.
+    """
+    if child.returncode is None:
+        await _stop(child)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_S_MAX):
+            while child.stderr is not None and await child.stderr.read(LOG_PIECE_BYTES):
+                pass
+
+
+async def _stop(child: asyncio.subprocess.Process) -> None:
     (child.kill if is_stopped(child.pid) else child.terminate)()
     try:
         async with asyncio.timeout(STOP_S_MAX):

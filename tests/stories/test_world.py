@@ -41,7 +41,8 @@ def test_a_bad_morning_leaves_the_truth_in_the_journal(tmp_path):
     for each in done:
         assert (each.tries > 1 or bool(each.faults)) == bool(each.step.faults), each.step
         assert all(
-            text.split(": ")[0] in ("instrument", "scanner", "mt_sics") for text in each.faults
+            text.split(": ")[0] in ("instrument", "laser_on", "scanner", "mt_sics")
+            for text in each.faults
         )
 
     journal = tmp_path / "lane/post/state/journal.sqlite"

@@ -20,6 +20,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from gateway.doctor.rehearsal.stage import free_port
 from gateway.errors import BrokerError
 from gateway.ingest import door, secret, spare
 from gateway.ingest.broker import CONFIGURATION_NAME, Broker, find_leftovers
@@ -80,8 +81,7 @@ class Post:
     """A broker with both listeners."""
 
     def __init__(self, folder, port, nodes_port=None):
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            self.nodes_port = nodes_port or server.getsockname()[1]
+        self.nodes_port = nodes_port or free_port()
         self.folder, self.port = folder, port
         self.log, self.counters = Log(), Counters()
         self.revoked = frozenset()

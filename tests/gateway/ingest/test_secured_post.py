@@ -9,7 +9,6 @@ import datetime as dt
 import io
 import os
 import signal
-import socket
 import ssl
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from gateway import settings
 from gateway.certificates import write_crl
+from gateway.doctor.rehearsal.stage import free_port
 from gateway.fleet import nodes_file
 from gateway.fleet.ordering import run_command
 from gateway.ingest.quarantine import CAUSES, SCORE_MAX
@@ -48,8 +48,7 @@ class Secured:
         (folder / "ca.pem").write_bytes(self.authority.certificate_pem())
         self.serials, self.revoked = {}, {}
         self.issue("gateway", ("127.0.0.1",))
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            self.port = server.getsockname()[1]
+        self.port = free_port()
         self.path = write_settings(
             folder,
             port,
