@@ -23,11 +23,8 @@ if False:  # for the type checker: nothing of it is compiled
 LAMPS = tuple("ready measuring published sent clear inconclusive alarm fault reread".split())
 _MILD = ("", "published", "sent", "clear", "inconclusive")  # moments that give way to newer ones
 _LOGGED = "fault of %s: %s"
-_ON_INSTRUMENT = (
-    "instrument",
-    "acquire",
-    LASER_ON,
-)  # parts whose fault ends an exposure, and readiness
+# Parts whose fault ends an exposure, and readiness.
+_ON_INSTRUMENT = ("instrument", "acquire", LASER_ON)
 
 
 class Signals:
