@@ -11,8 +11,6 @@ Reference: ICAO Doc 9303, 8th edition: part 3 section 4.9 (check digits), parts 
 """
 
 WIDTHS = {90: 30, 72: 36, 88: 44}  # of a line, by the length of the zone
-CHARACTERS_MAX = 90
-LINE_CHARACTERS_MAX = 44
 
 _FILLER = 0x3C
 _SEXES = b"MF<X"  # X is printed by some states for what Doc 9303 writes as a filler
